@@ -1,0 +1,106 @@
+package domain
+
+import (
+	"net/textproto"
+	"slices"
+	"strings"
+)
+
+// Header holds HTTP fields: values by canonical name, repeats kept in order. It has the shape of net/http.Header, so
+// adapters convert without copying.
+type Header map[string][]string
+
+// Get returns the first value of name in any case, or "".
+func (h Header) Get(name string) string {
+	if v := h[textproto.CanonicalMIMEHeaderKey(name)]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
+// Has reports whether the field is there, even with an empty value.
+func (h Header) Has(name string) bool {
+	return len(h[textproto.CanonicalMIMEHeaderKey(name)]) > 0
+}
+
+// Set replaces the values of name.
+func (h Header) Set(name string, values ...string) {
+	h[textproto.CanonicalMIMEHeaderKey(name)] = values
+}
+
+// Add appends a value to name.
+func (h Header) Add(name, value string) {
+	key := textproto.CanonicalMIMEHeaderKey(name)
+	h[key] = append(h[key], value)
+}
+
+// Del removes name.
+func (h Header) Del(name string) {
+	delete(h, textproto.CanonicalMIMEHeaderKey(name))
+}
+
+// Clone returns a deep copy, never nil.
+func (h Header) Clone() Header {
+	out := make(Header, len(h))
+	for name, values := range h {
+		out[name] = slices.Clone(values)
+	}
+	return out
+}
+
+// HeaderKey carries a caller's key for this gateway. It is ours alone and never forwarded or stored.
+const HeaderKey = "X-Openhqm-Key"
+
+// hopByHop are the connection-level fields that an intermediary must not forward (RFC 9110 section 7.6.1), with the
+// proxy credentials of section 11.7, which belong to this hop.
+var hopByHop = []string{
+	"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection",
+	"Te", "Trailer", "Transfer-Encoding", "Upgrade",
+}
+
+// EndToEnd returns a copy without hop-by-hop fields, those that Connection names included.
+func (h Header) EndToEnd() Header {
+	out := make(Header, len(h))
+	for name, values := range h {
+		out[textproto.CanonicalMIMEHeaderKey(name)] = slices.Clone(values)
+	}
+	for _, value := range out["Connection"] {
+		for name := range strings.SplitSeq(value, ",") {
+			out.Del(strings.TrimSpace(name))
+		}
+	}
+	for _, name := range hopByHop {
+		delete(out, name)
+	}
+	return out
+}
+
+// HeaderPolicy says which of a client's fields travel to a backend (proxy.forward_headers, proxy.strip_headers).
+type HeaderPolicy struct {
+	Forward []string // "*" stands for all
+	Strip   []string // wins over Forward
+}
+
+// Apply returns what may travel: end-to-end fields that Forward names and Strip does not, never our own key, and
+// neither Host nor Content-Length, which belong to the message that is sent, not to the one that came.
+func (p HeaderPolicy) Apply(h Header) Header {
+	out := h.EndToEnd()
+	if !slices.Contains(p.Forward, "*") {
+		for name := range out {
+			if !containsFold(p.Forward, name) {
+				delete(out, name)
+			}
+		}
+	}
+	for _, name := range p.Strip {
+		out.Del(name)
+	}
+	out.Del(HeaderKey)
+	out.Del("Host")
+	out.Del("Content-Length")
+	return out
+}
+
+func containsFold(names []string, name string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
+}

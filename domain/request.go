@@ -1,0 +1,66 @@
+package domain
+
+import "time"
+
+// Request is what a client asked for. It does not change from acceptance to the final result.
+type Request struct {
+	ID       ID
+	Endpoint string
+	Method   string // empty: the endpoint's, else POST
+	Path     string // escaped, appended to the endpoint's URL as it stands; empty or beginning with "/"
+	Query    string // raw, without "?"
+	Header   Header
+	Body     []byte // nil: no body was given, which is not the same as an empty one
+
+	Owner    string // name of the API key that sent it; empty without keys
+	Priority int    // 0 to 9
+	Labels   map[string]string
+
+	SubmittedAt time.Time
+	NotBefore   time.Time // zero: at once
+	Deadline    time.Time // no attempt begins or goes on after it
+	MaxAttempts int       // 0: the endpoint's retry policy
+
+	Idempotency *Idempotency // nil: the client gave no key
+}
+
+// Idempotency makes a repeated submit the same request. Keys are scoped to the request's Owner.
+type Idempotency struct {
+	Key         string
+	Fingerprint [32]byte // of method, endpoint, path, query and body
+	ExpiresAt   time.Time
+}
+
+// Lane is one of the two priority lanes.
+type Lane uint8
+
+// The high lane goes first, but when both wait at least one delivery in LowLaneShare comes from the low one.
+const (
+	LaneHigh Lane = iota
+	LaneLow
+
+	LaneCount    = 2
+	LowLaneShare = 8
+)
+
+// highPriority is the lowest priority of the high lane.
+const highPriority = 5
+
+// Lane returns the lane that the request's priority puts it in: 0-4 low, 5-9 high.
+func (r *Request) Lane() Lane {
+	if r.Priority >= highPriority {
+		return LaneHigh
+	}
+	return LaneLow
+}
+
+// Size is the number of bytes that the request occupies in memory while it is worked on: body and fields.
+func (r *Request) Size() int64 {
+	size := int64(len(r.Body) + len(r.Path) + len(r.Query))
+	for name, values := range r.Header {
+		for _, value := range values {
+			size += int64(len(name) + len(value))
+		}
+	}
+	return size
+}

@@ -1,0 +1,45 @@
+package domain
+
+import "time"
+
+// Response is what a backend answered, byte for byte.
+type Response struct {
+	StatusCode int
+	Header     Header // end-to-end fields only
+	Body       []byte
+}
+
+// Result is the end of a request.
+type Result struct {
+	Response       *Response // of the last attempt that was answered; nil when none was
+	Reason         Reason    // why it FAILED or ended in TIMEOUT; empty otherwise
+	Error          string    // the same for people, without secrets
+	CompletedAt    time.Time
+	ProcessingTime time.Duration // of the last attempt
+}
+
+// Reason says in one word why a request became a dead letter. It is a metric label and an API filter, so the set is
+// closed and old words stay.
+type Reason string
+
+// The reasons there are.
+const (
+	ReasonAttempts      Reason = "attempts_exhausted"
+	ReasonDeadline      Reason = "deadline"           // passed, or the next attempt would come after it
+	ReasonRejected      Reason = "rejected"           // no retry can mend it
+	ReasonMaxDeliveries Reason = "max_deliveries"     // begun again and again, and no worker lived to finish it
+	ReasonUndecodable   Reason = "undecodable"        // not a message we understand
+	ReasonTooLarge      Reason = "response_too_large" // the backend's answer is over proxy.max_response_size
+)
+
+// Outcome is what became of one delivery: final, or PENDING again from NextAttemptAt on.
+type Outcome struct {
+	Status         Status
+	NextAttemptAt  time.Time // only with PENDING
+	Attempts       int       // charged so far, this one included where it was
+	Response       *Response // nil keeps the response of an earlier attempt, if there was one
+	Reason         Reason
+	Error          string
+	At             time.Time // when it was decided
+	ProcessingTime time.Duration
+}

@@ -1,0 +1,47 @@
+package ports
+
+import (
+	"context"
+	"time"
+
+	"github.com/openhqm/openhqm/domain"
+)
+
+// Observer is told what happens, for logs and metrics. It never blocks and never fails.
+type Observer interface {
+	// Attempted is told of every delivery that was worked on, charged or not.
+	Attempted(ctx context.Context, a Attempted)
+	// Submitted is told of every request offered to the queue: nil when it was accepted.
+	Submitted(ctx context.Context, err error)
+}
+
+// Attempted describes one delivery that was worked on.
+type Attempted struct {
+	Request    *domain.Request
+	Endpoint   string // a configured name, or "" for one that is not
+	Attempt    int
+	Deliveries int
+	StatusCode int    // of the backend; 0 without an answer
+	Label      string // "answered", or the kind of failure, or why no call was made
+	Outcome    domain.Outcome
+}
+
+// Depths are how many requests wait and run, by where they are.
+type Depths struct {
+	Ready       int64
+	Delayed     int64
+	Leased      int64
+	DeadLetters int64
+	OldestReady time.Time // when the longest waiting ready request became ready; zero when none waits
+	Approximate bool      // the broker can only estimate
+}
+
+// Gauge reads the queue's depth. It is cheap enough to be called at every scrape.
+type Gauge interface {
+	Depths(ctx context.Context) (Depths, error)
+}
+
+// Probe tells whether a component works, by using it. It answers within the deadline of ctx.
+type Probe interface {
+	Probe(ctx context.Context) error
+}

@@ -1,0 +1,64 @@
+package ports
+
+import (
+	"context"
+	"time"
+
+	"github.com/openhqm/openhqm/domain"
+)
+
+// Submitter is what an inbound adapter needs to hand a request in.
+type Submitter interface {
+	// Submit validates and accepts. It blocks until the request is durable. Errors: *domain.Invalid,
+	// ErrUnknownEndpoint, ErrForbidden, ErrMismatch, ErrFull, ErrUnavailable, ErrClosed.
+	Submit(ctx context.Context, s Submission) (Receipt, error)
+}
+
+// Poller is what an inbound adapter needs to read. Records of other owners are ErrNotFound.
+type Poller interface {
+	// State gives a record without its result.
+	State(ctx context.Context, caller Caller, id domain.ID) (domain.Record, error)
+	// Find gives a whole record; with wait > 0 it blocks until it is final, wait is over or ctx ends.
+	Find(ctx context.Context, caller Caller, id domain.ID, wait time.Duration) (domain.Record, error)
+}
+
+// Canceller is what an inbound adapter needs to cancel.
+type Canceller interface {
+	// Cancel makes a PENDING request CANCELLED; again is no error. ErrConflict, with the record, when it is too late;
+	// ErrNotFound.
+	Cancel(ctx context.Context, caller Caller, id domain.ID) (domain.Record, error)
+}
+
+// Caller is who asks.
+type Caller struct {
+	Name      string   // of the API key; empty without keys
+	Endpoints []string // that it may use; empty: all
+	Admin     bool
+}
+
+// Submission is a request as a client words it. Zero values mean "not said".
+type Submission struct {
+	Caller   Caller
+	Endpoint string
+	Method   string
+	Path     string
+	Query    string
+	Header   domain.Header // the client's, before the header policy
+	Body     []byte        // nil: none; kept by Submit
+
+	Priority    int
+	Labels      map[string]string
+	Timeout     time.Duration // from now to the deadline
+	Delay       time.Duration
+	NotBefore   time.Time
+	MaxAttempts int
+
+	IdempotencyKey string
+}
+
+// Receipt says that a request is accepted, now or, with Repeated, by an earlier submit with the same key.
+type Receipt struct {
+	ID          domain.ID
+	SubmittedAt time.Time
+	Repeated    bool
+}

@@ -1,0 +1,50 @@
+package ports
+
+import (
+	"context"
+
+	"github.com/openhqm/openhqm/domain"
+)
+
+// Work hands out deliveries that are begun (due, not final, fenced by a token) and takes back what became of them.
+type Work interface {
+	// Receive blocks until it can hand out at least one delivery within the credit, or ctx ends, and then gives what
+	// there is, at most the credit. Each is PROCESSING, durably, before it is handed out, and leased; the lease is
+	// extended until Finish or until the holder's process dies. When ctx ends nothing is lost: Receive either gives
+	// the deliveries it had begun, with a nil error, or none with the error of ctx. While the broker is away it goes
+	// on trying by itself. ErrClosed after Close.
+	Receive(ctx context.Context, credit Credit) ([]Delivery, error)
+
+	// Finish makes each outcome durable and settles its delivery, as one step per item, and does what the outcome
+	// owes: waiters are woken, a FAILED or TIMEOUT becomes a dead letter. The errors are aligned with finishes.
+	// ErrLost: the delivery belongs to somebody else by now and nothing was changed. ErrUnavailable: not confirmed;
+	// the caller repeats it, and the delivery stays leased meanwhile.
+	Finish(ctx context.Context, finishes []Finish) []error
+}
+
+// Credit bounds what Receive hands out.
+type Credit struct {
+	Count int   // deliveries, at least 1
+	Bytes int64 // of domain.Request.Size in total; a first delivery is given even when it is larger
+
+	// Endpoints bounds the deliveries of single endpoints; 0 refuses one. Requests of refused endpoints wait where
+	// they are and cost nothing. Endpoints that are not named are bounded by Count alone.
+	Endpoints map[string]int
+}
+
+// Delivery is one hand-out of a request to one worker.
+type Delivery struct {
+	Request    domain.Request
+	Attempts   int             // charged so far
+	Answered   bool            // an earlier attempt got a response, and it is kept
+	Deliveries int             // hand-outs since the last outcome, this one included
+	Token      string          // fences Finish
+	Lost       <-chan struct{} // closed when the lease is gone: whatever still runs is in vain
+}
+
+// Finish is what became of one delivery.
+type Finish struct {
+	ID      domain.ID
+	Token   string
+	Outcome domain.Outcome
+}
