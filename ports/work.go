@@ -39,7 +39,7 @@ type Delivery struct {
 	Answered   bool            // an earlier attempt got a response, and it is kept
 	Deliveries int             // hand-outs since the last outcome, this one included
 	Token      string          // fences Finish
-	Lost       <-chan struct{} // closed when the lease is gone: whatever still runs is in vain
+	Lease      context.Context // ends when the lease is lost: whatever still runs is in vain
 }
 
 // Finish is what became of one delivery.

@@ -1,0 +1,164 @@
+package embedded
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/openhqm/openhqm/domain"
+)
+
+// Every key begins with one of these. Numbers in keys are big-endian, so that keys sort by them.
+const (
+	prefixTotals      = 'c' // -> totals
+	prefixDue         = 'd' // due, sequence -> waiting: requests that are delayed or wait for their next attempt
+	prefixIdempotency = 'k' // owner, 0, key -> idempotency
+	prefixQueue       = 'l' // lane, endpoint -> queueTotals
+	prefixRequest     = 'q' // id -> request, until it is final or its dead letter is gone
+	prefixRecord      = 'r' // id -> row
+	prefixResponse    = 's' // id -> response
+	prefixDeadLetter  = 't' // time, id -> row
+	prefixReady       = 'w' // lane, endpoint, 0, sequence -> waiting: requests that are due, begun ones included
+	prefixExpiry      = 'x' // time, kind, what -> nothing: when to look at something again
+)
+
+// What an expiry row is about.
+const (
+	expireRecord      = 'r' // the deadline of an unfinished one, the end of a final one
+	expireIdempotency = 'k'
+	expireDeadLetter  = 't'
+)
+
+var totalsKey = []byte{prefixTotals}
+
+func idKey(prefix byte, id domain.ID) []byte {
+	return append([]byte{prefix}, id...)
+}
+
+func queueKey(q queueID) []byte {
+	return append([]byte{prefixQueue, byte(q.lane)}, q.endpoint...)
+}
+
+func parseQueueKey(key []byte) queueID {
+	return queueID{lane: domain.Lane(key[1]), endpoint: string(key[2:])}
+}
+
+func readyKey(q queueID, seq uint64) []byte {
+	key := make([]byte, 0, len(q.endpoint)+11)
+	key = append(key, prefixReady, byte(q.lane))
+	key = append(key, q.endpoint...)
+	key = append(key, 0)
+	return binary.BigEndian.AppendUint64(key, seq)
+}
+
+func dueKey(due int64, seq uint64) []byte {
+	key := binary.BigEndian.AppendUint64([]byte{prefixDue}, uint64(due))
+	return binary.BigEndian.AppendUint64(key, seq)
+}
+
+// trailingSeq reads the sequence number at the end of a ready or due key.
+func trailingSeq(key []byte) uint64 {
+	return binary.BigEndian.Uint64(key[len(key)-8:])
+}
+
+// keyTime reads the time after the prefix of a due, dead letter or expiry key.
+func keyTime(key []byte) int64 {
+	return int64(binary.BigEndian.Uint64(key[1:9]))
+}
+
+func timeKey(prefix byte, millis int64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{prefix}, uint64(millis))
+}
+
+func expiryKey(millis int64, kind byte, what []byte) []byte {
+	key := append(timeKey(prefixExpiry, millis), kind)
+	return append(key, what...)
+}
+
+func deadLetterKey(millis int64, id domain.ID) []byte {
+	return append(timeKey(prefixDeadLetter, millis), id...)
+}
+
+func idempotencyKey(owner, key string) []byte {
+	out := append([]byte{prefixIdempotency}, owner...)
+	out = append(out, 0)
+	return append(out, key...)
+}
+
+// waiting is the value of a ready or due row.
+type waiting struct {
+	id    domain.ID
+	queue queueID // known from the key of a ready row, but needed in due rows
+	size  int64
+	since int64 // when it became ready, in milliseconds since 1970; in a due row when it was put there
+}
+
+func encodeWaiting(w *waiting) []byte {
+	e := newEncoder(96)
+	e.text(string(w.id))
+	e.uint(uint64(w.queue.lane))
+	e.text(w.queue.endpoint)
+	e.int(w.size)
+	e.int(w.since)
+	return e.buf
+}
+
+func decodeWaiting(value []byte) (waiting, error) {
+	d := newDecoder(value)
+	w := waiting{id: domain.ID(d.text())}
+	w.queue = queueID{lane: domain.Lane(d.uint()), endpoint: d.text()}
+	w.size, w.since = d.int(), d.int()
+	if w.queue.lane >= domain.LaneCount {
+		return w, fmt.Errorf("decode queue entry: lane %d: %w", w.queue.lane, errCorrupt)
+	}
+	return w, d.end("queue entry")
+}
+
+// totals are the numbers that cover the whole database; they change with the rows they count, in the same batch.
+type totals struct {
+	group       uint64 // the last group commit
+	seq         uint64 // the last sequence number or token given out
+	delayed     int64  // due rows
+	deadLetters int64
+}
+
+func encodeTotals(t *totals) []byte {
+	e := newEncoder(32)
+	e.uint(t.group)
+	e.uint(t.seq)
+	e.int(t.delayed)
+	e.int(t.deadLetters)
+	return e.buf
+}
+
+func decodeTotals(value []byte) (totals, error) {
+	d := newDecoder(value)
+	t := totals{group: d.uint(), seq: d.uint(), delayed: d.int(), deadLetters: d.int()}
+	return t, d.end("totals")
+}
+
+// idempotency is the value under an idempotency key.
+type idempotency struct {
+	id          domain.ID
+	fingerprint [32]byte
+	submittedAt time.Time // the answer to a repeat holds it, also when the record is gone
+	expires     int64     // milliseconds since 1970
+}
+
+func encodeIdempotency(i *idempotency) []byte {
+	e := newEncoder(96)
+	e.text(string(i.id))
+	e.bytes(i.fingerprint[:])
+	e.time(i.submittedAt)
+	e.int(i.expires)
+	return e.buf
+}
+
+func decodeIdempotency(value []byte) (idempotency, error) {
+	d := newDecoder(value)
+	i := idempotency{id: domain.ID(d.text())}
+	copy(i.fingerprint[:], d.bytes())
+	i.submittedAt = d.time()
+	i.expires = d.int()
+	return i, d.end("idempotency key")
+}

@@ -1,0 +1,101 @@
+package embedded
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+)
+
+// State reads a record without its response.
+func (db *DB) State(ctx context.Context, id domain.ID) (domain.Record, error) {
+	r, err := db.readDurable(ctx, id)
+	if err != nil {
+		return domain.Record{}, err
+	}
+	return r.Record, nil
+}
+
+// Find reads a whole record.
+func (db *DB) Find(ctx context.Context, id domain.ID) (domain.Record, error) {
+	r, err := db.readDurable(ctx, id)
+	if err != nil {
+		return domain.Record{}, err
+	}
+	if !r.Status.Final() {
+		return r.Record, nil
+	}
+	rec := r.Record
+	rec.Result = r.result()
+	if r.answered {
+		rec.Result.Response, err = db.readResponse(id)
+	}
+	return rec, err
+}
+
+// Wait waits for a record to become final.
+func (db *DB) Wait(ctx context.Context, id domain.ID) (domain.Record, error) {
+	final, leave := db.waiters.add(id)
+	defer leave()
+	// Registered before the first look: what becomes final in between is not missed.
+	rec, err := db.Find(ctx, id)
+	if err != nil || rec.Status.Final() {
+		return rec, err
+	}
+	select {
+	case <-final:
+		return db.Find(ctx, id)
+	case <-ctx.Done():
+		return rec, nil
+	case <-db.done:
+		return rec, db.ended()
+	}
+}
+
+// readDurable reads a row, and if the group that wrote it is not on disk yet waits until it is: what a client has seen
+// must not be taken back by a crash.
+func (db *DB) readDurable(ctx context.Context, id domain.ID) (*row, error) {
+	if !db.enter() {
+		return nil, ports.ErrClosed
+	}
+	defer db.leave()
+	r, err := db.readRow(id)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
+	}
+	if r == nil {
+		return nil, ports.ErrNotFound
+	}
+	if r.group > db.durable.Load() {
+		// Any operation is answered after the groups before it.
+		if err := db.do(ctx, 0, func(*txn) error { return nil }); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+func (db *DB) readRow(id domain.ID) (*row, error) {
+	value, err := db.get(idKey(prefixRecord, id))
+	if err != nil || value == nil {
+		return nil, err
+	}
+	return decodeRow(id, value)
+}
+
+// readResponse gives nil when the response was deleted since its row was read.
+func (db *DB) readResponse(id domain.ID) (*domain.Response, error) {
+	if !db.enter() {
+		return nil, ports.ErrClosed
+	}
+	defer db.leave()
+	value, err := db.get(idKey(prefixResponse, id))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
+	}
+	if value == nil {
+		return nil, ports.ErrNotFound
+	}
+	return decodeResponse(value)
+}

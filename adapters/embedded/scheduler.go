@@ -1,0 +1,206 @@
+package embedded
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+)
+
+// A queue keeps its first waiting entries in memory and the rest on disk alone, so a million waiting requests take no
+// more memory than a thousand.
+const (
+	windowMax   = 512
+	refillBelow = 64 // one Receive's worth
+)
+
+// queueID names the queue of one endpoint in one lane. Endpoints have queues of their own so that work for one that is
+// refused is not even read.
+type queueID struct {
+	lane     domain.Lane
+	endpoint string
+}
+
+// entry is a waiting request as the scheduler knows it.
+type entry struct {
+	waiting
+
+	seq uint64
+}
+
+// queue is the ready requests of one endpoint in one lane. A request that is begun keeps its ready row until it is
+// finished: after a crash it is simply found there again.
+type queue struct {
+	id     queueID
+	rows   int64 // ready rows, those of begun requests included
+	leased int64
+	window []entry // the first waiting ones, by sequence
+	loaded uint64  // all waiting ones up to this sequence are in the window
+	from   uint64  // no ready row has a smaller sequence: iterators begin here, after the tombstones
+}
+
+func (q *queue) waiting() int64 { return q.rows - q.leased }
+
+// push adds an entry whose row is new. If later ones are on disk only, it is as well, until the window comes to it.
+func (q *queue) push(e entry) {
+	if q.waiting() == int64(len(q.window)) && len(q.window) < windowMax {
+		q.window = append(q.window, e)
+		q.loaded = e.seq
+	}
+	q.rows++
+}
+
+// lease takes the first entry.
+func (q *queue) lease() entry {
+	e := q.window[0]
+	q.window = q.window[1:]
+	q.leased++
+	return e
+}
+
+// settle forgets an entry that was leased. Its row is deleted by the caller.
+func (q *queue) settle() {
+	q.rows--
+	q.leased--
+}
+
+// giveBack undoes lease.
+func (q *queue) giveBack(e entry) {
+	at, _ := slices.BinarySearchFunc(q.window, e.seq, compareSeq)
+	q.window = slices.Insert(q.window, at, e)
+	q.leased--
+}
+
+// remove takes an entry out that is waiting. Its row is deleted by the caller.
+func (q *queue) remove(seq uint64) {
+	if at, found := slices.BinarySearchFunc(q.window, seq, compareSeq); found {
+		q.window = slices.Delete(q.window, at, at+1)
+	}
+	q.rows--
+}
+
+func compareSeq(e entry, seq uint64) int { return cmp.Compare(e.seq, seq) }
+
+func encodeQueue(q *queue) []byte {
+	e := newEncoder(24)
+	e.int(q.rows)
+	e.uint(q.from)
+	return e.buf
+}
+
+func decodeQueue(id queueID, value []byte) (*queue, error) {
+	d := newDecoder(value)
+	q := &queue{id: id, rows: d.int(), from: d.uint()}
+	if q.from > 0 {
+		q.loaded = q.from - 1
+	}
+	return q, d.end("queue")
+}
+
+// scheduler chooses what is handed out next: the high lane first, endpoints in turn, low ones never starved.
+type scheduler struct {
+	queues map[queueID]*queue
+	lanes  [domain.LaneCount][]*queue
+	turn   [domain.LaneCount]int // where the next round over the lane's endpoints begins
+	streak int                   // hand-outs from the high lane since the last one from the low lane
+}
+
+func newScheduler() *scheduler {
+	return &scheduler{queues: make(map[queueID]*queue)}
+}
+
+func (s *scheduler) add(q *queue) {
+	s.queues[q.id] = q
+	s.lanes[q.id.lane] = append(s.lanes[q.id.lane], q)
+}
+
+// queue returns the queue with that name, a new one if need be. Endpoints come from the configuration, so there are
+// few.
+func (s *scheduler) queue(id queueID) *queue {
+	q := s.queues[id]
+	if q == nil {
+		q = &queue{id: id}
+		s.add(q)
+	}
+	return q
+}
+
+// take leases what the credit allows.
+func (s *scheduler) take(credit ports.Credit) []entry {
+	var taken []entry
+	var bytes int64
+	left := make(map[string]int, len(credit.Endpoints))
+	for name, n := range credit.Endpoints {
+		left[name] = n
+	}
+	for len(taken) < credit.Count {
+		q := s.next(left)
+		if q == nil || len(taken) > 0 && bytes+q.window[0].size > credit.Bytes {
+			break
+		}
+		e := q.lease()
+		s.took(q)
+		if n, limited := left[q.id.endpoint]; limited {
+			left[q.id.endpoint] = n - 1
+		}
+		bytes += e.size
+		taken = append(taken, e)
+	}
+	return taken
+}
+
+// next finds the queue whose first entry goes next, or nil.
+func (s *scheduler) next(left map[string]int) *queue {
+	high, low := s.first(domain.LaneHigh, left), s.first(domain.LaneLow, left)
+	if high == nil || low != nil && s.streak >= domain.LowLaneShare-1 {
+		return low
+	}
+	return high
+}
+
+// first finds the next endpoint in turn that has something in memory and credit.
+func (s *scheduler) first(lane domain.Lane, left map[string]int) *queue {
+	queues := s.lanes[lane]
+	for i := range queues {
+		q := queues[(s.turn[lane]+i)%len(queues)]
+		if len(q.window) == 0 {
+			continue
+		}
+		if n, limited := left[q.id.endpoint]; !limited || n > 0 {
+			return q
+		}
+	}
+	return nil
+}
+
+// took moves the turn behind the queue that was served.
+func (s *scheduler) took(q *queue) {
+	lane := q.id.lane
+	s.turn[lane] = slices.Index(s.lanes[lane], q) + 1
+	if lane == domain.LaneLow {
+		s.streak = 0
+	} else {
+		s.streak++
+	}
+}
+
+// hungry reports whether a queue has entries on disk that its window should hold.
+func (q *queue) hungry() bool {
+	return len(q.window) < refillBelow && q.waiting() > int64(len(q.window))
+}
+
+// oldest tells when the first of all waiting requests became ready; zero when none waits.
+func (s *scheduler) oldest() time.Time {
+	var oldest int64
+	for _, q := range s.queues {
+		if len(q.window) > 0 && (oldest == 0 || q.window[0].since < oldest) {
+			oldest = q.window[0].since
+		}
+	}
+	if oldest == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(oldest)
+}

@@ -1,0 +1,192 @@
+package embedded
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/openhqm/openhqm/domain"
+)
+
+// expiryGrace is how long after its deadline a request that nobody has begun is ended (spec: read past its deadline by
+// 5 s). A worker that gets it earlier ends it itself.
+const expiryGrace = 5 * time.Second
+
+// timeline is what the committer remembers of rows that are sorted by time, so that it neither looks for nothing nor
+// walks over the tombstones of what it has handled. The zero value knows nothing and looks at once. Times are
+// milliseconds since 1970.
+type timeline struct {
+	from int64 // no row is earlier
+	next int64 // of the earliest row
+}
+
+// add takes note of a new row.
+func (t *timeline) add(at int64) {
+	t.from, t.next = min(t.from, at), min(t.next, at)
+}
+
+// walk visits at most maxGroupDue rows up to now; visit must delete what it is given.
+func (tx *txn) walk(t *timeline, prefix byte, visit func(key, value []byte) error) error {
+	now := tx.now.UnixMilli()
+	if t.next > now {
+		return nil
+	}
+	from, visited := t.from, 0
+	t.from, t.next = math.MaxInt64, math.MaxInt64
+	err := tx.db.scan(timeKey(prefix, from), []byte{prefix + 1}, func(key, value []byte) (bool, error) {
+		if at := keyTime(key); at > now || visited == maxGroupDue {
+			t.add(at)
+			return false, nil
+		}
+		visited++
+		return true, visit(key, value)
+	})
+	t.from = min(t.from, max(now, from))
+	return err
+}
+
+// moveDue makes ready what waited for its time.
+func (db *DB) moveDue(tx *txn) error {
+	return tx.walk(&db.due, prefixDue, func(key, value []byte) error {
+		w, err := decodeWaiting(value)
+		if err != nil {
+			return err
+		}
+		r, err := tx.row(w.id)
+		if err != nil {
+			return err
+		}
+		if r == nil || r.place != (place{seq: trailingSeq(key), due: keyTime(key)}) {
+			return fmt.Errorf("due request %s is not where its record says: %w", w.id, errCorrupt)
+		}
+		tx.dequeue(r)
+		tx.enqueue(r, tx.now)
+		tx.save(r)
+		return nil
+	})
+}
+
+// expire ends what is past its deadline and deletes what is past its lifetime.
+func (db *DB) expire(tx *txn) error {
+	return tx.walk(&db.expiry, prefixExpiry, func(key, _ []byte) error {
+		key = bytes.Clone(key)
+		tx.delete(key)
+		at, what := keyTime(key), key[10:]
+		switch key[9] {
+		case expireRecord:
+			return tx.expireRecord(domain.ID(what), at)
+		case expireIdempotency:
+			return tx.expireKey(what, at)
+		case expireDeadLetter:
+			return tx.expireDeadLetter(what)
+		default:
+			return fmt.Errorf("expiry of kind %q: %w", key[9], errCorrupt)
+		}
+	})
+}
+
+func (tx *txn) expireRecord(id domain.ID, at int64) error {
+	r, err := tx.row(id)
+	if err != nil || r == nil || r.expires != at {
+		return err
+	}
+	r.expires = 0
+	switch {
+	case r.Status.Final():
+		tx.rows[id] = nil
+		tx.delete(idKey(prefixRecord, id))
+		if r.answered {
+			tx.delete(idKey(prefixResponse, id))
+		}
+	case tx.db.leases[id] != nil:
+		// A worker has it and bounds its call by the deadline itself; look again later.
+		tx.expireAt(r, tx.now.Add(tx.db.opts.Lease))
+		tx.save(r)
+	default:
+		tx.dequeue(r)
+		tx.end(r, pastDeadline(r, tx.now))
+	}
+	return nil
+}
+
+// pastDeadline is how a request ends that nobody is working on when its deadline is over.
+func pastDeadline(r *row, now time.Time) domain.Outcome {
+	out := domain.Outcome{
+		Status: domain.TimedOut, Reason: domain.ReasonDeadline, At: now, Attempts: r.Attempts,
+		Error: "the deadline passed before the backend answered",
+	}
+	if r.answered {
+		out.Status, out.Error = domain.Failed, "the deadline passed before the next attempt"
+	}
+	return out
+}
+
+func (tx *txn) expireKey(key []byte, at int64) error {
+	i, err := tx.key(key)
+	if err != nil || i.id == "" || i.expires != at {
+		return err // freed, and perhaps in use again
+	}
+	tx.setKey(key, idempotency{})
+	return nil
+}
+
+func (tx *txn) expireDeadLetter(key []byte) error {
+	value, err := tx.db.get(key)
+	if err != nil || value == nil {
+		return err
+	}
+	tx.delete(key)
+	tx.delete(idKey(prefixRequest, domain.ID(key[9:])))
+	tx.db.totals.deadLetters--
+	return nil
+}
+
+// refill reads entries from disk into the windows that run empty. It comes first in a group: rows of a group under way
+// cannot be read yet.
+func (db *DB) refill(tx *txn) error {
+	for _, q := range db.scheduler.queues {
+		if !q.hungry() {
+			continue
+		}
+		if err := db.refillQueue(q); err != nil {
+			return err
+		}
+		db.raiseFrom(q)
+		tx.queues[q] = struct{}{}
+	}
+	return nil
+}
+
+func (db *DB) refillQueue(q *queue) error {
+	start, end := readyKey(q.id, max(q.loaded+1, q.from)), readyKey(q.id, math.MaxUint64)
+	err := db.scan(start, end, func(key, value []byte) (bool, error) {
+		w, err := decodeWaiting(value)
+		if err != nil {
+			return false, err
+		}
+		q.loaded = trailingSeq(key)
+		q.window = append(q.window, entry{waiting: w, seq: q.loaded})
+		return len(q.window) < windowMax, nil
+	})
+	if err == nil && len(q.window) < windowMax && q.waiting() != int64(len(q.window)) {
+		return errors.Join(errCorrupt, fmt.Errorf("queue of endpoint %q counts %d waiting requests but holds %d",
+			q.id.endpoint, q.waiting(), len(q.window)))
+	}
+	return err
+}
+
+// raiseFrom notes where the queue's rows begin: the first waiting one, or one that is begun, whichever is earlier.
+func (db *DB) raiseFrom(q *queue) {
+	first := q.loaded
+	if len(q.window) > 0 {
+		first = q.window[0].seq
+	}
+	for _, l := range db.leases {
+		if l.queue == q {
+			first = min(first, l.entry.seq)
+		}
+	}
+	q.from = first
+}

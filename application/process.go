@@ -1,0 +1,117 @@
+package application
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+)
+
+// unknownEndpointDelay is how long a request stays away from workers whose configuration does not know its endpoint:
+// while a new configuration is rolled out, another worker may.
+const unknownEndpointDelay = 10 * time.Second
+
+// ProcessOptions are the rules of processing.
+type ProcessOptions struct {
+	Endpoints     map[string]domain.Endpoint
+	Headers       domain.HeaderPolicy
+	MaxDeliveries int
+	Now           func() time.Time
+	Random        func() float64 // in [0, 1); safe for concurrent use
+}
+
+// Process makes one attempt and decides what becomes of the request.
+type Process struct {
+	opts     ProcessOptions
+	backend  ports.Backend
+	observer ports.Observer
+}
+
+// NewProcess makes the use-case.
+func NewProcess(opts ProcessOptions, backend ports.Backend, observer ports.Observer) *Process {
+	return &Process{opts: opts, backend: backend, observer: observer}
+}
+
+// Process blocks for one attempt at most. When ctx ends with the cause ports.ErrInterrupted the call is cut off, which
+// is charged. It never fails: whatever happens is an outcome.
+func (p *Process) Process(ctx context.Context, d ports.Delivery) domain.Outcome {
+	endpoint, known := p.opts.Endpoints[d.Request.Endpoint]
+	seen := ports.Attempted{Request: &d.Request, Endpoint: endpoint.Name, Attempt: d.Attempts, Deliveries: d.Deliveries}
+	now := p.opts.Now().UTC()
+	switch {
+	case !now.Before(d.Request.Deadline):
+		seen.Label, seen.Outcome = "deadline", pastDeadline(d, now)
+	case d.Deliveries > p.opts.MaxDeliveries:
+		seen.Label, seen.Outcome = "max_deliveries", undeliverable(d, now)
+	case !known:
+		seen.Label, seen.Outcome = "unknown_endpoint", HandBack(d, now, unknownEndpointDelay)
+	default:
+		p.attempt(ctx, endpoint, d, &seen)
+	}
+	p.observer.Attempted(ctx, seen)
+	return seen.Outcome
+}
+
+// attempt calls the backend within the attempt's time and the request's deadline, whichever is shorter.
+func (p *Process) attempt(ctx context.Context, endpoint domain.Endpoint, d ports.Delivery, seen *ports.Attempted) {
+	a := domain.Attempt{
+		Charged: d.Attempts, MaxAttempts: d.Request.MaxAttempts, Answered: d.Answered,
+		Deadline: d.Request.Deadline, Started: p.opts.Now().UTC(), Random: p.opts.Random(),
+	}
+	seen.Attempt = d.Attempts + 1
+	d.Request.Header = p.opts.Headers.Apply(d.Request.Header)
+	call := ports.Call{
+		Request: &d.Request, Method: endpoint.MethodFor(d.Request.Method), Attempt: seen.Attempt,
+	}
+	ctx, cancel := context.WithTimeout(ctx, min(endpoint.Timeout, d.Request.Deadline.Sub(a.Started)))
+	defer cancel()
+	response, err := p.backend.Do(ctx, call)
+	a.Ended = p.opts.Now().UTC()
+	if err != nil {
+		a.Failure = failureOf(err)
+		seen.Label = string(a.Failure.Kind)
+	} else {
+		a.Response = response
+		seen.Label, seen.StatusCode = "answered", response.StatusCode
+	}
+	seen.Outcome = endpoint.Retry.Decide(a)
+}
+
+// failureOf takes the failure that a backend owes; any other error is taken for a broken exchange.
+func failureOf(err error) *domain.Failure {
+	var failure *domain.Failure
+	if errors.As(err, &failure) {
+		return failure
+	}
+	return &domain.Failure{Kind: domain.FailureBroken, Err: err}
+}
+
+func pastDeadline(d ports.Delivery, now time.Time) domain.Outcome {
+	out := domain.Outcome{
+		Status: domain.TimedOut, Attempts: d.Attempts, Reason: domain.ReasonDeadline, At: now,
+		Error: "the deadline passed before the backend answered",
+	}
+	if d.Answered {
+		out.Status, out.Error = domain.Failed, "the deadline passed before the next attempt"
+	}
+	return out
+}
+
+func undeliverable(d ports.Delivery, now time.Time) domain.Outcome {
+	return domain.Outcome{
+		Status: domain.Failed, Attempts: d.Attempts, Reason: domain.ReasonMaxDeliveries, At: now,
+		Error: fmt.Sprintf("it was begun %d times, and no worker lived to finish it", d.Deliveries-1),
+	}
+}
+
+// HandBack is the outcome of a delivery that nothing was done with: PENDING again after delay, uncharged.
+func HandBack(d ports.Delivery, now time.Time, delay time.Duration) domain.Outcome {
+	at := now.Add(delay)
+	if at.After(d.Request.Deadline) {
+		at = d.Request.Deadline
+	}
+	return domain.Outcome{Status: domain.Pending, NextAttemptAt: at, Attempts: d.Attempts, At: now}
+}

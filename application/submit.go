@@ -1,0 +1,170 @@
+// Package application holds the use-cases: what the product does, in terms of the ports.
+package application
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+)
+
+// SubmitOptions are the rules of submission.
+type SubmitOptions struct {
+	Endpoints       map[string]domain.Endpoint
+	DefaultEndpoint string // empty: a submission must name one
+	Headers         domain.HeaderPolicy
+	MaxAge          time.Duration // the longest deadline, and that of requests that name none
+	IdempotencyTTL  time.Duration
+	Now             func() time.Time
+	NewID           func() (domain.ID, error)
+}
+
+// Submit takes requests in.
+type Submit struct {
+	opts     SubmitOptions
+	intake   ports.Intake
+	observer ports.Observer
+}
+
+var _ ports.Submitter = (*Submit)(nil)
+
+// NewSubmit makes the use-case.
+func NewSubmit(opts SubmitOptions, intake ports.Intake, observer ports.Observer) *Submit {
+	return &Submit{opts: opts, intake: intake, observer: observer}
+}
+
+// Submit validates first, then makes the request durable, then answers.
+func (s *Submit) Submit(ctx context.Context, sub ports.Submission) (ports.Receipt, error) {
+	req, err := s.request(sub)
+	if err != nil {
+		return ports.Receipt{}, err
+	}
+	accepted := s.intake.Accept(ctx, []domain.Request{req})[0]
+	s.observer.Submitted(ctx, accepted.Err)
+	if accepted.Err != nil {
+		return ports.Receipt{}, accepted.Err
+	}
+	if accepted.Outcome == ports.AcceptedMismatch {
+		return ports.Receipt{}, ports.ErrMismatch
+	}
+	return ports.Receipt{
+		ID:          accepted.Record.ID,
+		SubmittedAt: accepted.Record.SubmittedAt,
+		Repeated:    accepted.Outcome == ports.AcceptedSame,
+	}, nil
+}
+
+// request checks a submission and completes it.
+func (s *Submit) request(sub ports.Submission) (domain.Request, error) {
+	endpoint, err := s.endpoint(sub)
+	if err != nil {
+		return domain.Request{}, err
+	}
+	if err := checkTarget(sub, endpoint.MethodFor(sub.Method)); err != nil {
+		return domain.Request{}, err
+	}
+	now := s.opts.Now().UTC().Truncate(time.Microsecond)
+	deadline, notBefore, err := s.times(sub, now)
+	if err != nil {
+		return domain.Request{}, err
+	}
+	id, err := s.opts.NewID()
+	if err != nil {
+		return domain.Request{}, fmt.Errorf("make a correlation id: %w", err)
+	}
+	req := domain.Request{
+		ID: id, Endpoint: endpoint.Name, Method: sub.Method, Path: sub.Path, Query: sub.Query,
+		Header: s.opts.Headers.Apply(sub.Header), Body: sub.Body,
+		Owner: sub.Caller.Name, Priority: sub.Priority, Labels: sub.Labels,
+		SubmittedAt: now, NotBefore: notBefore, Deadline: deadline, MaxAttempts: sub.MaxAttempts,
+	}
+	if sub.IdempotencyKey != "" {
+		req.Idempotency = &domain.Idempotency{
+			Key: sub.IdempotencyKey, Fingerprint: fingerprint(&req), ExpiresAt: now.Add(s.opts.IdempotencyTTL),
+		}
+	}
+	return req, nil
+}
+
+// endpoint finds the endpoint and asks whether the caller may use it.
+func (s *Submit) endpoint(sub ports.Submission) (domain.Endpoint, error) {
+	name := sub.Endpoint
+	if name == "" {
+		name = s.opts.DefaultEndpoint
+	}
+	if name == "" {
+		return domain.Endpoint{}, &domain.Invalid{
+			Field: "metadata.endpoint", Reason: "is needed, since no default endpoint is configured",
+		}
+	}
+	endpoint, known := s.opts.Endpoints[name]
+	if !known {
+		return domain.Endpoint{}, fmt.Errorf("%w: %q", ports.ErrUnknownEndpoint, name)
+	}
+	if allowed := sub.Caller.Endpoints; len(allowed) > 0 && !slices.Contains(allowed, name) {
+		return domain.Endpoint{}, ports.ErrForbidden
+	}
+	return endpoint, nil
+}
+
+// bodiless are the methods that are commonly sent without content (RFC 9110 section 9.3).
+var bodiless = []string{http.MethodGet, http.MethodHead, http.MethodDelete, http.MethodOptions, http.MethodTrace}
+
+func checkTarget(sub ports.Submission, method string) error {
+	if reason := domain.CheckPath(sub.Path); reason != "" {
+		return &domain.Invalid{Field: "metadata.path", Reason: reason}
+	}
+	if reason := domain.CheckQuery(sub.Query); reason != "" {
+		return &domain.Invalid{Field: "metadata.query", Reason: reason}
+	}
+	if sub.Body == nil && !slices.Contains(bodiless, method) {
+		return &domain.Invalid{Field: "payload", Reason: "is needed with the method " + method}
+	}
+	return nil
+}
+
+// times computes the deadline and the moment before which nothing is sent.
+func (s *Submit) times(sub ports.Submission, now time.Time) (deadline, notBefore time.Time, err error) {
+	timeout := sub.Timeout
+	if timeout == 0 {
+		timeout = s.opts.MaxAge
+	}
+	if timeout > s.opts.MaxAge {
+		return deadline, notBefore, &domain.Invalid{
+			Field: "metadata.timeout", Reason: fmt.Sprintf("must be at most %s (request.max_age)", s.opts.MaxAge),
+		}
+	}
+	deadline = now.Add(timeout)
+	field := "metadata.not_before"
+	notBefore = sub.NotBefore
+	if sub.Delay > 0 {
+		field, notBefore = "metadata.delay", now.Add(sub.Delay)
+	}
+	if !notBefore.IsZero() && !notBefore.Before(deadline) {
+		return deadline, notBefore, &domain.Invalid{
+			Field: field, Reason: "must be before the deadline (metadata.timeout, or request.max_age)",
+		}
+	}
+	if !notBefore.After(now) {
+		notBefore = time.Time{}
+	}
+	return deadline, notBefore, nil
+}
+
+// fingerprint tells requests apart that use one idempotency key. Each part is preceded by its length, so that no two
+// different requests write the same bytes.
+func fingerprint(req *domain.Request) [sha256.Size]byte {
+	body := sha256.Sum256(req.Body)
+	hash := sha256.New()
+	for _, part := range []string{req.Method, req.Endpoint, req.Path, req.Query, string(body[:])} {
+		_ = binary.Write(hash, binary.BigEndian, uint64(len(part))) // a hash never fails
+		_, _ = hash.Write([]byte(part))
+	}
+	return [sha256.Size]byte(hash.Sum(nil))
+}

@@ -1,0 +1,180 @@
+// Package worker is the pipeline that carries deliveries from the queue to the use-case and their outcomes back: one
+// goroutine fetches, a constant number of slots call, one settles in groups.
+package worker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/openhqm/openhqm/application"
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+)
+
+// Options of a pool.
+type Options struct {
+	Slots    int           // calls at once
+	MaxBytes int64         // of requests held at once
+	Drain    time.Duration // what running calls get at a shutdown before they are cut off
+	Settle   time.Duration // what saving the last outcomes may take after that
+	Now      func() time.Time
+	Logger   *slog.Logger
+}
+
+// Processor is the use-case that a slot runs.
+type Processor interface {
+	// Process blocks for one attempt and gives its outcome. See application.Process.
+	Process(ctx context.Context, d ports.Delivery) domain.Outcome
+}
+
+// Pool works deliveries off.
+type Pool struct {
+	opts      Options
+	work      ports.Work
+	processor Processor
+	account   *account
+	jobs      chan ports.Delivery
+	settles   chan settlement
+}
+
+// settlement is an outcome on its way to be saved.
+type settlement struct {
+	finish ports.Finish
+	size   int64 // that the request was charged with
+}
+
+// New makes a pool.
+func New(opts Options, work ports.Work, processor Processor) *Pool {
+	return &Pool{
+		opts: opts, work: work, processor: processor,
+		account: newAccount(opts.Slots, opts.MaxBytes),
+		// No more than Slots deliveries are ever out, so neither channel blocks.
+		jobs:    make(chan ports.Delivery, opts.Slots),
+		settles: make(chan settlement, opts.Slots),
+	}
+}
+
+// Run works until ctx ends, and then stops in two stages: it takes nothing new and hands back what is not begun;
+// running calls get Drain and are then cut off, which is charged. It returns when everything is settled: nil, or the
+// error of a queue that ended by itself. To be called once.
+func (p *Pool) Run(ctx context.Context) error {
+	calls, cutOff := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cutOff(nil)
+	saves, abandon := context.WithCancel(context.WithoutCancel(ctx))
+	defer abandon()
+	accepting, stop := context.WithCancel(ctx)
+	defer stop()
+
+	var slots, settler sync.WaitGroup
+	for range p.opts.Slots {
+		slots.Go(func() { p.slot(accepting, calls) })
+	}
+	settler.Go(func() { p.settle(saves) })
+
+	err := p.fetch(ctx)
+	stop()
+	drained := time.AfterFunc(p.opts.Drain, func() { cutOff(ports.ErrInterrupted) })
+	defer drained.Stop()
+	gaveUp := time.AfterFunc(p.opts.Drain+p.opts.Settle, abandon)
+	defer gaveUp.Stop()
+	close(p.jobs)
+	slots.Wait()
+	close(p.settles)
+	settler.Wait()
+	return err
+}
+
+// fetch asks for as much work as there is room for.
+func (p *Pool) fetch(ctx context.Context) error {
+	for {
+		credit, ok := p.account.credit(ctx)
+		if !ok {
+			return nil
+		}
+		deliveries, err := p.work.Receive(ctx, credit)
+		for _, d := range deliveries {
+			p.account.charge(d.Request.Size())
+			p.jobs <- d
+		}
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
+			return nil
+		default:
+			return err
+		}
+	}
+}
+
+// slot calls, one delivery after the other. After the stop it hands back what it gets.
+func (p *Pool) slot(accepting, calls context.Context) {
+	for d := range p.jobs {
+		// What the pool was charged with, before the use-case filters the request's header.
+		s := settlement{size: d.Request.Size()}
+		s.finish = ports.Finish{ID: d.Request.ID, Token: d.Token}
+		if accepting.Err() != nil {
+			s.finish.Outcome = application.HandBack(d, p.opts.Now(), 0)
+		} else {
+			s.finish.Outcome = p.call(calls, d)
+		}
+		p.settles <- s
+	}
+}
+
+// call processes a delivery for as long as it is ours.
+func (p *Pool) call(ctx context.Context, d ports.Delivery) domain.Outcome {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := context.AfterFunc(d.Lease, func() { cancel(ports.ErrInterrupted) })
+	defer stop()
+	return p.processor.Process(ctx, d)
+}
+
+// settle saves outcomes: whatever has gathered while the last group was saved is the next one.
+func (p *Pool) settle(ctx context.Context) {
+	for first := range p.settles {
+		group := []settlement{first}
+		for open := true; open; {
+			select {
+			case s, ok := <-p.settles:
+				if open = ok; ok {
+					group = append(group, s)
+				}
+			default:
+				open = false
+			}
+		}
+		p.save(ctx, group)
+	}
+}
+
+// save tries until every outcome of the group is saved or its delivery lost, or ctx ends. Meanwhile the deliveries
+// stay charged, so a store that is away stops the pool instead of piling results up.
+func (p *Pool) save(ctx context.Context, group []settlement) {
+	pause := backoff{}
+	for len(group) > 0 {
+		finishes := make([]ports.Finish, len(group))
+		for i := range group {
+			finishes[i] = group[i].finish
+		}
+		var again []settlement
+		for i, err := range p.work.Finish(ctx, finishes) {
+			if err == nil || errors.Is(err, ports.ErrLost) {
+				p.account.refund(group[i].size)
+				continue
+			}
+			again = append(again, group[i])
+			if i == 0 {
+				p.opts.Logger.Warn("outcomes not saved yet", "waiting", len(group), "error", err)
+			}
+		}
+		if group = again; len(group) > 0 && !pause.wait(ctx) {
+			p.opts.Logger.Error("outcomes not saved before the end: these requests will be called again",
+				"requests", len(group))
+			return
+		}
+	}
+}
