@@ -1,0 +1,163 @@
+// Package httpbackend calls the services behind the configured endpoints over HTTP/1.1 or HTTP/2.
+//
+// It is a gateway in the sense of RFC 9110 section 3.7: bytes go out and come in as they are, nothing is decompressed,
+// no redirect is followed, no cookie is kept, and no proxy is taken from the environment.
+package httpbackend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+)
+
+// Options configure a Client. All sizes are in bytes.
+type Options struct {
+	Endpoints    []Endpoint
+	HeaderPolicy domain.HeaderPolicy
+
+	// MaxResponseSize is the largest response body that is taken.
+	MaxResponseSize int64
+
+	// MaxResponseBytes bounds the response bodies being read at one time, over all calls together. The first 64 KiB
+	// of each are free of it.
+	MaxResponseBytes int64
+
+	// MaxIdlePerHost is how many unused connections are kept per endpoint: at least the number of concurrent calls,
+	// or busy times end in a new connection for every call.
+	MaxIdlePerHost int
+
+	Version string // of this program, for the User-Agent of requests that came without one
+}
+
+// Client implements ports.Backend. It is safe for concurrent use.
+type Client struct {
+	endpoints map[string]*endpoint
+	policy    domain.HeaderPolicy
+	userAgent string
+	maxSize   int64
+	memory    *budget
+}
+
+var _ ports.Backend = (*Client)(nil)
+
+// New checks the options and reads the certificate files; it connects to nothing. Its error names the first fault of
+// every endpoint, and no secret.
+func New(o Options) (*Client, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	c := &Client{
+		endpoints: make(map[string]*endpoint, len(o.Endpoints)),
+		policy:    o.HeaderPolicy,
+		userAgent: userAgent(o.Version),
+		maxSize:   o.MaxResponseSize,
+		memory:    newBudget(o.MaxResponseBytes),
+	}
+	var faults []error
+	for i := range o.Endpoints {
+		name := o.Endpoints[i].Name
+		if _, taken := c.endpoints[name]; taken {
+			faults = append(faults, fmt.Errorf("endpoint %q: is there twice", name))
+			continue
+		}
+		ep, err := newEndpoint(&o.Endpoints[i], o.MaxIdlePerHost)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("endpoint %q: %w", name, err))
+		}
+		c.endpoints[name] = ep
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (o *Options) check() error {
+	switch {
+	case o.MaxResponseSize <= 0:
+		return errors.New("the response size limit must be positive")
+	case o.MaxResponseBytes <= 0:
+		return errors.New("the response memory limit must be positive")
+	case o.MaxIdlePerHost <= 0:
+		return errors.New("the number of idle connections must be positive")
+	case !httpguts.ValidHeaderFieldValue(o.Version):
+		return errors.New("the version cannot be sent as a User-Agent")
+	default:
+		return nil
+	}
+}
+
+func userAgent(version string) string {
+	if version == "" {
+		return "OpenHQM"
+	}
+	return "OpenHQM/" + version
+}
+
+// unknownAfter is how long a request for an endpoint that is not configured here stays away: a rolling configuration
+// has reached some workers and not yet all.
+const unknownAfter = 10 * time.Second
+
+// Do makes one attempt, as ports.Backend says. It blocks until the whole response is read or ctx ends, and sets no
+// time limit of its own to the whole call. A backend that answers before it has read the whole request may leave the
+// transport reading call.Request.Body for a moment after Do has returned, so its bytes must not be reused.
+//
+// Memory for a large response is counted against Options.MaxResponseBytes until Do returns; from then on the response,
+// and what it takes, is the caller's.
+func (c *Client) Do(ctx context.Context, call ports.Call) (*domain.Response, error) {
+	ep, known := c.endpoints[call.Request.Endpoint]
+	if !known {
+		err := errors.New("the endpoint is not configured in this process")
+		return nil, &domain.Failure{Kind: domain.FailureRefused, Err: err, After: unknownAfter}
+	}
+	req, err := c.newRequest(ep, call)
+	if err != nil {
+		return nil, &domain.Failure{Kind: domain.FailureUnsendable, Err: err}
+	}
+	wire, release := sendOnce(ctx, req)
+	defer release()
+	resp, err := ep.transport.RoundTrip(req.WithContext(wire))
+	if err != nil {
+		return nil, failureOf(ctx, ep.address, err)
+	}
+	defer resp.Body.Close()
+	out, err := c.readResponse(ctx, call.Method, resp)
+	if err != nil {
+		return nil, failureOf(ctx, ep.address, err)
+	}
+	return out, nil
+}
+
+// Close closes idle connections. Calls that still run are not cut off; a connection that is in use closes after its
+// last call, if it is an HTTP/2 one only after the idle time of 90 seconds.
+func (c *Client) Close() {
+	for _, ep := range c.endpoints {
+		ep.transport.CloseIdleConnections()
+	}
+}
+
+// Format prints no fields, whatever the verb: the endpoints hold secrets.
+func (c *Client) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, "httpbackend.Client") }
+
+// newRequest words the call in net/http's terms, or says why it can never be sent.
+func (c *Client) newRequest(ep *endpoint, call ports.Call) (*http.Request, error) {
+	header := c.header(ep, call)
+	if err := sendable(ep, call, header); err != nil {
+		return nil, err
+	}
+	req := &http.Request{
+		Method: call.Method,
+		URL:    ep.target(call.Request.Path, call.Request.Query),
+		Header: http.Header(header),
+	}
+	setBody(req, call.Request.Body)
+	return req, nil
+}

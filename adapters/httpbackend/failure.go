@@ -1,0 +1,115 @@
+package httpbackend
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/textproto"
+	"syscall"
+
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+)
+
+// failureOf translates what net and net/http say, by type. Its texts are for clients and operators: short, the same
+// every time, and nothing of the request in them.
+func failureOf(ctx context.Context, address string, err error) *domain.Failure {
+	var (
+		tooLarge tooLargeError
+		connect  *connectError
+	)
+	switch {
+	case errors.As(err, &tooLarge):
+		return &domain.Failure{Kind: domain.FailureTooLarge, Err: err}
+	case ctx.Err() != nil && errors.Is(context.Cause(ctx), ports.ErrInterrupted):
+		return newFailure(domain.FailureInterrupted, "the call was cut off by this process")
+	case ctx.Err() != nil:
+		return newFailure(domain.FailureTimeout, "no whole response within the time of the attempt")
+	case errors.As(err, &connect):
+		return newFailure(domain.FailureUnreachable, address+": "+connectText(connect))
+	default:
+		return newFailure(domain.FailureBroken, address+": "+brokenText(err))
+	}
+}
+
+func newFailure(kind domain.FailureKind, text string) *domain.Failure {
+	return &domain.Failure{Kind: kind, Err: errors.New(text)}
+}
+
+func connectText(err *connectError) string {
+	var (
+		dns      *net.DNSError
+		verify   *tls.CertificateVerificationError
+		noTLS    tls.RecordHeaderError
+		netError net.Error
+	)
+	switch {
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return "no such host"
+	case errors.As(err, &dns):
+		return "the name lookup failed"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused"
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return "no route to host"
+	case errors.As(err, &verify):
+		return certificateText(verify.Err)
+	case errors.As(err, &noTLS):
+		return "the backend does not speak TLS"
+	case alertText(err) != "":
+		return alertText(err)
+	case errors.As(err, &netError) && netError.Timeout():
+		return err.step + " timed out"
+	default:
+		return err.step + " failed"
+	}
+}
+
+func certificateText(err error) string {
+	var (
+		authority x509.UnknownAuthorityError
+		host      x509.HostnameError
+		invalid   x509.CertificateInvalidError
+	)
+	switch {
+	case errors.As(err, &authority):
+		return "the certificate is signed by an unknown authority"
+	case errors.As(err, &host):
+		return "the certificate is not for this host"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "the certificate has expired or is not valid yet"
+	default:
+		return "the certificate is not valid"
+	}
+}
+
+func brokenText(err error) string {
+	var malformed textproto.ProtocolError
+	switch {
+	case errors.Is(err, errNotFinal), errors.Is(err, errReplay):
+		return err.Error()
+	case alertText(err) != "":
+		return alertText(err)
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return "connection reset"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "the connection was closed before the response was complete"
+	case errors.As(err, &malformed):
+		return "the response is malformed"
+	default:
+		return "the connection broke or the response is malformed"
+	}
+}
+
+// alertText gives the TLS alert that the backend sent, if it was one. With TLS 1.3 a client certificate that is refused
+// is told only after the handshake. The operation is how crypto/tls marks what came from the other side.
+func alertText(err error) string {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "remote error" {
+		return "TLS alert from the backend: " + op.Err.Error()
+	}
+	return ""
+}

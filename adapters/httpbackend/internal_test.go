@@ -1,0 +1,221 @@
+package httpbackend
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/iotest"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+)
+
+const testMaxSize = 1 << 20
+
+func newTestClient(t *testing.T, url string, memory int64) *Client {
+	t.Helper()
+	client, err := New(Options{
+		Endpoints:        []Endpoint{{Name: "e", URL: url}},
+		HeaderPolicy:     domain.HeaderPolicy{Forward: []string{"*"}},
+		MaxResponseSize:  testMaxSize,
+		MaxResponseBytes: memory,
+		MaxIdlePerHost:   4,
+	})
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	return client
+}
+
+func get(path string) ports.Call {
+	return ports.Call{Method: http.MethodGet, Attempt: 1, Request: &domain.Request{ID: "1", Endpoint: "e", Path: path}}
+}
+
+// serveSizes answers /known and /chunked with 300 KiB, and all else with 64 KiB.
+func serveSizes(t *testing.T) *httptest.Server {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		size := 64 << 10
+		switch r.URL.Path {
+		case "/known":
+			size = 300 << 10
+			w.Header().Set("Content-Length", "307200")
+		case "/chunked":
+			size = 300 << 10
+		}
+		_, _ = w.Write(make([]byte, size))
+	}))
+	t.Cleanup(server.Close)
+	return server
+}
+
+func TestLargeResponsesWaitForMemory(t *testing.T) {
+	t.Parallel()
+	server := serveSizes(t)
+	client := newTestClient(t, server.URL, testMaxSize)
+	release, err := client.memory.acquire(t.Context(), testMaxSize)
+	require.NoError(t, err)
+
+	_, err = client.Do(t.Context(), get("/small"))
+	require.NoError(t, err, "the first 64 KiB are free")
+	for _, path := range []string{"/known", "/chunked"} {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		_, err = client.Do(ctx, get(path))
+		cancel()
+		var failure *domain.Failure
+		require.ErrorAs(t, err, &failure)
+		require.Equal(t, domain.FailureTimeout, failure.Kind)
+	}
+
+	release()
+	for _, path := range []string{"/known", "/chunked"} {
+		resp, err := client.Do(t.Context(), get(path))
+		require.NoError(t, err)
+		require.Len(t, resp.Body, 300<<10)
+	}
+	require.True(t, client.memory.free.TryAcquire(testMaxSize), "everything was given back")
+}
+
+func TestLargeResponsesDoNotBlockEachOther(t *testing.T) {
+	t.Parallel()
+	server := serveSizes(t)
+	for _, memory := range []int64{1, testMaxSize} { // with 1 every large response is over the whole budget
+		client := newTestClient(t, server.URL, memory)
+		var calls sync.WaitGroup
+		for i := range 32 {
+			calls.Go(func() {
+				resp, err := client.Do(t.Context(), get([]string{"/known", "/chunked"}[i%2]))
+				if err != nil || len(resp.Body) != 300<<10 {
+					t.Errorf("call %d: %v", i, err)
+				}
+			})
+		}
+		calls.Wait()
+		require.True(t, client.memory.free.TryAcquire(memory))
+	}
+}
+
+func TestReadUpTo(t *testing.T) {
+	t.Parallel()
+	readers := map[string]func(io.Reader) io.Reader{
+		"whole": func(r io.Reader) io.Reader { return r }, "one byte": iotest.OneByteReader,
+		"end with the last bytes": iotest.DataErrReader, "halves": iotest.HalfReader,
+	}
+	const limit = 100
+	for name, wrap := range readers {
+		for size := range 2 * limit {
+			r := wrap(bytes.NewReader(make([]byte, size)))
+			buf, ended, err := readUpTo(r, make([]byte, 0, 8), limit)
+			require.NoError(t, err)
+			require.Equal(t, size <= limit, ended, "%s, %d bytes", name, size)
+			require.Len(t, buf, min(size, limit+1))
+			require.LessOrEqual(t, cap(buf), limit+1)
+		}
+	}
+	for _, give := range []error{io.ErrUnexpectedEOF, fmt.Errorf("broken: %w", io.EOF)} {
+		r := io.MultiReader(strings.NewReader("part"), iotest.ErrReader(give))
+		buf, ended, err := readUpTo(r, make([]byte, 0, 8), limit)
+		require.ErrorIs(t, err, give)
+		require.False(t, ended)
+		require.Nil(t, buf)
+	}
+}
+
+// TestDeadConnectionIsReplaced closes a connection while it is idle: no request has been seen, so the next goes on.
+func TestDeadConnectionIsReplaced(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client := newTestClient(t, "http://backend.test", testMaxSize)
+		dialed := 0
+		client.endpoints["e"].transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+			dialed++
+			near, far := net.Pipe()
+			go answerOnce(far)
+			return near, nil
+		}
+		for range 3 {
+			_, err := client.Do(t.Context(), get(""))
+			require.NoError(t, err)
+			synctest.Wait() // until the transport has seen the end
+		}
+		require.Equal(t, 3, dialed)
+	})
+}
+
+func answerOnce(conn net.Conn) {
+	defer conn.Close()
+	if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	}
+}
+
+func TestSilentConnectionEndsWithTheDial(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		defer far.Close()
+		config, err := TLS{}.config("backend.test")
+		require.NoError(t, err)
+		d := &dialer{secure: config}
+		go func() { _, _ = io.Copy(io.Discard, far) }()
+		_, err = d.handshake(t.Context(), near)
+		failure := failureOf(t.Context(), "backend.test:443", err)
+		require.Equal(t, domain.FailureUnreachable, failure.Kind)
+		require.EqualError(t, failure.Err, "backend.test:443: the TLS handshake timed out")
+	})
+}
+
+func TestNoProxyOfTheEnvironment(t *testing.T) {
+	t.Setenv("HTTP_PROXY", "http://proxy.test")
+	req := httptest.NewRequest(http.MethodGet, "http://backend.test/", nil)
+	proxy, err := newTransport(nil, 1).Proxy(req)
+	require.NoError(t, err)
+	require.Nil(t, proxy)
+}
+
+func TestFailureOfErrorsThatAreHardToMeet(t *testing.T) {
+	t.Parallel()
+	dial := func(err error) error {
+		return &connectError{step: "connecting", err: &net.OpError{Op: "dial", Err: err}}
+	}
+	const unreachable, broken = domain.FailureUnreachable, domain.FailureBroken
+	tests := []struct {
+		give error
+		want domain.FailureKind
+		text string
+	}{
+		{dial(&net.DNSError{IsNotFound: true, Name: "h"}), unreachable, "no such host"},
+		{dial(&net.DNSError{IsTimeout: true, Name: "h"}), unreachable, "the name lookup failed"},
+		{dial(syscall.EHOSTUNREACH), unreachable, "no route to host"},
+		{dial(syscall.ENETUNREACH), unreachable, "no route to host"},
+		{dial(context.DeadlineExceeded), unreachable, "connecting timed out"},
+		{dial(syscall.EACCES), unreachable, "connecting failed"},
+		{
+			&net.OpError{Op: "remote error", Err: errors.New("tls: certificate required")}, broken,
+			"TLS alert from the backend: tls: certificate required",
+		},
+		{&net.OpError{Op: "write", Err: syscall.EPIPE}, broken, "connection reset"},
+		{fmt.Errorf("odd: %w", io.EOF), broken, "the connection was closed before the response was complete"},
+		{errReplay, broken, "the connection broke before the response"},
+	}
+	for _, tt := range tests {
+		failure := failureOf(t.Context(), "h:80", tt.give)
+		require.Equal(t, tt.want, failure.Kind)
+		require.EqualError(t, failure.Err, "h:80: "+tt.text)
+	}
+	require.Equal(t, "the certificate is not valid", certificateText(x509.ConstraintViolationError{}))
+}

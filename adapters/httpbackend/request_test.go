@@ -1,0 +1,295 @@
+package httpbackend_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/openhqm/openhqm/adapters/httpbackend"
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+)
+
+// received is what a backend saw of one request.
+type received struct {
+	*http.Request
+	body string
+}
+
+// record starts a server, with TLS and HTTP/2 if secure, that tells what it receives.
+func record(t *testing.T, secure bool) (*httptest.Server, httpbackend.TLS, <-chan received) {
+	t.Helper()
+	seen := make(chan received, 1)
+	handler := func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		seen <- received{r, string(body)}
+	}
+	if !secure {
+		return serve(t, handler), httpbackend.TLS{}, seen
+	}
+	server := serveTLS(t, handler)
+	return server, httpbackend.TLS{CAFile: writeCertificate(t, server.Certificate().Raw)}, seen
+}
+
+func TestDoSendsPathAndQueryAsTheyAre(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ base, path, query, want string }{
+		{"", "", "", "/"},
+		{"", "", "a=1", "/?a=1"},
+		{"/", "", "", "/"},
+		{"", "/", "", "/"},
+		{"/", "/", "", "/"},
+		{"/base", "", "", "/base"},
+		{"/base/", "", "", "/base/"},
+		{"/base", "/x", "", "/base/x"},
+		{"/base/", "/x", "", "/base/x"},
+		{"/base/", "/x/", "", "/base/x/"},
+		{"/b%2Fase", "/x", "", "/b%2Fase/x"},
+		{"", "/a%2Fb%2fc", "", "/a%2Fb%2fc"},
+		{"", "/a%20b+c", "", "/a%20b+c"},
+		{"", "/a;v=1/b;v", "", "/a;v=1/b;v"},
+		{"", "/%e2%82%ac/%E2%82%AC", "", "/%e2%82%ac/%E2%82%AC"},
+		{"", "/%61%7E", "", "/%61%7E"},
+		{"", "/:@!$&'()*,=~", "", "/:@!$&'()*,=~"},
+		{"", `/a|b"<>^{}[]`, "", `/a|b"<>^{}[]`},
+		{"", "/€", "", "/€"},
+		{"", "//x//y/", "", "//x//y/"},
+		{"", "//x%2Fy", "a=1", "//x%2Fy?a=1"},
+		{"/base", "//x", "", "/base//x"},
+		{"", "/x", "a=1&a=2&b=&c&=d", "/x?a=1&a=2&b=&c&=d"},
+		{"", "/x", "q=a+b%20c%2fd;e", "/x?q=a+b%20c%2fd;e"},
+		{"", "/x", "a=?&b=//h&c=é", "/x?a=?&b=//h&c=é"},
+		{"/base?v=2", "/x", "", "/base/x?v=2"},
+		{"/base?v=2", "/x", "a=1", "/base/x?v=2&a=1"},
+	}
+	for _, secure := range []bool{false, true} {
+		server, secrets, seen := record(t, secure)
+		for _, tt := range tests {
+			client := newClient(t, httpbackend.Endpoint{URL: server.URL + tt.base, TLS: secrets})
+			call := callOf(http.MethodGet, nil)
+			call.Request.Path, call.Request.Query = tt.path, tt.query
+			do(t, client, call)
+			got := <-seen
+			require.Equal(t, tt.want, got.RequestURI, "%+v", tt)
+			require.Equal(t, strings.SplitAfter(server.URL, "://")[1], got.Host)
+			require.Equal(t, secure, got.ProtoMajor == 2)
+		}
+	}
+}
+
+func TestDoSendsHeaders(t *testing.T) {
+	t.Parallel()
+	bearer := httpbackend.Auth{Kind: httpbackend.AuthBearer, Token: secret}
+	tests := []struct {
+		name   string
+		give   domain.Header
+		policy domain.HeaderPolicy // the zero value forwards all
+		static domain.Header
+		auth   httpbackend.Auth
+		want   domain.Header // nil values: not sent
+	}{
+		{
+			name: "ours are added",
+			want: domain.Header{
+				"X-Openhqm-Id": {"id-1"}, "X-Openhqm-Attempt": {"1"}, "Via": {"1.1 openhqm"},
+				"X-Correlation-Id": {"id-1"}, "Idempotency-Key": {"id-1"}, "User-Agent": {"OpenHQM/1.2.3"},
+				"Accept-Encoding": nil, "Content-Type": nil, "Authorization": nil,
+			},
+		},
+		{
+			name: "the client's win where they may",
+			give: domain.Header{
+				"x-correlation-id": {"mine"}, "IDEMPOTENCY-KEY": {"key"}, "user-agent": {"curl"}, "X-Openhqm-Id": {"forged"},
+				"X-Openhqm-Attempt": {"9"}, "Via": {"1.0 fred", "1.1 p.example.net"}, "Accept": {"a", "b"},
+			},
+			want: domain.Header{
+				"X-Openhqm-Id": {"id-1"}, "X-Openhqm-Attempt": {"1"}, "Via": {"1.0 fred, 1.1 p.example.net, 1.1 openhqm"},
+				"X-Correlation-Id": {"mine"}, "Idempotency-Key": {"key"}, "User-Agent": {"curl"}, "Accept": {"a", "b"},
+			},
+		},
+		{
+			name: "those of one connection stay there",
+			give: domain.Header{
+				"Connection": {"close, X-Hop", "Upgrade"}, "Upgrade": {"h2c"}, "X-Hop": {"1"}, "Te": {"trailers"},
+				"Transfer-Encoding": {"chunked"}, "Trailer": {"X"}, "Proxy-Authorization": {secret}, "Keep-Alive": {"1"},
+				"Expect": {"100-continue"}, "Host": {"evil"}, "Content-Length": {"7"}, "X-Openhqm-Key": {secret}, "X-End": {""},
+			},
+			want: domain.Header{
+				"Connection": nil, "Upgrade": nil, "X-Hop": nil, "Te": nil, "Transfer-Encoding": nil, "Trailer": nil,
+				"Proxy-Authorization": nil, "Keep-Alive": nil, "Expect": nil, "Host": nil, "Content-Length": {"0"},
+				"X-Openhqm-Key": nil, "X-End": {""},
+			},
+		},
+		{
+			name:   "the policy is applied again",
+			give:   domain.Header{"Accept": {"a"}, "Cookie": {"c"}, "X-Other": {"o"}},
+			policy: domain.HeaderPolicy{Forward: []string{"accept", "cookie"}, Strip: []string{"COOKIE"}},
+			want:   domain.Header{"Accept": {"a"}, "Cookie": nil, "X-Other": nil},
+		},
+		{
+			name:   "the endpoint's win over the client's, and auth over both",
+			give:   domain.Header{"X-Tenant": {"a", "b"}, "Authorization": {"client"}, "X-Both": {"client"}},
+			static: domain.Header{"x-tenant": {"c"}, "authorization": {"static"}, "User-Agent": {"ua"}, "Via": {"1.1 s"}},
+			auth:   bearer,
+			want: domain.Header{
+				"X-Tenant": {"c"}, "Authorization": {"Bearer " + secret}, "X-Both": {"client"}, "User-Agent": {"ua"},
+				"Via": {"1.1 s, 1.1 openhqm"},
+			},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			server, _, seen := record(t, false)
+			o := options(httpbackend.Endpoint{Name: endpointName, URL: server.URL, Header: tt.static, Auth: tt.auth})
+			if tt.policy.Forward != nil {
+				o.HeaderPolicy = tt.policy
+			}
+			client, err := httpbackend.New(o)
+			require.NoError(t, err)
+			t.Cleanup(client.Close)
+			call := callOf(http.MethodPost, nil)
+			call.Request.Header = tt.give
+			before := tt.give.Clone()
+			do(t, client, call)
+			got := <-seen
+			for name, values := range tt.want {
+				require.Equal(t, values, domain.Header(got.Header)[name], name)
+			}
+			require.Equal(t, before, tt.give.Clone(), "the request belongs to the caller")
+		})
+	}
+}
+
+func TestDoAuthenticates(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name  string
+		give  httpbackend.Auth
+		field string
+		want  string
+	}{
+		{"the zero value", httpbackend.Auth{}, "Authorization", "client"},
+		{"none", httpbackend.Auth{Kind: httpbackend.AuthNone, Token: secret}, "Authorization", "client"},
+		{"bearer", httpbackend.Auth{Kind: httpbackend.AuthBearer, Token: secret}, "Authorization", "Bearer " + secret},
+		{"api_key", httpbackend.Auth{Kind: httpbackend.AuthAPIKey, Token: secret}, "X-API-Key", secret},
+		{
+			"api_key elsewhere",
+			httpbackend.Auth{Kind: httpbackend.AuthAPIKey, Token: secret, Header: "apikey"},
+			"Apikey", secret,
+		},
+		{
+			"basic",
+			httpbackend.Auth{Kind: httpbackend.AuthBasic, Username: "Aladdin", Password: "open sesame"},
+			"Authorization", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==",
+		}, // RFC 7617 section 2
+		{
+			"basic without a password",
+			httpbackend.Auth{Kind: httpbackend.AuthBasic, Username: "key"},
+			"Authorization", "Basic a2V5Og==",
+		},
+		{
+			"custom",
+			httpbackend.Auth{Kind: httpbackend.AuthCustom, Token: "Token " + secret, Header: "x-auth"},
+			"X-Auth", "Token " + secret,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			server, _, seen := record(t, false)
+			client := newClient(t, httpbackend.Endpoint{URL: server.URL, Auth: tt.give})
+			call := callOf(http.MethodPost, nil)
+			call.Request.Header = domain.Header{}
+			for _, name := range []string{"Authorization", "X-API-Key", "apikey", "X-Auth"} {
+				call.Request.Header.Set(name, "client")
+			}
+			do(t, client, call)
+			require.Equal(t, []string{tt.want}, (<-seen).Header.Values(tt.field))
+		})
+	}
+}
+
+func TestDoSendsBodies(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("\x00\xff bytes", 100_000)
+	tests := []struct {
+		method string
+		give   []byte
+		length []string // of the Content-Length field over HTTP/1.1
+	}{
+		{http.MethodGet, nil, nil},
+		{http.MethodGet, []byte{}, nil},
+		{http.MethodHead, nil, nil},
+		{http.MethodDelete, nil, nil},
+		{http.MethodPost, nil, []string{"0"}},
+		{http.MethodPost, []byte{}, []string{"0"}},
+		{http.MethodPut, nil, []string{"0"}},
+		{http.MethodPatch, nil, []string{"0"}},
+		{http.MethodPost, []byte("\x00\r\n"), []string{"3"}},
+		{http.MethodPut, []byte(long), []string{"800000"}},
+		{http.MethodGet, []byte("{}"), []string{"2"}},
+		{http.MethodDelete, []byte("{}"), []string{"2"}},
+		{"PURGE", []byte("{}"), []string{"2"}},
+		{http.MethodTrace, nil, nil},
+	}
+	for _, secure := range []bool{false, true} {
+		server, secrets, seen := record(t, secure)
+		client := newClient(t, httpbackend.Endpoint{URL: server.URL, TLS: secrets})
+		for _, tt := range tests {
+			do(t, client, callOf(tt.method, tt.give))
+			got := <-seen
+			require.Equal(t, tt.method, got.Method)
+			require.Equal(t, string(tt.give), got.body)
+			require.EqualValues(t, len(tt.give), got.ContentLength, tt.method)
+			require.Empty(t, got.TransferEncoding, tt.method)
+			if !secure {
+				require.Equal(t, tt.length, got.Header["Content-Length"], tt.method)
+			}
+		}
+	}
+}
+
+func TestDoRefusesWhatCannotBeSent(t *testing.T) {
+	t.Parallel()
+	server := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("something was sent") })
+	client := newClient(t, httpbackend.Endpoint{
+		URL: server.URL, Auth: httpbackend.Auth{Kind: httpbackend.AuthBearer, Token: secret},
+	})
+	tests := []struct {
+		name string
+		give func(*ports.Call)
+	}{
+		{"a relative path", func(c *ports.Call) { c.Request.Path = "x" + secret }},
+		{"a path with a line break", func(c *ports.Call) { c.Request.Path = "/x HTTP/1.1\r\n" + secret }},
+		{"a path with a query", func(c *ports.Call) { c.Request.Path = "/x?" + secret }},
+		{"dot segments", func(c *ports.Call) { c.Request.Path = "/a/%2e%2e/" + secret }},
+		{"a malformed escape", func(c *ports.Call) { c.Request.Path = "/%zz" + secret }},
+		{"a query with a space", func(c *ports.Call) { c.Request.Query = "a b" + secret }},
+		{"a query with a fragment", func(c *ports.Call) { c.Request.Query = "a#" + secret }},
+		{"no method", func(c *ports.Call) { c.Method = "" }},
+		{"a method with a space", func(c *ports.Call) { c.Method = "GET " + secret }},
+		{"CONNECT", func(c *ports.Call) { c.Method = http.MethodConnect }},
+		{"TRACE, which would answer with our token", func(c *ports.Call) { c.Method = http.MethodTrace }},
+		{"a header name with a space", func(c *ports.Call) { c.Request.Header = domain.Header{"A " + secret: {"v"}} }},
+		{"an empty header name", func(c *ports.Call) { c.Request.Header = domain.Header{"": {secret}} }},
+		{"a header value with a line break", func(c *ports.Call) {
+			c.Request.Header = domain.Header{"X-A": {"ok", secret + "\r\nX-B: injected"}}
+		}},
+		{"a header value with NUL", func(c *ports.Call) { c.Request.Header = domain.Header{"X-A": {secret + "\x00"}} }},
+		{"an id with a line break", func(c *ports.Call) { c.Request.ID = secret + "\r\n" }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			call := callOf(http.MethodPost, nil)
+			tt.give(&call)
+			resp, err := client.Do(t.Context(), call)
+			requireFailure(t, domain.FailureUnsendable, resp, err)
+		})
+	}
+}

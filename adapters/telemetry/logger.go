@@ -1,0 +1,44 @@
+package telemetry
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/lmittmann/tint"
+	"github.com/mattn/go-isatty"
+)
+
+// The values of log.format.
+const (
+	FormatAuto = "auto" // text on a terminal, JSON otherwise
+	FormatText = "text" // for people: one short line by tint, coloured on a terminal
+	FormatJSON = "json" // for machines: one JSON object a line
+)
+
+// NewLogger returns a logger that writes to w in the given format; a level below the given one is not written. The
+// logger is safe for concurrent use. A format that is none of the three is an error.
+func NewLogger(w io.Writer, format string, level slog.Leveler) (*slog.Logger, error) {
+	terminal := isTerminal(w)
+	if format == FormatAuto {
+		format = FormatJSON
+		if terminal {
+			format = FormatText
+		}
+	}
+	switch format {
+	case FormatText:
+		options := &tint.Options{Level: level, TimeFormat: "15:04:05.000", NoColor: !terminal}
+		return slog.New(tint.NewTextHandler(w, options)), nil
+	case FormatJSON:
+		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})), nil
+	default:
+		return nil, fmt.Errorf("log format %q: want %s, %s or %s", format, FormatAuto, FormatText, FormatJSON)
+	}
+}
+
+// isTerminal reports whether somebody looks at w. /dev/null is a character device too, and nobody does.
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(interface{ Fd() uintptr })
+	return ok && isatty.IsTerminal(file.Fd())
+}

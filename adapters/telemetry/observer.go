@@ -1,0 +1,124 @@
+package telemetry
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+)
+
+// headerCorrelation is the client's own name for its request, in the form that domain.Header stores names in.
+const headerCorrelation = "X-Correlation-Id"
+
+// What others made up is cut to so many bytes in a log line.
+const (
+	maxNameLogged  = 128
+	maxErrorLogged = 1024
+)
+
+// timeFormat is RFC 3339 with milliseconds.
+const timeFormat = "2006-01-02T15:04:05.000Z07:00"
+
+// Observer writes one line to the log for every attempt, and counts. It logs nothing of bodies, paths, queries or
+// headers, except the client's X-Correlation-ID.
+type Observer struct {
+	log     *slog.Logger
+	metrics *Metrics
+}
+
+// NewObserver returns an Observer that is safe for concurrent use. It blocks only as long as log does.
+func NewObserver(log *slog.Logger, metrics *Metrics) *Observer {
+	return &Observer{log: log, metrics: metrics}
+}
+
+var _ ports.Observer = (*Observer)(nil)
+
+// Submitted counts what was offered to the queue.
+func (o *Observer) Submitted(_ context.Context, err error) {
+	o.metrics.published.WithLabelValues(publishLabel(err)).Inc()
+}
+
+// Attempted counts and logs a delivery that was worked on.
+func (o *Observer) Attempted(ctx context.Context, a ports.Attempted) {
+	o.count(&a)
+	level := levelOf(&a)
+	if !o.log.Enabled(ctx, level) {
+		return
+	}
+	var room [12]slog.Attr // on the stack
+	o.log.LogAttrs(ctx, level, "attempt", appendAttrs(room[:0], &a)...)
+}
+
+func (o *Observer) count(a *ports.Attempted) {
+	out := &a.Outcome
+	o.metrics.endpoint(a.Endpoint).attempted(a.Label, out.ProcessingTime)
+	if out.Status.Final() {
+		age := max(out.At.Sub(a.Request.SubmittedAt), 0) // a foreign clock may be ahead of ours
+		o.metrics.age.WithLabelValues(string(out.Status)).Observe(age.Seconds())
+	}
+	if out.Status.DeadLettered() {
+		o.metrics.deadLetters.WithLabelValues(string(out.Reason)).Inc()
+	}
+}
+
+// levelOf gives warn to what somebody may want to look into. A refusal is our own limit at work: nothing was sent or
+// charged, and there may be many for one request.
+func levelOf(a *ports.Attempted) slog.Level {
+	switch {
+	case a.Outcome.Status == domain.Completed:
+		return slog.LevelInfo
+	case a.Label == string(domain.FailureRefused) && !a.Outcome.Status.Final():
+		return slog.LevelDebug
+	default:
+		return slog.LevelWarn
+	}
+}
+
+func appendAttrs(attrs []slog.Attr, a *ports.Attempted) []slog.Attr {
+	out := &a.Outcome
+	attrs = append(attrs,
+		slog.String("correlation_id", string(a.Request.ID)),
+		slog.String("endpoint", clean(a.Request.Endpoint)),
+		slog.Int("attempt", a.Attempt),
+		slog.Int("deliveries", a.Deliveries),
+		slog.String("outcome", a.Label),
+		slog.String("status", string(out.Status)),
+		slog.Float64("processing_time_ms", milliseconds(out.ProcessingTime)),
+	)
+	if a.StatusCode != 0 {
+		attrs = append(attrs, slog.Int("status_code", a.StatusCode))
+	}
+	if out.Reason != "" {
+		attrs = append(attrs, slog.String("reason", string(out.Reason)))
+	}
+	if !out.NextAttemptAt.IsZero() {
+		attrs = append(attrs, slog.String("next_attempt_at", out.NextAttemptAt.UTC().Format(timeFormat)))
+	}
+	if out.Error != "" {
+		attrs = append(attrs, slog.String("error", cut(out.Error, maxErrorLogged)))
+	}
+	if id := a.Request.Header.Get(headerCorrelation); id != "" && id != string(a.Request.ID) {
+		attrs = append(attrs, slog.String("client_correlation_id", clean(id)))
+	}
+	return attrs
+}
+
+// milliseconds keeps the microseconds as a fraction: many backends answer within one millisecond.
+func milliseconds(d time.Duration) float64 {
+	return float64(d.Microseconds()) / float64(time.Millisecond/time.Microsecond)
+}
+
+// clean makes a name that somebody else chose fit for a log line: short, and printable ASCII alone.
+func clean(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, cut(name, maxNameLogged))
+}
+
+func cut(text string, limit int) string { return text[:min(len(text), limit)] }

@@ -1,0 +1,167 @@
+// Package configs reads, checks and prints the configuration. Load lays the sources over each other (default.yaml, the
+// YAML file, .env, the environment, flags) and answers with plain structs in which every value is valid, or with one
+// *Error that lists every fault. The file default.yaml explains each key to users; the structs here must match it.
+package configs
+
+import "time"
+
+// Config is the whole configuration. Copies share their maps and slices: read it, do not change it.
+type Config struct {
+	Role     string   `koanf:"role"` // RoleAll, RoleAPI or RoleWorker
+	Log      Log      `koanf:"log"`
+	Server   Server   `koanf:"server"`
+	Request  Request  `koanf:"request"`
+	Queue    Queue    `koanf:"queue"`
+	Store    Store    `koanf:"store"`
+	Embedded Embedded `koanf:"embedded"`
+	Worker   Worker   `koanf:"worker"`
+	Retry    Retry    `koanf:"retry"`
+	Proxy    Proxy    `koanf:"proxy"`
+
+	origins map[string]origin // of every key that was set, for faults found after Load
+}
+
+// The roles a process can play.
+const (
+	RoleAll    = "all"
+	RoleAPI    = "api"
+	RoleWorker = "worker"
+)
+
+// Log says what is logged and how it looks.
+type Log struct {
+	Level  string `koanf:"level"`  // LevelDebug to LevelError
+	Format string `koanf:"format"` // FormatAuto, FormatJSON or FormatText
+}
+
+// The log levels, as slog knows them.
+const (
+	LevelDebug = "debug"
+	LevelInfo  = "info"
+	LevelWarn  = "warn"
+	LevelError = "error"
+)
+
+// The log formats. FormatAuto is text on a terminal and JSON otherwise.
+const (
+	FormatAuto = "auto"
+	FormatJSON = "json"
+	FormatText = "text"
+)
+
+// Server is the HTTP side of the api role.
+type Server struct {
+	Host           string        `koanf:"host"`            // an IP address or a host name, never empty
+	Port           int           `koanf:"port"`            // 0: any free one
+	PublicURL      string        `koanf:"public_url"`      // prefix of Locations without a final slash; empty: none
+	MaxBodySize    ByteSize      `koanf:"max_body_size"`   // of one request
+	ReadTimeout    time.Duration `koanf:"read_timeout"`    // for a whole request, header and body
+	MaxConnections int           `koanf:"max_connections"` // open at once
+	ShutdownDelay  time.Duration `koanf:"shutdown_delay"`  // between "not ready" and closing the listener; may be 0
+}
+
+// Request bounds the life of requests.
+type Request struct {
+	MaxAge         time.Duration `koanf:"max_age"`         // submission to deadline, where the client names none
+	IdempotencyTTL time.Duration `koanf:"idempotency_ttl"` // how long an Idempotency-Key is remembered
+}
+
+// Queue says which queue holds the requests, and how it hands them out.
+type Queue struct {
+	Type          string        `koanf:"type"`           // one of QueueTypes
+	Lease         time.Duration `koanf:"lease"`          // of a delivery whose worker gives no sign of life
+	MaxDeliveries int           `koanf:"max_deliveries"` // of one request without an outcome, at least 1
+	MaxDepth      int           `koanf:"max_depth"`      // requests; 0: no limit
+}
+
+// QueueEmbedded keeps the queue in this process's own files.
+const QueueEmbedded = "embedded"
+
+// QueueTypes lists the queues that this program has.
+func QueueTypes() []string { return []string{QueueEmbedded} }
+
+// Store says where records are kept, and how long.
+type Store struct {
+	Type          string        `koanf:"type"`            // StoreEmbedded: "auto" is settled by Load
+	TTL           time.Duration `koanf:"ttl"`             // of a record, from its final state
+	DeadLetterTTL time.Duration `koanf:"dead_letter_ttl"` // of a dead letter
+}
+
+// The kinds of store. StoreAuto takes the one that goes with the queue.
+const (
+	StoreAuto     = "auto"
+	StoreEmbedded = "embedded"
+)
+
+// Embedded is where and how the embedded queue and store keep their files.
+type Embedded struct {
+	Dir     string   `koanf:"dir"`      // made if it is not there; relative to the working directory
+	MinFree ByteSize `koanf:"min_free"` // space left on the disk below which nothing is accepted
+}
+
+// Worker is the side that calls backends.
+type Worker struct {
+	Count    int           `koanf:"count"`     // calls in flight at once, at least 1
+	Timeout  time.Duration `koanf:"timeout"`   // of one attempt, where the endpoint names none
+	Drain    time.Duration `koanf:"drain"`     // what running calls get at a shutdown; may be 0
+	MaxBytes ByteSize      `koanf:"max_bytes"` // in flight: half for requests, half for responses
+}
+
+// Retry says whether and when an attempt is repeated.
+type Retry struct {
+	MaxAttempts int           `koanf:"max_attempts"` // the first one included, at least 1
+	Base        time.Duration `koanf:"base"`         // delay before the second attempt, doubled for each further one
+	Max         time.Duration `koanf:"max"`          // at least Base
+	Jitter      float64       `koanf:"jitter"`       // 0 to 1: 0.2 spreads a delay over +-20 %
+	OnStatus    []int         `koanf:"on_status"`    // HTTP statuses that are tried again
+}
+
+// Proxy is what is forwarded, and where to.
+type Proxy struct {
+	DefaultEndpoint string              `koanf:"default_endpoint"`  // a key of Endpoints or empty
+	ForwardHeaders  []string            `koanf:"forward_headers"`   // names, or "*" for all
+	StripHeaders    []string            `koanf:"strip_headers"`     // names; wins over ForwardHeaders
+	MaxResponseSize ByteSize            `koanf:"max_response_size"` // of one body
+	Endpoints       map[string]Endpoint `koanf:"endpoints" keys:"endpoint"`
+}
+
+// EndpointEcho is the built-in endpoint, there only while Endpoints is empty.
+const EndpointEcho = "echo"
+
+// Endpoint is a backend. What its own configuration leaves out is filled in: Method is POST, Timeout is Worker.Timeout,
+// each field of Retry is that of Config.Retry.
+type Endpoint struct {
+	URL     string            `koanf:"url"` // absolute http or https, without user, query and fragment
+	Method  string            `koanf:"method"`
+	Timeout time.Duration     `koanf:"timeout"` // of one attempt
+	Headers map[string]Secret `koanf:"headers" keys:"header"`
+	Auth    Auth              `koanf:"auth"`
+	TLS     TLS               `koanf:"tls"`
+	Retry   Retry             `koanf:"retry"`
+}
+
+// Auth says how to authenticate to an endpoint. Only the fields that belong to Type are set.
+type Auth struct {
+	Type     string `koanf:"type"`
+	Token    Secret `koanf:"token"`    // bearer, api_key and custom
+	Username string `koanf:"username"` // basic; without ":" (RFC 7617 section 2)
+	Password Secret `koanf:"password"` // basic; may be empty
+	Header   string `koanf:"header"`   // api_key and custom
+}
+
+// The kinds of authentication.
+const (
+	AuthNone   = "none"
+	AuthBearer = "bearer"  // Authorization: Bearer TOKEN (RFC 6750 section 2.1)
+	AuthAPIKey = "api_key" // TOKEN in Header, X-API-Key unless another is named
+	AuthBasic  = "basic"   // Authorization: Basic (RFC 7617)
+	AuthCustom = "custom"  // TOKEN in Header, whichever that is
+)
+
+// TLS changes how the certificate of an endpoint is checked and which one is shown to it. The files are PEM.
+type TLS struct {
+	CAFile     string `koanf:"ca_file"`     // authorities to trust; empty: those of the system
+	CertFile   string `koanf:"cert_file"`   // of the client; only together with KeyFile
+	KeyFile    string `koanf:"key_file"`    // of the client
+	ServerName string `koanf:"server_name"` // expected in the certificate; empty: the host of the URL
+}

@@ -1,0 +1,45 @@
+package configs
+
+import (
+	"errors"
+	"math"
+	"reflect"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+var (
+	errCharacters = errors.New("must be UTF-8 text without control characters")
+	errInteger    = errors.New("must be a whole number")
+	errNumber     = errors.New("must be a number")
+)
+
+// convert reads text as what a field of type t holds. It gives plain types only, which koanf can copy: a secret stays
+// text until it is decoded. The error says what is allowed, without the text.
+func convert(text string, t reflect.Type) (any, error) {
+	if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
+		return nil, errCharacters
+	}
+	switch {
+	case t == durationType:
+		return parseDuration(text)
+	case t == sizeType:
+		return ParseByteSize(text)
+	case t.Kind() == reflect.Int:
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return nil, errInteger
+		}
+		return n, nil
+	case t.Kind() == reflect.Float64:
+		x, err := strconv.ParseFloat(text, 64)
+		if err != nil || math.IsNaN(x) || math.IsInf(x, 0) {
+			return nil, errNumber
+		}
+		return x, nil
+	default:
+		return text, nil
+	}
+}

@@ -1,0 +1,236 @@
+package configs
+
+import (
+	"bytes"
+	"cmp"
+	_ "embed" // for default.yaml
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"reflect"
+	"regexp"
+	"strings"
+
+	"github.com/go-viper/mapstructure/v2"
+	"github.com/knadh/koanf/providers/confmap"
+	"github.com/knadh/koanf/v2"
+	"go.yaml.in/yaml/v3"
+)
+
+// Sources says where the configuration comes from. Each source wins over those before it; below all are the defaults.
+type Sources struct {
+	File    string            // path of the YAML file; empty: the one that OPENHQM_CONFIG names, or none
+	DotEnv  string            // path of the .env file; empty, or not there: none
+	Environ []string          // as os.Environ gives it
+	Flags   map[string]string // text by key, for instance "server.port"; only flags that were given
+}
+
+//go:embed default.yaml
+var defaults []byte
+
+// maxFile is the size of the largest file we read, in bytes.
+const maxFile = 1 << 20
+
+// Load reads all sources and checks the result. Its error is an *Error with every fault. Secrets are not resolved, see
+// ResolveSecrets. Load blocks as long as reading the files does.
+func Load(sources Sources) (Config, []Warning, error) {
+	l := loader{tree: koanf.New(delimiter), settings: map[string]setting{}, origins: map[string]origin{}}
+	dotEnv := readDotenv(sources.DotEnv, &l.report)
+	environ := parseEnviron(sources.Environ)
+	l.environment = maps.Clone(environ)
+	for name, value := range dotEnv.values {
+		if _, set := environ[name]; !set {
+			l.environment[name] = value
+		}
+	}
+
+	l.add(l.defaults())
+	l.add(l.file(cmp.Or(sources.File, l.environment[fileVariable])))
+	l.add(l.variables(dotEnv.values, func(name string) string {
+		return name + " in " + origin{name: sources.DotEnv, line: dotEnv.lines[name]}.String()
+	}))
+	l.add(l.variables(environ, func(name string) string { return name }))
+	l.add(l.flags(sources.Flags))
+	l.add(l.inherit())
+
+	config := l.decode()
+	config.settle()
+	config.validate(&validator{report: &l.report, settings: l.settings, origins: l.origins})
+	if err := l.report.err(); err != nil {
+		return Config{}, l.warnings, err
+	}
+	return config, l.warnings, nil
+}
+
+// delimiter joins the parts of a key inside koanf. No key holds it, while names of endpoints hold dots.
+const delimiter = "\x1f"
+
+// loader puts the settings of one source after the other into a tree.
+type loader struct {
+	tree        *koanf.Koanf
+	settings    map[string]setting // what counts, by key
+	origins     map[string]origin  // by key, and by what it belongs to
+	environment environment        // with .env below it
+	report      report
+	warnings    []Warning
+}
+
+// add lays settings over what is there.
+func (l *loader) add(layer []setting) {
+	tree := map[string]any{}
+	for _, s := range layer {
+		insert(tree, s.path, s.value)
+		if s.value != nil {
+			l.settings[s.key()] = s
+		}
+		if !s.inherited {
+			l.remember(s)
+		}
+	}
+	if err := l.tree.Load(confmap.Provider(tree, ""), nil); err != nil {
+		l.report.add(Fault{Reason: err.Error()})
+	}
+}
+
+// remember keeps where a key was set last, and where what it belongs to was set first.
+func (l *loader) remember(s setting) {
+	for end := range s.path {
+		key := strings.Join(s.path[:end+1], ".")
+		if _, known := l.origins[key]; !known {
+			l.origins[key] = s.origin
+		}
+	}
+	if s.value != nil {
+		l.origins[s.key()] = s.origin
+	}
+}
+
+// insert puts a value into a tree of maps; nil makes sure that there is a map.
+func insert(tree map[string]any, path []string, value any) {
+	for _, name := range path[:len(path)-1] {
+		tree = descend(tree, name)
+	}
+	last := path[len(path)-1]
+	if value == nil {
+		descend(tree, last)
+		return
+	}
+	tree[last] = value
+}
+
+func descend(tree map[string]any, name string) map[string]any {
+	below, there := tree[name].(map[string]any)
+	if !there {
+		below = map[string]any{}
+		tree[name] = below
+	}
+	return below
+}
+
+func (l *loader) defaults() []setting {
+	return l.yaml(reader{source: "default", report: &l.report}, defaults)
+}
+
+func (l *loader) file(path string) []setting {
+	if path == "" {
+		return nil
+	}
+	content, err := readFile(path, maxFile)
+	if err != nil {
+		l.report.unreadable(path, err)
+		return nil
+	}
+	return l.yaml(reader{source: path, lines: true, expand: l.environment, report: &l.report}, content)
+}
+
+// anchorName is what a YAML error must not show: a password that begins with "*" and has no quotes looks like one.
+var anchorName = regexp.MustCompile(`anchor '.*'`)
+
+// yaml reads one document. yaml/v3 is used directly because koanf's own parser forgets the lines.
+func (l *loader) yaml(r reader, content []byte) []setting {
+	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	var document yaml.Node
+	err := decoder.Decode(&document)
+	if errors.Is(err, io.EOF) { // nothing, or only comments
+		return nil
+	}
+	if err == nil && !errors.Is(decoder.Decode(new(yaml.Node)), io.EOF) {
+		err = errors.New("must hold one YAML document")
+	}
+	if err != nil {
+		l.report.add(Fault{Source: r.source, Reason: anchorName.ReplaceAllString(err.Error(), "anchor "+mask)})
+		return nil
+	}
+	r.read(document.Content[0], schema, nil)
+	return r.settings
+}
+
+func (l *loader) variables(env environment, origin func(name string) string) []setting {
+	known, warnings := matchVariables(env, origin, &l.report)
+	l.warnings = append(l.warnings, warnings...)
+	return readAssignments(known, &l.report)
+}
+
+func (l *loader) flags(flags map[string]string) []setting {
+	return readAssignments(matchFlags(flags, &l.report), &l.report)
+}
+
+// inherit gives endpoints what they do not say themselves.
+func (l *loader) inherit() []setting {
+	var layer []setting
+	for _, name := range l.tree.MapKeys("proxy" + delimiter + "endpoints") {
+		give := func(s setting, path ...string) {
+			s.path = append([]string{"proxy", "endpoints", name}, path...)
+			s.inherited = true
+			if !l.tree.Exists(strings.Join(s.path, delimiter)) {
+				layer = append(layer, s)
+			}
+		}
+		give(setting{value: http.MethodPost}, "method")
+		give(setting{value: AuthNone}, "auth", "type")
+		give(l.settings["worker.timeout"], "timeout")
+		for _, f := range schema.field("retry").fields {
+			give(l.settings["retry."+f.name], "retry", f.name)
+		}
+	}
+	return layer
+}
+
+// decode fills the structs. What is in the tree is checked and converted, so an error is a mistake in this package.
+func (l *loader) decode() Config {
+	config := Config{origins: l.origins}
+	decoder := &mapstructure.DecoderConfig{ErrorUnused: true, DecodeHook: l.toSecret}
+	if err := l.tree.UnmarshalWithConf("", &config, koanf.UnmarshalConf{DecoderConfig: decoder}); err != nil {
+		l.report.add(Fault{Reason: fmt.Sprintf("decode: %v", err)})
+	}
+	return config
+}
+
+// toSecret is the hook that binds the text of a secret to the environment it is resolved from.
+func (l *loader) toSecret(_, to reflect.Type, data any) (any, error) {
+	text, isText := data.(string)
+	switch {
+	case !isText || to != secretType:
+		return data, nil
+	case text == "":
+		return Secret{}, nil
+	default:
+		return Secret{reference: text, env: l.environment}, nil
+	}
+}
+
+// settle replaces values that stand for another one.
+func (c *Config) settle() {
+	if c.Store.Type == StoreAuto && c.Queue.Type == QueueEmbedded {
+		c.Store.Type = StoreEmbedded
+	}
+	c.Server.PublicURL = strings.TrimRight(c.Server.PublicURL, "/")
+	for name, endpoint := range c.Proxy.Endpoints {
+		if endpoint.Auth.Type == AuthAPIKey && endpoint.Auth.Header == "" {
+			endpoint.Auth.Header = "X-API-Key"
+			c.Proxy.Endpoints[name] = endpoint
+		}
+	}
+}

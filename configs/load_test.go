@@ -1,0 +1,230 @@
+package configs
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestTheDefaults(t *testing.T) {
+	t.Parallel()
+	config, warnings, err := Load(Sources{})
+	require.NoError(t, err)
+	require.Empty(t, warnings)
+	config.origins = nil
+	require.Equal(t, Config{
+		Role: RoleAll,
+		Log:  Log{Level: LevelInfo, Format: FormatAuto},
+		Server: Server{
+			Host: "0.0.0.0", Port: 8000, MaxBodySize: 10 * MiB, ReadTimeout: time.Minute, MaxConnections: 20000,
+		},
+		Request:  Request{MaxAge: 72 * time.Hour, IdempotencyTTL: 24 * time.Hour},
+		Queue:    Queue{Type: QueueEmbedded, Lease: time.Minute, MaxDeliveries: 5},
+		Store:    Store{Type: StoreEmbedded, TTL: time.Hour, DeadLetterTTL: 168 * time.Hour},
+		Embedded: Embedded{Dir: "data", MinFree: 256 * MiB},
+		Worker:   Worker{Count: 64, Timeout: 300 * time.Second, Drain: 25 * time.Second, MaxBytes: 256 * MiB},
+		Retry: Retry{
+			MaxAttempts: 4, Base: time.Second, Max: time.Minute, Jitter: 0.2,
+			OnStatus: []int{408, 425, 429, 500, 502, 503, 504},
+		},
+		Proxy: Proxy{ForwardHeaders: []string{"*"}, StripHeaders: []string{}, MaxResponseSize: 10 * MiB},
+	}, config)
+}
+
+func TestEachSourceWinsOverThoseBefore(t *testing.T) {
+	t.Parallel()
+	sources := Sources{}
+	steps := []struct {
+		name string
+		add  func()
+		want int
+	}{
+		{name: "defaults", add: func() {}, want: 64},
+		{name: "file", add: func() { sources.File = write(t, "f.yaml", "worker: {count: 1, drain: 3s}") }, want: 1},
+		{name: "dotenv", add: func() { sources.DotEnv = write(t, ".env", "OPENHQM_WORKER_COUNT=2") }, want: 2},
+		{name: "environment", add: func() { sources.Environ = []string{"OPENHQM_WORKER_COUNT=3"} }, want: 3},
+		{name: "flags", add: func() { sources.Flags = map[string]string{"worker.count": "4"} }, want: 4},
+	}
+	for i, step := range steps {
+		step.add()
+		config, _, err := Load(sources)
+		require.NoError(t, err)
+		require.Equal(t, step.want, config.Worker.Count, step.name)
+		if i > 0 {
+			require.Equal(t, 3*time.Second, config.Worker.Drain, "other keys of the section stay")
+		}
+	}
+}
+
+func TestAllKeysOfAFileAreRead(t *testing.T) {
+	t.Parallel()
+	config := loadYAML(t, `
+role: all
+log: {level: debug, format: json}
+server:
+  host: "::1"
+  port: 0
+  public_url: https://hqm.example.com/gateway//
+  max_body_size: 1048576
+  read_timeout: 1m30s
+  max_connections: 10
+  shutdown_delay: 5s
+proxy:
+  default_endpoint: orders.v1
+  forward_headers: [X-A, X-B]
+  strip_headers: [Cookie]
+  endpoints:
+    orders.v1:
+      url: http://orders:8080/api
+      method: PUT
+      timeout: 10s
+      headers: {X-Team: a-team, X-Number: 007}
+      auth: {type: basic, username: u, password: 0123}
+      retry: {jitter: 0, on_status: []}
+    notify:
+      url: https://notify
+      auth: {type: api_key, token: t}
+      tls: {ca_file: ca.pem, cert_file: c.pem, key_file: k.pem, server_name: notify.internal}
+`)
+	require.Equal(t, Log{Level: LevelDebug, Format: FormatJSON}, config.Log)
+	require.Equal(t, Server{
+		Host: "::1", PublicURL: "https://hqm.example.com/gateway", MaxBodySize: MiB, ReadTimeout: 90 * time.Second,
+		MaxConnections: 10, ShutdownDelay: 5 * time.Second,
+	}, config.Server)
+	require.Equal(t, []string{"X-A", "X-B"}, config.Proxy.ForwardHeaders)
+	require.Equal(t, []string{"Cookie"}, config.Proxy.StripHeaders)
+
+	orders := config.Proxy.Endpoints["orders.v1"]
+	require.Equal(t, map[string]string{"X-Team": "a-team", "X-Number": "007"}, resolved(t, orders.Headers))
+	require.Equal(t, "0123", resolved(t, map[string]Secret{"password": orders.Auth.Password})["password"])
+	require.Equal(t, "PUT", orders.Method)
+	require.Equal(t, 10*time.Second, orders.Timeout)
+	require.Equal(t, Retry{MaxAttempts: 4, Base: time.Second, Max: time.Minute, OnStatus: []int{}}, orders.Retry)
+
+	notify := config.Proxy.Endpoints["notify"]
+	require.Equal(t, TLS{
+		CAFile: "ca.pem", CertFile: "c.pem", KeyFile: "k.pem", ServerName: "notify.internal",
+	}, notify.TLS)
+	require.Equal(t, "X-API-Key", notify.Auth.Header)
+}
+
+func TestEndpointsInheritWhatTheyDoNotSay(t *testing.T) {
+	t.Parallel()
+	config := loadYAML(t, `
+worker: {timeout: 7s}
+retry: {max_attempts: 9, base: 2s, on_status: [500]}
+proxy:
+  endpoints:
+    x: {url: http://x, retry: {max: 3s}}
+    # These names make dotted keys that look like one of x.
+    x.retry: {url: http://x}
+    x.headers: {url: http://x}
+`, "OPENHQM_RETRY_JITTER=1")
+	longest := map[string]time.Duration{"x": 3 * time.Second, "x.retry": time.Minute, "x.headers": time.Minute}
+	for name, want := range longest {
+		endpoint := config.Proxy.Endpoints[name]
+		require.Equal(t, "POST", endpoint.Method)
+		require.Equal(t, 7*time.Second, endpoint.Timeout)
+		require.Equal(t, AuthNone, endpoint.Auth.Type)
+		require.Equal(t, Retry{
+			MaxAttempts: 9, Base: 2 * time.Second, Max: want, Jitter: 1, OnStatus: []int{500},
+		}, endpoint.Retry)
+	}
+}
+
+func TestTheFileCanBeNamedByAVariable(t *testing.T) {
+	t.Parallel()
+	file := write(t, "a.yaml", "worker: {count: 1}")
+	other := write(t, "b.yaml", "worker: {count: 2}")
+	for name, test := range map[string]struct {
+		give Sources
+		want int
+	}{
+		"in the environment": {give: Sources{Environ: []string{"OPENHQM_CONFIG=" + file}}, want: 1},
+		"in .env":            {give: Sources{DotEnv: write(t, ".env", "OPENHQM_CONFIG="+file)}, want: 1},
+		"but a flag wins":    {give: Sources{File: other, Environ: []string{"OPENHQM_CONFIG=" + file}}, want: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			config, warnings, err := Load(test.give)
+			require.NoError(t, err)
+			require.Empty(t, warnings)
+			require.Equal(t, test.want, config.Worker.Count)
+		})
+	}
+}
+
+func TestReferencesInAFileAreExpanded(t *testing.T) {
+	t.Parallel()
+	config, _, err := Load(Sources{
+		File: write(t, "openhqm.yaml", `
+server: {port: "${PORT:-9000}", public_url: "https://${NAME}"}
+embedded: {dir: "/data/$${NAME}/${DIR}"}
+proxy: {strip_headers: ["${HEADER}"], endpoints: {a: {url: http://a, auth: {type: bearer, token: "${TOKEN}"}}}}
+`),
+		DotEnv:  write(t, ".env", "NAME=dotenv\nDIR=x: [y]\nTOKEN=s3cret\n"),
+		Environ: []string{"NAME=environment", "HEADER=Cookie"},
+	})
+	require.NoError(t, err)
+	require.Equal(t, 9000, config.Server.Port)
+	require.Equal(t, "https://environment", config.Server.PublicURL)
+	require.Equal(t, "/data/${NAME}/x: [y]", config.Embedded.Dir)
+	require.Equal(t, []string{"Cookie"}, config.Proxy.StripHeaders)
+	token, err := config.Proxy.Endpoints["a"].Auth.Token.Resolve()
+	require.NoError(t, err)
+	require.Equal(t, "s3cret", token)
+}
+
+func TestAliasesAndMergeKeys(t *testing.T) {
+	t.Parallel()
+	endpoints := loadYAML(t, `
+proxy:
+  endpoints:
+    a: &a
+      url: http://a
+      timeout: &timeout 1s
+      retry: &retry {max_attempts: 2}
+    b: {<<: *a, url: http://b}
+    c: {<<: [{timeout: *timeout, method: PUT}, *a], method: GET}
+    d: {url: http://d, retry: *retry}
+`).Proxy.Endpoints
+	require.Equal(t, "http://b", endpoints["b"].URL)
+	require.Equal(t, time.Second, endpoints["b"].Timeout)
+	require.Equal(t, "http://a", endpoints["c"].URL)
+	require.Equal(t, "GET", endpoints["c"].Method)
+	require.Equal(t, 2, endpoints["d"].Retry.MaxAttempts)
+}
+
+func TestFilesThatSayNothing(t *testing.T) {
+	t.Parallel()
+	want, _, err := Load(Sources{})
+	require.NoError(t, err)
+	for _, give := range []string{
+		"", "# nothing", "---\n", "{}", "~", "server:\n  # port: 1\nproxy:\n  endpoints:\n", "\ufeff# mark",
+	} {
+		t.Run(give, func(t *testing.T) {
+			t.Parallel()
+			got := loadYAML(t, give)
+			require.Equal(t, want, got)
+		})
+	}
+}
+
+func TestTheExampleLoads(t *testing.T) {
+	t.Parallel()
+	config, warnings, err := Load(Sources{
+		File:    filepath.Join("examples", "embedded.yaml"),
+		Environ: []string{"ORDERS_TOKEN=s3cret"},
+	})
+	require.NoError(t, err)
+	require.Empty(t, warnings)
+	require.NoError(t, config.ResolveSecrets())
+	require.Len(t, config.Proxy.Endpoints, 2)
+	token, err := config.Proxy.Endpoints["orders"].Auth.Token.Resolve()
+	require.NoError(t, err)
+	require.Equal(t, "s3cret", token)
+	require.Equal(t, 12, config.Proxy.Endpoints["orders"].Retry.MaxAttempts)
+	require.Equal(t, []int{429, 503}, config.Proxy.Endpoints["notify"].Retry.OnStatus)
+}

@@ -1,0 +1,235 @@
+package configs
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// setting is a key that a source sets.
+type setting struct {
+	path   []string
+	value  any    // what mapstructure puts into the field; nil for an entry of a dict, which may be empty
+	shown  string // what was written, quoted for faults; of a secret only the mask
+	origin origin
+
+	inherited bool // by an endpoint, from a key for all of them
+}
+
+func (s *setting) key() string { return strings.Join(s.path, ".") }
+
+// reader turns what one source says into settings, checks it against the schema and reports what does not fit. YAML
+// nodes serve as the tree for all sources: they keep lines, and they keep values as text. So a value is read by what
+// its key wants, and never by what YAML takes it for: no 0123 becomes octal, no 60 becomes nanoseconds.
+type reader struct {
+	source string      // as faults name it
+	lines  bool        // whether the source is a file and nodes have lines
+	expand environment // for ${NAME} outside secrets; nil: values are taken literally
+	report *report
+
+	settings []setting
+	visited  int
+	open     []*yaml.Node // mappings that pairs is in, to notice one that merges itself
+}
+
+// maxNodes bounds the work that aliases can multiply.
+const maxNodes = 50_000
+
+func (r *reader) read(n *yaml.Node, s *spec, path []string) {
+	if !r.within(path) {
+		return
+	}
+	n = follow(n)
+	if n.Style&yaml.TaggedStyle != 0 {
+		r.fault(n, path, "", "explicit YAML tags are not supported")
+		return
+	}
+	switch s.kind {
+	case kindSection:
+		r.section(n, s, path)
+	case kindDict:
+		r.dict(n, s, path)
+	case kindList:
+		r.list(n, s, path)
+	default:
+		if value, shown, ok := r.scalar(n, s, path); ok {
+			r.set(n, path, value, shown)
+		}
+	}
+}
+
+func (r *reader) section(n *yaml.Node, s *spec, path []string) {
+	for _, p := range r.pairs(n, path) {
+		below := child(path, plainKey(p.key.Value))
+		if f := s.field(p.key.Value); f != nil {
+			r.read(p.value, f, below)
+		} else { // its value is not shown: it could be a secret under a misspelt key
+			r.fault(p.key, below, "", "unknown key; allowed here: "+s.fieldNames())
+		}
+	}
+}
+
+func (r *reader) dict(n *yaml.Node, s *spec, path []string) {
+	for _, p := range r.pairs(n, path) {
+		below := child(path, plainKey(p.key.Value))
+		if !s.names.pattern.MatchString(p.key.Value) {
+			r.fault(p.key, below, "", s.names.allowed)
+			continue
+		}
+		if s.elem.kind == kindSection {
+			r.set(p.key, below, nil, "")
+		}
+		r.read(p.value, s.elem, below)
+	}
+}
+
+func (r *reader) list(n *yaml.Node, s *spec, path []string) {
+	if n.Kind != yaml.SequenceNode {
+		r.fault(n, path, "", "must be a list")
+		return
+	}
+	values := reflect.MakeSlice(s.typ, 0, len(n.Content))
+	texts := make([]string, 0, len(n.Content))
+	for _, item := range n.Content {
+		if !r.within(path) {
+			return
+		}
+		value, shown, ok := r.scalar(follow(item), s.elem, path)
+		if !ok {
+			return
+		}
+		values = reflect.Append(values, reflect.ValueOf(value))
+		texts = append(texts, shown)
+	}
+	r.set(n, path, values.Interface(), strings.Join(texts, ", "))
+}
+
+// scalar reads a single value and what to show of it in faults.
+func (r *reader) scalar(n *yaml.Node, s *spec, path []string) (value any, shown string, ok bool) {
+	if n.Kind != yaml.ScalarNode {
+		r.fault(n, path, "", "must be a single value")
+		return nil, "", false
+	}
+	if isNull(n) {
+		r.fault(n, path, "", `has no value; remove the key, or write ""`)
+		return nil, "", false
+	}
+	text := n.Value
+	if r.expand != nil && !s.secret() {
+		expanded, err := r.expand.expand(text)
+		if err != nil {
+			r.fault(n, path, quote(text), err.Error())
+			return nil, "", false
+		}
+		text = expanded
+	}
+	if s.secret() {
+		shown = mask
+	} else {
+		shown = quote(text)
+	}
+	value, err := convert(text, s.typ)
+	if err != nil {
+		r.fault(n, path, shown, err.Error())
+		return nil, "", false
+	}
+	return value, shown, true
+}
+
+func (r *reader) set(n *yaml.Node, path []string, value any, shown string) {
+	r.settings = append(r.settings, setting{path: path, value: value, shown: shown, origin: r.at(n)})
+}
+
+func (r *reader) fault(n *yaml.Node, path []string, value, reason string) {
+	r.report.add(Fault{Source: r.at(n).String(), Key: strings.Join(path, "."), Value: value, Reason: reason})
+}
+
+func (r *reader) at(n *yaml.Node) origin {
+	if !r.lines {
+		return origin{name: r.source}
+	}
+	return origin{name: r.source, line: n.Line}
+}
+
+// within counts the nodes that were visited and reports when they become too many.
+func (r *reader) within(path []string) bool {
+	r.visited++
+	if r.visited == maxNodes {
+		r.fault(&yaml.Node{}, path, "", fmt.Sprintf("more than %d values", maxNodes))
+	}
+	return r.visited < maxNodes
+}
+
+// pair is a key of a mapping and what it holds.
+type pair struct{ key, value *yaml.Node }
+
+// pairs lists a mapping in its order: first its own keys, then what it merges in ("<<"). Nothing is an empty mapping,
+// so that all lines of a section can be commented out.
+func (r *reader) pairs(n *yaml.Node, path []string) []pair {
+	if isNull(n) || !r.within(path) {
+		return nil
+	}
+	if n.Kind != yaml.MappingNode {
+		r.fault(n, path, "", "must be a mapping of keys to values")
+		return nil
+	}
+	if slices.Contains(r.open, n) {
+		r.fault(n, path, "", "merges itself")
+		return nil
+	}
+	r.open = append(r.open, n)
+	defer func() { r.open = r.open[:len(r.open)-1] }()
+
+	var own, merged []pair
+	lines := make(map[string]int, len(n.Content)/2)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := follow(n.Content[i]), n.Content[i+1]
+		switch {
+		case key.Kind != yaml.ScalarNode:
+			r.fault(key, path, "", "a key must be plain text")
+		case key.ShortTag() == "!!merge":
+			merged = append(merged, r.merged(value, path)...)
+		case lines[key.Value] != 0:
+			r.fault(key, child(path, plainKey(key.Value)), "", fmt.Sprintf("is already in line %d", lines[key.Value]))
+		default:
+			lines[key.Value] = key.Line
+			own = append(own, pair{key, value})
+		}
+	}
+	for _, p := range merged {
+		if lines[p.key.Value] == 0 {
+			lines[p.key.Value] = p.key.Line
+			own = append(own, p)
+		}
+	}
+	return own
+}
+
+// merged lists what "<<" stands for: a mapping, or a list of them of which the first wins.
+func (r *reader) merged(n *yaml.Node, path []string) []pair {
+	n = follow(n)
+	if n.Kind != yaml.SequenceNode {
+		return r.pairs(n, path)
+	}
+	var all []pair
+	for _, item := range n.Content {
+		all = append(all, r.pairs(follow(item), path)...)
+	}
+	return all
+}
+
+// child makes a path of its own: siblings must not share memory.
+func child(path []string, name string) []string { return append(slices.Clip(path), name) }
+
+// follow gives the node that an alias stands for.
+func follow(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode {
+		return n.Alias
+	}
+	return n
+}
+
+func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }

@@ -1,0 +1,73 @@
+package configs
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestLoadDoesNotNeedTheSecretsAndResolveSecretsNamesAllThatAreMissing(t *testing.T) {
+	t.Parallel()
+	file := write(t, "f.yaml", `
+proxy:
+  endpoints:
+    a:
+      url: https://a
+      headers:
+        X-A: ${MISSING_A}
+        X-B: ${WITH_NEWLINE}
+        X-C: ${EMPTY}
+      auth: {type: bearer, token: "${EMPTY}"}
+      tls:
+        ca_file: /none/ca.pem
+        cert_file: /
+        key_file: /none/key.pem
+    b:
+      url: http://b
+      auth:
+        type: basic
+        username: u
+        password: file:/none/password
+    c:
+      url: http://c
+      auth: {type: bearer, token: "${GOOD}"}
+`)
+	config, _, err := Load(Sources{File: file, Environ: []string{"WITH_NEWLINE=s3\ncret", "GOOD=s3cret", "EMPTY="}})
+	require.NoError(t, err)
+
+	err = config.ResolveSecrets()
+	var report *Error
+	require.ErrorAs(t, err, &report)
+	at := func(line, key, reason string) string {
+		return file + ":" + line + ": proxy.endpoints." + key + ": " + reason
+	}
+	want := []string{
+		at("7", "a.headers.X-A", "needs variables that are not set: MISSING_A"),
+		at("8", "a.headers.X-B", "resolves to a value with control characters, which no header may hold"),
+		at("10", "a.auth.token", "resolves to nothing"),
+		at("12", "a.tls.ca_file", "stat /none/ca.pem: no such file or directory"),
+		at("13", "a.tls.cert_file", "open /: not a regular file"),
+		at("14", "a.tls.key_file", "stat /none/key.pem: no such file or directory"),
+		at("20", "b.auth.password", "stat /none/password: no such file or directory"),
+	}
+	got := make([]string, 0, len(want))
+	for _, fault := range report.Faults {
+		got = append(got, fault.String())
+	}
+	require.Equal(t, want, got)
+}
+
+func TestSecretsThatAreThere(t *testing.T) {
+	t.Parallel()
+	pem := write(t, "x.pem", "any")
+	config := loadYAML(t, `
+proxy:
+  endpoints:
+    a:
+      url: https://a
+      headers: {X-A: "", X-B: "${EMPTY}", X-C: literal}
+      auth: {type: basic, username: u, password: "${EMPTY}"}
+      tls: {ca_file: "`+pem+`", cert_file: "`+pem+`", key_file: "`+pem+`"}
+`, "EMPTY=")
+	require.NoError(t, config.ResolveSecrets())
+}

@@ -1,0 +1,86 @@
+package configs
+
+import (
+	"errors"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ByteSize is a number of bytes, written as "10MiB", "1048576B" or 1048576.
+type ByteSize int64
+
+// The units of sizes.
+const (
+	Byte ByteSize = 1
+	KiB           = 1024 * Byte
+	MiB           = 1024 * KiB
+	GiB           = 1024 * MiB
+	TiB           = 1024 * GiB
+)
+
+// sizeUnits goes from the largest to the smallest; "B" is a suffix of all others and must come last.
+var sizeUnits = []struct {
+	name string
+	size ByteSize
+}{{"TiB", TiB}, {"GiB", GiB}, {"MiB", MiB}, {"KiB", KiB}, {"B", Byte}}
+
+// errSize tells how a size is written. Decimal units are left out on purpose: half of the world reads MB as MiB.
+var errSize = errors.New("must be a size: a whole number with B, KiB, MiB, GiB or TiB, for instance 10MiB")
+
+// ParseByteSize reads a size. Its error says what is allowed, without the text.
+func ParseByteSize(text string) (ByteSize, error) {
+	digits, unit := text, Byte
+	for _, u := range sizeUnits {
+		if before, found := strings.CutSuffix(text, u.name); found {
+			digits, unit = before, u.size
+			break
+		}
+	}
+	n, err := strconv.ParseUint(digits, 10, 63)
+	if err != nil || n > math.MaxInt64/uint64(unit) {
+		return 0, errSize
+	}
+	return ByteSize(n) * unit, nil
+}
+
+// String writes the size in the largest unit that divides it; ParseByteSize reads it back.
+func (s ByteSize) String() string {
+	for _, u := range sizeUnits {
+		if s != 0 && s%u.size == 0 {
+			return strconv.FormatInt(int64(s/u.size), 10) + u.name
+		}
+	}
+	return "0B"
+}
+
+var (
+	errDuration     = errors.New("must be a duration, for instance 500ms, 60s or 72h")
+	errDurationUnit = errors.New("a duration needs a unit, for instance 60s")
+)
+
+// parseDuration reads what time.ParseDuration reads, but no bare number, not even 0: nobody should have to guess
+// whether it counts seconds or milliseconds.
+func parseDuration(text string) (time.Duration, error) {
+	if _, err := strconv.ParseFloat(text, 64); err == nil {
+		return 0, errDurationUnit
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, errDuration
+	}
+	return d, nil
+}
+
+// formatDuration writes 72h where time.Duration.String writes 72h0m0s.
+func formatDuration(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}

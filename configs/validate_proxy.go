@@ -1,0 +1,135 @@
+package configs
+
+import (
+	"maps"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strings"
+	"time"
+)
+
+func (p *Proxy) validate(v *validator) {
+	names := slices.Sorted(maps.Keys(p.Endpoints))
+	if len(names) == 0 {
+		names = []string{EndpointEcho}
+	}
+	if p.DefaultEndpoint != "" && !slices.Contains(names, p.DefaultEndpoint) {
+		v.bad("proxy.default_endpoint", "must be empty or an endpoint that there is: "+strings.Join(names, ", "))
+	}
+	for _, name := range p.ForwardHeaders {
+		if name != "*" && !validHeaderPattern(name) {
+			v.badValue("proxy.forward_headers", quote(name), `must be whole header names, or "*" for all`)
+		}
+	}
+	for _, name := range p.StripHeaders {
+		if !validHeaderPattern(name) {
+			v.badValue("proxy.strip_headers", quote(name), "must be whole header names")
+		}
+	}
+	between(v, "proxy.max_response_size", p.MaxResponseSize, Byte, maxBody)
+	for _, name := range slices.Sorted(maps.Keys(p.Endpoints)) {
+		endpoint := p.Endpoints[name]
+		endpoint.validate(v, "proxy.endpoints."+name+".")
+	}
+}
+
+// validHeaderPattern takes no "*", though a token may hold one: it would look like a wildcard and match nothing.
+func validHeaderPattern(name string) bool {
+	return token.MatchString(name) && !strings.Contains(name, "*")
+}
+
+func (e *Endpoint) validate(v *validator, prefix string) {
+	if e.URL == "" {
+		v.bad(prefix+"url", "is required")
+	} else {
+		validateURL(v, prefix+"url", e.URL)
+	}
+	if !token.MatchString(e.Method) || e.Method != strings.ToUpper(e.Method) || e.Method == http.MethodConnect {
+		v.bad(prefix+"method", "must be an HTTP method in capitals, and not CONNECT")
+	}
+	between(v, prefix+"timeout", e.Timeout, time.Millisecond, maxDuration)
+	e.validateHeaders(v, prefix+"headers.")
+	e.Auth.validate(v, prefix+"auth.")
+	e.TLS.validate(v, prefix+"tls.", strings.HasPrefix(strings.ToLower(e.URL), "http:"))
+	e.Retry.validate(v, prefix+"retry.")
+}
+
+func (e *Endpoint) validateHeaders(v *validator, prefix string) {
+	seen := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(e.Headers)) {
+		canonical := textproto.CanonicalMIMEHeaderKey(name)
+		if other, again := seen[canonical]; again {
+			v.bad(prefix+name, "is the same header as "+other)
+		}
+		seen[canonical] = name
+		validateHeader(v, prefix+name, name)
+	}
+}
+
+// ofTheConnection are fields that the client's side of HTTP writes itself (RFC 9110 sections 7.2, 7.6.1 and 8.6). A
+// fixed value would be ignored or break the message.
+var ofTheConnection = []string{
+	"Connection", "Content-Length", "Host", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding",
+	"Upgrade",
+}
+
+func validateHeader(v *validator, key, name string) {
+	if !token.MatchString(name) {
+		v.bad(key, "must be a valid header name (RFC 9110 section 5.6.2)")
+	} else if slices.Contains(ofTheConnection, textproto.CanonicalMIMEHeaderKey(name)) {
+		v.bad(key, "cannot be set: HTTP itself writes "+name)
+	}
+}
+
+// authFields says what each kind of authentication needs and what it may have besides.
+var authFields = map[string]struct{ required, optional []string }{
+	AuthNone:   {},
+	AuthBearer: {required: []string{"token"}},
+	AuthAPIKey: {required: []string{"token"}, optional: []string{"header"}},
+	AuthBasic:  {required: []string{"username"}, optional: []string{"password"}},
+	AuthCustom: {required: []string{"token", "header"}},
+}
+
+func (a *Auth) validate(v *validator, prefix string) {
+	fields, known := authFields[a.Type]
+	if !known {
+		oneOf(v, prefix+"type", a.Type, AuthNone, AuthBearer, AuthAPIKey, AuthBasic, AuthCustom)
+		return
+	}
+	for _, field := range []struct {
+		name string
+		set  bool
+	}{
+		{"token", a.Token.IsSet()},
+		{"username", a.Username != ""},
+		{"password", a.Password.IsSet()},
+		{"header", a.Header != ""},
+	} {
+		required := slices.Contains(fields.required, field.name)
+		switch {
+		case required && !field.set:
+			v.bad(prefix+field.name, "is required for auth type "+a.Type)
+		case field.set && !required && !slices.Contains(fields.optional, field.name):
+			v.bad(prefix+field.name, "has no use with auth type "+a.Type)
+		}
+	}
+	if strings.Contains(a.Username, ":") {
+		v.bad(prefix+"username", `must not contain ":" (RFC 7617 section 2)`)
+	}
+	if a.Header != "" {
+		validateHeader(v, prefix+"header", a.Header)
+	}
+}
+
+func (t *TLS) validate(v *validator, prefix string, plainHTTP bool) {
+	if (t.CertFile == "") != (t.KeyFile == "") {
+		v.bad(prefix+"cert_file", "goes only together with key_file")
+	}
+	if t.ServerName != "" && !validHost(t.ServerName) {
+		v.bad(prefix+"server_name", "must be a host name or an IP address")
+	}
+	if plainHTTP && *t != (TLS{}) {
+		v.bad(prefix[:len(prefix)-1], "has no use with an http URL")
+	}
+}

@@ -1,0 +1,237 @@
+package configs
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestVariablesStandForKeys(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ give, want string }{
+		{give: "QUEUE_TYPE", want: "queue.type"},
+		{give: "WORKER_COUNT", want: "worker.count"},
+		{give: "LOG__LEVEL", want: "log.level"},
+		{give: "PROXY__DEFAULT_ENDPOINT", want: "proxy.default_endpoint"},
+		{give: "PROXY_DEFAULT_ENDPOINT", want: "proxy.default_endpoint"},
+		{give: "SERVER_MAX_BODY_SIZE", want: "server.max_body_size"},
+		{give: "RETRY_MAX", want: "retry.max"},
+		{give: "RETRY_MAX_ATTEMPTS", want: "retry.max_attempts"},
+		{give: "PROXY__ENDPOINTS", want: "proxy.endpoints"},
+		{give: "PROXY__ENDPOINTS__ORDERS__URL", want: "proxy.endpoints.orders.url"},
+		{give: "PROXY__ENDPOINTS__ORDERS_V1__RETRY_MAX_ATTEMPTS", want: "proxy.endpoints.orders_v1.retry.max_attempts"},
+		{give: "PROXY__ENDPOINTS__ORDERS__AUTH__TOKEN", want: "proxy.endpoints.orders.auth.token"},
+		{give: "PROXY__ENDPOINTS__ORDERS__HEADERS", want: "proxy.endpoints.orders.headers"},
+
+		{give: "", want: ""},
+		{give: "_", want: ""},
+		{give: "ROLE_", want: ""},
+		{give: "queue_type", want: ""},
+		{give: "SERVER", want: ""},
+		{give: "SERVER_", want: ""},
+		{give: "SERVERPORT", want: ""},
+		{give: "SERVER___PORT", want: ""},
+		{give: "SERVER_MAX__BODY_SIZE", want: ""},
+		{give: "SERVER_MAX_BODY_SIZES", want: ""},
+		{give: "PROXY_ENDPOINTS_ORDERS_URL", want: ""},
+		{give: "PROXY__ENDPOINTS__ORDERS", want: ""},
+		{give: "PROXY__ENDPOINTS__ORDERS_URL", want: ""},
+		{give: "PROXY__ENDPOINTS____URL", want: ""},
+		{give: "PROXY__ENDPOINTS__O RDERS__URL", want: ""},
+		{give: "PROXY__ENDPOINTS__ORDERS__HEADERS__X", want: ""},
+	} {
+		t.Run(test.give, func(t *testing.T) {
+			t.Parallel()
+			path, found := schema.byVariable(test.give)
+			require.Equal(t, test.want, strings.Join(path, "."))
+			require.Equal(t, test.want != "", found != nil)
+		})
+	}
+}
+
+func TestUnknownVariablesAreWarnedOf(t *testing.T) {
+	t.Parallel()
+	_, warnings, err := Load(Sources{
+		DotEnv: write(t, ".env", "OPENHQM_LOG_LEVEL=debug\nOPENHQM_LOGLEVEL=s3cret\nOTHER=x\n"),
+		Environ: []string{
+			"OPENHQM_SERVER_PORT=9000", "OPENHQM_PORT=9000", "OPENHQM_PROXY_ENDPOINTS_A_URL=s3cret", "OPENHQM_\n=s3cret",
+			"OTHER=y",
+		},
+	})
+	require.NoError(t, err)
+	texts := make([]string, 0, len(warnings))
+	for _, warning := range warnings {
+		texts = append(texts, warning.String())
+	}
+	const text = ": no key has this name; the variable is ignored"
+	require.Len(t, texts, 4)
+	require.Regexp(t, `^OPENHQM_LOGLEVEL in .*\.env:2`+text+"$", texts[0])
+	require.Equal(t, []string{
+		`OPENHQM_\n` + text, "OPENHQM_PORT" + text, "OPENHQM_PROXY_ENDPOINTS_A_URL" + text,
+	}, texts[1:])
+}
+
+func TestVariablesOfKubernetesServicesAreIgnored(t *testing.T) {
+	t.Parallel()
+	var environ []string
+	for _, service := range []string{"OPENHQM", "OPENHQM_SERVER", "OPENHQM_API_V2"} {
+		environ = append(environ,
+			service+"_SERVICE_HOST=10.0.0.1", service+"_SERVICE_PORT=8000", service+"_SERVICE_PORT_HTTP=8000",
+			service+"_PORT=tcp://10.0.0.1:8000", service+"_PORT_8000_TCP=tcp://10.0.0.1:8000",
+			service+"_PORT_8000_TCP_PROTO=tcp", service+"_PORT_8000_TCP_PORT=8000",
+			service+"_PORT_8000_TCP_ADDR=10.0.0.1", service+"_PORT_53_UDP=udp://10.0.0.1:53",
+		)
+	}
+	config, warnings, err := Load(Sources{Environ: environ})
+	require.NoError(t, err)
+	require.Empty(t, warnings)
+	require.Equal(t, 8000, config.Server.Port)
+}
+
+func TestVariablesAndFlagsAreRead(t *testing.T) {
+	t.Parallel()
+	const url = `"url": "https://orders.internal"`
+	for name, test := range map[string]struct {
+		give Sources
+		want func(*testing.T, Config)
+	}{
+		"a number": {
+			give: Sources{Environ: []string{"OPENHQM_WORKER_COUNT=7"}},
+			want: func(t *testing.T, c Config) { require.Equal(t, 7, c.Worker.Count) },
+		},
+		"a list with commas": {
+			give: Sources{Environ: []string{"OPENHQM_PROXY_STRIP_HEADERS= Cookie , X-A"}},
+			want: func(t *testing.T, c Config) { require.Equal(t, []string{"Cookie", "X-A"}, c.Proxy.StripHeaders) },
+		},
+		"a list in JSON": {
+			give: Sources{Environ: []string{`OPENHQM_RETRY_ON_STATUS=[500, "503"]`}},
+			want: func(t *testing.T, c Config) { require.Equal(t, []int{500, 503}, c.Retry.OnStatus) },
+		},
+		"an empty list": {
+			give: Sources{Environ: []string{"OPENHQM_PROXY_FORWARD_HEADERS="}},
+			want: func(t *testing.T, c Config) { require.Empty(t, c.Proxy.ForwardHeaders) },
+		},
+		"text that looks like a reference stays": {
+			give: Sources{Environ: []string{"OPENHQM_EMBEDDED_DIR=/data/${HOME}"}},
+			want: func(t *testing.T, c Config) { require.Equal(t, "/data/${HOME}", c.Embedded.Dir) },
+		},
+		"endpoints in JSON, and one field of one": {
+			give: Sources{Environ: []string{
+				`OPENHQM_PROXY_ENDPOINTS__ORDERS__TIMEOUT=5s`,
+				`OPENHQM_PROXY__ENDPOINTS= {"orders": {` + url + `, "timeout": "9s"}, "b.2": {"url":"http:\/\/\u0062"}}`,
+				`OPENHQM_PROXY__ENDPOINTS__ORDERS__HEADERS={"X-A": "\ud83d\ude00", "X-B": 1.50}`,
+			}},
+			want: func(t *testing.T, c Config) {
+				require.Len(t, c.Proxy.Endpoints, 2)
+				require.Equal(t, "http://b", c.Proxy.Endpoints["b.2"].URL)
+				require.Equal(t, "https://orders.internal", c.Proxy.Endpoints["orders"].URL)
+				require.Equal(t, 5*time.Second, c.Proxy.Endpoints["orders"].Timeout)
+				require.Equal(t, map[string]string{"X-A": "😀", "X-B": "1.50"}, resolved(t, c.Proxy.Endpoints["orders"].Headers))
+			},
+		},
+		"flags": {
+			give: Sources{Flags: map[string]string{
+				"log.level": "warn", "retry.on_status": "500", "proxy.endpoints.a.url": "http://a",
+			}},
+			want: func(t *testing.T, c Config) {
+				require.Equal(t, LevelWarn, c.Log.Level)
+				require.Equal(t, []int{500}, c.Retry.OnStatus)
+				require.Equal(t, "http://a", c.Proxy.Endpoints["a"].URL)
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			config, warnings, err := Load(test.give)
+			require.NoError(t, err)
+			require.Empty(t, warnings)
+			test.want(t, config)
+		})
+	}
+}
+
+func resolved(t *testing.T, secrets map[string]Secret) map[string]string {
+	t.Helper()
+	values := map[string]string{}
+	for name, secret := range secrets {
+		value, err := secret.Resolve()
+		require.NoError(t, err)
+		values[name] = value
+	}
+	return values
+}
+
+func TestFaultsOfVariablesAndFlags(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		give Sources
+		want string
+	}{
+		{
+			give: Sources{Environ: []string{"OPENHQM_WORKER_COUNT=many"}},
+			want: `OPENHQM_WORKER_COUNT: worker.count: "many": must be a whole number`,
+		},
+		{
+			give: Sources{Environ: []string{"OPENHQM_WORKER_COUNT="}},
+			want: `OPENHQM_WORKER_COUNT: worker.count: "": must be a whole number`,
+		},
+		{
+			give: Sources{Environ: []string{"OPENHQM_WORKER_TIMEOUT=60"}},
+			want: `OPENHQM_WORKER_TIMEOUT: worker.timeout: "60": a duration needs a unit, for instance 60s`,
+		},
+		{
+			give: Sources{Environ: []string{"OPENHQM_QUEUE_TYPE=embedded", "OPENHQM_QUEUE__TYPE=embedded"}},
+			want: "OPENHQM_QUEUE__TYPE: queue.type: is also set by OPENHQM_QUEUE_TYPE; keep one of them",
+		},
+		{
+			give: Sources{Environ: []string{`OPENHQM_PROXY_ENDPOINTS={"a": {"auth": {"token": "s3cret"`}},
+			want: "OPENHQM_PROXY_ENDPOINTS: proxy.endpoints: must be a JSON object",
+		},
+		{
+			give: Sources{Environ: []string{`OPENHQM_PROXY_ENDPOINTS=["s3cret"]`}},
+			want: "OPENHQM_PROXY_ENDPOINTS: proxy.endpoints: must be a JSON object",
+		},
+		{
+			give: Sources{Environ: []string{`OPENHQM_PROXY_ENDPOINTS={"a": {"url": "http://a", "timeout": 30}}`}},
+			want: `OPENHQM_PROXY_ENDPOINTS: proxy.endpoints.a.timeout: "30": a duration needs a unit, for instance 60s`,
+		},
+		{
+			give: Sources{Environ: []string{"OPENHQM_RETRY_ON_STATUS=[500"}},
+			want: "OPENHQM_RETRY_ON_STATUS: retry.on_status: must be a JSON array or values separated by commas",
+		},
+		{
+			give: Sources{Environ: []string{"OPENHQM_RETRY_ON_STATUS=500,x"}},
+			want: `OPENHQM_RETRY_ON_STATUS: retry.on_status: "x": must be a whole number`,
+		},
+		{
+			give: Sources{Environ: []string{"OPENHQM_PROXY__ENDPOINTS__A__TIMEOUT=5s"}},
+			want: "OPENHQM_PROXY__ENDPOINTS__A__TIMEOUT: proxy.endpoints.a.url: is required",
+		},
+		{
+			give: Sources{DotEnv: write(t, "env", "\nOPENHQM_ROLE=boss")},
+			want: `OPENHQM_ROLE in env:2: role: "boss": must be one of all, api, worker`,
+		},
+		{give: Sources{DotEnv: write(t, "env", "\ns3cret")}, want: "env:2: must be NAME=VALUE, a comment or empty"},
+		{
+			give: Sources{Flags: map[string]string{"role": "boss"}},
+			want: `--role: role: "boss": must be one of all, api, worker`,
+		},
+		{give: Sources{Flags: map[string]string{"rolle": "all"}}, want: "--rolle: no key has this name"},
+		{give: Sources{Flags: map[string]string{"role.x": "all"}}, want: "--role.x: no key has this name"},
+		{give: Sources{Flags: map[string]string{"x.role": "all"}}, want: "--x.role: no key has this name"},
+		{give: Sources{Flags: map[string]string{"server": "x"}}, want: "--server: no key has this name"},
+	} {
+		t.Run(test.want, func(t *testing.T) {
+			t.Parallel()
+			_, _, err := Load(test.give)
+			require.Error(t, err)
+			text := err.Error()
+			if test.give.DotEnv != "" {
+				text = strings.ReplaceAll(text, test.give.DotEnv, "env")
+			}
+			require.Equal(t, "configuration: 1 fault\n  "+test.want, text)
+		})
+	}
+}

@@ -1,0 +1,76 @@
+// Command bench measures OpenHQM beside its floors: what a bare gin handler costs for the same submit, and what a bare
+// POST costs to the same backend. Everything runs on loopback in processes of its own, so that the CPU time of each is
+// read from the kernel. Machines are noisy: trust the ratios, which are taken in one run, interleaved, as medians.
+//
+//	go run ./tests/bench -binary bin/openhqm
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+)
+
+// options of a run.
+type options struct {
+	binary   string
+	rounds   int
+	requests int
+	clients  int
+	waiting  int
+	json     string
+}
+
+func main() {
+	if len(os.Args) > 2 && os.Args[1] == "child" {
+		exit(child(os.Args[2], os.Args[3:]))
+	}
+	var o options
+	flag.StringVar(&o.binary, "binary", "bin/openhqm", "the built program")
+	flag.IntVar(&o.rounds, "rounds", 5, "rounds, of which the median counts")
+	flag.IntVar(&o.requests, "requests", 20000, "requests a round")
+	flag.IntVar(&o.clients, "clients", 64, "connections of the load")
+	flag.IntVar(&o.waiting, "waiting", 0, "also measure with so many requests waiting, for instance 1000000")
+	flag.StringVar(&o.json, "json", "", "also write the figures to this `file`")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	exit(run(ctx, o))
+}
+
+func exit(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// run takes all measurements and reports them.
+func run(ctx context.Context, o options) (err error) {
+	b := &bench{options: o, ctx: ctx}
+	defer func() { err = errors.Join(err, b.close()) }()
+	if b.dir, err = os.MkdirTemp("", "openhqm-bench-"); err != nil {
+		return err
+	}
+	if b.backend, err = b.startChild("backend"); err != nil {
+		return err
+	}
+	figures, err := b.measure()
+	if err != nil {
+		return err
+	}
+	figures.print(os.Stdout)
+	if o.json == "" {
+		return nil
+	}
+	text, err := json.MarshalIndent(figures, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(o.json, append(text, '\n'), 0o600)
+}

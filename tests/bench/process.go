@@ -1,0 +1,142 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// process is a running program that said where it listens.
+type process struct {
+	cmd     *exec.Cmd
+	address string
+	started time.Duration // from the start to the line that says so
+	done    chan struct{}
+}
+
+// bench is what all measurements share.
+type bench struct {
+	options
+
+	ctx     context.Context
+	dir     string
+	backend *process
+	running []*process
+	serial  int
+}
+
+func (b *bench) close() error {
+	for _, p := range b.running {
+		p.kill()
+	}
+	return os.RemoveAll(b.dir)
+}
+
+// startChild starts this program in one of its other parts.
+func (b *bench) startChild(part string, args ...string) (*process, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return b.start(exec.CommandContext(b.ctx, self, append([]string{"child", part}, args...)...))
+}
+
+// startGateway starts the measured program on a data directory with a configuration.
+func (b *bench) startGateway(dir, config string) (*process, error) {
+	b.serial++
+	file := filepath.Join(b.dir, fmt.Sprintf("config-%d.yaml", b.serial))
+	text := fmt.Sprintf("server: {host: 127.0.0.1, port: 0}\nembedded: {dir: %s}\n%s", dir, config)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		return nil, err
+	}
+	binary, err := filepath.Abs(b.binary)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(b.ctx, binary, "--config", file)
+	cmd.Dir = b.dir
+	return b.start(cmd)
+}
+
+// start waits for a JSON line with the member "address" on standard error; the rest is dropped.
+func (b *bench) start(cmd *exec.Cmd) (*process, error) {
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	p := &process{cmd: cmd, done: make(chan struct{})}
+	b.running = append(b.running, p)
+	lines := bufio.NewReader(stderr)
+	var said strings.Builder
+	for p.address == "" {
+		line, err := lines.ReadString('\n')
+		said.WriteString(line)
+		if err != nil {
+			close(p.done)
+			return nil, errors.Join(fmt.Errorf("%s did not start: %s", cmd.Path, said.String()), cmd.Wait())
+		}
+		var event struct{ Address string }
+		if json.Unmarshal([]byte(line), &event) == nil {
+			p.address = event.Address
+		}
+	}
+	p.started = time.Since(began)
+	go func() {
+		defer close(p.done)
+		_, _ = io.Copy(io.Discard, lines)
+		_ = cmd.Wait()
+	}()
+	return p, nil
+}
+
+// stop ends the process in its orderly way.
+func (p *process) stop() {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	<-p.done
+}
+
+// kill ends it at once.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
+}
+
+// clockTick is USER_HZ, the unit of times in /proc: 100 on Linux (proc_pid_stat(5)).
+const clockTick = 10 * time.Millisecond
+
+// cpu is the user and system time that the process has used.
+func (p *process) cpu() (time.Duration, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	// After the name in parentheses: utime and stime are fields 14 and 15, counted from 1.
+	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	user, err1 := strconv.ParseInt(fields[11], 10, 64)
+	system, err2 := strconv.ParseInt(fields[12], 10, 64)
+	return time.Duration(user+system) * clockTick, errors.Join(err1, err2)
+}
+
+// resident is the memory of the process in bytes.
+func (p *process) resident() (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	pages, err := strconv.ParseInt(strings.Fields(string(text))[1], 10, 64)
+	return pages * int64(os.Getpagesize()), err
+}
