@@ -82,8 +82,7 @@ func (p *Process) attempt(ctx context.Context, endpoint domain.Endpoint, d ports
 
 // failureOf takes the failure that a backend owes; any other error is taken for a broken exchange.
 func failureOf(err error) *domain.Failure {
-	var failure *domain.Failure
-	if errors.As(err, &failure) {
+	if failure, ok := errors.AsType[*domain.Failure](err); ok {
 		return failure
 	}
 	return &domain.Failure{Kind: domain.FailureBroken, Err: err}
@@ -107,11 +106,9 @@ func undeliverable(d ports.Delivery, now time.Time) domain.Outcome {
 	}
 }
 
-// HandBack is the outcome of a delivery that nothing was done with: PENDING again after delay, uncharged.
+// HandBack is the outcome of a delivery that nothing was done with: PENDING again after delay or at its deadline,
+// whichever comes first, uncharged.
 func HandBack(d ports.Delivery, now time.Time, delay time.Duration) domain.Outcome {
-	at := now.Add(delay)
-	if at.After(d.Request.Deadline) {
-		at = d.Request.Deadline
-	}
-	return domain.Outcome{Status: domain.Pending, NextAttemptAt: at, Attempts: d.Attempts, At: now}
+	delay = min(delay, max(d.Request.Deadline.Sub(now), 0)) // never in the past
+	return domain.Outcome{Status: domain.Pending, NextAttemptAt: now.Add(delay), Attempts: d.Attempts, At: now}
 }

@@ -46,12 +46,12 @@ func (s *Submit) Submit(ctx context.Context, sub ports.Submission) (ports.Receip
 		return ports.Receipt{}, err
 	}
 	accepted := s.intake.Accept(ctx, []domain.Request{req})[0]
+	if accepted.Outcome == ports.AcceptedMismatch {
+		accepted.Err = ports.ErrMismatch
+	}
 	s.observer.Submitted(ctx, accepted.Err)
 	if accepted.Err != nil {
 		return ports.Receipt{}, accepted.Err
-	}
-	if accepted.Outcome == ports.AcceptedMismatch {
-		return ports.Receipt{}, ports.ErrMismatch
 	}
 	return ports.Receipt{
 		ID:          accepted.Record.ID,
@@ -142,7 +142,7 @@ func (s *Submit) times(sub ports.Submission, now time.Time) (deadline, notBefore
 	}
 	deadline = now.Add(timeout)
 	field := "metadata.not_before"
-	notBefore = sub.NotBefore
+	notBefore = sub.NotBefore.UTC()
 	if sub.Delay > 0 {
 		field, notBefore = "metadata.delay", now.Add(sub.Delay)
 	}

@@ -58,11 +58,13 @@ var hopByHop = []string{
 	"Te", "Trailer", "Transfer-Encoding", "Upgrade",
 }
 
-// EndToEnd returns a copy without hop-by-hop fields, those that Connection names included.
+// EndToEnd returns a copy without hop-by-hop fields, those that Connection names included. One field under several
+// spellings becomes one: what only one of them names or holds must not slip through beside it.
 func (h Header) EndToEnd() Header {
 	out := make(Header, len(h))
 	for name, values := range h {
-		out[textproto.CanonicalMIMEHeaderKey(name)] = slices.Clone(values)
+		key := textproto.CanonicalMIMEHeaderKey(name)
+		out[key] = append(out[key], values...)
 	}
 	for _, value := range out["Connection"] {
 		for name := range strings.SplitSeq(value, ",") {

@@ -37,7 +37,7 @@ func (s Status) CanBecome(next Status) bool {
 	case Pending: // FAILED without being begun: a dead letter made by the deadline after an earlier answer
 		return next == Processing || next == Cancelled || next == TimedOut || next == Failed
 	case Processing: // PROCESSING again: another worker took over
-		return next != Cancelled
+		return next == Processing || next == Pending || next == Completed || next == TimedOut || next == Failed
 	default:
 		return false
 	}

@@ -14,7 +14,7 @@ import (
 type RetryPolicy struct {
 	MaxAttempts int           // at least 1
 	Base        time.Duration // delay before the second attempt
-	Max         time.Duration // no delay of ours is longer; a backend's Retry-After may be
+	Max         time.Duration // the longest delay of ours, before the jitter; a backend's Retry-After may be longer
 	Jitter      float64       // 0.2 spreads a delay over +-20 %
 	OnStatus    []int
 }
@@ -81,12 +81,12 @@ func (p *RetryPolicy) again(a Attempt, out Outcome) Outcome {
 	case at.Before(a.Deadline):
 		out.Status, out.NextAttemptAt, out.Error = Pending, at, a.cause()
 		return out
-	case a.unanswered() && !a.Ended.Before(a.Deadline):
-		return out.end(TimedOut, ReasonDeadline, a.cause())
-	case a.Failure != nil && a.Failure.Kind == FailureRefused:
+	case a.refused() && a.Ended.Before(a.Deadline):
 		// Nothing was charged: it may wait until its deadline, and ends there.
 		out.Status, out.NextAttemptAt, out.Error = Pending, a.Deadline, a.cause()
 		return out
+	case a.unanswered() && !a.Ended.Before(a.Deadline):
+		return out.end(TimedOut, ReasonDeadline, a.cause())
 	default:
 		return out.end(Failed, ReasonDeadline, "the next attempt would come after the deadline: "+a.cause())
 	}
@@ -96,22 +96,20 @@ func (p *RetryPolicy) again(a Attempt, out Outcome) Outcome {
 // own shutdown cut off is due at once: the backend gave no reason to wait.
 func (p *RetryPolicy) delay(a Attempt, attempts int) time.Duration {
 	var atLeast time.Duration
-	if a.Failure != nil {
-		switch a.Failure.Kind {
-		case FailureInterrupted:
-			return 0
-		case FailureRefused:
-			return a.Failure.After
-		}
-	} else {
+	switch {
+	case a.refused():
+		return max(a.Failure.After, 0)
+	case a.Failure == nil:
 		atLeast = RetryAfter(a.Response.Header.Get("Retry-After"), a.Ended)
+	case a.Failure.Kind == FailureInterrupted:
+		return 0
 	}
 	return max(p.backoff(attempts, a.Random), atLeast)
 }
 
 // backoff computes in floating point and caps before it converts: doubling a Duration overflows at the 34th attempt.
 func (p *RetryPolicy) backoff(attempts int, random float64) time.Duration {
-	d := math.Min(float64(p.Base)*math.Pow(2, float64(attempts-1)), float64(p.Max))
+	d := math.Min(math.Ldexp(float64(p.Base), attempts-1), float64(p.Max))
 	d *= 1 + p.Jitter*(2*random-1)
 	return time.Duration(math.Min(d, math.MaxInt64/2))
 }
@@ -131,12 +129,15 @@ func (o Outcome) end(status Status, reason Reason, text string) Outcome {
 
 func (a *Attempt) unanswered() bool { return a.Response == nil && !a.Answered }
 
+func (a *Attempt) refused() bool { return a.Failure != nil && a.Failure.Kind == FailureRefused }
+
 // cause tells what went wrong, without anything of the body.
 func (a *Attempt) cause() string {
 	if a.Failure != nil {
 		return a.Failure.Error()
 	}
-	return fmt.Sprintf("the backend answered %d %s", a.Response.StatusCode, http.StatusText(a.Response.StatusCode))
+	text := fmt.Sprintf("the backend answered %d %s", a.Response.StatusCode, http.StatusText(a.Response.StatusCode))
+	return strings.TrimSuffix(text, " ") // not every status has a name
 }
 
 func permanentReason(kind FailureKind) Reason {

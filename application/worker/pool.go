@@ -99,24 +99,20 @@ func (p *Pool) fetch(ctx context.Context) error {
 			p.account.charge(d.Request.Size())
 			p.jobs <- d
 		}
-		switch {
-		case err == nil:
-		case ctx.Err() != nil:
-			return nil
-		default:
+		if err != nil && ctx.Err() == nil {
 			return err
 		}
 	}
 }
 
-// slot calls, one delivery after the other. After the stop it hands back what it gets.
+// slot calls, one delivery after the other. It hands back what it gets after the stop, and does not call what is no
+// longer ours: that is the queue's to say when it is handed back.
 func (p *Pool) slot(accepting, calls context.Context) {
 	for d := range p.jobs {
-		// What the pool was charged with, before the use-case filters the request's header.
 		s := settlement{size: d.Request.Size()}
 		s.finish = ports.Finish{ID: d.Request.ID, Token: d.Token}
-		if accepting.Err() != nil {
-			s.finish.Outcome = application.HandBack(d, p.opts.Now(), 0)
+		if accepting.Err() != nil || d.Lease.Err() != nil {
+			s.finish.Outcome = application.HandBack(d, p.opts.Now().UTC(), 0)
 		} else {
 			s.finish.Outcome = p.call(calls, d)
 		}
@@ -133,48 +129,68 @@ func (p *Pool) call(ctx context.Context, d ports.Delivery) domain.Outcome {
 	return p.processor.Process(ctx, d)
 }
 
-// settle saves outcomes: whatever has gathered while the last group was saved is the next one.
+// settle saves outcomes: whatever has gathered while the last group was saved is the next one. What was not saved is in
+// it again, after a pause, so that an outcome in trouble holds up no other for long. Until they are saved, deliveries
+// stay charged: a store that is away stops the pool instead of piling results up.
 func (p *Pool) settle(ctx context.Context) {
-	for first := range p.settles {
-		group := []settlement{first}
-		for open := true; open; {
-			select {
-			case s, ok := <-p.settles:
-				if open = ok; ok {
-					group = append(group, s)
-				}
-			default:
-				open = false
-			}
+	var unsaved []settlement
+	pause := backoff{}
+	for {
+		group := p.gather(unsaved)
+		if len(group) == 0 {
+			return
 		}
-		p.save(ctx, group)
+		if unsaved = p.save(ctx, group); len(unsaved) == 0 {
+			pause = backoff{}
+			continue
+		}
+		if !pause.wait(ctx) {
+			p.opts.Logger.Error("outcomes not saved before the end: these requests will be called again",
+				"requests", len(unsaved))
+			unsaved = nil
+		}
 	}
 }
 
-// save tries until every outcome of the group is saved or its delivery lost, or ctx ends. Meanwhile the deliveries
-// stay charged, so a store that is away stops the pool instead of piling results up.
-func (p *Pool) save(ctx context.Context, group []settlement) {
-	pause := backoff{}
-	for len(group) > 0 {
-		finishes := make([]ports.Finish, len(group))
-		for i := range group {
-			finishes[i] = group[i].finish
+// gather adds to a group the outcomes that are there. It blocks for one when there is none; the group stays empty when
+// no more will come.
+func (p *Pool) gather(group []settlement) []settlement {
+	if len(group) == 0 {
+		first, open := <-p.settles
+		if !open {
+			return nil
 		}
-		var again []settlement
-		for i, err := range p.work.Finish(ctx, finishes) {
-			if err == nil || errors.Is(err, ports.ErrLost) {
-				p.account.refund(group[i].size)
-				continue
+		group = append(group, first)
+	}
+	for {
+		select {
+		case s, open := <-p.settles:
+			if !open {
+				return group
 			}
-			again = append(again, group[i])
-			if i == 0 {
-				p.opts.Logger.Warn("outcomes not saved yet", "waiting", len(group), "error", err)
-			}
-		}
-		if group = again; len(group) > 0 && !pause.wait(ctx) {
-			p.opts.Logger.Error("outcomes not saved before the end: these requests will be called again",
-				"requests", len(group))
-			return
+			group = append(group, s)
+		default:
+			return group
 		}
 	}
+}
+
+// save tries once, and returns what was neither saved nor lost.
+func (p *Pool) save(ctx context.Context, group []settlement) (unsaved []settlement) {
+	finishes := make([]ports.Finish, len(group))
+	for i := range group {
+		finishes[i] = group[i].finish
+	}
+	var cause error
+	for i, err := range p.work.Finish(ctx, finishes) {
+		if err == nil || errors.Is(err, ports.ErrLost) {
+			p.account.refund(group[i].size)
+			continue
+		}
+		unsaved, cause = append(unsaved, group[i]), err
+	}
+	if cause != nil {
+		p.opts.Logger.Warn("outcomes not saved yet", "waiting", len(unsaved), "error", cause)
+	}
+	return unsaved
 }

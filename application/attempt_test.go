@@ -1,0 +1,164 @@
+package application_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/openhqm/openhqm/application"
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+)
+
+// TestProcessFollowsThePolicy holds that every fact that decides reaches the decision.
+func TestProcessFollowsThePolicy(t *testing.T) {
+	t.Parallel()
+	busy := &domain.Response{StatusCode: http.StatusServiceUnavailable, Header: domain.Header{}}
+	tests := []struct {
+		name string
+		give func(*ports.Delivery, *application.ProcessOptions)
+		want domain.Outcome
+	}{
+		{
+			"attempts left", func(d *ports.Delivery, _ *application.ProcessOptions) { d.Attempts = 2 },
+			domain.Outcome{Status: domain.Pending, Attempts: 3, NextAttemptAt: noon.Add(4 * time.Second)},
+		},
+		{
+			"no attempts left", func(d *ports.Delivery, _ *application.ProcessOptions) { d.Attempts = 3 },
+			domain.Outcome{Status: domain.Failed, Attempts: 4, Reason: domain.ReasonAttempts},
+		},
+		{
+			"no attempts left by its own limit",
+			func(d *ports.Delivery, _ *application.ProcessOptions) { d.Request.MaxAttempts = 1 },
+			domain.Outcome{Status: domain.Failed, Attempts: 1, Reason: domain.ReasonAttempts},
+		},
+		{
+			"no time left",
+			func(d *ports.Delivery, _ *application.ProcessOptions) { d.Request.Deadline = noon.Add(time.Second) },
+			domain.Outcome{Status: domain.Failed, Attempts: 1, Reason: domain.ReasonDeadline},
+		},
+		{
+			"jitter",
+			func(_ *ports.Delivery, o *application.ProcessOptions) { o.Random = func() float64 { return 0 } },
+			domain.Outcome{Status: domain.Pending, Attempts: 1, NextAttemptAt: noon.Add(800 * time.Millisecond)},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			d, opts := delivery(), processOptions()
+			tt.give(&d, &opts)
+			got := process(t, opts, d, answer(busy)).Outcome
+			require.Contains(t, got.Error, "503 Service Unavailable")
+			tt.want.Response, tt.want.At, tt.want.Error = busy, noon, got.Error
+			require.Equal(t, tt.want, got)
+		})
+	}
+}
+
+// TestProcessTakesTheFailureOfTheBackend has what a backend may answer besides a response.
+func TestProcessTakesTheFailureOfTheBackend(t *testing.T) {
+	t.Parallel()
+	refused := &domain.Failure{Kind: domain.FailureRefused, Err: errors.New("open"), After: 5 * time.Second}
+	tests := []struct {
+		name      string
+		give      error
+		wantLabel string
+		want      domain.Outcome
+	}{
+		{
+			"a failure", &domain.Failure{Kind: domain.FailureUnreachable, Err: errors.New("no route")}, "unreachable",
+			domain.Outcome{
+				Status: domain.Pending, Attempts: 2, NextAttemptAt: noon.Add(2 * time.Second), Error: "unreachable: no route",
+			},
+		},
+		{
+			"a failure within another error", fmt.Errorf("decorated: %w", refused), "refused",
+			domain.Outcome{
+				Status: domain.Pending, Attempts: 1, NextAttemptAt: noon.Add(5 * time.Second), Error: "refused: open",
+			},
+		},
+		{
+			"a failure that no retry mends",
+			&domain.Failure{Kind: domain.FailureTooLarge, Err: errors.New("over 10 MiB")}, "response_too_large",
+			domain.Outcome{
+				Status: domain.Failed, Attempts: 2, Reason: domain.ReasonTooLarge, Error: "response_too_large: over 10 MiB",
+			},
+		},
+		{
+			"any other error", errors.New("boom"), "broken",
+			domain.Outcome{
+				Status: domain.Pending, Attempts: 2, NextAttemptAt: noon.Add(2 * time.Second), Error: "broken: boom",
+			},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			d := delivery()
+			d.Attempts = 1
+			tt.want.At = noon
+			require.Equal(t, ports.Attempted{
+				Endpoint: "orders", Attempt: 2, Deliveries: 1, Label: tt.wantLabel, Outcome: tt.want,
+			}, process(t, processOptions(), d, fail(tt.give)))
+		})
+	}
+}
+
+// TestProcessBoundsTheAttempt gives a backend that never answers: an attempt has the endpoint's timeout, or what
+// remains to the deadline.
+func TestProcessBoundsTheAttempt(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name     string
+		left     time.Duration
+		answered bool
+		want     time.Duration
+		out      domain.Status
+	}{
+		{"the endpoint's timeout", time.Hour, false, 30 * time.Second, domain.Pending},
+		{"what remains to the deadline", 10 * time.Second, false, 10 * time.Second, domain.TimedOut},
+		{"what remains, after an earlier answer", 10 * time.Second, true, 10 * time.Second, domain.Failed},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				d, opts := delivery(), processOptions()
+				opts.Now = time.Now
+				d.Request.Deadline, d.Answered = time.Now().Add(tt.left), tt.answered
+				got := process(t, opts, d, func(ctx context.Context, _ ports.Call) (*domain.Response, error) {
+					<-ctx.Done()
+					require.ErrorIs(t, context.Cause(ctx), context.DeadlineExceeded)
+					return nil, &domain.Failure{Kind: domain.FailureTimeout, Err: ctx.Err()}
+				}).Outcome
+				require.Equal(t, tt.want, got.ProcessingTime)
+				require.Equal(t, tt.out, got.Status)
+				require.Equal(t, 1, got.Attempts)
+			})
+		})
+	}
+}
+
+// TestProcessInterrupted cuts a call off in its middle, as a shutdown does.
+func TestProcessInterrupted(t *testing.T) {
+	t.Parallel()
+	ctx, cutOff := context.WithCancelCause(t.Context())
+	got := processIn(ctx, t, processOptions(), delivery(),
+		func(ctx context.Context, _ ports.Call) (*domain.Response, error) {
+			cutOff(ports.ErrInterrupted)
+			<-ctx.Done()
+			require.ErrorIs(t, context.Cause(ctx), ports.ErrInterrupted)
+			return nil, &domain.Failure{Kind: domain.FailureInterrupted, Err: errors.New("cut off")}
+		})
+	require.Equal(t, "interrupted", got.Label)
+	require.Equal(t, domain.Outcome{
+		Status: domain.Pending, Attempts: 1, NextAttemptAt: noon, At: noon, Error: "interrupted: cut off",
+	}, got.Outcome)
+}

@@ -1,0 +1,278 @@
+package application_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/golang/mock/gomock"
+	"github.com/stretchr/testify/require"
+
+	"github.com/openhqm/openhqm/application"
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/tests/mocks"
+)
+
+// submitOptions has no default endpoint, and a clock of another zone that is finer than what is stored.
+func submitOptions() application.SubmitOptions {
+	return application.SubmitOptions{
+		Endpoints: map[string]domain.Endpoint{
+			"orders":  {Name: "orders"},
+			"reports": {Name: "reports", Method: "GET"},
+		},
+		Headers:        domain.HeaderPolicy{Forward: []string{"*"}, Strip: []string{"cookie"}},
+		MaxAge:         72 * time.Hour,
+		IdempotencyTTL: 24 * time.Hour,
+		Now:            func() time.Time { return noon.Add(123 * time.Nanosecond).In(time.FixedZone("", 3600)) },
+		NewID:          func() (domain.ID, error) { return "new-id", nil },
+	}
+}
+
+// valid is the least that is accepted.
+func valid() ports.Submission {
+	return ports.Submission{Endpoint: "orders", Body: []byte("{}")}
+}
+
+// accept submits what must be accepted, and gives the request that the queue gets.
+func accept(t *testing.T, opts application.SubmitOptions, s ports.Submission) domain.Request {
+	t.Helper()
+	ctrl := gomock.NewController(t)
+	intake, observer := mocks.NewMockIntake(ctrl), mocks.NewMockObserver(ctrl)
+	var got domain.Request
+	intake.EXPECT().Accept(gomock.Any(), gomock.Len(1)).DoAndReturn(
+		func(_ context.Context, reqs []domain.Request) []ports.Accepted {
+			got = reqs[0]
+			return []ports.Accepted{{Record: domain.Record{ID: got.ID, SubmittedAt: got.SubmittedAt}}}
+		})
+	observer.EXPECT().Submitted(gomock.Any(), nil)
+
+	receipt, err := application.NewSubmit(opts, intake, observer).Submit(t.Context(), s)
+	require.NoError(t, err)
+	require.Equal(t, ports.Receipt{ID: got.ID, SubmittedAt: got.SubmittedAt}, receipt)
+	return got
+}
+
+// refuse submits what must be refused before the queue hears of it, and gives the error.
+func refuse(t *testing.T, opts application.SubmitOptions, s ports.Submission) error {
+	t.Helper()
+	ctrl := gomock.NewController(t)
+	intake, observer := mocks.NewMockIntake(ctrl), mocks.NewMockObserver(ctrl)
+	receipt, err := application.NewSubmit(opts, intake, observer).Submit(t.Context(), s)
+	require.Error(t, err)
+	require.Zero(t, receipt)
+	return err
+}
+
+func TestSubmitHandsOverAllOfIt(t *testing.T) {
+	t.Parallel()
+	header := domain.Header{
+		"X-One": {"a", "b"}, "Cookie": {"c"}, "Connection": {"x-hop"}, "X-Hop": {"1"}, "X-Openhqm-Key": {"secret"},
+	}
+	sent := header.Clone()
+	got := accept(t, submitOptions(), ports.Submission{
+		Caller: ports.Caller{Name: "shop"}, Endpoint: "orders", Method: "PUT", Path: "/42", Query: "a=1", Header: header,
+		Body: []byte("body"), Priority: 7, Labels: map[string]string{"team": "red"}, Timeout: time.Hour,
+		Delay: time.Minute, MaxAttempts: 2, IdempotencyKey: "key",
+	})
+	require.NotNil(t, got.Idempotency)
+	require.NotZero(t, got.Idempotency.Fingerprint)
+	want := domain.Request{
+		ID: "new-id", Endpoint: "orders", Method: "PUT", Path: "/42", Query: "a=1",
+		Header: domain.Header{"X-One": {"a", "b"}}, Body: []byte("body"),
+		Owner: "shop", Priority: 7, Labels: map[string]string{"team": "red"},
+		SubmittedAt: noon, NotBefore: noon.Add(time.Minute), Deadline: noon.Add(time.Hour), MaxAttempts: 2,
+		Idempotency: &domain.Idempotency{
+			Key: "key", Fingerprint: got.Idempotency.Fingerprint, ExpiresAt: noon.Add(24 * time.Hour),
+		},
+	}
+	require.Equal(t, want, got)
+	require.Equal(t, sent, header, "the client's header is not ours to change")
+}
+
+func TestSubmitLeavesOutWhatWasNotSaid(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, domain.Request{
+		ID: "new-id", Endpoint: "orders", Header: domain.Header{}, Body: []byte("{}"),
+		SubmittedAt: noon, Deadline: noon.Add(72 * time.Hour),
+	}, accept(t, submitOptions(), valid()))
+}
+
+func TestSubmitEndpoint(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name     string
+		byItself string // the default endpoint
+		give     string
+		allowed  []string
+		want     string
+		wantErr  error
+	}{
+		{"named", "", "orders", nil, "orders", nil},
+		{"named, beside a default", "reports", "orders", nil, "orders", nil},
+		{"the default", "reports", "", nil, "reports", nil},
+		{"unknown", "reports", "nowhere", nil, "", ports.ErrUnknownEndpoint},
+		{"in another case", "", "Orders", nil, "", ports.ErrUnknownEndpoint},
+		{"allowed", "", "orders", []string{"reports", "orders"}, "orders", nil},
+		{"not allowed", "", "orders", []string{"reports"}, "", ports.ErrForbidden},
+		{"the default, allowed", "reports", "", []string{"reports"}, "reports", nil},
+		{"the default, not allowed", "reports", "", []string{"orders"}, "", ports.ErrForbidden},
+		{"every one allowed", "", "orders", []string{}, "orders", nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			opts := submitOptions()
+			opts.DefaultEndpoint = tt.byItself
+			s := valid()
+			s.Endpoint, s.Caller.Endpoints = tt.give, tt.allowed
+			if tt.wantErr == nil {
+				require.Equal(t, tt.want, accept(t, opts, s).Endpoint)
+				return
+			}
+			require.ErrorIs(t, refuse(t, opts, s), tt.wantErr)
+		})
+	}
+}
+
+func TestSubmitNeedsAnEndpoint(t *testing.T) {
+	t.Parallel()
+	require.Equal(t,
+		&domain.Invalid{Field: "metadata.endpoint", Reason: "is needed, since no default endpoint is configured"},
+		refuse(t, submitOptions(), ports.Submission{Body: []byte("{}")}))
+}
+
+func TestSubmitRefusesTargetsByField(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		give func(*ports.Submission)
+		want domain.Invalid
+	}{
+		{
+			"a path that climbs",
+			func(s *ports.Submission) { s.Path = "/a/%2e%2e/b" },
+			domain.Invalid{Field: "metadata.path", Reason: "must not have dot segments"},
+		},
+		{
+			"a path without a slash",
+			func(s *ports.Submission) { s.Path = "a" },
+			domain.Invalid{Field: "metadata.path", Reason: `must begin with "/"`},
+		},
+		{
+			"a query that breaks the request line",
+			func(s *ports.Submission) { s.Query = "a=1\r\nHost: other" },
+			domain.Invalid{Field: "metadata.query", Reason: "must be percent-encoded (RFC 3986 section 3.4)"},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := valid()
+			tt.give(&s)
+			require.Equal(t, &tt.want, refuse(t, submitOptions(), s))
+		})
+	}
+}
+
+// TestSubmitPayload holds that a method which is commonly sent with content needs some.
+func TestSubmitPayload(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name     string
+		endpoint string
+		method   string
+		body     []byte
+		wantErr  string
+	}{
+		{"POST with one", "orders", "POST", []byte("1"), ""},
+		{"POST with an empty one", "orders", "POST", []byte{}, ""},
+		{"POST without", "orders", "POST", nil, "payload: is needed with the method POST"},
+		{"no method, so POST, without", "orders", "", nil, "payload: is needed with the method POST"},
+		{"PUT without", "orders", "PUT", nil, "payload: is needed with the method PUT"},
+		{"PATCH without", "orders", "PATCH", nil, "payload: is needed with the method PATCH"},
+		{"a method of somebody's own without", "orders", "BREW", nil, "payload: is needed with the method BREW"},
+		{"GET without", "orders", "GET", nil, ""},
+		{"GET with one", "orders", "GET", []byte("1"), ""},
+		{"HEAD without", "orders", "HEAD", nil, ""},
+		{"DELETE without", "orders", "DELETE", nil, ""},
+		{"OPTIONS without", "orders", "OPTIONS", nil, ""},
+		{"no method where the endpoint's is GET, without", "reports", "", nil, ""},
+		{"POST where the endpoint's is GET, without", "reports", "POST", nil, "payload: is needed with the method POST"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := ports.Submission{Endpoint: tt.endpoint, Method: tt.method, Body: tt.body}
+			if tt.wantErr != "" {
+				err := refuse(t, submitOptions(), s)
+				require.ErrorAs(t, err, new(*domain.Invalid))
+				require.EqualError(t, err, tt.wantErr)
+				return
+			}
+			got := accept(t, submitOptions(), s)
+			require.Equal(t, tt.body, got.Body)
+			require.Equal(t, tt.body == nil, got.Body == nil, "no body is not an empty one")
+			require.Equal(t, tt.method, got.Method, "the endpoint's may change until it is called")
+		})
+	}
+}
+
+func TestSubmitWithoutAnID(t *testing.T) {
+	t.Parallel()
+	noEntropy := errors.New("no entropy")
+	opts := submitOptions()
+	opts.NewID = func() (domain.ID, error) { return "", noEntropy }
+	require.ErrorIs(t, refuse(t, opts, valid()), noEntropy)
+}
+
+// TestSubmitAnswers is about what the queue says to a request.
+func TestSubmitAnswers(t *testing.T) {
+	t.Parallel()
+	record := domain.Record{ID: "earlier-id", SubmittedAt: noon.Add(-time.Hour)}
+	tests := []struct {
+		name    string
+		give    ports.Accepted
+		want    ports.Receipt
+		wantErr error
+	}{
+		{
+			"new",
+			ports.Accepted{Outcome: ports.AcceptedNew, Record: domain.Record{ID: "new-id", SubmittedAt: noon}},
+			ports.Receipt{ID: "new-id", SubmittedAt: noon},
+			nil,
+		},
+		{
+			"the same as an earlier one",
+			ports.Accepted{Outcome: ports.AcceptedSame, Record: record},
+			ports.Receipt{ID: "earlier-id", SubmittedAt: noon.Add(-time.Hour), Repeated: true},
+			nil,
+		},
+		{
+			"another one under the same key",
+			ports.Accepted{Outcome: ports.AcceptedMismatch, Record: record},
+			ports.Receipt{},
+			ports.ErrMismatch,
+		},
+		{"full", ports.Accepted{Err: ports.ErrFull}, ports.Receipt{}, ports.ErrFull},
+		{"not confirmed", ports.Accepted{Err: ports.ErrUnavailable}, ports.Receipt{}, ports.ErrUnavailable},
+		{"closed", ports.Accepted{Err: ports.ErrClosed}, ports.Receipt{}, ports.ErrClosed},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			ctrl := gomock.NewController(t)
+			intake, observer := mocks.NewMockIntake(ctrl), mocks.NewMockObserver(ctrl)
+			ctx := context.WithValue(t.Context(), contextKey{}, "the caller's")
+			intake.EXPECT().Accept(ctx, gomock.Len(1)).Return([]ports.Accepted{tt.give})
+			observer.EXPECT().Submitted(ctx, tt.wantErr)
+
+			got, err := application.NewSubmit(submitOptions(), intake, observer).Submit(ctx, valid())
+			require.ErrorIs(t, err, tt.wantErr)
+			require.Equal(t, tt.want, got)
+		})
+	}
+}
+
+type contextKey struct{}
