@@ -52,7 +52,7 @@ func (c *connection) exchange(request []byte) (status int, body []byte, err erro
 	if _, err := c.Write(request); err != nil {
 		return 0, nil, err
 	}
-	length := 0
+	length := -1 // to the end of the connection
 	for first := true; ; first = false {
 		line, err := c.reader.ReadSlice('\n')
 		if err != nil {
@@ -62,6 +62,10 @@ func (c *connection) exchange(request []byte) (status int, body []byte, err erro
 		name, value, _ := bytes.Cut(line, []byte(": "))
 		switch {
 		case len(line) == 0:
+			if length < 0 {
+				body, err = io.ReadAll(c.reader)
+				return status, body, err
+			}
 			body = make([]byte, length)
 			_, err = io.ReadFull(c.reader, body)
 			return status, body, err

@@ -1,0 +1,70 @@
+package httpapi
+
+import (
+	"fmt"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/openhqm/openhqm/domain"
+)
+
+// Limits of the headers member: as much as the header block of a request may have.
+const (
+	maxHeaderBytes  = maxHeaderBlock // names and values together
+	maxHeaderFields = 1000           // field lines; a repeat is one of its own
+)
+
+// headerReader reads {name: value | [values]} into header and counts.
+type headerReader struct {
+	header      domain.Header
+	lines, size int
+}
+
+// parseHeaders reads the headers member into header.
+func parseHeaders(field string, value []byte, header domain.Header) error {
+	reader := headerReader{header: header}
+	return eachMember(field, value, func(name string, value []byte) error {
+		if err := reader.field(member(field, name), name, value); err != nil {
+			return err
+		}
+		if reader.lines > maxHeaderFields || reader.size > maxHeaderBytes {
+			reason := fmt.Sprintf("may have %d fields and %d bytes at most", maxHeaderFields, maxHeaderBytes)
+			return &domain.Invalid{Field: field, Reason: reason}
+		}
+		return nil
+	})
+}
+
+// field reads one member. A name that appears twice, in any case, is refused: which of the two is meant, or both, only
+// a list can say. So is an empty list, which is no field.
+func (h *headerReader) field(field, name string, value []byte) error {
+	if !httpguts.ValidHeaderFieldName(name) {
+		return &domain.Invalid{Field: field, Reason: "is not a field name (RFC 9110 5.1)"}
+	}
+	if h.header.Has(name) {
+		return &domain.Invalid{Field: field, Reason: "is given twice; use a list"}
+	}
+	if value[0] != '[' {
+		return h.line(field, name, value)
+	}
+	err := eachElement(value, func(element []byte) error { return h.line(field, name, element) })
+	if err == nil && !h.header.Has(name) {
+		return &domain.Invalid{Field: field, Reason: "must not be an empty list"}
+	}
+	return err
+}
+
+// line adds one value.
+func (h *headerReader) line(field, name string, value []byte) error {
+	text, err := decodeString(field, value)
+	if err != nil {
+		return err
+	}
+	if !httpguts.ValidHeaderFieldValue(text) {
+		return &domain.Invalid{Field: field, Reason: "has a character that no field value may have (RFC 9110 5.5)"}
+	}
+	h.lines++
+	h.size += len(name) + len(text)
+	h.header.Add(name, text)
+	return nil
+}

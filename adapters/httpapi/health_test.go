@@ -1,0 +1,158 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/openhqm/openhqm/ports"
+)
+
+func well(context.Context) error { return nil }
+
+func TestHealthTellsOfEveryComponent(t *testing.T) {
+	t.Parallel()
+	const head = `"version":"1.2.3","timestamp":"2026-03-04T04:06:07.891Z","components":`
+	down := func(context.Context) error { return errors.New(`dial "redis"`) }
+	for _, tt := range []struct {
+		name   string
+		probes map[string]ports.Probe
+		status int
+		want   string
+	}{
+		{"nothing to probe", nil, 200, `{"status":"ok",` + head + `{}}`},
+		{
+			"all well",
+			map[string]ports.Probe{"worker": probeFunc(well), "queue": probeFunc(well)},
+			200,
+			`{"status":"ok",` + head + `{"queue":{"status":"ok"},"worker":{"status":"ok"}}}`,
+		},
+		{
+			"one down",
+			map[string]ports.Probe{"store": probeFunc(down), "queue": probeFunc(well)},
+			503,
+			`{"status":"unavailable",` + head +
+				`{"queue":{"status":"ok"},"store":{"status":"unavailable","error":"dial \"redis\""}}}`,
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := start(t, &fakes{}, func(o *Options) { o.Probes = tt.probes })
+			for _, path := range []string{"/health", "/health/ready"} {
+				a := r.do("GET", path, "")
+				require.Equal(t, tt.status, a.StatusCode)
+				require.Equal(t, tt.want, a.body)
+				require.Equal(t, "application/json", a.Header.Get("Content-Type"))
+			}
+			a := r.do("GET", "/health/live", "")
+			require.Equal(t, http.StatusOK, a.StatusCode, "a broker that is away is no reason to be killed")
+			require.Equal(t, `{"status":"ok"}`, a.body)
+		})
+	}
+}
+
+func TestDrainTurnsReadinessOff(t *testing.T) {
+	t.Parallel()
+	f, given := accepting()
+	r := start(t, f)
+	require.Equal(t, http.StatusOK, r.do("GET", "/health/ready", "").StatusCode)
+	r.server.Drain()
+	r.server.Drain()
+	a := r.do("GET", "/health/ready", "")
+	require.Equal(t, http.StatusServiceUnavailable, a.StatusCode)
+	require.Contains(t, a.body, `{"status":"draining"`)
+	require.True(t, a.Close, "clients are to find another one")
+	require.Equal(t, http.StatusOK, r.do("GET", "/health", "").StatusCode)
+	require.Equal(t, http.StatusOK, r.do("GET", "/health/live", "").StatusCode)
+	require.Equal(t, http.StatusAccepted, r.do("POST", "/api/v1/submit", `{}`).StatusCode, "requests are still served")
+	<-given
+}
+
+func TestOneReportServesAllWhoAsk(t *testing.T) {
+	t.Parallel()
+	var probed atomic.Int64
+	now := testNow
+	h := newHealth("", map[string]ports.Probe{"queue": probeFunc(func(context.Context) error {
+		probed.Add(1)
+		return nil
+	})}, func() time.Time { return now })
+	var asking sync.WaitGroup
+	for range 100 {
+		asking.Go(func() { h.check() })
+	}
+	asking.Wait()
+	require.EqualValues(t, 1, probed.Load())
+	now = now.Add(reportLife)
+	h.check()
+	require.EqualValues(t, 2, probed.Load(), "an old report is made anew")
+}
+
+func TestProbesRunSideBySide(t *testing.T) {
+	t.Parallel()
+	var together sync.WaitGroup
+	together.Add(2)
+	meet := probeFunc(func(context.Context) error {
+		together.Done()
+		together.Wait()
+		return nil
+	})
+	h := newHealth("", map[string]ports.Probe{"queue": meet, "store": meet}, time.Now)
+	require.True(t, h.check().ok())
+}
+
+func TestProbeHasADeadline(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHealth("", map[string]ports.Probe{"queue": probeFunc(func(ctx context.Context) error {
+			<-ctx.Done()
+			return ctx.Err()
+		})}, time.Now)
+		began := time.Now()
+		require.False(t, h.check().ok())
+		require.Equal(t, probeTimeout, time.Since(began))
+		synctest.Wait()
+		require.False(t, h.check().ok())
+		require.Equal(t, probeTimeout, time.Since(began), "those who waited share the report")
+	})
+}
+
+func TestProbeThatHangsIsNotStartedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var probed atomic.Int64
+		release := make(chan struct{})
+		h := newHealth("", map[string]ports.Probe{"queue": probeFunc(func(context.Context) error {
+			probed.Add(1)
+			<-release
+			return nil
+		})}, time.Now)
+		for range 3 {
+			r := h.check()
+			require.ErrorIs(t, r.errors[0], errNoAnswer)
+			<-time.After(reportLife)
+		}
+		require.EqualValues(t, 1, probed.Load())
+		close(release)
+		synctest.Wait()
+		require.True(t, h.check().ok(), "it recovers")
+		require.EqualValues(t, 2, probed.Load())
+	})
+}
+
+func TestLongProbeErrorIsShortened(t *testing.T) {
+	t.Parallel()
+	r := start(t, &fakes{}, func(o *Options) {
+		o.Probes = map[string]ports.Probe{"queue": probeFunc(func(context.Context) error {
+			return errors.New(strings.Repeat("x", 10_000))
+		})}
+	})
+	require.Less(t, len(r.do("GET", "/health", "").body), 500)
+}

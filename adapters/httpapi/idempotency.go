@@ -1,0 +1,57 @@
+package httpapi
+
+import (
+	"strings"
+
+	"github.com/openhqm/openhqm/domain"
+)
+
+const (
+	idempotencyField  = "Idempotency-Key"
+	maxIdempotencyKey = 255 // bytes
+)
+
+// idempotencyKey reads the Idempotency-Key fields of a request, "" without any. The draft
+// (draft-ietf-httpapi-idempotency-key-header, section 2.1) makes it a structured-field string: "8e03978e". Most clients
+// send the same without quotes, and mean the same key. *domain.Invalid when it is malformed.
+func idempotencyKey(values []string) (string, error) {
+	if len(values) == 0 {
+		return "", nil
+	}
+	if len(values) > 1 {
+		return "", &domain.Invalid{Field: idempotencyField, Reason: "is given twice"}
+	}
+	key, ok := unquote(values[0])
+	if !ok {
+		return "", &domain.Invalid{Field: idempotencyField, Reason: "is not a structured-field string (RFC 9651 3.3.3)"}
+	}
+	if len(key) == 0 || len(key) > maxIdempotencyKey || strings.ContainsFunc(key, invisible) {
+		return "", &domain.Invalid{Field: idempotencyField, Reason: "must be 1 to 255 visible ASCII characters"}
+	}
+	return key, nil
+}
+
+// unquote gives the content of a structured-field string, or a value that does not begin with a quote as it is.
+func unquote(value string) (content string, ok bool) {
+	if !strings.HasPrefix(value, `"`) {
+		return value, true
+	}
+	var key strings.Builder
+	for i := 1; i < len(value); i++ {
+		c := value[i]
+		switch c {
+		case '"':
+			return key.String(), i == len(value)-1
+		case '\\': // only a quote and a backslash may be escaped
+			i++
+			if i == len(value) || value[i] != '"' && value[i] != '\\' {
+				return "", false
+			}
+			c = value[i]
+		}
+		key.WriteByte(c)
+	}
+	return "", false
+}
+
+func invisible(r rune) bool { return r <= ' ' || r > '~' }

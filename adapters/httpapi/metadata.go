@@ -1,0 +1,164 @@
+package httpapi
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+)
+
+// Limits of the metadata member. Lengths are bytes.
+const (
+	maxEndpoint    = 128
+	maxMethod      = 32
+	maxTarget      = 8 << 10 // of path and of query; RFC 9110 4.1 asks for 8,000 at least
+	maxPriority    = 9
+	maxAttempts    = 1000
+	maxLabels      = 64
+	maxLabelKey    = 128
+	maxLabelValue  = 1024
+	maxTextShort   = 64 // durations and times
+	maxSpanSeconds = math.MaxInt64 / int64(time.Second)
+)
+
+// parseMetadata reads the members of metadata into s.
+func parseMetadata(field string, value []byte, s *ports.Submission) error {
+	err := eachMember(field, value, func(key string, value []byte) error {
+		return parseMetadataField(s, field, key, value)
+	})
+	if err == nil && s.Delay > 0 && !s.NotBefore.IsZero() {
+		return &domain.Invalid{Field: member(field, "not_before"), Reason: "cannot be combined with delay"}
+	}
+	return err
+}
+
+func parseMetadataField(s *ports.Submission, parent, key string, value []byte) (err error) {
+	field := member(parent, key)
+	switch key {
+	case "endpoint":
+		s.Endpoint, err = parseText(field, value, maxEndpoint)
+	case "method":
+		s.Method, err = parseMethod(field, value)
+	case "path":
+		s.Path, err = parseText(field, value, maxTarget)
+	case "query":
+		s.Query, err = parseQuery(field, value)
+	case "timeout":
+		s.Timeout, err = parseTimeout(field, value)
+	case "priority":
+		s.Priority, err = parseInteger(field, value, 0, maxPriority)
+	case "delay":
+		s.Delay, err = parseSpan(field, value)
+	case "not_before":
+		s.NotBefore, err = parseTime(field, value)
+	case "max_attempts":
+		s.MaxAttempts, err = parseInteger(field, value, 1, maxAttempts)
+	case "labels":
+		s.Labels, err = parseLabels(field, value)
+	default:
+		err = unknownField(parent, key)
+	}
+	return err
+}
+
+func parseText(field string, value []byte, limit int) (string, error) {
+	text, err := decodeString(field, value)
+	if err == nil && len(text) > limit {
+		return "", &domain.Invalid{Field: field, Reason: fmt.Sprintf("may have %d bytes at most", limit)}
+	}
+	return text, err
+}
+
+// parseMethod keeps the case: methods are case-sensitive (RFC 9110 9.1), and nearly all are upper-case.
+func parseMethod(field string, value []byte) (string, error) {
+	method, err := parseText(field, value, maxMethod)
+	if err == nil && !httpguts.ValidHeaderFieldName(method) { // both are tokens (RFC 9110 5.6.2)
+		return "", &domain.Invalid{Field: field, Reason: "is not a method (RFC 9110 9.1)"}
+	}
+	return method, err
+}
+
+func parseQuery(field string, value []byte) (string, error) {
+	query, err := parseText(field, value, maxTarget)
+	if err == nil && query != "" && query[0] == '?' {
+		return "", &domain.Invalid{Field: field, Reason: `must come without its "?"`}
+	}
+	return query, err
+}
+
+func parseTimeout(field string, value []byte) (time.Duration, error) {
+	timeout, err := parseSpan(field, value)
+	if err == nil && timeout == 0 {
+		return 0, &domain.Invalid{Field: field, Reason: "must be greater than 0"}
+	}
+	return timeout, err
+}
+
+// parseSpan reads a length of time, not negative: a number of seconds, or a duration such as "90s".
+func parseSpan(field string, value []byte) (time.Duration, error) {
+	var span time.Duration
+	if value[0] == '"' {
+		text, err := parseText(field, value, maxTextShort)
+		if err != nil {
+			return 0, err
+		}
+		if span, err = time.ParseDuration(text); err != nil {
+			return 0, &domain.Invalid{Field: field, Reason: spanForm}
+		}
+	} else {
+		seconds, err := strconv.ParseFloat(string(value), 64)
+		if err != nil || math.Abs(seconds) >= float64(maxSpanSeconds) {
+			return 0, &domain.Invalid{Field: field, Reason: spanForm}
+		}
+		span = time.Duration(math.Round(seconds * float64(time.Second)))
+	}
+	if span < 0 {
+		return 0, &domain.Invalid{Field: field, Reason: "must not be negative"}
+	}
+	return span, nil
+}
+
+const spanForm = `must be a number of seconds, or a duration such as "90s", "15m" or "1h30m"`
+
+func parseTime(field string, value []byte) (time.Time, error) {
+	text, err := parseText(field, value, maxTextShort)
+	if err != nil {
+		return time.Time{}, err
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}, &domain.Invalid{Field: field, Reason: "must be an RFC 3339 time"}
+	}
+	return at, nil
+}
+
+func parseInteger(field string, value []byte, lowest, highest int) (int, error) {
+	number, err := strconv.Atoi(string(value))
+	if err != nil || number < lowest || number > highest {
+		reason := fmt.Sprintf("must be an integer from %d to %d", lowest, highest)
+		return 0, &domain.Invalid{Field: field, Reason: reason}
+	}
+	return number, nil
+}
+
+func parseLabels(field string, value []byte) (map[string]string, error) {
+	labels := make(map[string]string)
+	err := eachMember(field, value, func(key string, value []byte) error {
+		if len(key) > maxLabelKey {
+			reason := fmt.Sprintf("is a key of more than %d bytes", maxLabelKey)
+			return &domain.Invalid{Field: member(field, key), Reason: reason}
+		}
+		if len(labels) == maxLabels {
+			return &domain.Invalid{Field: field, Reason: fmt.Sprintf("may have %d entries at most", maxLabels)}
+		}
+		text, err := parseText(member(field, key), value, maxLabelValue)
+		labels[key] = text
+		return err
+	})
+	return labels, err
+}

@@ -1,0 +1,90 @@
+package bootstrap
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+
+	"github.com/openhqm/openhqm/adapters/httpbackend"
+	"github.com/openhqm/openhqm/adapters/telemetry"
+	"github.com/openhqm/openhqm/configs"
+	"github.com/openhqm/openhqm/domain"
+)
+
+// newEndpoints is what deciding needs to know of the endpoints. While none is configured there is the built-in one.
+func newEndpoints(config configs.Config) map[string]domain.Endpoint {
+	if len(config.Proxy.Endpoints) == 0 {
+		return map[string]domain.Endpoint{configs.EndpointEcho: {
+			Name: configs.EndpointEcho, Timeout: config.Worker.Timeout, Retry: retryPolicy(config.Retry),
+		}}
+	}
+	endpoints := make(map[string]domain.Endpoint, len(config.Proxy.Endpoints))
+	for name, e := range config.Proxy.Endpoints {
+		endpoints[name] = domain.Endpoint{
+			Name: name, Method: e.Method, Timeout: e.Timeout, Retry: retryPolicy(e.Retry),
+		}
+	}
+	return endpoints
+}
+
+// defaultEndpoint is the built-in one while there is no other.
+func defaultEndpoint(config configs.Config) string {
+	if len(config.Proxy.Endpoints) == 0 {
+		return configs.EndpointEcho
+	}
+	return config.Proxy.DefaultEndpoint
+}
+
+func retryPolicy(r configs.Retry) domain.RetryPolicy {
+	return domain.RetryPolicy{
+		MaxAttempts: r.MaxAttempts, Base: r.Base, Max: r.Max, Jitter: r.Jitter, OnStatus: r.OnStatus,
+	}
+}
+
+func newMetrics(version Version, endpoints map[string]domain.Endpoint, logger *slog.Logger) *telemetry.Metrics {
+	return telemetry.NewMetrics(telemetry.Options{
+		Logger:    logger,
+		Version:   string(version),
+		Endpoints: slices.Sorted(maps.Keys(endpoints)),
+	})
+}
+
+// httpEndpoints resolves what the adapter that calls the endpoints must know, secrets included.
+func httpEndpoints(config configs.Config) ([]httpbackend.Endpoint, error) {
+	if err := config.ResolveSecrets(); err != nil {
+		return nil, err
+	}
+	var endpoints []httpbackend.Endpoint
+	var faults []error
+	for _, name := range slices.Sorted(maps.Keys(config.Proxy.Endpoints)) {
+		e, err := httpEndpoint(name, config.Proxy.Endpoints[name])
+		if err != nil {
+			faults = append(faults, fmt.Errorf("endpoint %q: %w", name, err))
+		}
+		endpoints = append(endpoints, e)
+	}
+	return endpoints, errors.Join(faults...)
+}
+
+func httpEndpoint(name string, e configs.Endpoint) (httpbackend.Endpoint, error) {
+	header := make(domain.Header, len(e.Headers))
+	for field, secret := range e.Headers {
+		value, err := secret.Resolve()
+		if err != nil {
+			return httpbackend.Endpoint{}, err
+		}
+		header.Set(field, value)
+	}
+	token, tokenErr := e.Auth.Token.Resolve()
+	password, passwordErr := e.Auth.Password.Resolve()
+	return httpbackend.Endpoint{
+		Name: name, URL: e.URL, Header: header,
+		Auth: httpbackend.Auth{
+			Kind: httpbackend.AuthKind(e.Auth.Type), Token: token,
+			Username: e.Auth.Username, Password: password, Header: e.Auth.Header,
+		},
+		TLS: httpbackend.TLS(e.TLS),
+	}, errors.Join(tokenErr, passwordErr)
+}
