@@ -45,10 +45,11 @@ func (s Status) CanBecome(next Status) bool {
 
 // Record is what the store knows of one request.
 type Record struct {
-	ID       ID
-	Endpoint string
-	Owner    string
-	Priority int
+	ID         ID
+	Endpoint   string
+	Owner      string
+	Priority   int
+	ResentFrom ID // the dead letter that the request was made from; empty: it came from a client
 
 	Status        Status
 	SubmittedAt   time.Time

@@ -22,6 +22,7 @@ type Request struct {
 	MaxAttempts int       // 0: the endpoint's retry policy
 
 	Idempotency *Idempotency // nil: the client gave no key
+	ResentFrom  ID           // the dead letter that it was made from; empty: it came from a client
 }
 
 // Idempotency makes a repeated submit the same request. Keys are scoped to the request's Owner.

@@ -32,6 +32,13 @@ const (
 	ReasonTooLarge      Reason = "response_too_large" // the backend's answer is over proxy.max_response_size
 )
 
+// Reasons lists every reason there is.
+func Reasons() []Reason {
+	return []Reason{
+		ReasonAttempts, ReasonDeadline, ReasonRejected, ReasonMaxDeliveries, ReasonUndecodable, ReasonTooLarge,
+	}
+}
+
 // Outcome is what became of one delivery: final, or PENDING again from NextAttemptAt on.
 type Outcome struct {
 	Status         Status

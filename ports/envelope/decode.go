@@ -1,0 +1,249 @@
+package envelope
+
+import (
+	"encoding/base64"
+	"fmt"
+	"time"
+
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports/envelope/rawjson"
+)
+
+// Limits of a message, besides those of headers. Lengths are bytes.
+const (
+	maxBodyRef     = 256
+	maxMethod      = 32
+	maxTarget      = 8 << 10 // of path and of query; RFC 9110 section 4.1 asks for 8,000 at least
+	maxRepeated    = 8 << 10 // of content_type, traceparent and tracestate
+	maxPriority    = 9
+	maxAttempts    = 1000
+	maxRetryCount  = 1_000_000
+	maxLabels      = 64
+	maxLabelKey    = 128
+	maxLabelValue  = 1024
+	metadataPrefix = keyMetadata + "."
+)
+
+// document is a message while it is read.
+type document struct {
+	Message
+
+	payload, body     []byte // as they stand; nil: not given
+	headers, metadata []byte
+
+	timeout     time.Duration
+	contentType string
+	traceparent string
+	tracestate  string
+}
+
+// Decode reads a message of at most limit bytes. Arrived is when the broker took it, the same at every delivery; it
+// stands in for a timestamp.
+//
+// Request.ID is empty when the message has none that is valid: the caller derives one from the message's place.
+// Request.Deadline is zero when the message has no timeout. A timestamp may be wrong or hostile, so it is for the
+// caller to bound both, and to accept only a BodyRef that it made. Request.Body may be a part of data, which must not
+// be changed afterwards. Request.Header is never nil; the header policy has not been applied.
+func Decode(data []byte, arrived time.Time, limit int) (Message, error) {
+	object, err := open(data, limit)
+	if err != nil {
+		return Message{}, err
+	}
+	var d document
+	if err := readObject("", object, messageMembers, &d); err != nil {
+		return Message{}, err
+	}
+	if d.metadata != nil {
+		if err := readObject(metadataPrefix, d.metadata, metadataMembers, &d); err != nil {
+			return Message{}, err
+		}
+	}
+	if err := d.decodeBody(); err != nil {
+		return Message{}, err
+	}
+	if err := d.decodeHeader(); err != nil {
+		return Message{}, err
+	}
+	d.setTimes(arrived)
+	return d.Message, nil
+}
+
+var messageMembers = []member[document]{
+	{name: keyID, read: func(d *document, v []byte) string { readID(&d.Request.ID, v); return "" }},
+	{name: keyTimestamp, read: func(d *document, v []byte) string { return readTime(&d.Request.SubmittedAt, v, floor) }},
+	{name: keyPayload, read: func(d *document, v []byte) string { d.payload = v; return "" }, nullable: true},
+	{name: keyBody, read: func(d *document, v []byte) string { d.body = v; return "" }},
+	{name: keyBodyRef, read: func(d *document, v []byte) string { return readText(&d.BodyRef, v, maxBodyRef) }},
+	{name: keyHeaders, read: func(d *document, v []byte) string { d.headers = v; return "" }},
+	{name: keyMetadata, read: (*document).setMetadata},
+}
+
+var metadataMembers = []member[document]{
+	{name: keyEndpoint, read: func(d *document, v []byte) string {
+		return readText(&d.Request.Endpoint, v, maxShortText)
+	}},
+	{name: keyMethod, read: (*document).setMethod},
+	{name: keyPath, read: (*document).setPath},
+	{name: keyQuery, read: (*document).setQuery},
+	{name: keyContentType, read: func(d *document, v []byte) string { return readFieldValue(&d.contentType, v) }},
+	{name: keyPriority, read: func(d *document, v []byte) string {
+		return readInteger(&d.Request.Priority, v, 0, maxPriority)
+	}},
+	{name: keyTimeout, read: func(d *document, v []byte) string { return readSpan(&d.timeout, v) }},
+	{name: keyNotBefore, read: func(d *document, v []byte) string { return readTime(&d.Request.NotBefore, v, ceil) }},
+	{name: keyRetryCount, read: func(d *document, v []byte) string {
+		return readInteger(&d.RetryCount, v, 0, maxRetryCount)
+	}},
+	{name: keyMaxAttempts, read: func(d *document, v []byte) string {
+		return readInteger(&d.Request.MaxAttempts, v, 0, maxAttempts)
+	}},
+	{name: keyLabels, read: (*document).setLabels},
+	{name: keyTraceparent, read: func(d *document, v []byte) string { return readFieldValue(&d.traceparent, v) }},
+	{name: keyTracestate, read: func(d *document, v []byte) string { return readFieldValue(&d.tracestate, v) }},
+}
+
+func (d *document) setMetadata(value []byte) (reason string) {
+	if value[0] != '{' {
+		return reasonObject
+	}
+	d.metadata = value
+	return ""
+}
+
+// setMethod keeps the case: methods are case-sensitive (RFC 9110 section 9.1).
+func (d *document) setMethod(value []byte) (reason string) {
+	reason = readText(&d.Request.Method, value, maxMethod)
+	if reason == "" && d.Request.Method != "" && !isToken(d.Request.Method) {
+		return "is no token (RFC 9110 section 9.1)"
+	}
+	return reason
+}
+
+func (d *document) setPath(value []byte) (reason string) {
+	if reason := readText(&d.Request.Path, value, maxTarget); reason != "" {
+		return reason
+	}
+	return domain.CheckPath(d.Request.Path)
+}
+
+func (d *document) setQuery(value []byte) (reason string) {
+	if reason := readText(&d.Request.Query, value, maxTarget); reason != "" {
+		return reason
+	}
+	return domain.CheckQuery(d.Request.Query)
+}
+
+func (d *document) setLabels(value []byte) (reason string) {
+	if value[0] != '{' {
+		return reasonObject
+	}
+	labels := make(map[string]string)
+	for key, value := range rawjson.Members(value) {
+		label := ""
+		reason := readText(&label, value, maxLabelValue)
+		_, twice := labels[string(key)]
+		switch {
+		case reason != "":
+			return "a value " + reason
+		case len(key) > maxLabelKey:
+			return fmt.Sprintf("a key is longer than %d bytes", maxLabelKey)
+		case twice:
+			return "a key is given twice"
+		case len(labels) == maxLabels:
+			return fmt.Sprintf("has more than %d entries", maxLabels)
+		}
+		labels[string(key)] = label
+	}
+	if len(labels) > 0 {
+		d.Request.Labels = labels
+	}
+	return ""
+}
+
+// readFieldValue reads a string that becomes the value of a header field.
+func readFieldValue(into *string, value []byte) (reason string) {
+	reason = readText(into, value, maxRepeated)
+	if reason == "" && !isFieldValue(*into) {
+		return reasonFieldValue
+	}
+	return reason
+}
+
+func (d *document) decodeBody() error {
+	if d.payload != nil && d.body != nil || d.BodyRef != "" && (d.payload != nil || d.body != nil) {
+		return &domain.Invalid{Field: "message", Reason: "has more than one of payload, body and body_ref"}
+	}
+	d.Request.Body = d.payload
+	if d.body == nil {
+		return nil
+	}
+	body, reason := decodeBase64(d.body)
+	if reason != "" {
+		return &domain.Invalid{Field: keyBody, Reason: reason}
+	}
+	d.Request.Body = body
+	return nil
+}
+
+// decodeBase64 reads a string in standard base64; what it gives is never nil without a reason.
+func decodeBase64(value []byte) (decoded []byte, reason string) {
+	encoded, ok := rawjson.Text(value)
+	if !ok {
+		return nil, reasonText
+	}
+	decoded, err := base64.StdEncoding.AppendDecode([]byte{}, encoded)
+	if err != nil {
+		return nil, "is not base64 with padding (RFC 4648 section 4)"
+	}
+	return decoded, ""
+}
+
+// decodeHeader reads the fields, and fills in those that metadata has and headers have not.
+func (d *document) decodeHeader() error {
+	f := fields{header: make(domain.Header)}
+	reason := ""
+	if d.headers != nil {
+		reason = f.read(d.headers)
+	}
+	if reason == "" {
+		reason = d.fillIn(&f)
+	}
+	if reason != "" {
+		return &domain.Invalid{Field: keyHeaders, Reason: reason}
+	}
+	d.Request.Header = f.header
+	return nil
+}
+
+func (d *document) fillIn(f *fields) (reason string) {
+	if d.contentType == "" && d.payload != nil {
+		d.contentType = contentTypeJSON
+	}
+	// A tracestate belongs to the traceparent it came with (W3C Trace Context section 3.3).
+	if f.header.Has(fieldTraceparent) || f.header.Has(fieldTracestate) {
+		d.traceparent, d.tracestate = "", ""
+	}
+	for _, field := range [...]struct{ name, value string }{
+		{fieldContentType, d.contentType},
+		{fieldTraceparent, d.traceparent},
+		{fieldTracestate, d.tracestate},
+	} {
+		if field.value == "" || f.header.Has(field.name) {
+			continue
+		}
+		if reason := f.add(field.name, []byte(field.value)); reason != "" {
+			return reason
+		}
+	}
+	return ""
+}
+
+func (d *document) setTimes(arrived time.Time) {
+	r := &d.Request
+	if r.SubmittedAt.IsZero() {
+		r.SubmittedAt = floor(arrived.UTC())
+	}
+	if d.timeout > 0 {
+		r.Deadline = r.SubmittedAt.Add(d.timeout)
+	}
+}

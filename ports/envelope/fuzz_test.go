@@ -1,0 +1,79 @@
+package envelope_test
+
+import (
+	"runtime/metrics"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/openhqm/openhqm/ports/envelope"
+)
+
+// fuzzLimit is how long a fuzzed message may be, and fuzzMemory what reading one may allocate at most: a fixed part,
+// and a few times its length for texts, header maps and their slices.
+const fuzzLimit = 64 << 10
+
+func fuzzMemory(length int) uint64 { return 256<<10 + 64*uint64(length) }
+
+func FuzzDecode(f *testing.F) {
+	for name := range goldenMessages() {
+		f.Add(golden(f, "message", name))
+	}
+	f.Add([]byte(`{"payload":[{"a":"\\\""}],"metadata":{"timeout":0.0001,"labels":{"\u0061":"\ud800"}}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		before := allocated()
+		first, err := envelope.Decode(data, arrived, fuzzLimit)
+		require.LessOrEqual(t, allocated()-before, fuzzMemory(len(data)))
+		if err != nil {
+			return
+		}
+		document := envelope.Append(nil, &first)
+		again, err := envelope.Decode(document, arrived, 10*fuzzLimit)
+		require.NoError(t, err, "%s", document)
+		require.Equal(t, first, again, "%s", document)
+	})
+}
+
+func FuzzDecodeResult(f *testing.F) {
+	for name := range goldenResults() {
+		f.Add(golden(f, "result", name))
+	}
+	f.Add([]byte(`{"status":"COMPLETED","headers":{"Content-Type":"text/json"},"result":null,"error":"\ud800"}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		before := allocated()
+		first, err := envelope.DecodeResult(data, arrived, fuzzLimit)
+		require.LessOrEqual(t, allocated()-before, fuzzMemory(len(data)))
+		if err != nil {
+			return
+		}
+		document := envelope.AppendResult(nil, &first)
+		again, err := envelope.DecodeResult(document, arrived, 10*fuzzLimit)
+		require.NoError(t, err, "%s", document)
+		require.Equal(t, first, again, "%s", document)
+	})
+}
+
+func FuzzDecodeDeadLetter(f *testing.F) {
+	for _, name := range []string{"json", "bytes", "unknown_members"} {
+		f.Add(golden(f, "deadletter", name))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		first, err := envelope.DecodeDeadLetter(data, fuzzLimit)
+		if err != nil {
+			return
+		}
+		document := envelope.AppendDeadLetter(nil, &first)
+		again, err := envelope.DecodeDeadLetter(document, 10*fuzzLimit)
+		require.NoError(t, err, "%s", document)
+		first.Message = trimJSON(first.Message)
+		require.Equal(t, first, again, "%s", document)
+	})
+}
+
+// allocated gives the bytes that were ever allocated by the process. What runs beside a fuzzed call counts too, which
+// the fixed part of fuzzMemory allows for.
+func allocated() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}

@@ -1,0 +1,140 @@
+package envelope
+
+import (
+	"fmt"
+	"maps"
+	"mime"
+	"slices"
+	"strings"
+
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports/envelope/rawjson"
+)
+
+// Limits of the headers member.
+const (
+	maxHeaderBytes  = 64 << 10 // names and values together; a repeated name counts again
+	maxHeaderFields = 1000     // field lines; a repeat is one of its own
+)
+
+const contentTypeJSON = "application/json"
+
+// IsJSON reports whether a Content-Type says JSON: application/json, or any type with the suffix +json (RFC 6839
+// section 3.1).
+func IsJSON(contentType string) bool {
+	if contentType == contentTypeJSON {
+		return true
+	}
+	media, _, err := mime.ParseMediaType(contentType)
+	return err == nil && (media == contentTypeJSON || strings.HasSuffix(media, "+json"))
+}
+
+// appendHeader gives a field's value as a string, and as a list when it is repeated. Without fields it adds nothing.
+func appendHeader(w *rawjson.Writer, header domain.Header) {
+	if len(header) == 0 {
+		return
+	}
+	w.Open(keyHeaders)
+	for _, name := range sortedKeys(header) {
+		values := header[name]
+		if !isToken(name) || !allFieldValues(values) {
+			continue
+		}
+		if len(values) == 1 {
+			w.Text(name, values[0])
+		} else {
+			w.Texts(name, values)
+		}
+	}
+	w.End()
+}
+
+func allFieldValues(values []string) bool {
+	return !slices.ContainsFunc(values, func(value string) bool { return !isFieldValue(value) })
+}
+
+// fields is a header while it is read, and what it takes of the limits.
+type fields struct {
+	header      domain.Header
+	lines, size int
+}
+
+// read adds {name: value | [values]}. One field under several spellings becomes one, repeated.
+func (f *fields) read(value []byte) (reason string) {
+	if value[0] != '{' {
+		return reasonObject
+	}
+	for key, value := range rawjson.Members(value) {
+		if reason := f.readField(string(key), value); reason != "" {
+			return reason
+		}
+	}
+	return ""
+}
+
+func (f *fields) readField(name string, value []byte) (reason string) {
+	if !isToken(name) {
+		return "a name is no token (RFC 9110 section 5.1)"
+	}
+	if value[0] != '[' {
+		return f.readLine(name, value)
+	}
+	for element := range rawjson.Elements(value) {
+		if reason := f.readLine(name, element); reason != "" {
+			return reason
+		}
+	}
+	return ""
+}
+
+func (f *fields) readLine(name string, value []byte) (reason string) {
+	text, ok := rawjson.Text(value)
+	switch {
+	case !ok:
+		return shown(name) + " is neither a string nor a list of strings"
+	case !isFieldValue(text):
+		return shown(name) + " " + reasonFieldValue
+	}
+	return f.add(name, text)
+}
+
+// add appends one field line.
+func (f *fields) add(name string, value []byte) (reason string) {
+	f.lines++
+	f.size += len(name) + len(value)
+	if f.lines > maxHeaderFields || f.size > maxHeaderBytes {
+		return fmt.Sprintf("has more than %d fields or %d bytes", maxHeaderFields, maxHeaderBytes)
+	}
+	f.header.Add(name, string(value))
+	return ""
+}
+
+const reasonFieldValue = "has a character that no field value may have (RFC 9110 section 5.5)"
+
+// shown bounds, in bytes, how much of a field's name an error repeats.
+func shown(name string) string { return name[:min(len(name), 100)] }
+
+// isToken reports whether a field name or method is a token (RFC 9110 section 5.6.2).
+func isToken(text string) bool {
+	for i := range len(text) {
+		c := text[i]
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		digit := c >= '0' && c <= '9'
+		if !letter && !digit && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
+			return false
+		}
+	}
+	return text != ""
+}
+
+// isFieldValue reports whether text has no control characters but tabs (RFC 9110 section 5.5).
+func isFieldValue[T string | []byte](text T) bool {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,152 @@
+// Package rawjson reads and writes JSON documents around values that stay the bytes they are: a payload is spliced in
+// and sliced out, never decoded and encoded again, so that its spaces, its "<&>", its 1e400 and its duplicate keys
+// survive. Reading works on documents that passed Valid, and needs no errors of its own for that reason.
+package rawjson
+
+import (
+	"bytes"
+	"encoding/json"
+	"iter"
+	"unicode/utf8"
+)
+
+// Valid reports whether document is JSON, which includes that it is UTF-8 (RFC 8259 section 8.1). encoding/json does
+// not ask for the latter, and refuses what is nested more than 10,000 levels deep.
+func Valid(document []byte) bool {
+	return utf8.Valid(document) && json.Valid(document)
+}
+
+// Nested reports whether the objects and lists of a valid document are nested more than levels deep.
+func Nested(document []byte, levels int) bool {
+	if bytes.Count(document, []byte{'{'})+bytes.Count(document, []byte{'['}) <= levels {
+		return false // nearly every document: not even as many brackets
+	}
+	depth := 0
+	for at := 0; at < len(document); {
+		switch document[at] {
+		case '"':
+			at = stringEnd(document, at)
+			continue
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+		}
+		if depth > levels {
+			return true
+		}
+		at++
+	}
+	return false
+}
+
+// IsNull reports whether a value is null.
+func IsNull(value []byte) bool { return string(value) == "null" }
+
+// Members gives the members of a JSON object in order, equal keys included: the decoded key and the bytes of the
+// value, which are a part of object. The object must be valid, without space before it.
+func Members(object []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(key, value []byte) bool) {
+		for at := skipSpace(object, 1); object[at] != '}'; {
+			end := stringEnd(object, at)
+			key, _ := Text(object[at:end])
+			at = skipSpace(object, skipSpace(object, end)+1) // over the colon
+			end = valueEnd(object, at)
+			if !yield(key, object[at:end]) {
+				return
+			}
+			at = nextItem(object, end)
+		}
+	}
+}
+
+// Elements gives the bytes of every element of a JSON list; they are a part of list. The list must be valid, without
+// space before it.
+func Elements(list []byte) iter.Seq[[]byte] {
+	return func(yield func(element []byte) bool) {
+		for at := skipSpace(list, 1); list[at] != ']'; {
+			end := valueEnd(list, at)
+			if !yield(list[at:end]) {
+				return
+			}
+			at = nextItem(list, end)
+		}
+	}
+}
+
+// Text gives the text of a valid JSON string, and false for any other value. Text without escapes is a part of value.
+// Half a surrogate pair becomes U+FFFD.
+func Text(value []byte) ([]byte, bool) {
+	if value[0] != '"' {
+		return nil, false
+	}
+	quoted := value[1 : len(value)-1]
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		return quoted, true
+	}
+	var text string
+	err := json.Unmarshal(value, &text)
+	return []byte(text), err == nil
+}
+
+// nextItem gives the index of the next member or element after the value that ended at doc[at], or of the closing
+// bracket.
+func nextItem(doc []byte, at int) int {
+	at = skipSpace(doc, at)
+	if doc[at] == ',' {
+		at = skipSpace(doc, at+1)
+	}
+	return at
+}
+
+// valueEnd gives the index after the value that begins at doc[at].
+func valueEnd(doc []byte, at int) int {
+	depth := 0
+	for {
+		switch doc[at] {
+		case '"':
+			at = stringEnd(doc, at)
+		case '{', '[':
+			depth++
+			at++
+		case '}', ']':
+			depth--
+			at++
+		default: // a number or literal; inside a container also commas, colons and space
+			for at++; at < len(doc) && !delimits(doc[at]); {
+				at++
+			}
+		}
+		if depth == 0 {
+			return at
+		}
+	}
+}
+
+// stringEnd gives the index after the string that begins at doc[at].
+func stringEnd(doc []byte, at int) int {
+	for at++; doc[at] != '"'; at++ {
+		if doc[at] == '\\' {
+			at++
+		}
+	}
+	return at + 1
+}
+
+func delimits(c byte) bool {
+	switch c {
+	case ' ', '\t', '\r', '\n', ',', ':', '"', '{', '}', '[', ']':
+		return true
+	default:
+		return false
+	}
+}
+
+func skipSpace(doc []byte, at int) int {
+	for at < len(doc) && isSpace(doc[at]) {
+		at++
+	}
+	return at
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }

@@ -1,0 +1,125 @@
+package rawjson
+
+import (
+	"encoding/base64"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Writer builds a JSON object by appending, so that a large value is copied once. Members appear in the order they are
+// added. It is not safe for concurrent use.
+type Writer struct{ buf []byte }
+
+// Append begins an object at the end of dst; what Close returns is dst with the object.
+func Append(dst []byte) *Writer { return &Writer{buf: append(dst, '{')} }
+
+// Close ends the object and gives the bytes. Nothing may be added afterwards.
+func (w *Writer) Close() []byte { return append(w.buf, '}') }
+
+// Open adds an object as a member; what is added next is in it, until End.
+func (w *Writer) Open(name string) {
+	w.key(name)
+	w.buf = append(w.buf, '{')
+}
+
+// End ends what Open began.
+func (w *Writer) End() { w.buf = append(w.buf, '}') }
+
+// Raw adds a value that is valid JSON, byte for byte.
+func (w *Writer) Raw(name string, value []byte) {
+	w.key(name)
+	w.buf = append(w.buf, value...)
+}
+
+// Text adds a string. What is not UTF-8 in it becomes U+FFFD: the document must stay readable.
+func (w *Writer) Text(name, value string) {
+	w.key(name)
+	w.buf = appendString(w.buf, value)
+}
+
+// ValidText adds bytes that are known to be UTF-8 as a string.
+func (w *Writer) ValidText(name string, value []byte) {
+	w.key(name)
+	w.buf = appendQuoted(w.buf, value)
+}
+
+// Texts adds a list of strings.
+func (w *Writer) Texts(name string, values []string) {
+	w.key(name)
+	w.buf = append(w.buf, '[')
+	for i, value := range values {
+		if i > 0 {
+			w.buf = append(w.buf, ',')
+		}
+		w.buf = appendString(w.buf, value)
+	}
+	w.buf = append(w.buf, ']')
+}
+
+// Base64 adds bytes as a string in standard base64 with padding (RFC 4648 section 4).
+func (w *Writer) Base64(name string, value []byte) {
+	w.key(name)
+	w.buf = append(w.buf, '"')
+	w.buf = base64.StdEncoding.AppendEncode(w.buf, value)
+	w.buf = append(w.buf, '"')
+}
+
+// Int adds a whole number.
+func (w *Writer) Int(name string, value int64) {
+	w.key(name)
+	w.buf = strconv.AppendInt(w.buf, value, 10)
+}
+
+// Seconds adds a length of time, in milliseconds, as a number of seconds.
+func (w *Writer) Seconds(name string, milliseconds int64) {
+	w.key(name)
+	w.buf = strconv.AppendFloat(w.buf, float64(milliseconds)/1000, 'f', -1, 64)
+}
+
+// Time adds an RFC 3339 time in UTC with milliseconds; what is shorter is cut off.
+func (w *Writer) Time(name string, value time.Time) {
+	w.key(name)
+	w.buf = value.UTC().AppendFormat(w.buf, `"2006-01-02T15:04:05.000Z"`)
+}
+
+// key begins a member. No value ends in "{": what does is an object that has no member yet.
+func (w *Writer) key(name string) {
+	if w.buf[len(w.buf)-1] != '{' {
+		w.buf = append(w.buf, ',')
+	}
+	w.buf = append(appendString(w.buf, name), ':')
+}
+
+func appendString(buf []byte, value string) []byte {
+	return appendQuoted(buf, strings.ToValidUTF8(value, "\uFFFD"))
+}
+
+// appendQuoted quotes valid UTF-8, escaping only what must be (RFC 8259 section 7).
+func appendQuoted[T string | []byte](buf []byte, value T) []byte {
+	const hex = "0123456789abcdef"
+	buf = append(buf, '"')
+	plain := 0 // value[plain:i] needs no escape
+	for i := range len(value) {
+		c := value[i]
+		if c >= ' ' && c != '"' && c != '\\' {
+			continue
+		}
+		buf = append(buf, value[plain:i]...)
+		plain = i + 1
+		switch c {
+		case '"', '\\':
+			buf = append(buf, '\\', c)
+		case '\n':
+			buf = append(buf, '\\', 'n')
+		case '\r':
+			buf = append(buf, '\\', 'r')
+		case '\t':
+			buf = append(buf, '\\', 't')
+		default:
+			buf = append(buf, '\\', 'u', '0', '0', hex[c>>4], hex[c&0xf])
+		}
+	}
+	buf = append(buf, value[plain:]...)
+	return append(buf, '"')
+}

@@ -1,0 +1,232 @@
+package envelope
+
+import (
+	"math"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports/envelope/rawjson"
+)
+
+// Result is the end of a request on the wire: queue.responses and queue.results_in.
+//
+// Everything of domain.Result travels but its Reason: timestamp is CompletedAt. Of a JSON body the space around it is
+// lost, as in every document.
+type Result struct {
+	ID     domain.ID
+	Status domain.Status // a final one
+	Result domain.Result
+	URL    string // where a body is that was too large for the message; Result.Response.Body is not written then
+}
+
+// Names of the members that only results have.
+const (
+	keyStatus         = "status"
+	keyStatusCode     = "status_code"
+	keyResult         = "result"
+	keyResultEncoding = "result_encoding"
+	keyResultURL      = "result_url"
+	keyProcessingTime = "processing_time_ms"
+)
+
+// Values of result_encoding. Without one the Content-Type says whether a string is JSON or text.
+const (
+	encodingBase64 = "base64"
+	encodingText   = "text"
+)
+
+// Limits of a result, besides those of headers.
+const (
+	maxResultURL    = 8 << 10
+	maxResultError  = 8 << 10 // longer ones are cut: a result is worth more than its error's text
+	maxStatusLength = 16
+	minStatusCode   = 100 // RFC 9110 section 15; what is above 599 is odd, but backends send it
+	maxStatusCode   = 999
+	statusCodeOK    = 200 // of a COMPLETED without a code
+	maxProcessing   = float64(maxSpan / time.Millisecond)
+)
+
+// AppendResult writes a result message at the end of dst and returns the longer slice. It keeps nothing of r. What
+// cannot be told in JSON is lost as in Append, and the caller sees to the limits that DecodeResult has.
+func AppendResult(dst []byte, r *Result) []byte {
+	response := r.Result.Response
+	if response == nil {
+		response = &domain.Response{}
+	}
+	w := rawjson.Append(grow(dst, response.Header, response.Body))
+	w.Text(keyID, string(r.ID))
+	w.Text(keyStatus, string(r.Status))
+	if r.Result.Response != nil {
+		w.Int(keyStatusCode, int64(response.StatusCode))
+		appendHeader(w, response.Header)
+		if r.URL == "" {
+			AppendBody(w, response)
+		}
+	}
+	appendText(w, keyResultURL, r.URL)
+	appendText(w, keyError, r.Result.Error)
+	w.Int(keyProcessingTime, max(0, r.Result.ProcessingTime.Milliseconds()))
+	if !r.Result.CompletedAt.IsZero() {
+		w.Time(keyTimestamp, r.Result.CompletedAt)
+	}
+	return w.Close()
+}
+
+// AppendBody adds the bytes of a response as result and result_encoding, in the plainest form that gives them back:
+// JSON as it stands, other text as a string, anything else in base64. Text is marked as such where the Content-Type
+// promises JSON: nobody could tell it from a JSON string otherwise.
+func AppendBody(w *rawjson.Writer, response *domain.Response) {
+	body := response.Body
+	isJSON := IsJSON(response.Header.Get(fieldContentType))
+	switch {
+	case !utf8.Valid(body):
+		w.Base64(keyResult, body)
+		w.Text(keyResultEncoding, encodingBase64)
+	case isJSON && embeddable(body):
+		w.Raw(keyResult, body)
+	default:
+		w.ValidText(keyResult, body)
+		if isJSON {
+			w.Text(keyResultEncoding, encodingText)
+		}
+	}
+}
+
+// resultDocument is a result message while it is read.
+type resultDocument struct {
+	Result
+
+	headers, body []byte // as they stand; nil: not given
+	statusCode    int    // 0: not given
+	encoding      string
+}
+
+// DecodeResult reads a result message of at most limit bytes. Arrived is when the broker took it; it stands in for a
+// timestamp.
+//
+// ID is empty when the message has none that is valid: such a result belongs to no request. A COMPLETED without a
+// status_code has 200. The response's Body is never nil, and may be a part of data, which must not be changed
+// afterwards.
+func DecodeResult(data []byte, arrived time.Time, limit int) (Result, error) {
+	object, err := open(data, limit)
+	if err != nil {
+		return Result{}, err
+	}
+	var d resultDocument
+	if err := readObject("", object, resultMembers, &d); err != nil {
+		return Result{}, err
+	}
+	if !d.Status.Final() {
+		return Result{}, &domain.Invalid{Field: keyStatus, Reason: "must be COMPLETED, FAILED, TIMEOUT or CANCELLED"}
+	}
+	if err := d.decodeResponse(); err != nil {
+		return Result{}, err
+	}
+	if d.Result.Result.CompletedAt.IsZero() {
+		d.Result.Result.CompletedAt = floor(arrived.UTC())
+	}
+	return d.Result, nil
+}
+
+var resultMembers = []member[resultDocument]{
+	{name: keyID, read: func(d *resultDocument, v []byte) string { readID(&d.ID, v); return "" }},
+	{name: keyStatus, read: func(d *resultDocument, v []byte) string {
+		return readText((*string)(&d.Status), v, maxStatusLength)
+	}},
+	{name: keyStatusCode, read: func(d *resultDocument, v []byte) string {
+		return readInteger(&d.statusCode, v, minStatusCode, maxStatusCode)
+	}},
+	{name: keyHeaders, read: func(d *resultDocument, v []byte) string { d.headers = v; return "" }},
+	{name: keyResult, read: func(d *resultDocument, v []byte) string { d.body = v; return "" }, nullable: true},
+	{name: keyResultEncoding, read: func(d *resultDocument, v []byte) string {
+		return readText(&d.encoding, v, maxShortText)
+	}},
+	{name: keyResultURL, read: func(d *resultDocument, v []byte) string { return readText(&d.URL, v, maxResultURL) }},
+	{name: keyError, read: func(d *resultDocument, v []byte) string { return readError(&d.Result.Result.Error, v) }},
+	{name: keyProcessingTime, read: (*resultDocument).setProcessingTime},
+	{name: keyTimestamp, read: func(d *resultDocument, v []byte) string {
+		return readTime(&d.Result.Result.CompletedAt, v, floor)
+	}},
+}
+
+func (d *resultDocument) setProcessingTime(value []byte) (reason string) {
+	number, err := strconv.ParseFloat(string(value), 64)
+	if err != nil || number < 0 || number > maxProcessing {
+		return "must be a number of milliseconds, not negative"
+	}
+	d.Result.Result.ProcessingTime = time.Duration(math.Round(number)) * time.Millisecond
+	return ""
+}
+
+// readError reads the text of an error and cuts it to its limit.
+func readError(into *string, value []byte) (reason string) {
+	raw, ok := rawjson.Text(value)
+	if !ok {
+		return reasonText
+	}
+	if len(raw) > maxResultError {
+		raw = raw[:maxResultError]
+		for !utf8.Valid(raw) { // three times at most: only the last character can be cut
+			raw = raw[:len(raw)-1]
+		}
+	}
+	*into = string(raw)
+	return ""
+}
+
+// decodeResponse makes the response, where the message tells of one.
+func (d *resultDocument) decodeResponse() error {
+	given := d.body != nil && !rawjson.IsNull(d.body)
+	if given && d.URL != "" {
+		return &domain.Invalid{Field: "message", Reason: "has both result and result_url"}
+	}
+	if d.statusCode == 0 && d.Status == domain.Completed {
+		d.statusCode = statusCodeOK
+	}
+	if d.statusCode == 0 && !given && d.URL == "" {
+		return nil
+	}
+	if d.statusCode == 0 {
+		return &domain.Invalid{Field: keyStatusCode, Reason: "is needed with a result, unless it is COMPLETED"}
+	}
+	f := fields{header: make(domain.Header)}
+	if d.headers != nil {
+		if reason := f.read(d.headers); reason != "" {
+			return &domain.Invalid{Field: keyHeaders, Reason: reason}
+		}
+	}
+	body, reason := d.decodeBody(&f)
+	if reason != "" {
+		return &domain.Invalid{Field: keyResult, Reason: reason}
+	}
+	d.Result.Result.Response = &domain.Response{StatusCode: d.statusCode, Header: f.header, Body: body}
+	return nil
+}
+
+// decodeBody undoes AppendBody. Foreign senders say little: a value that is no string is JSON, a string without a
+// Content-Type is text, and null is no body unless the Content-Type is JSON.
+func (d *resultDocument) decodeBody(f *fields) (body []byte, reason string) {
+	if d.body == nil {
+		return []byte{}, ""
+	}
+	isJSON := IsJSON(f.header.Get(fieldContentType))
+	text, isText := rawjson.Text(d.body)
+	switch {
+	case d.encoding == encodingBase64:
+		return decodeBase64(d.body)
+	case d.encoding != "" && d.encoding != encodingText:
+		return nil, "has an encoding that is neither base64 nor text"
+	case isText && (!isJSON || d.encoding == encodingText):
+		return text, ""
+	case d.encoding == encodingText:
+		return nil, reasonText
+	case !isJSON && rawjson.IsNull(d.body):
+		return []byte{}, ""
+	case !f.header.Has(fieldContentType):
+		return d.body, f.add(fieldContentType, []byte(contentTypeJSON))
+	default:
+		return d.body, ""
+	}
+}
