@@ -17,7 +17,6 @@ const unknownEndpointDelay = 10 * time.Second
 // ProcessOptions are the rules of processing.
 type ProcessOptions struct {
 	Endpoints     map[string]domain.Endpoint
-	Headers       domain.HeaderPolicy
 	MaxDeliveries int
 	Now           func() time.Time
 	Random        func() float64 // in [0, 1); safe for concurrent use
@@ -36,35 +35,36 @@ func NewProcess(opts ProcessOptions, backend ports.Backend, observer ports.Obser
 }
 
 // Process blocks for one attempt at most. When ctx ends with the cause ports.ErrInterrupted the call is cut off, which
-// is charged. It never fails: whatever happens is an outcome.
-func (p *Process) Process(ctx context.Context, d ports.Delivery) domain.Outcome {
+// is charged. reserve is asked for the memory of a large response. It never fails: whatever happens is an outcome.
+func (p *Process) Process(ctx context.Context, d ports.Delivery, reserve ports.Reserve) domain.Outcome {
 	endpoint, known := p.opts.Endpoints[d.Request.Endpoint]
 	seen := ports.Attempted{Request: &d.Request, Endpoint: endpoint.Name, Attempt: d.Attempts, Deliveries: d.Deliveries}
 	now := p.opts.Now().UTC()
 	switch {
 	case !now.Before(d.Request.Deadline):
-		seen.Label, seen.Outcome = "deadline", pastDeadline(d, now)
+		seen.Label, seen.Outcome = ports.LabelDeadline, pastDeadline(d, now)
 	case d.Deliveries > p.opts.MaxDeliveries:
-		seen.Label, seen.Outcome = "max_deliveries", undeliverable(d, now)
+		seen.Label, seen.Outcome = ports.LabelMaxDeliveries, undeliverable(d, now)
 	case !known:
-		seen.Label, seen.Outcome = "unknown_endpoint", HandBack(d, now, unknownEndpointDelay)
+		seen.Label, seen.Outcome = ports.LabelUnknownEndpoint, HandBack(d, now, unknownEndpointDelay)
 	default:
-		p.attempt(ctx, endpoint, d, &seen)
+		p.attempt(ctx, endpoint, d, reserve, &seen)
 	}
 	p.observer.Attempted(ctx, seen)
 	return seen.Outcome
 }
 
 // attempt calls the backend within the attempt's time and the request's deadline, whichever is shorter.
-func (p *Process) attempt(ctx context.Context, endpoint domain.Endpoint, d ports.Delivery, seen *ports.Attempted) {
+func (p *Process) attempt(
+	ctx context.Context, endpoint domain.Endpoint, d ports.Delivery, reserve ports.Reserve, seen *ports.Attempted,
+) {
 	a := domain.Attempt{
 		Charged: d.Attempts, MaxAttempts: d.Request.MaxAttempts, Answered: d.Answered,
 		Deadline: d.Request.Deadline, Started: p.opts.Now().UTC(), Random: p.opts.Random(),
 	}
 	seen.Attempt = d.Attempts + 1
-	d.Request.Header = p.opts.Headers.Apply(d.Request.Header)
 	call := ports.Call{
-		Request: &d.Request, Method: endpoint.MethodFor(d.Request.Method), Attempt: seen.Attempt,
+		Request: &d.Request, Method: endpoint.MethodFor(d.Request.Method), Attempt: seen.Attempt, Reserve: reserve,
 	}
 	ctx, cancel := context.WithTimeout(ctx, min(endpoint.Timeout, d.Request.Deadline.Sub(a.Started)))
 	defer cancel()
@@ -75,7 +75,7 @@ func (p *Process) attempt(ctx context.Context, endpoint domain.Endpoint, d ports
 		seen.Label = string(a.Failure.Kind)
 	} else {
 		a.Response = response
-		seen.Label, seen.StatusCode = "answered", response.StatusCode
+		seen.Label, seen.StatusCode = ports.LabelAnswered, response.StatusCode
 	}
 	seen.Outcome = endpoint.Retry.Decide(a)
 }

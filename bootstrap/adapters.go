@@ -15,8 +15,8 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// queues has a line for every queue.type. Each provides ports.Intake, ports.Work, ports.Results, ports.Gauge and the
-// probes of the components "queue" and "store".
+// queues has a line for every queue.type. Each provides ports.Intake, ports.Work, ports.Results, ports.Gauge,
+// ports.DeadLetters and the probes of the components "queue" and "store".
 var queues = map[string]func() fx.Option{
 	configs.QueueEmbedded: embeddedModule,
 }
@@ -58,13 +58,14 @@ func embeddedModule() fx.Option {
 		openEmbedded,
 		consumeEmbedded,
 		func(db *embedded.DB) (ports.Intake, ports.Results, ports.Gauge) { return db, db, db },
+		func(db *embedded.DB) ports.DeadLetters { return db.DeadLetters() },
 		func(db *embedded.DB) probes { return probes{Probes: []probe{{"queue", db}, {"store", db}}} },
 	))
 }
 
 // openEmbedded opens the database at once, not in a start hook: the adapters on top of it need it to be there.
 func openEmbedded(
-	lc fx.Lifecycle, config configs.Config, logger *slog.Logger, s *supervisor,
+	lc fx.Lifecycle, config configs.Config, observer ports.Observer, logger *slog.Logger, s *supervisor,
 ) (*embedded.DB, error) {
 	db, err := embedded.Open(embedded.Options{
 		Dir:           config.Embedded.Dir,
@@ -74,6 +75,7 @@ func openEmbedded(
 		TTL:           config.Store.TTL,
 		DeadLetterTTL: config.Store.DeadLetterTTL,
 		Now:           time.Now,
+		Ended:         observer.Ended,
 		Logger:        logger,
 	})
 	if err != nil {
@@ -121,12 +123,11 @@ func newHTTPBackend(lc fx.Lifecycle, config configs.Config, version Version) (ra
 		return rawBackend{}, err
 	}
 	client, err := httpbackend.New(httpbackend.Options{
-		Endpoints:        endpoints,
-		HeaderPolicy:     headerPolicy(config),
-		MaxResponseSize:  int64(config.Proxy.MaxResponseSize),
-		MaxResponseBytes: int64(config.Worker.MaxBytes) / 2,
-		MaxIdlePerHost:   config.Worker.Count,
-		Version:          string(version),
+		Endpoints:       endpoints,
+		HeaderPolicy:    headerPolicy(config),
+		MaxResponseSize: int64(config.Proxy.MaxResponseSize),
+		MaxIdlePerHost:  config.Worker.Count,
+		Version:         string(version),
 	})
 	if err != nil {
 		return rawBackend{}, err

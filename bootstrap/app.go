@@ -34,7 +34,8 @@ func NewLogger(config configs.Config, w io.Writer) (*slog.Logger, error) {
 // Run builds the process, runs it until stop ends or a part of it fails, and shuts it down. It returns nil after an
 // orderly end, and what went wrong otherwise; a *configs.Error when that is a secret or a file that cannot be had.
 func Run(stop context.Context, config configs.Config, version string, logger *slog.Logger) error {
-	app := fx.New(Options(config, Version(version), logger))
+	var supervisor *supervisor
+	app := fx.New(Options(config, Version(version), logger), fx.Populate(&supervisor))
 	if err := app.Err(); err != nil {
 		return dig.RootCause(err)
 	}
@@ -48,7 +49,8 @@ func Run(stop context.Context, config configs.Config, version string, logger *sl
 	select {
 	case <-stop.Done():
 		logger.Info("shutting down")
-	case <-app.Wait():
+	// Not app.Wait: it would catch the signals too, and the second one would be lost.
+	case <-supervisor.failed.Done():
 		failure = errPartFailed
 	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(stop), app.StopTimeout())
@@ -99,7 +101,7 @@ const (
 
 // stopTimeout covers all stages of a shutdown: each has a bound of its own, so that none takes the time of the next.
 func stopTimeout(config configs.Config) time.Duration {
-	return config.Server.ShutdownDelay + listenerDrain + config.Worker.Drain + settleTimeout + closeTimeout
+	return config.Server.ShutdownDelay + max(listenerDrain, config.Worker.Drain) + settleTimeout + closeTimeout
 }
 
 // startupLog passes on what fx has to say when something fails; the rest is of no use to operators.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/openhqm/openhqm/adapters/httpbackend"
 	"github.com/openhqm/openhqm/adapters/telemetry"
+	"github.com/openhqm/openhqm/application/worker"
 	"github.com/openhqm/openhqm/configs"
 	"github.com/openhqm/openhqm/domain"
 )
@@ -35,6 +36,18 @@ func defaultEndpoint(config configs.Config) string {
 		return configs.EndpointEcho
 	}
 	return config.Proxy.DefaultEndpoint
+}
+
+// limitsOf are the limits of every endpoint in this process.
+func limitsOf(config configs.Config) map[string]worker.Limit {
+	limits := make(map[string]worker.Limit, len(config.Proxy.Endpoints))
+	for name, e := range config.Proxy.Endpoints {
+		limits[name] = worker.Limit{
+			InFlight: e.MaxInFlight, Rate: e.RateLimit.RPS, Burst: e.RateLimit.Burst,
+			Failures: e.Breaker.Failures, Cooldown: e.Breaker.Cooldown,
+		}
+	}
+	return limits
 }
 
 func retryPolicy(r configs.Retry) domain.RetryPolicy {

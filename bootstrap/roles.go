@@ -24,9 +24,18 @@ import (
 // a process never joins in what its role does not do.
 var roles = map[string]func() fx.Option{
 	// The order matters: what is started last is stopped first, and the listener must go before the workers.
-	configs.RoleAll:    func() fx.Option { return fx.Invoke(runWorkers, serveHTTP) },
+	configs.RoleAll:    func() fx.Option { return fx.Options(workersModule(), fx.Invoke(runWorkers, serveHTTP)) },
 	configs.RoleAPI:    func() fx.Option { return fx.Invoke(serveHTTP) },
-	configs.RoleWorker: func() fx.Option { return fx.Invoke(runWorkers, serveHTTP) },
+	configs.RoleWorker: func() fx.Option { return fx.Options(workersModule(), fx.Invoke(runWorkers, serveHTTP)) },
+}
+
+// workersModule is there in roles that call backends, and adds the component "worker" to /health.
+func workersModule() fx.Option {
+	return fx.Provide(
+		newPool,
+		func(pool *worker.Pool) *workers { return &workers{pool: pool} },
+		func(pool *worker.Pool) probes { return probes{Probes: []probe{{"worker", pool}}} },
+	)
 }
 
 // commonModule is what every role may need.
@@ -37,19 +46,21 @@ func commonModule() fx.Option {
 		newSubmit,
 		application.NewPoll,
 		application.NewCancel,
+		newResend,
 		newProcess,
-		newPool,
+		newGates,
 		newServer,
 		fx.Annotate(telemetry.NewObserver, fx.As(new(ports.Observer))),
-		countedBackend,
+		newBackend,
 	))
 }
 
 // rawBackend is the chosen backend before anything is wrapped around it.
 type rawBackend struct{ ports.Backend }
 
-func countedBackend(raw rawBackend, metrics *telemetry.Metrics) ports.Backend {
-	return metrics.Backend(raw.Backend)
+// newBackend wraps the chosen backend: calls are counted, and how they end moves the breakers.
+func newBackend(raw rawBackend, metrics *telemetry.Metrics, gates *worker.Gates) ports.Backend {
+	return gates.Backend(metrics.Backend(raw.Backend))
 }
 
 func newSubmit(
@@ -66,6 +77,18 @@ func newSubmit(
 	}, intake, observer)
 }
 
+func newResend(
+	config configs.Config, endpoints map[string]domain.Endpoint, letters ports.DeadLetters, intake ports.Intake,
+	observer ports.Observer,
+) *application.Resend {
+	return application.NewResend(application.ResendOptions{
+		Endpoints: endpoints,
+		MaxAge:    config.Request.MaxAge,
+		Now:       time.Now,
+		NewID:     newID,
+	}, letters, intake, observer)
+}
+
 // newID makes a UUIDv7.
 func newID() (domain.ID, error) {
 	id, err := uuid.NewV7()
@@ -77,17 +100,23 @@ func newProcess(
 ) *application.Process {
 	return application.NewProcess(application.ProcessOptions{
 		Endpoints:     endpoints,
-		Headers:       headerPolicy(config),
 		MaxDeliveries: config.Queue.MaxDeliveries,
 		Now:           time.Now,
 		Random:        rand.Float64,
 	}, backend, observer)
 }
 
-func newPool(config configs.Config, work ports.Work, process *application.Process, logger *slog.Logger) *worker.Pool {
+func newGates(config configs.Config) *worker.Gates {
+	return worker.NewGates(limitsOf(config), time.Now)
+}
+
+func newPool(
+	config configs.Config, work ports.Work, process *application.Process, gates *worker.Gates, logger *slog.Logger,
+) *worker.Pool {
 	return worker.New(worker.Options{
 		Slots:    config.Worker.Count,
 		MaxBytes: int64(config.Worker.MaxBytes) / 2,
+		Gates:    gates,
 		Drain:    config.Worker.Drain,
 		Settle:   settleTimeout,
 		Now:      time.Now,
@@ -95,15 +124,27 @@ func newPool(config configs.Config, work ports.Work, process *application.Proces
 	}, work, process)
 }
 
+// workers are the running pool.
+type workers struct {
+	pool *worker.Pool
+	loop *loop
+}
+
+// tell ends the fetching and begins the drain, without waiting for its end. It may be told before it runs, and again.
+func (w *workers) tell() {
+	if w != nil && w.loop != nil {
+		w.loop.tell()
+	}
+}
+
 // runWorkers runs the pool.
-func runWorkers(lc fx.Lifecycle, s *supervisor, pool *worker.Pool, config configs.Config, logger *slog.Logger) {
-	var running *loop
+func runWorkers(lc fx.Lifecycle, s *supervisor, w *workers, config configs.Config, logger *slog.Logger) {
 	lc.Append(fx.StartStopHook(
 		func() {
 			logger.Info("working", "slots", config.Worker.Count)
-			running = s.start("workers", pool.Run)
+			w.loop = s.start("workers", w.pool.Run)
 		},
-		func(ctx context.Context) error { return running.end(ctx) },
+		func(ctx context.Context) error { return w.loop.end(ctx) },
 	))
 }
 
@@ -116,14 +157,18 @@ type serverInput struct {
 	Submit  *application.Submit
 	Poll    *application.Poll
 	Cancel  *application.Cancel
+	Resend  *application.Resend
+	Letters ports.DeadLetters
 	Probes  []probe `group:"probes"`
 	Metrics *telemetry.Metrics
+	Gates   *worker.Gates
 	Gauge   ports.Gauge
 	Logger  *slog.Logger
 }
 
 func newServer(in serverInput) *httpapi.Server {
 	in.Metrics.WatchQueue(in.Gauge, time.Now)
+	in.Metrics.WatchBreakers(in.Gates.Breakers)
 	named := make(map[string]ports.Probe, len(in.Probes))
 	for _, p := range in.Probes {
 		named[p.name] = p.probe
@@ -131,16 +176,22 @@ func newServer(in serverInput) *httpapi.Server {
 	server := in.Config.Server
 	return httpapi.New(httpapi.Options{
 		Address:        net.JoinHostPort(server.Host, strconv.Itoa(server.Port)),
+		AdminAddress:   server.AdminListen,
 		PublicURL:      server.PublicURL,
 		Version:        string(in.Version),
 		Submitter:      in.Submit,
 		Poller:         in.Poll,
 		Canceller:      in.Cancel,
+		DeadLetters:    in.Letters,
+		Resender:       in.Resend,
 		Probes:         named,
 		Metrics:        in.Metrics.Handler(),
 		Observer:       in.Metrics,
 		Logger:         in.Logger,
 		Now:            time.Now,
+		Keys:           apiKeys(server.APIKeys),
+		RateLimit:      httpapi.RateLimit(server.RateLimit),
+		TrustedProxies: server.ProxyPrefixes(),
 		MaxBodySize:    int64(server.MaxBodySize),
 		MaxBodyBytes:   maxBodyBytes,
 		ReadTimeout:    server.ReadTimeout,
@@ -151,33 +202,58 @@ func newServer(in serverInput) *httpapi.Server {
 // maxBodyBytes bounds the bodies that are being received at one moment, over all connections.
 const maxBodyBytes = 256 << 20
 
-// serveHTTP binds the port, so that one in use fails the start, and serves.
-func serveHTTP(lc fx.Lifecycle, s *supervisor, server *httpapi.Server, config configs.Config, logger *slog.Logger) {
+// serving is the running HTTP server, and what must stop with it.
+type serving struct {
+	fx.In
+
+	Config     configs.Config
+	Server     *httpapi.Server
+	Workers    *workers `optional:"true"` // not in every role
+	Supervisor *supervisor
+	Logger     *slog.Logger
+}
+
+// serveHTTP serves from the start of the process to its end.
+func serveHTTP(lc fx.Lifecycle, s serving) {
 	var running *loop
 	lc.Append(fx.StartStopHook(
-		func(ctx context.Context) error {
-			if err := server.Listen(ctx); err != nil {
-				return err
-			}
-			logger.Info("listening", "address", server.Addr().String(), "role", config.Role,
-				"queue", config.Queue.Type)
-			running = s.start("http", func(context.Context) error { return server.Serve() })
-			return nil
-		},
-		func(ctx context.Context) error {
-			server.Drain()
-			pause(ctx, config.Server.ShutdownDelay)
-			running.expectEnd()
-			ctx, cancel := context.WithTimeout(ctx, listenerDrain)
-			defer cancel()
-			err := server.Shutdown(ctx)
-			<-running.done
+		func(ctx context.Context) (err error) {
+			running, err = s.start(ctx)
 			return err
 		},
+		func(ctx context.Context) error { return s.stop(ctx, running) },
 	))
 }
 
-// pause gives load balancers time to see that this process is not ready.
+// start binds the port, so that one in use fails the start.
+func (s *serving) start(ctx context.Context) (*loop, error) {
+	if err := s.Server.Listen(ctx); err != nil {
+		return nil, err
+	}
+	s.Logger.Info("listening", "address", s.Server.Addr().String(), "role", s.Config.Role, "queue", s.Config.Queue.Type)
+	if admin := s.Server.AdminAddr(); admin != nil {
+		s.Logger.Info("listening for administration", "address", admin.String())
+	}
+	for _, text := range exposures(s.Server, s.Config.Server) {
+		s.Logger.Warn("open to other machines", "warning", text)
+	}
+	return s.Supervisor.start("http", func(context.Context) error { return s.Server.Serve() }), nil
+}
+
+// stop turns readiness off first, gives load balancers time to see it, and then drains listener and workers together:
+// their times do not add up.
+func (s *serving) stop(ctx context.Context, running *loop) error {
+	s.Server.Drain()
+	pause(ctx, s.Config.Server.ShutdownDelay)
+	s.Workers.tell()
+	running.expectEnd()
+	ctx, cancel := context.WithTimeout(ctx, listenerDrain)
+	defer cancel()
+	err := s.Server.Shutdown(ctx)
+	<-running.done
+	return err
+}
+
 func pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -5,19 +5,19 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
-
-	"go.uber.org/fx"
 )
 
 // supervisor runs the long-lived loops of the process. One that ends before it is told to takes the process down: a
 // gateway without workers, or without a listener, must not look alive.
 type supervisor struct {
-	logger     *slog.Logger
-	shutdowner fx.Shutdowner
+	logger *slog.Logger
+	failed context.Context // ends with the first loop that ends early
+	fail   context.CancelFunc
 }
 
-func newSupervisor(logger *slog.Logger, shutdowner fx.Shutdowner) *supervisor {
-	return &supervisor{logger: logger, shutdowner: shutdowner}
+func newSupervisor(logger *slog.Logger) *supervisor {
+	failed, fail := context.WithCancel(context.Background())
+	return &supervisor{logger: logger, failed: failed, fail: fail}
 }
 
 // loop is a running loop.
@@ -48,8 +48,7 @@ func (s *supervisor) start(name string, run func(context.Context) error) *loop {
 			err = errEndedEarly
 		}
 		s.logger.Error("loop ended", "loop", name, "error", err)
-		// An error here means that the shutdown is under way already.
-		_ = s.shutdowner.Shutdown(fx.ExitCode(1))
+		s.fail()
 	}()
 	return l
 }
@@ -61,10 +60,15 @@ func (l *loop) expectEnd() {
 	l.stopped = true
 }
 
-// end tells the loop to end and waits until it has, or ctx ends.
-func (l *loop) end(ctx context.Context) error {
+// tell tells the loop to end.
+func (l *loop) tell() {
 	l.expectEnd()
 	l.stop()
+}
+
+// end tells the loop to end and waits until it has, or ctx ends.
+func (l *loop) end(ctx context.Context) error {
+	l.tell()
 	select {
 	case <-l.done:
 		return nil

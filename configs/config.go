@@ -53,11 +53,15 @@ const (
 type Server struct {
 	Host           string        `koanf:"host"`            // an IP address or a host name, never empty
 	Port           int           `koanf:"port"`            // 0: any free one
+	AdminListen    string        `koanf:"admin_listen"`    // host:port, of a listener for administration; empty: none
 	PublicURL      string        `koanf:"public_url"`      // prefix of Locations without a final slash; empty: none
 	MaxBodySize    ByteSize      `koanf:"max_body_size"`   // of one request
 	ReadTimeout    time.Duration `koanf:"read_timeout"`    // for a whole request, header and body
 	MaxConnections int           `koanf:"max_connections"` // open at once
 	ShutdownDelay  time.Duration `koanf:"shutdown_delay"`  // between "not ready" and closing the listener; may be 0
+	TrustedProxies []string      `koanf:"trusted_proxies"` // addresses and networks, see ProxyPrefixes
+	APIKeys        []APIKey      `koanf:"api_keys"`        // empty: everybody may do everything
+	RateLimit      RateLimit     `koanf:"rate_limit"`      // of each key or, without keys, client address
 }
 
 // Request bounds the life of requests.
@@ -129,7 +133,8 @@ type Proxy struct {
 const EndpointEcho = "echo"
 
 // Endpoint is a backend. What its own configuration leaves out is filled in: Method is POST, Timeout is Worker.Timeout,
-// each field of Retry is that of Config.Retry.
+// each field of Retry is that of Config.Retry, MaxInFlight is Worker.Count or, with two or more endpoints, half of it,
+// Breaker opens after 5 failures for 30 seconds.
 type Endpoint struct {
 	URL     string            `koanf:"url"` // absolute http or https, without user, query and fragment
 	Method  string            `koanf:"method"`
@@ -138,6 +143,16 @@ type Endpoint struct {
 	Auth    Auth              `koanf:"auth"`
 	TLS     TLS               `koanf:"tls"`
 	Retry   Retry             `koanf:"retry"`
+
+	RateLimit   RateLimit `koanf:"rate_limit"`    // of attempts
+	MaxInFlight int       `koanf:"max_in_flight"` // calls at once, at least 1
+	Breaker     Breaker   `koanf:"breaker"`
+}
+
+// Breaker keeps calls away from an endpoint that does not work.
+type Breaker struct {
+	Failures int           `koanf:"failures"` // in a row after which it opens; 0: never
+	Cooldown time.Duration `koanf:"cooldown"` // from opening until one call tries again
 }
 
 // Auth says how to authenticate to an endpoint. Only the fields that belong to Type are set.

@@ -14,6 +14,7 @@ var (
 	errCharacters = errors.New("must be UTF-8 text without control characters")
 	errInteger    = errors.New("must be a whole number")
 	errNumber     = errors.New("must be a number")
+	errBool       = errors.New("must be true or false")
 )
 
 // convert reads text as what a field of type t holds. It gives plain types only, which koanf can copy: a secret stays
@@ -27,6 +28,13 @@ func convert(text string, t reflect.Type) (any, error) {
 		return parseDuration(text)
 	case t == sizeType:
 		return ParseByteSize(text)
+	case t == digestType:
+		return text, parseDigest(text)
+	case t.Kind() == reflect.Bool:
+		if text != "true" && text != "false" {
+			return nil, errBool
+		}
+		return text == "true", nil
 	case t.Kind() == reflect.Int:
 		n, err := strconv.Atoi(text)
 		if err != nil {

@@ -43,7 +43,10 @@ func nodeOf(value reflect.Value, s *spec) *yaml.Node {
 		}
 		return node
 	case kindList:
-		node := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
+		node := &yaml.Node{Kind: yaml.SequenceNode}
+		if s.elem.kind == kindValue || value.Len() == 0 {
+			node.Style = yaml.FlowStyle
+		}
 		for i := range value.Len() {
 			node.Content = append(node.Content, nodeOf(value.Index(i), s.elem))
 		}
@@ -58,6 +61,8 @@ func valueNode(value any) *yaml.Node {
 	switch value := value.(type) {
 	case string:
 		return textNode(escapeReferences(value))
+	case Digest:
+		return textNode(string(value))
 	case Secret:
 		return textNode(value.String())
 	default:

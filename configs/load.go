@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/go-viper/mapstructure/v2"
 	"github.com/knadh/koanf/providers/confmap"
@@ -82,11 +83,10 @@ func (l *loader) add(layer []setting) {
 	tree := map[string]any{}
 	for _, s := range layer {
 		insert(tree, s.path, s.value)
-		if s.value != nil {
-			l.settings[s.key()] = s
-		}
-		if !s.inherited {
-			l.remember(s)
+		l.forget(l.settings[s.key()].entries)
+		l.remember(s)
+		for _, entry := range s.entries {
+			l.remember(entry)
 		}
 	}
 	if err := l.tree.Load(confmap.Provider(tree, ""), nil); err != nil {
@@ -94,8 +94,22 @@ func (l *loader) add(layer []setting) {
 	}
 }
 
-// remember keeps where a key was set last, and where what it belongs to was set first.
+// forget drops what a list says that another source replaces.
+func (l *loader) forget(entries []setting) {
+	for _, s := range entries {
+		delete(l.settings, s.key())
+		delete(l.origins, s.key())
+	}
+}
+
+// remember keeps what a key was set to, where it was set last, and where what it belongs to was set first.
 func (l *loader) remember(s setting) {
+	if s.value != nil {
+		l.settings[s.key()] = s
+	}
+	if s.inherited {
+		return
+	}
 	for end := range s.path {
 		key := strings.Join(s.path[:end+1], ".")
 		if _, known := l.origins[key]; !known {
@@ -177,6 +191,12 @@ func (l *loader) flags(flags map[string]string) []setting {
 	return readAssignments(matchFlags(flags, &l.report), &l.report)
 }
 
+// The defaults of breakers.
+const (
+	breakerFailures = 5
+	breakerCooldown = 30 * time.Second
+)
+
 // inherit gives endpoints what they do not say themselves.
 func (l *loader) inherit() []setting {
 	var layer []setting
@@ -190,6 +210,8 @@ func (l *loader) inherit() []setting {
 		}
 		give(setting{value: http.MethodPost}, "method")
 		give(setting{value: AuthNone}, "auth", "type")
+		give(setting{value: breakerFailures}, "breaker", "failures")
+		give(setting{value: breakerCooldown}, "breaker", "cooldown")
 		give(l.settings["worker.timeout"], "timeout")
 		for _, f := range schema.field("retry").fields {
 			give(l.settings["retry."+f.name], "retry", f.name)
@@ -227,10 +249,25 @@ func (c *Config) settle() {
 		c.Store.Type = StoreEmbedded
 	}
 	c.Server.PublicURL = strings.TrimRight(c.Server.PublicURL, "/")
+	c.Server.RateLimit.settle()
 	for name, endpoint := range c.Proxy.Endpoints {
-		if endpoint.Auth.Type == AuthAPIKey && endpoint.Auth.Header == "" {
-			endpoint.Auth.Header = "X-API-Key"
-			c.Proxy.Endpoints[name] = endpoint
-		}
+		endpoint.settle(c.Worker.Count, len(c.Proxy.Endpoints))
+		c.Proxy.Endpoints[name] = endpoint
+	}
+}
+
+// settle needs to know how many calls the worker makes at once, and how many endpoints share them.
+func (e *Endpoint) settle(calls, endpoints int) {
+	if e.Auth.Type == AuthAPIKey && e.Auth.Header == "" {
+		e.Auth.Header = "X-API-Key"
+	}
+	e.RateLimit.settle()
+	calls = min(max(calls, 1), maxWorkers) // a count out of range is reported where it stands, not here
+	switch {
+	case e.MaxInFlight != 0:
+	case endpoints == 1:
+		e.MaxInFlight = calls
+	default: // a dead one leaves room for the others
+		e.MaxInFlight = max(calls/2, 1)
 	}
 }

@@ -2,6 +2,7 @@ package configs
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ func TestTheDefaults(t *testing.T) {
 		Log:  Log{Level: LevelInfo, Format: FormatAuto},
 		Server: Server{
 			Host: "0.0.0.0", Port: 8000, MaxBodySize: 10 * MiB, ReadTimeout: time.Minute, MaxConnections: 20000,
+			TrustedProxies: []string{}, APIKeys: []APIKey{},
 		},
 		Request:  Request{MaxAge: 72 * time.Hour, IdempotencyTTL: 24 * time.Hour},
 		Queue:    Queue{Type: QueueEmbedded, Lease: time.Minute, MaxDeliveries: 5},
@@ -66,11 +68,19 @@ log: {level: debug, format: json}
 server:
   host: "::1"
   port: 0
+  admin_listen: 127.0.0.1:8001
   public_url: https://hqm.example.com/gateway//
   max_body_size: 1048576
   read_timeout: 1m30s
   max_connections: 10
   shutdown_delay: 5s
+  trusted_proxies: [10.1.2.3/8, "::1"]
+  api_keys:
+    - {name: shop, sha256: 0000000000000000000000000000000000000000000000000000000000000000, endpoints: [notify]}
+    - name: ops
+      sha256: "ABABABABABABABABABABABABABABABABABABABABABABABABABABABABABABABAB"
+      admin: true
+  rate_limit: {rps: 2.5}
 proxy:
   default_endpoint: orders.v1
   forward_headers: [X-A, X-B]
@@ -83,6 +93,9 @@ proxy:
       headers: {X-Team: a-team, X-Number: 007}
       auth: {type: basic, username: u, password: 0123}
       retry: {jitter: 0, on_status: []}
+      rate_limit: {rps: 100, burst: 7}
+      max_in_flight: 3
+      breaker: {failures: 0}
     notify:
       url: https://notify
       auth: {type: api_key, token: t}
@@ -91,7 +104,13 @@ proxy:
 	require.Equal(t, Log{Level: LevelDebug, Format: FormatJSON}, config.Log)
 	require.Equal(t, Server{
 		Host: "::1", PublicURL: "https://hqm.example.com/gateway", MaxBodySize: MiB, ReadTimeout: 90 * time.Second,
-		MaxConnections: 10, ShutdownDelay: 5 * time.Second,
+		MaxConnections: 10, ShutdownDelay: 5 * time.Second, AdminListen: "127.0.0.1:8001",
+		TrustedProxies: []string{"10.1.2.3/8", "::1"},
+		APIKeys: []APIKey{
+			{Name: "shop", SHA256: Digest(strings.Repeat("00", 32)), Endpoints: []string{"notify"}},
+			{Name: "ops", SHA256: Digest(strings.Repeat("AB", 32)), Admin: true},
+		},
+		RateLimit: RateLimit{RPS: 2.5, Burst: 3},
 	}, config.Server)
 	require.Equal(t, []string{"X-A", "X-B"}, config.Proxy.ForwardHeaders)
 	require.Equal(t, []string{"Cookie"}, config.Proxy.StripHeaders)
@@ -102,12 +121,18 @@ proxy:
 	require.Equal(t, "PUT", orders.Method)
 	require.Equal(t, 10*time.Second, orders.Timeout)
 	require.Equal(t, Retry{MaxAttempts: 4, Base: time.Second, Max: time.Minute, OnStatus: []int{}}, orders.Retry)
+	require.Equal(t, RateLimit{RPS: 100, Burst: 7}, orders.RateLimit)
+	require.Equal(t, 3, orders.MaxInFlight)
+	require.Equal(t, Breaker{Cooldown: 30 * time.Second}, orders.Breaker)
 
 	notify := config.Proxy.Endpoints["notify"]
 	require.Equal(t, TLS{
 		CAFile: "ca.pem", CertFile: "c.pem", KeyFile: "k.pem", ServerName: "notify.internal",
 	}, notify.TLS)
 	require.Equal(t, "X-API-Key", notify.Auth.Header)
+	require.Zero(t, notify.RateLimit)
+	require.Equal(t, 32, notify.MaxInFlight)
+	require.Equal(t, Breaker{Failures: 5, Cooldown: 30 * time.Second}, notify.Breaker)
 }
 
 func TestEndpointsInheritWhatTheyDoNotSay(t *testing.T) {

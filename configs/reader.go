@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -13,10 +14,11 @@ import (
 type setting struct {
 	path   []string
 	value  any    // what mapstructure puts into the field; nil for an entry of a dict, which may be empty
-	shown  string // what was written, quoted for faults; of a secret only the mask
+	shown  string // what was written, quoted for faults; only the mask of what must not be seen
 	origin origin
 
-	inherited bool // by an endpoint, from a key for all of them
+	inherited bool      // by an endpoint, from a key for all of them
+	entries   []setting // of a list of sections: what value is made of
 }
 
 func (s *setting) key() string { return strings.Join(s.path, ".") }
@@ -91,6 +93,10 @@ func (r *reader) list(n *yaml.Node, s *spec, path []string) {
 		r.fault(n, path, "", "must be a list")
 		return
 	}
+	if s.elem.kind == kindSection {
+		r.sections(n, s.elem, path)
+		return
+	}
 	values := reflect.MakeSlice(s.typ, 0, len(n.Content))
 	texts := make([]string, 0, len(n.Content))
 	for _, item := range n.Content {
@@ -107,6 +113,27 @@ func (r *reader) list(n *yaml.Node, s *spec, path []string) {
 	r.set(n, path, values.Interface(), strings.Join(texts, ", "))
 }
 
+// sections reads a list of sections as one value: sources replace lists, they do not merge them. What the entries say
+// is kept beside it, under their numbers, so that faults can tell where.
+func (r *reader) sections(n *yaml.Node, elem *spec, path []string) {
+	outer := r.settings
+	r.settings = nil
+	values := make([]any, 0, len(n.Content))
+	for i, item := range n.Content {
+		at, first := child(path, strconv.Itoa(i)), len(r.settings)
+		r.set(item, at, nil, "")
+		r.read(item, elem, at)
+		value := map[string]any{}
+		for _, s := range r.settings[first+1:] {
+			insert(value, s.path[len(at):], s.value)
+		}
+		values = append(values, value)
+	}
+	entries := r.settings
+	r.settings = outer
+	r.settings = append(r.settings, setting{path: path, value: values, origin: r.at(n), entries: entries})
+}
+
 // scalar reads a single value and what to show of it in faults.
 func (r *reader) scalar(n *yaml.Node, s *spec, path []string) (value any, shown string, ok bool) {
 	if n.Kind != yaml.ScalarNode {
@@ -121,16 +148,12 @@ func (r *reader) scalar(n *yaml.Node, s *spec, path []string) (value any, shown 
 	if r.expand != nil && !s.secret() {
 		expanded, err := r.expand.expand(text)
 		if err != nil {
-			r.fault(n, path, quote(text), err.Error())
+			r.fault(n, path, s.show(text), err.Error())
 			return nil, "", false
 		}
 		text = expanded
 	}
-	if s.secret() {
-		shown = mask
-	} else {
-		shown = quote(text)
-	}
+	shown = s.show(text)
 	value, err := convert(text, s.typ)
 	if err != nil {
 		r.fault(n, path, shown, err.Error())

@@ -14,6 +14,7 @@ var (
 	durationType = reflect.TypeFor[time.Duration]()
 	sizeType     = reflect.TypeFor[ByteSize]()
 	secretType   = reflect.TypeFor[Secret]()
+	digestType   = reflect.TypeFor[Digest]()
 )
 
 // spec describes a place in the configuration: a section (fixed keys), a dict (any name, one kind of value), a list or
@@ -81,6 +82,14 @@ func schemaOf(t reflect.Type, names string) *spec {
 }
 
 func (s *spec) secret() bool { return s.typ == secretType }
+
+// show makes a value fit for faults.
+func (s *spec) show(text string) string {
+	if s.secret() || s.typ == digestType {
+		return mask
+	}
+	return quote(text)
+}
 
 // field gives what a section has under a name, or nil.
 func (s *spec) field(name string) *spec {

@@ -68,6 +68,32 @@ func TestTheEndpointInDefaultYAMLHasExactlyTheKeysOfTheStruct(t *testing.T) {
 	require.Equal(t, keysOf(elem, nil), keysIn(&endpoint, elem, nil))
 }
 
+// keyTemplate is the commented block of default.yaml with all fields of an API key, uncommented.
+func keyTemplate(t *testing.T) string {
+	t.Helper()
+	_, block, found := strings.Cut(string(defaults), "\n  # api_keys:\n")
+	require.True(t, found)
+	template := "server:\n  api_keys:\n"
+	for line := range strings.Lines(block) {
+		line, found = strings.CutPrefix(line, "  #   ")
+		if !found { // the comment of the next key
+			break
+		}
+		template += "    " + line
+	}
+	return template
+}
+
+func TestTheKeyInDefaultYAMLHasExactlyTheKeysOfTheStruct(t *testing.T) {
+	t.Parallel()
+	var document map[string]map[string][]yaml.Node
+	require.NoError(t, yaml.Unmarshal([]byte(keyTemplate(t)), &document))
+	keys, elem := document["server"]["api_keys"], schema.field("server").field("api_keys").elem
+	require.Len(t, keys, 1)
+	require.Equal(t, keysOf(elem, nil), keysIn(&keys[0], elem, nil))
+	require.Equal(t, "shop", loadYAML(t, keyTemplate(t)).Server.APIKeys[0].Name)
+}
+
 func TestTheEndpointInDefaultYAMLShowsTheDefaults(t *testing.T) {
 	t.Parallel()
 	template := loadYAML(t, endpointTemplate(t)).Proxy.Endpoints
@@ -77,8 +103,12 @@ func TestTheEndpointInDefaultYAMLShowsTheDefaults(t *testing.T) {
 
 func TestEveryFieldHasATypeThatCanBeRead(t *testing.T) {
 	t.Parallel()
-	samples := map[reflect.Type]string{durationType: "1s", sizeType: "1KiB", secretType: "x"}
-	kinds := map[reflect.Kind]string{reflect.Int: "1", reflect.Float64: "0.5", reflect.String: "x"}
+	samples := map[reflect.Type]string{
+		durationType: "1s", sizeType: "1KiB", secretType: "x", digestType: strings.Repeat("0a", 32),
+	}
+	kinds := map[reflect.Kind]string{
+		reflect.Int: "1", reflect.Float64: "0.5", reflect.String: "x", reflect.Bool: "true",
+	}
 	var check func(s *spec, path string)
 	check = func(s *spec, path string) {
 		switch s.kind {

@@ -20,6 +20,10 @@ const (
 	maxWorkers     = 65_536
 	maxAttempts    = 1000
 	maxDepth       = 1_000_000_000
+	maxKeys        = 1000  // each request is compared with all of them
+	minRate        = 0.001 // one in about a quarter of an hour
+	maxRate        = 1_000_000
+	maxFailures    = 1_000_000
 )
 
 func (c *Config) validate(v *validator) {
@@ -27,6 +31,7 @@ func (c *Config) validate(v *validator) {
 	oneOf(v, "log.level", c.Log.Level, LevelDebug, LevelInfo, LevelWarn, LevelError)
 	oneOf(v, "log.format", c.Log.Format, FormatAuto, FormatJSON, FormatText)
 	c.Server.validate(v)
+	c.validateKeys(v)
 	between(v, "request.max_age", c.Request.MaxAge, time.Second, maxDuration)
 	between(v, "request.idempotency_ttl", c.Request.IdempotencyTTL, time.Second, maxDuration)
 	c.validateQueue(v)
@@ -50,6 +55,7 @@ func (s *Server) validate(v *validator) {
 	between(v, "server.read_timeout", s.ReadTimeout, time.Millisecond, maxDuration)
 	between(v, "server.max_connections", s.MaxConnections, 1, maxConnections)
 	between(v, "server.shutdown_delay", s.ShutdownDelay, 0, time.Hour)
+	s.validateAccess(v)
 }
 
 func (c *Config) validateQueue(v *validator) {

@@ -10,10 +10,7 @@ import (
 )
 
 func (p *Proxy) validate(v *validator) {
-	names := slices.Sorted(maps.Keys(p.Endpoints))
-	if len(names) == 0 {
-		names = []string{EndpointEcho}
-	}
+	names := p.names()
 	if p.DefaultEndpoint != "" && !slices.Contains(names, p.DefaultEndpoint) {
 		v.bad("proxy.default_endpoint", "must be empty or an endpoint that there is: "+strings.Join(names, ", "))
 	}
@@ -32,6 +29,14 @@ func (p *Proxy) validate(v *validator) {
 		endpoint := p.Endpoints[name]
 		endpoint.validate(v, "proxy.endpoints."+name+".")
 	}
+}
+
+// names lists the endpoints that there are.
+func (p *Proxy) names() []string {
+	if len(p.Endpoints) == 0 {
+		return []string{EndpointEcho}
+	}
+	return slices.Sorted(maps.Keys(p.Endpoints))
 }
 
 // validHeaderPattern takes no "*", though a token may hold one: it would look like a wildcard and match nothing.
@@ -53,6 +58,10 @@ func (e *Endpoint) validate(v *validator, prefix string) {
 	e.Auth.validate(v, prefix+"auth.")
 	e.TLS.validate(v, prefix+"tls.", strings.HasPrefix(strings.ToLower(e.URL), "http:"))
 	e.Retry.validate(v, prefix+"retry.")
+	e.RateLimit.validate(v, prefix+"rate_limit.")
+	between(v, prefix+"max_in_flight", e.MaxInFlight, 1, maxWorkers)
+	between(v, prefix+"breaker.failures", e.Breaker.Failures, 0, maxFailures)
+	between(v, prefix+"breaker.cooldown", e.Breaker.Cooldown, time.Millisecond, maxDuration)
 }
 
 func (e *Endpoint) validateHeaders(v *validator, prefix string) {

@@ -88,13 +88,15 @@ func readAssignments(known []assignment, r *report) []setting {
 	return settings
 }
 
-// parseText makes a tree of what a variable or a flag says: JSON for a dict, JSON or comma separated values for a list,
-// else the text as it is. It says what is wrong, or "".
+// parseText makes a tree of what a variable or a flag says: JSON for a dict and a list of sections, JSON or comma
+// separated values for another list, else the text as it is. It says what is wrong, or "".
 func parseText(text string, s *spec) (node *yaml.Node, reason string) {
 	trimmed := strings.TrimSpace(text)
 	switch {
 	case s.kind == kindDict:
 		return parseJSON(trimmed, "{", "must be a JSON object")
+	case s.kind == kindList && s.elem.kind == kindSection:
+		return parseJSON(trimmed, "[", "must be a JSON array of objects")
 	case s.kind == kindList && strings.HasPrefix(trimmed, "["):
 		return parseJSON(trimmed, "[", "must be a JSON array or values separated by commas")
 	case s.kind == kindList:

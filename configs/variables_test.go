@@ -131,6 +131,19 @@ func TestVariablesAndFlagsAreRead(t *testing.T) {
 				require.Equal(t, map[string]string{"X-A": "😀", "X-B": "1.50"}, resolved(t, c.Proxy.Endpoints["orders"].Headers))
 			},
 		},
+		"keys in JSON replace those of .env": {
+			give: Sources{
+				DotEnv: write(t, ".env", `OPENHQM_SERVER_API_KEYS='[{"name":"a","sha256":"`+string(digest("a"))+`"}]'`),
+				Environ: []string{`OPENHQM_SERVER__API_KEYS= [{"name":"b","sha256":"` + string(digest("b")) + `"},` +
+					`{"name":"c","sha256":"` + string(digest("c")) + `","endpoints":["echo"],"admin":true}]`},
+			},
+			want: func(t *testing.T, c Config) {
+				require.Equal(t, []APIKey{
+					{Name: "b", SHA256: digest("b")},
+					{Name: "c", SHA256: digest("c"), Endpoints: []string{"echo"}, Admin: true},
+				}, c.Server.APIKeys)
+			},
+		},
 		"flags": {
 			give: Sources{Flags: map[string]string{
 				"log.level": "warn", "retry.on_status": "500", "proxy.endpoints.a.url": "http://a",
@@ -204,6 +217,25 @@ func TestFaultsOfVariablesAndFlags(t *testing.T) {
 		{
 			give: Sources{Environ: []string{"OPENHQM_RETRY_ON_STATUS=500,x"}},
 			want: `OPENHQM_RETRY_ON_STATUS: retry.on_status: "x": must be a whole number`,
+		},
+		{ // no way to lose all keys
+			give: Sources{Environ: []string{"OPENHQM_SERVER_API_KEYS="}},
+			want: "OPENHQM_SERVER_API_KEYS: server.api_keys: must be a JSON array of objects",
+		},
+		{
+			give: Sources{Environ: []string{"OPENHQM_SERVER_API_KEYS=s3cret"}},
+			want: "OPENHQM_SERVER_API_KEYS: server.api_keys: must be a JSON array of objects",
+		},
+		{
+			give: Sources{Environ: []string{`OPENHQM_SERVER_API_KEYS=[{"name": "a", "sha256": "s3cret"}]`}},
+			want: "OPENHQM_SERVER_API_KEYS: server.api_keys.0.sha256: ***: must be the SHA-256 of the key, 64 hex digits",
+		},
+		{
+			give: Sources{
+				DotEnv:  write(t, "env", `OPENHQM_SERVER_API_KEYS='[{"name":"a","sha256":"`+string(digest("a"))+`"}]'`),
+				Environ: []string{`OPENHQM_SERVER_API_KEYS=[{"name": "a"}]`},
+			},
+			want: "OPENHQM_SERVER_API_KEYS: server.api_keys.0.sha256: is required",
 		},
 		{
 			give: Sources{Environ: []string{"OPENHQM_PROXY__ENDPOINTS__A__TIMEOUT=5s"}},

@@ -10,8 +10,8 @@ import (
 type Backend interface {
 	// Do makes one attempt: at most one request on the wire, never repeated by itself. Any HTTP status is a Response.
 	// Without one the error is always a *domain.Failure; when ctx ends its kind is FailureTimeout or, with the cause
-	// ErrInterrupted, FailureInterrupted. call.Request.Header has passed the header policy. Do keeps nothing of call
-	// when it returns; the response is the caller's.
+	// ErrInterrupted, FailureInterrupted. Do changes nothing of call.Request, but may read its body for a moment after
+	// it has returned; the response is the caller's.
 	Do(ctx context.Context, call Call) (*domain.Response, error)
 }
 
@@ -20,4 +20,15 @@ type Call struct {
 	Request *domain.Request
 	Method  string
 	Attempt int // from 1
+
+	// Reserve is asked, once at most, before a response is read that may be larger than UnreservedBytes, for all of
+	// its bytes. It blocks until there is room in memory, or ctx ends. What it gives is kept until the outcome of the
+	// call is saved. nil: there is room.
+	Reserve Reserve
 }
+
+// Reserve takes memory for so many bytes, or as many as there are altogether.
+type Reserve func(ctx context.Context, bytes int64) error
+
+// UnreservedBytes is how large a response may be that nobody asks room for.
+const UnreservedBytes = 64 << 10

@@ -13,6 +13,7 @@ var (
 	ErrUnknownEndpoint = errors.New("unknown endpoint")
 	ErrForbidden       = errors.New("not allowed for this key")
 	ErrMismatch        = errors.New("the idempotency key was used for another request")
+	ErrUnreadable      = errors.New("the original of the dead letter cannot be read")
 
 	// ErrInterrupted is the cause of a context that a shutdown or a lost lease cancelled, in the middle of a call.
 	ErrInterrupted = errors.New("interrupted")

@@ -13,6 +13,9 @@ type Observer interface {
 	Attempted(ctx context.Context, a Attempted)
 	// Submitted is told of every request offered to the queue: nil when it was accepted.
 	Submitted(ctx context.Context, err error)
+	// Ended is told of every request that became final in this process, once, after that is durable. The record's
+	// result has no response.
+	Ended(rec domain.Record)
 }
 
 // Attempted describes one delivery that was worked on.
@@ -22,9 +25,17 @@ type Attempted struct {
 	Attempt    int
 	Deliveries int
 	StatusCode int    // of the backend; 0 without an answer
-	Label      string // "answered", or the kind of failure, or why no call was made
+	Label      string // LabelAnswered, or the kind of failure, or why no call was made
 	Outcome    domain.Outcome
 }
+
+// Labels of deliveries without a domain.FailureKind.
+const (
+	LabelAnswered        = "answered"
+	LabelDeadline        = "deadline"         // it was over before the call
+	LabelMaxDeliveries   = "max_deliveries"   // begun too often
+	LabelUnknownEndpoint = "unknown_endpoint" // handed back for a worker that knows it
+)
 
 // Depths are how many requests wait and run, by where they are.
 type Depths struct {

@@ -1,9 +1,6 @@
 package embedded
 
 import (
-	"encoding/binary"
-	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -11,23 +8,17 @@ import (
 	"github.com/openhqm/openhqm/domain"
 )
 
-// Values are a version byte and then fields in a fixed order: varints, and strings with their length before them. They
-// are ours alone, so they are made for speed; what other programs read is the wire message of the brokers.
-const codecVersion = 1
-
-// errCorrupt is a value that we cannot have written.
-var errCorrupt = errors.New("corrupt value")
-
 // row is a record as it is stored, with what the queue needs to know of it.
 type row struct {
 	domain.Record
 
-	answered bool   // there is a response row
-	token    uint64 // of the current or last delivery
-	place    place  // where it waits, while it is not final
-	size     int64  // domain.Request.Size
-	expires  int64  // time of its row in the expiry index, in milliseconds since 1970
-	group    uint64 // group commit that wrote it: it is durable once that one is
+	answered   bool   // there is a response row
+	statusCode int    // of that response, which goes before a dead letter does
+	token      uint64 // of the current or last delivery
+	place      place  // where it waits, while it is not final
+	size       int64  // domain.Request.Size
+	expires    int64  // time of its row in the expiry index, in milliseconds since 1970
+	group      uint64 // group commit that wrote it: it is durable once that one is
 
 	idempotency        string // the caller's key; empty: none
 	idempotencyExpires int64
@@ -63,7 +54,9 @@ func encodeRow(r *row) []byte {
 	e.time(r.Deadline)
 	e.int(int64(r.Attempts))
 	e.int(int64(r.Deliveries))
+	e.text(string(r.ResentFrom))
 	e.bool(r.answered)
+	e.int(int64(r.statusCode))
 	e.uint(r.token)
 	e.uint(r.place.seq)
 	e.int(r.place.due)
@@ -93,8 +86,10 @@ func decodeRow(id domain.ID, value []byte) (*row, error) {
 		Deadline:      d.time(),
 		Attempts:      int(d.int()),
 		Deliveries:    int(d.int()),
+		ResentFrom:    domain.ID(d.text()),
 	}}
 	r.answered = d.bool()
+	r.statusCode = int(d.int())
 	r.token = d.uint()
 	r.place = place{seq: d.uint(), due: d.int()}
 	r.size = d.int()
@@ -133,7 +128,7 @@ func decodeRequest(rec *domain.Record, value []byte) (domain.Request, error) {
 	d := newDecoder(value)
 	r := domain.Request{
 		ID: rec.ID, Endpoint: rec.Endpoint, Owner: rec.Owner, Priority: rec.Priority,
-		SubmittedAt: rec.SubmittedAt, Deadline: rec.Deadline,
+		SubmittedAt: rec.SubmittedAt, Deadline: rec.Deadline, ResentFrom: rec.ResentFrom,
 		Method: d.text(), Path: d.text(), Query: d.text(), Header: d.header(),
 	}
 	if d.bool() {
@@ -142,8 +137,8 @@ func decodeRequest(rec *domain.Record, value []byte) (domain.Request, error) {
 		d.bytes()
 	}
 	if n := d.count(); n > 0 {
-		r.Labels = make(map[string]string, n)
-		for range n {
+		r.Labels = make(map[string]string, min(n, maxHint))
+		for i := 0; i < n && !d.bad; i++ {
 			name := d.text()
 			r.Labels[name] = d.text()
 		}
@@ -166,151 +161,4 @@ func decodeResponse(value []byte) (*domain.Response, error) {
 	r := &domain.Response{StatusCode: int(d.int()), Header: d.header()}
 	r.Body = append([]byte{}, d.bytes()...)
 	return r, d.end("response")
-}
-
-type encoder struct{ buf []byte }
-
-func newEncoder(size int) *encoder {
-	e := &encoder{buf: make([]byte, 0, size)}
-	e.buf = append(e.buf, codecVersion)
-	return e
-}
-
-func (e *encoder) uint(v uint64) { e.buf = binary.AppendUvarint(e.buf, v) }
-func (e *encoder) int(v int64)   { e.buf = binary.AppendVarint(e.buf, v) }
-
-func (e *encoder) bool(v bool) {
-	if v {
-		e.buf = append(e.buf, 1)
-	} else {
-		e.buf = append(e.buf, 0)
-	}
-}
-
-func (e *encoder) text(v string) {
-	e.uint(uint64(len(v)))
-	e.buf = append(e.buf, v...)
-}
-
-func (e *encoder) bytes(v []byte) {
-	e.uint(uint64(len(v)))
-	e.buf = append(e.buf, v...)
-}
-
-// time keeps microseconds; the zero time stays zero.
-func (e *encoder) time(t time.Time) {
-	if t.IsZero() {
-		e.int(0)
-		return
-	}
-	e.int(t.UnixMicro())
-}
-
-func (e *encoder) header(h domain.Header) {
-	e.uint(uint64(len(h)))
-	for _, name := range slices.Sorted(maps.Keys(h)) {
-		e.text(name)
-		e.uint(uint64(len(h[name])))
-		for _, value := range h[name] {
-			e.text(value)
-		}
-	}
-}
-
-// decoder reads what encoder wrote. The first fault sticks, and everything after it reads as zero.
-type decoder struct {
-	buf []byte
-	bad bool
-}
-
-func newDecoder(value []byte) *decoder {
-	if len(value) == 0 || value[0] != codecVersion {
-		return &decoder{bad: true}
-	}
-	return &decoder{buf: value[1:]}
-}
-
-func (d *decoder) uint() uint64 {
-	v, n := binary.Uvarint(d.buf)
-	if !d.skip(n) {
-		return 0
-	}
-	return v
-}
-
-func (d *decoder) int() int64 {
-	v, n := binary.Varint(d.buf)
-	if !d.skip(n) {
-		return 0
-	}
-	return v
-}
-
-// skip steps over n bytes and reports whether there were any to read.
-func (d *decoder) skip(n int) bool {
-	if d.bad || n <= 0 {
-		d.fail()
-		return false
-	}
-	d.buf = d.buf[n:]
-	return true
-}
-
-func (d *decoder) fail() { d.bad, d.buf = true, nil }
-
-func (d *decoder) bool() bool { return d.uint() == 1 }
-
-// bytes returns a part of the value that was decoded, not a copy.
-func (d *decoder) bytes() []byte {
-	n := d.uint()
-	if n > uint64(len(d.buf)) {
-		d.fail()
-	}
-	if d.bad {
-		return nil
-	}
-	v := d.buf[:n]
-	d.buf = d.buf[n:]
-	return v
-}
-
-func (d *decoder) text() string { return string(d.bytes()) }
-
-// count reads a number of items, each of which takes at least one byte: so a corrupt one cannot ask for much memory.
-func (d *decoder) count() int {
-	n := d.uint()
-	if n > uint64(len(d.buf)) {
-		d.fail()
-		return 0
-	}
-	return int(n)
-}
-
-func (d *decoder) time() time.Time {
-	micros := d.int()
-	if micros == 0 {
-		return time.Time{}
-	}
-	return time.UnixMicro(micros).UTC()
-}
-
-func (d *decoder) header() domain.Header {
-	n := d.count()
-	h := make(domain.Header, n)
-	for range n {
-		name := d.text()
-		values := make([]string, d.count())
-		for i := range values {
-			values[i] = d.text()
-		}
-		h[name] = values
-	}
-	return h
-}
-
-func (d *decoder) end(what string) error {
-	if d.bad || len(d.buf) != 0 {
-		return fmt.Errorf("decode %s: %w", what, errCorrupt)
-	}
-	return nil
 }

@@ -3,12 +3,10 @@ package embedded
 import (
 	"context"
 	"fmt"
+	"iter"
 	"math"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
-
-	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
 )
 
@@ -48,6 +46,23 @@ func (db *DB) do(ctx context.Context, bytes int, apply func(*txn) error) error {
 		return db.answered(o)
 	case <-ctx.Done():
 		return fmt.Errorf("%w: not confirmed by the disk in time: %w", ports.ErrUnavailable, context.Cause(ctx))
+	}
+}
+
+// groups splits n items so that each part adds no more to a batch than a group should; an item that is larger is alone.
+func groups(n int, bytes func(int) int) iter.Seq2[int, int] {
+	return func(yield func(from, to int) bool) {
+		for from := 0; from < n; {
+			to, total := from+1, bytes(from)
+			for to < n && total+bytes(to) <= maxGroupBytes {
+				total += bytes(to)
+				to++
+			}
+			if !yield(from, to) {
+				return
+			}
+			from = to
+		}
 	}
 }
 
@@ -91,7 +106,7 @@ func (db *DB) ended() error {
 // run is the committer.
 func (db *DB) run() {
 	defer close(db.done)
-	defer db.dismissReceivers()
+	defer db.dismissReceivers(func(*receiver) bool { return true })
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -143,7 +158,7 @@ func (db *DB) idle() time.Duration {
 		return 0
 	}
 	next := min(db.due.next, db.expiry.next)
-	for c := range db.consumers {
+	for c := range db.gone {
 		next = min(next, c.expires)
 	}
 	if next == math.MaxInt64 {
@@ -179,174 +194,18 @@ func (db *DB) group(ops []*op) error {
 		close(r.done)
 	}
 	db.waiters.wake(tx.finals)
+	db.tellEnded(tx)
 	return nil
 }
 
-// txn collects the changes of one group.
-type txn struct {
-	db    *DB
-	now   time.Time
-	batch *pebble.Batch
-	err   error // the first fault of the batch
-	dirty bool  // something is to be committed
-
-	rows   map[domain.ID]*row // rows read or changed in this group
-	keys   map[string]idempotency
-	queues map[*queue]struct{} // whose counters changed
-	finals []domain.ID
-}
-
-func (db *DB) begin() *txn {
-	db.totals.group++
-	return &txn{
-		db: db, now: db.opts.Now(), batch: db.kv.NewBatch(),
-		rows:   make(map[domain.ID]*row),
-		keys:   make(map[string]idempotency),
-		queues: make(map[*queue]struct{}),
-	}
-}
-
-// commit makes the group durable. A group that changed nothing costs nothing.
-func (tx *txn) commit() error {
-	if !tx.dirty {
-		tx.db.totals.group--
-		return tx.err
-	}
-	for q := range tx.queues {
-		if tx.db.totals.group%raiseEvery == 0 {
-			tx.db.raiseFrom(q)
-		}
-		tx.set(queueKey(q.id), encodeQueue(q))
-	}
-	tx.set(totalsKey, encodeTotals(&tx.db.totals))
-	if tx.err != nil {
-		return fmt.Errorf("write database: %w", tx.err)
-	}
-	if err := tx.batch.Commit(pebble.Sync); err != nil {
-		return fmt.Errorf("write database: %w", err)
-	}
-	tx.db.durable.Store(tx.db.totals.group)
-	return nil
-}
-
-func (tx *txn) set(key, value []byte) {
-	tx.dirty = true
-	if err := tx.batch.Set(key, value, nil); err != nil && tx.err == nil {
-		tx.err = err
-	}
-}
-
-func (tx *txn) delete(key []byte) {
-	tx.dirty = true
-	if err := tx.batch.Delete(key, nil); err != nil && tx.err == nil {
-		tx.err = err
-	}
-}
-
-// row returns a record as this group sees it, or nil.
-func (tx *txn) row(id domain.ID) (*row, error) {
-	if r, ok := tx.rows[id]; ok {
-		return r, nil
-	}
-	if l := tx.db.leases[id]; l != nil {
-		return l.row, nil
-	}
-	r, err := tx.db.readRow(id)
-	if r != nil {
-		tx.rows[id] = r
-	}
-	return r, err
-}
-
-// save writes a row that was changed.
-func (tx *txn) save(r *row) {
-	r.group = tx.db.totals.group
-	tx.rows[r.ID] = r
-	tx.set(idKey(prefixRecord, r.ID), encodeRow(r))
-}
-
-// next returns a number that was never given out before.
-func (tx *txn) next() uint64 {
-	tx.db.totals.seq++
-	return tx.db.totals.seq
-}
-
-// enqueue puts an unfinished request where it waits: among the ready, or until at if that is to come.
-func (tx *txn) enqueue(r *row, at time.Time) {
-	w := waiting{id: r.ID, queue: queueOf(r), size: r.size, since: tx.now.UnixMilli()}
-	seq := tx.next()
-	if at.After(tx.now) {
-		// Rounded up: nothing is due before its time.
-		due := at.Add(time.Millisecond - 1).UnixMilli()
-		r.place, r.NextAttemptAt = place{seq: seq, due: due}, at
-		tx.set(dueKey(due, seq), encodeWaiting(&w))
-		tx.db.totals.delayed++
-		tx.db.due.add(due)
+func (db *DB) tellEnded(tx *txn) {
+	if db.opts.Ended == nil {
 		return
 	}
-	r.place, r.NextAttemptAt = place{seq: seq}, time.Time{}
-	q := tx.db.scheduler.queue(w.queue)
-	q.push(entry{waiting: w, seq: seq})
-	tx.queues[q] = struct{}{}
-	tx.set(readyKey(w.queue, seq), encodeWaiting(&w))
-}
-
-// dequeue takes an unfinished request that nobody holds out of where it waits.
-func (tx *txn) dequeue(r *row) {
-	if r.place.due != 0 {
-		tx.delete(dueKey(r.place.due, r.place.seq))
-		tx.db.totals.delayed--
-		return
+	for _, id := range tx.finals {
+		r := tx.rows[id]
+		rec := r.Record
+		rec.Result = r.result()
+		db.opts.Ended(rec)
 	}
-	q := tx.db.scheduler.queue(queueOf(r))
-	q.remove(r.place.seq)
-	tx.queues[q] = struct{}{}
-	tx.delete(readyKey(q.id, r.place.seq))
-}
-
-// end makes a request final that is in no queue any more, with everything that this owes.
-func (tx *txn) end(r *row, out domain.Outcome) {
-	r.Status, r.UpdatedAt, r.NextAttemptAt = out.Status, out.At, time.Time{}
-	r.reason, r.problem = out.Reason, out.Error
-	r.completedAt, r.processingTime = out.At, out.ProcessingTime
-	if r.Status == domain.Cancelled && r.answered {
-		tx.delete(idKey(prefixResponse, r.ID))
-		r.answered = false
-	}
-	if r.Status.DeadLettered() {
-		tx.bury(r)
-	} else {
-		tx.delete(idKey(prefixRequest, r.ID))
-	}
-	if r.idempotency != "" && (r.Status == domain.Failed || r.Status == domain.Cancelled) {
-		tx.freeKey(r)
-	}
-	tx.expireAt(r, tx.now.Add(tx.db.opts.TTL))
-	tx.save(r)
-	tx.finals = append(tx.finals, r.ID)
-}
-
-// bury makes a dead letter; the original stays under its request key.
-func (tx *txn) bury(r *row) {
-	key := deadLetterKey(tx.now.UnixMilli(), r.ID)
-	tx.set(key, encodeRow(r))
-	tx.db.totals.deadLetters++
-	at := tx.now.Add(tx.db.opts.DeadLetterTTL).UnixMilli()
-	tx.set(expiryKey(at, expireDeadLetter, key), nil)
-	tx.db.expiry.add(at)
-}
-
-// expireAt moves the row's entry in the expiry index.
-func (tx *txn) expireAt(r *row, at time.Time) {
-	if r.expires != 0 {
-		tx.delete(expiryKey(r.expires, expireRecord, []byte(r.ID)))
-	}
-	r.expires = at.UnixMilli()
-	tx.set(expiryKey(r.expires, expireRecord, []byte(r.ID)), nil)
-	tx.db.expiry.add(r.expires)
-}
-
-func queueOf(r *row) queueID {
-	request := domain.Request{Priority: r.Priority}
-	return queueID{lane: request.Lane(), endpoint: r.Endpoint}
 }

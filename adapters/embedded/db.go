@@ -31,6 +31,7 @@ type Options struct {
 	TTL           time.Duration // of a record from its final state on
 	DeadLetterTTL time.Duration
 	Now           func() time.Time
+	Ended         func(domain.Record) // told of what became final and is durable; nil: nobody; must not block
 	Logger        *slog.Logger
 }
 
@@ -61,7 +62,7 @@ type committer struct {
 	totals    totals
 	scheduler *scheduler
 	leases    map[domain.ID]*lease
-	consumers map[*Consumer]struct{}
+	gone      map[*Consumer]struct{} // consumers that have ended and whose leases still run
 	receivers []*receiver
 	due       timeline
 	expiry    timeline
@@ -90,7 +91,7 @@ func Open(opts Options) (*DB, error) {
 		committer: committer{
 			scheduler: newScheduler(),
 			leases:    make(map[domain.ID]*lease),
-			consumers: make(map[*Consumer]struct{}),
+			gone:      make(map[*Consumer]struct{}),
 		},
 	}
 	if db.kv, err = dir.openPebble(opts.Logger); err != nil {
@@ -100,7 +101,7 @@ func Open(opts Options) (*DB, error) {
 		err = dir.markReady()
 	}
 	if err != nil {
-		return nil, errors.Join(err, db.kv.Close(), dir.close())
+		return nil, errors.Join(fmt.Errorf("open database in %s: %w", opts.Dir, err), db.kv.Close(), dir.close())
 	}
 	go db.run()
 	return db, nil
@@ -114,7 +115,7 @@ func (db *DB) load() error {
 	}
 	if value != nil {
 		if db.totals, err = decodeTotals(value); err != nil {
-			return fmt.Errorf("open database: %w", err)
+			return err
 		}
 	}
 	db.durable.Store(db.totals.group)
@@ -151,7 +152,7 @@ func (db *DB) Err() error { return db.failure }
 // Depths counts exactly.
 func (db *DB) Depths(ctx context.Context) (ports.Depths, error) {
 	var d ports.Depths
-	err := db.do(ctx, 0, func(tx *txn) error {
+	err := db.do(ctx, 0, func(*txn) error {
 		for _, q := range db.scheduler.queues {
 			d.Ready += q.waiting()
 		}
@@ -161,7 +162,10 @@ func (db *DB) Depths(ctx context.Context) (ports.Depths, error) {
 		d.OldestReady = db.scheduler.oldest()
 		return nil
 	})
-	return d, err
+	if err != nil {
+		return ports.Depths{}, err // the committer may still be writing into d
+	}
+	return d, nil
 }
 
 // Probe writes and fsyncs.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -24,6 +25,7 @@ const (
 	markerName     = "OPENHQM"
 	markerCreating = "openhqm data, format 1, creating\n"
 	markerReady    = "openhqm data, format 1, ready\n"
+	newMarkerName  = markerName + ".new"
 	lockName       = "LOCK"
 	databaseName   = "db"
 )
@@ -44,7 +46,11 @@ func openDirectory(path string) (*directory, error) {
 		return nil, err
 	}
 	lock, err := vfs.Default.Lock(filepath.Join(path, lockName))
-	if err != nil {
+	var unusable *fs.PathError // the lock file itself: no permission, a read-only disk
+	switch {
+	case errors.As(err, &unusable):
+		return nil, fmt.Errorf("lock data directory: %w", err)
+	case err != nil:
 		return nil, fmt.Errorf("data directory %s is in use by another process (%w)", path, err)
 	}
 	d := &directory{path: path, lock: lock}
@@ -65,7 +71,8 @@ func checkOurs(path string) error {
 		switch entry.Name() {
 		case markerName:
 			return nil
-		case lockName, "lost+found": // our lock file; what a file system keeps at its root
+		case lockName, newMarkerName: // of a start that was killed before it had a marker
+		case "lost+found": // what a file system keeps at its root
 		default:
 			foreign = entry.Name()
 		}
@@ -106,18 +113,23 @@ func (d *directory) markReady() error {
 
 // mark replaces the marker durably: a new file, fsynced, renamed, and the directory fsynced.
 func (d *directory) mark(text string) error {
-	temporary := filepath.Join(d.path, markerName+".new")
+	temporary := filepath.Join(d.path, newMarkerName)
 	if err := writeSynced(temporary, text); err != nil {
 		return fmt.Errorf("mark data directory: %w", err)
 	}
 	if err := os.Rename(temporary, filepath.Join(d.path, markerName)); err != nil {
 		return fmt.Errorf("mark data directory: %w", err)
 	}
-	parent, err := os.Open(d.path)
+	return syncDirectory(d.path)
+}
+
+// syncDirectory makes durable what was made or renamed in a directory.
+func syncDirectory(path string) error {
+	d, err := os.Open(path)
 	if err != nil {
-		return fmt.Errorf("mark data directory: %w", err)
+		return fmt.Errorf("sync directory: %w", err)
 	}
-	return errors.Join(parent.Sync(), parent.Close())
+	return errors.Join(d.Sync(), d.Close())
 }
 
 func writeSynced(path, text string) error {
@@ -142,6 +154,8 @@ func (d *directory) openPebble(log *slog.Logger) (*pebble.DB, error) {
 	defer cache.Unref()
 	logger := pebbleLogger{log}
 	options := &pebble.Options{
+		// Named, or Pebble puts a watch for slow disks before it, whose goroutine outlives an Open that fails.
+		FS:                          vfs.Default,
 		Cache:                       cache,
 		MemTableSize:                memTableBytes,
 		MemTableStopWritesThreshold: 4,

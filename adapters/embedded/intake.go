@@ -12,36 +12,76 @@ import (
 // rowBytes is about what the rows of a request take in a batch, beside its body.
 const rowBytes = 1024
 
+// arrival is a request on its way in: a copy, since the caller may give up waiting and use his own again.
+type arrival struct {
+	row         *row
+	value       []byte
+	notBefore   time.Time
+	idempotency *domain.Idempotency
+}
+
+func newArrival(req *domain.Request) arrival {
+	a := arrival{
+		row: &row{
+			Record: domain.Record{
+				ID: req.ID, Endpoint: req.Endpoint, Owner: req.Owner, Priority: req.Priority, Status: domain.Pending,
+				SubmittedAt: req.SubmittedAt, UpdatedAt: req.SubmittedAt, Deadline: req.Deadline,
+				ResentFrom: req.ResentFrom,
+			},
+			size: req.Size(),
+		},
+		value:     encodeRequest(req),
+		notBefore: req.NotBefore,
+	}
+	if req.Idempotency != nil {
+		idempotency := *req.Idempotency
+		a.idempotency = &idempotency
+	}
+	return a
+}
+
 // Accept writes record, request and queue entry of each request in one batch.
 func (db *DB) Accept(ctx context.Context, reqs []domain.Request) []ports.Accepted {
-	answers := make([]ports.Accepted, len(reqs))
-	values := make([][]byte, len(reqs))
-	bytes := 0
+	arrivals := make([]arrival, len(reqs))
 	for i := range reqs {
-		values[i] = encodeRequest(&reqs[i])
-		bytes += len(values[i]) + rowBytes
+		arrivals[i] = newArrival(&reqs[i])
 	}
 	room := db.space.check()
-	err := db.do(ctx, bytes, func(tx *txn) error {
-		for i := range reqs {
-			answers[i] = tx.accept(&reqs[i], values[i], room)
-		}
-		return nil
-	})
-	if err != nil {
-		// The committer may still be writing into the first slice.
-		answers = make([]ports.Accepted, len(reqs))
-		for i := range answers {
-			answers[i].Err = err
-		}
+	answers := make([]ports.Accepted, 0, len(reqs))
+	for from, to := range groups(len(arrivals), func(i int) int { return len(arrivals[i].value) + rowBytes }) {
+		answers = append(answers, db.acceptGroup(ctx, arrivals[from:to], room)...)
 	}
 	return answers
 }
 
+func (db *DB) acceptGroup(ctx context.Context, arrivals []arrival, room error) []ports.Accepted {
+	answers := make([]ports.Accepted, len(arrivals))
+	bytes := 0
+	for i := range arrivals {
+		bytes += len(arrivals[i].value) + rowBytes
+	}
+	err := db.do(ctx, bytes, func(tx *txn) error {
+		for i := range arrivals {
+			answers[i] = tx.accept(&arrivals[i], room)
+		}
+		return nil
+	})
+	if err == nil {
+		return answers
+	}
+	// Not in answers: the committer may still come to write there.
+	unconfirmed := make([]ports.Accepted, len(arrivals))
+	for i := range unconfirmed {
+		unconfirmed[i].Err = err
+	}
+	return unconfirmed
+}
+
 // accept takes one request in. A repeat of an earlier one is answered even when there is no room.
-func (tx *txn) accept(req *domain.Request, value []byte, room error) ports.Accepted {
-	if req.Idempotency != nil {
-		if answer, known := tx.repeated(req); known {
+func (tx *txn) accept(a *arrival, room error) ports.Accepted {
+	r := a.row
+	if a.idempotency != nil {
+		if answer, known := tx.repeated(r, a.idempotency); known {
 			return answer
 		}
 	}
@@ -51,25 +91,14 @@ func (tx *txn) accept(req *domain.Request, value []byte, room error) ports.Accep
 	if room != nil {
 		return ports.Accepted{Err: room}
 	}
-	r := newRow(req)
-	tx.set(idKey(prefixRequest, r.ID), value)
-	tx.enqueue(r, req.NotBefore)
-	if req.Idempotency != nil {
-		tx.takeKey(req, r)
+	tx.set(idKey(prefixRequest, r.ID), a.value)
+	tx.enqueue(r, a.notBefore)
+	if a.idempotency != nil {
+		tx.takeKey(r, a.idempotency)
 	}
 	tx.expireAt(r, r.Deadline.Add(expiryGrace))
 	tx.save(r)
 	return ports.Accepted{Outcome: ports.AcceptedNew, Record: r.Record}
-}
-
-func newRow(req *domain.Request) *row {
-	return &row{
-		Record: domain.Record{
-			ID: req.ID, Endpoint: req.Endpoint, Owner: req.Owner, Priority: req.Priority, Status: domain.Pending,
-			SubmittedAt: req.SubmittedAt, UpdatedAt: req.SubmittedAt, Deadline: req.Deadline,
-		},
-		size: req.Size(),
-	}
 }
 
 // unfinished counts ready, delayed and leased requests.
@@ -82,14 +111,14 @@ func (tx *txn) unfinished() int64 {
 }
 
 // repeated answers a request whose idempotency key is in use.
-func (tx *txn) repeated(req *domain.Request) (ports.Accepted, bool) {
-	i, err := tx.key(idempotencyKey(req.Owner, req.Idempotency.Key))
+func (tx *txn) repeated(req *row, given *domain.Idempotency) (ports.Accepted, bool) {
+	i, err := tx.key(idempotencyKey(req.Owner, given.Key))
 	switch {
 	case err != nil:
 		return ports.Accepted{Err: fmt.Errorf("%w: %w", ports.ErrUnavailable, err)}, true
 	case i.id == "" || i.expires <= tx.now.UnixMilli():
 		return ports.Accepted{}, false
-	case i.fingerprint != req.Idempotency.Fingerprint:
+	case i.fingerprint != given.Fingerprint:
 		return ports.Accepted{Outcome: ports.AcceptedMismatch, Record: domain.Record{ID: i.id}}, true
 	}
 	answer := ports.Accepted{
@@ -107,13 +136,12 @@ func (tx *txn) repeated(req *domain.Request) (ports.Accepted, bool) {
 	return answer, true
 }
 
-func (tx *txn) takeKey(req *domain.Request, r *row) {
-	r.idempotency = req.Idempotency.Key
-	r.idempotencyExpires = req.Idempotency.ExpiresAt.UnixMilli()
+func (tx *txn) takeKey(r *row, given *domain.Idempotency) {
+	r.idempotency = given.Key
+	r.idempotencyExpires = given.ExpiresAt.UnixMilli()
 	key := idempotencyKey(r.Owner, r.idempotency)
 	tx.setKey(key, idempotency{
-		id: r.ID, fingerprint: req.Idempotency.Fingerprint,
-		submittedAt: r.SubmittedAt, expires: r.idempotencyExpires,
+		id: r.ID, fingerprint: given.Fingerprint, submittedAt: r.SubmittedAt, expires: r.idempotencyExpires,
 	})
 	tx.set(expiryKey(r.idempotencyExpires, expireIdempotency, key), nil)
 	tx.db.expiry.add(r.idempotencyExpires)

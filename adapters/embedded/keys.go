@@ -10,6 +10,7 @@ import (
 
 // Every key begins with one of these. Numbers in keys are big-endian, so that keys sort by them.
 const (
+	prefixBurial      = 'b' // id -> burial: where its dead letter is
 	prefixTotals      = 'c' // -> totals
 	prefixDue         = 'd' // due, sequence -> waiting: requests that are delayed or wait for their next attempt
 	prefixIdempotency = 'k' // owner, 0, key -> idempotency
@@ -161,4 +162,23 @@ func decodeIdempotency(value []byte) (idempotency, error) {
 	i.submittedAt = d.time()
 	i.expires = d.int()
 	return i, d.end("idempotency key")
+}
+
+// burial is what leads from an id to its dead letter. Times are milliseconds since 1970.
+type burial struct {
+	at      int64 // part of the dead letter's key
+	expires int64 // of its row in the expiry index
+}
+
+func encodeBurial(b *burial) []byte {
+	e := newEncoder(24)
+	e.int(b.at)
+	e.int(b.expires)
+	return e.buf
+}
+
+func decodeBurial(value []byte) (burial, error) {
+	d := newDecoder(value)
+	b := burial{at: d.int(), expires: d.int()}
+	return b, d.end("burial")
 }

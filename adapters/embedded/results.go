@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/openhqm/openhqm/domain"
@@ -47,6 +48,10 @@ func (db *DB) Wait(ctx context.Context, id domain.ID) (domain.Record, error) {
 	case <-final:
 		return db.Find(ctx, id)
 	case <-ctx.Done():
+		// As it is now. What is not yet on the disk nobody waits for any more.
+		if latest, err := db.Find(ctx, id); !errors.Is(err, ports.ErrUnavailable) {
+			return latest, err
+		}
 		return rec, nil
 	case <-db.done:
 		return rec, db.ended()
@@ -84,7 +89,7 @@ func (db *DB) readRow(id domain.ID) (*row, error) {
 	return decodeRow(id, value)
 }
 
-// readResponse gives nil when the response was deleted since its row was read.
+// readResponse gives ports.ErrNotFound when record and response were deleted since the row was read.
 func (db *DB) readResponse(id domain.ID) (*domain.Response, error) {
 	if !db.enter() {
 		return nil, ports.ErrClosed

@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -132,9 +133,7 @@ func (s *scheduler) take(credit ports.Credit) []entry {
 	var taken []entry
 	var bytes int64
 	left := make(map[string]int, len(credit.Endpoints))
-	for name, n := range credit.Endpoints {
-		left[name] = n
-	}
+	maps.Copy(left, credit.Endpoints)
 	for len(taken) < credit.Count {
 		q := s.next(left)
 		if q == nil || len(taken) > 0 && bytes+q.window[0].size > credit.Bytes {
@@ -151,28 +150,31 @@ func (s *scheduler) take(credit ports.Credit) []entry {
 	return taken
 }
 
-// next finds the queue whose first entry goes next, or nil.
+// next finds the queue whose first entry goes next, or nil. A lane whose entries are all on disk still has its turn: it
+// is read in the next group, and the other lane does not overtake it meanwhile.
 func (s *scheduler) next(left map[string]int) *queue {
-	high, low := s.first(domain.LaneHigh, left), s.first(domain.LaneLow, left)
-	if high == nil || low != nil && s.streak >= domain.LowLaneShare-1 {
+	high, highWaits := s.first(domain.LaneHigh, left)
+	low, lowWaits := s.first(domain.LaneLow, left)
+	if !highWaits || lowWaits && s.streak >= domain.LowLaneShare-1 {
 		return low
 	}
 	return high
 }
 
-// first finds the next endpoint in turn that has something in memory and credit.
-func (s *scheduler) first(lane domain.Lane, left map[string]int) *queue {
+// first finds the next endpoint in turn that has something in memory and credit, and tells whether any waits that has
+// credit, if only on disk.
+func (s *scheduler) first(lane domain.Lane, left map[string]int) (q *queue, waits bool) {
 	queues := s.lanes[lane]
 	for i := range queues {
 		q := queues[(s.turn[lane]+i)%len(queues)]
-		if len(q.window) == 0 {
+		if n, limited := left[q.id.endpoint]; q.waiting() == 0 || limited && n <= 0 {
 			continue
 		}
-		if n, limited := left[q.id.endpoint]; !limited || n > 0 {
-			return q
+		if waits = true; len(q.window) > 0 {
+			return q, true
 		}
 	}
-	return nil
+	return nil, waits
 }
 
 // took moves the turn behind the queue that was served.

@@ -132,17 +132,6 @@ func (tx *txn) expireKey(key []byte, at int64) error {
 	return nil
 }
 
-func (tx *txn) expireDeadLetter(key []byte) error {
-	value, err := tx.db.get(key)
-	if err != nil || value == nil {
-		return err
-	}
-	tx.delete(key)
-	tx.delete(idKey(prefixRequest, domain.ID(key[9:])))
-	tx.db.totals.deadLetters--
-	return nil
-}
-
 // refill reads entries from disk into the windows that run empty. It comes first in a group: rows of a group under way
 // cannot be read yet.
 func (db *DB) refill(tx *txn) error {

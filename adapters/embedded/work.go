@@ -2,26 +2,14 @@ package embedded
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
-	"time"
 
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
 )
-
-// lease is a delivery that is handed out. It lives in memory: when the process dies, all its deliveries are free.
-type lease struct {
-	row      *row
-	queue    *queue
-	entry    entry
-	consumer *Consumer
-
-	held context.Context // ends when the lease is lost
-	lose context.CancelCauseFunc
-}
 
 // receiver is a Receive that waits.
 type receiver struct {
@@ -41,43 +29,57 @@ type Consumer struct {
 
 var _ ports.Work = (*Consumer)(nil)
 
-// NewConsumer makes a consumer and keeps its leases until ctx ends: after that they run out, and what it held is
-// handed to others. The returned function waits for the goroutine that does so.
+// alive is the end of the leases of a consumer whose context has not ended.
+const alive = math.MaxInt64
+
+// NewConsumer makes a consumer that lives until ctx ends. Then it gets nothing more, its leases run out, and what it
+// held is handed to others. While it lives its leases need no extending: consumer and database are one process, and so
+// a disk that stalls takes nothing away from a worker. The returned function waits for the goroutine that watches ctx,
+// which also ends with the database.
 func (db *DB) NewConsumer(ctx context.Context) (c *Consumer, wait func()) {
-	c = &Consumer{db: db, held: make(map[domain.ID]struct{}), expires: math.MaxInt64}
+	c = &Consumer{db: db, held: make(map[domain.ID]struct{}), expires: alive}
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		c.keep(ctx)
+		c.watch(ctx)
 	}()
 	return c, func() { <-stopped }
 }
 
-// keep extends the leases three times in their length.
-func (c *Consumer) keep(ctx context.Context) {
-	ticker := time.NewTicker(max(c.db.opts.Lease/3, time.Millisecond))
-	defer ticker.Stop()
-	for {
-		err := c.db.do(ctx, 0, func(tx *txn) error {
-			c.expires = tx.now.Add(c.db.opts.Lease).UnixMilli()
-			c.db.consumers[c] = struct{}{}
-			return nil
-		})
-		if err != nil {
-			return // ctx ended or the database did
-		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return
-		}
+// watch lets the leases run out when ctx has ended.
+func (c *Consumer) watch(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-c.db.done:
+		return
 	}
+	// The only error is that the database has ended, and all leases with it.
+	_ = c.db.do(context.WithoutCancel(ctx), 0, func(tx *txn) error {
+		c.expires = tx.now.Add(c.db.opts.Lease).UnixMilli()
+		c.db.gone[c] = struct{}{}
+		c.db.dismissReceivers(func(r *receiver) bool { return r.consumer == c })
+		return nil
+	})
 }
 
 // Receive hands out what is ready.
 func (c *Consumer) Receive(ctx context.Context, credit ports.Credit) ([]ports.Delivery, error) {
+	for {
+		deliveries, err := c.receive(ctx, credit)
+		if err != nil || len(deliveries) > 0 {
+			return deliveries, err
+		}
+		// What was begun could not be read and is settled: nothing to hand out yet.
+	}
+}
+
+func (c *Consumer) receive(ctx context.Context, credit ports.Credit) ([]ports.Delivery, error) {
 	r := &receiver{consumer: c, credit: credit, done: make(chan struct{})}
 	if err := c.db.send(ctx, newOp(func(*txn) error {
+		if c.expires != alive {
+			r.dismiss(ports.ErrClosed)
+			return nil
+		}
 		c.db.receivers = append(c.db.receivers, r)
 		return nil
 	})); err != nil {
@@ -97,14 +99,19 @@ func (c *Consumer) Receive(ctx context.Context, credit ports.Credit) ([]ports.De
 	}
 }
 
+// dismiss answers a receiver that gets nothing.
+func (r *receiver) dismiss(err error) {
+	r.err = err
+	close(r.done)
+}
+
 // withdraw takes a receiver back, unless it has just been served, and waits until that is certain.
 func (c *Consumer) withdraw(ctx context.Context, r *receiver) {
 	cause := context.Cause(ctx)
 	o := newOp(func(*txn) error {
 		if i := slices.Index(c.db.receivers, r); i >= 0 {
 			c.db.receivers = slices.Delete(c.db.receivers, i, i+1)
-			r.err = cause
-			close(r.done)
+			r.dismiss(cause)
 		}
 		return nil
 	})
@@ -126,15 +133,18 @@ func (c *Consumer) deliveries(r *receiver) ([]ports.Delivery, error) {
 	}
 	out := make([]ports.Delivery, 0, len(r.leases))
 	for _, l := range r.leases {
-		req, err := c.db.readRequest(&l.row.Record)
-		if err != nil {
+		req, err := c.db.readRequest(&l.record)
+		switch {
+		case errors.Is(err, ports.ErrClosed):
+			return nil, err
+		case err != nil:
 			c.reject(l, err)
-			continue
+		default:
+			out = append(out, ports.Delivery{
+				Request: req, Attempts: l.record.Attempts, Answered: l.answered,
+				Deliveries: l.record.Deliveries, Token: l.token, Lease: l.held,
+			})
 		}
-		out = append(out, ports.Delivery{
-			Request: req, Attempts: l.row.Attempts, Answered: l.row.answered,
-			Deliveries: l.row.Deliveries, Token: formatToken(l.row.token), Lease: l.held,
-		})
 	}
 	return out, nil
 }
@@ -142,14 +152,14 @@ func (c *Consumer) deliveries(r *receiver) ([]ports.Delivery, error) {
 func (c *Consumer) reject(l *lease, cause error) {
 	ctx, cancel := context.WithTimeout(context.Background(), c.db.opts.Lease)
 	defer cancel()
-	now := c.db.opts.Now()
 	err := c.Finish(ctx, []ports.Finish{{
-		ID: l.row.ID, Token: formatToken(l.row.token),
+		ID: l.record.ID, Token: l.token,
 		Outcome: domain.Outcome{
-			Status: domain.Failed, Reason: domain.ReasonUndecodable, Error: cause.Error(), At: now,
+			Status: domain.Failed, Attempts: l.record.Attempts, At: c.db.opts.Now(),
+			Reason: domain.ReasonUndecodable, Error: cause.Error(),
 		},
 	}})[0]
-	c.db.opts.Logger.Error("request cannot be read", "correlation_id", l.row.ID, "error", cause, "finish", err)
+	c.db.opts.Logger.Error("request cannot be read", "correlation_id", l.record.ID, "error", cause, "finish", err)
 }
 
 func (db *DB) readRequest(rec *domain.Record) (domain.Request, error) {
@@ -170,13 +180,24 @@ func (db *DB) readRequest(rec *domain.Record) (domain.Request, error) {
 
 // Finish saves the outcomes and settles the deliveries.
 func (c *Consumer) Finish(ctx context.Context, finishes []ports.Finish) []error {
-	errs := make([]error, len(finishes))
+	finishes = slices.Clone(finishes)
 	responses := make([][]byte, len(finishes))
-	bytes := 0
 	for i := range finishes {
 		if response := finishes[i].Outcome.Response; response != nil {
 			responses[i] = encodeResponse(response)
 		}
+	}
+	errs := make([]error, 0, len(finishes))
+	for from, to := range groups(len(finishes), func(i int) int { return len(responses[i]) + rowBytes }) {
+		errs = append(errs, c.finishGroup(ctx, finishes[from:to], responses[from:to])...)
+	}
+	return errs
+}
+
+func (c *Consumer) finishGroup(ctx context.Context, finishes []ports.Finish, responses [][]byte) []error {
+	errs := make([]error, len(finishes))
+	bytes := 0
+	for i := range responses {
 		bytes += len(responses[i]) + rowBytes
 	}
 	err := c.db.do(ctx, bytes, func(tx *txn) error {
@@ -185,18 +206,16 @@ func (c *Consumer) Finish(ctx context.Context, finishes []ports.Finish) []error 
 		}
 		return nil
 	})
-	if err != nil {
-		errs = make([]error, len(finishes))
-		for i := range errs {
-			errs[i] = err
-		}
+	if err == nil {
+		return errs
 	}
-	return errs
+	// Not in errs: the committer may still come to write there.
+	return slices.Repeat([]error{err}, len(finishes))
 }
 
 func (tx *txn) finish(f *ports.Finish, response []byte) error {
 	l := tx.db.leases[f.ID]
-	if l == nil || formatToken(l.row.token) != f.Token {
+	if l == nil || l.token != f.Token {
 		return ports.ErrLost
 	}
 	r, out := l.row, &f.Outcome
@@ -207,7 +226,7 @@ func (tx *txn) finish(f *ports.Finish, response []byte) error {
 	r.Status, r.Attempts, r.Deliveries, r.UpdatedAt = out.Status, out.Attempts, 0, out.At
 	if response != nil {
 		tx.set(idKey(prefixResponse, r.ID), response)
-		r.answered = true
+		r.answered, r.statusCode = true, out.Response.StatusCode
 	}
 	if r.Status.Final() {
 		tx.end(r, *out)
@@ -217,95 +236,3 @@ func (tx *txn) finish(f *ports.Finish, response []byte) error {
 	tx.save(r)
 	return nil
 }
-
-// serve begins what the waiting receivers can get, the longest waiting first.
-func (db *DB) serve(tx *txn) (served []*receiver, err error) {
-	waiting := db.receivers[:0]
-	for _, r := range db.receivers {
-		for _, e := range db.scheduler.take(r.credit) {
-			l, err := tx.start(r.consumer, e)
-			if err != nil {
-				return nil, err
-			}
-			r.leases = append(r.leases, l)
-		}
-		if len(r.leases) == 0 {
-			waiting = append(waiting, r)
-			continue
-		}
-		served = append(served, r)
-	}
-	clear(db.receivers[len(waiting):])
-	db.receivers = waiting
-	return served, nil
-}
-
-// start begins one entry: its record becomes PROCESSING under a new token, and the delivery is counted.
-func (tx *txn) start(c *Consumer, e entry) (*lease, error) {
-	r, err := tx.row(e.id)
-	if err != nil {
-		return nil, err
-	}
-	if r == nil || r.Status.Final() || r.place != (place{seq: e.seq}) {
-		return nil, fmt.Errorf("queued request %s has no record that says so: %w", e.id, errCorrupt)
-	}
-	r.Status, r.UpdatedAt, r.NextAttemptAt = domain.Processing, tx.now, time.Time{}
-	r.Deliveries++
-	r.token = tx.next()
-	tx.save(r)
-	l := &lease{row: r, queue: tx.db.scheduler.queue(e.queue), entry: e, consumer: c}
-	l.held, l.lose = context.WithCancelCause(context.Background())
-	tx.db.leases[e.id] = l
-	c.held[e.id] = struct{}{}
-	return l, nil
-}
-
-// forget ends a lease.
-func (db *DB) forget(l *lease) {
-	delete(db.leases, l.row.ID)
-	delete(l.consumer.held, l.row.ID)
-}
-
-// reclaim takes back what consumers held that are gone.
-func (db *DB) reclaim(tx *txn) error {
-	now := tx.now.UnixMilli()
-	for c := range db.consumers {
-		if c.expires > now {
-			continue
-		}
-		delete(db.consumers, c)
-		for id := range c.held {
-			l := db.leases[id]
-			db.forget(l)
-			l.queue.giveBack(l.entry)
-			l.lose(ports.ErrLost)
-			l.row.Status, l.row.UpdatedAt = domain.Pending, tx.now
-			tx.save(l.row)
-		}
-	}
-	return nil
-}
-
-// canServeMore reports whether a receiver waits for entries that are on disk and not yet in memory.
-func (db *DB) canServeMore() bool {
-	if len(db.receivers) == 0 {
-		return false
-	}
-	for _, q := range db.scheduler.queues {
-		if len(q.window) == 0 && q.waiting() > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// dismissReceivers answers those that still wait when the committer ends.
-func (db *DB) dismissReceivers() {
-	for _, r := range db.receivers {
-		r.err = ports.ErrClosed
-		close(r.done)
-	}
-	db.receivers = nil
-}
-
-func formatToken(token uint64) string { return strconv.FormatUint(token, 36) }

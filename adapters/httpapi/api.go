@@ -16,6 +16,7 @@ type api struct {
 	base     string // what a Location begins with
 	bodies   *bodyReader
 	health   *health
+	limiter  *limiter // nil: nobody is limited
 	draining context.Context
 	labels   map[string]string // of routes, by gin's patterns
 }
@@ -27,6 +28,7 @@ func newAPI(draining context.Context, opts Options) *api {
 		base:     strings.TrimSuffix(opts.PublicURL, "/"),
 		bodies:   newBodyReader(opts.MaxBodySize, opts.MaxBodyBytes, opts.ReadTimeout),
 		health:   newHealth(opts.Version, opts.Probes, opts.Now),
+		limiter:  newLimiter(opts.RateLimit),
 		draining: draining,
 		labels:   make(map[string]string),
 	}
@@ -35,43 +37,75 @@ func newAPI(draining context.Context, opts Options) *api {
 // handler answers a request, or gives the error to answer it with. After an error nothing has been written.
 type handler func(c *gin.Context) error
 
-// engine builds the routes. Whatever gin would say in its own words (404, 405, redirects) is turned off or replaced.
+// engine serves the main address. Who may use which routes stands here and in adminEngine, and nowhere else.
 func (a *api) engine() *gin.Engine {
-	gin.SetMode(gin.ReleaseMode)
-	e := gin.New()
-	e.HandleMethodNotAllowed = true // sets Allow
-	e.RedirectTrailingSlash = false
-	e.ForwardedByClientIP = false // nobody is trusted to speak for another address
-
-	e.Use(a.observe, a.recover, a.closeUnread)
-	e.NoRoute(a.handle(func(*gin.Context) error { return errNoRoute }))
-	e.NoMethod(a.handle(func(*gin.Context) error { return errNoMethod }))
-
-	e.POST("/api/v1/submit", a.handle(a.submit))
-	get(e, statusPath+":id", a.handle(a.status))
-	e.DELETE(statusPath+":id", a.handle(a.cancel))
-	get(e, "/api/v1/response/:id", a.handle(a.response))
-
-	get(e, "/health", a.handle(a.overall))
-	get(e, "/health/live", a.handle(a.live))
-	get(e, "/health/ready", a.handle(a.ready))
-	get(e, "/metrics", gin.WrapH(a.opts.Metrics))
+	e := a.emptyEngine()
+	authenticate := a.handle(a.authenticate)
+	a.publicRoutes(e)
+	a.clientRoutes(e.Group("", authenticate, a.handle(a.limitRate)))
+	a.adminRoutes(e.Group("", authenticate, a.handle(a.requireAdmin)))
 	for _, route := range e.Routes() {
 		a.labels[route.Path] = strings.Replace(route.Path, ":id", "{id}", 1)
 	}
 	return e
 }
 
-// get registers HEAD too: a server supports both (RFC 9110 section 9.1), and net/http leaves the content out.
-func get(e *gin.Engine, path string, h gin.HandlerFunc) {
-	e.GET(path, h)
-	e.HEAD(path, h)
+// adminEngine serves the administrative address, where whoever can connect is an administrator. It has no route that
+// engine has not.
+func (a *api) adminEngine() *gin.Engine {
+	e := a.emptyEngine()
+	a.publicRoutes(e)
+	a.adminRoutes(e.Group("", a.trust))
+	return e
 }
 
-// handle is the one place where errors become answers.
+// publicRoutes are open to everybody, always: probes have no keys.
+func (a *api) publicRoutes(r gin.IRoutes) {
+	get(r, "/health", a.handle(a.overall))
+	get(r, "/health/live", a.handle(a.live))
+	get(r, "/health/ready", a.handle(a.ready))
+}
+
+// clientRoutes are for everybody who may use the gateway.
+func (a *api) clientRoutes(r gin.IRoutes) {
+	r.POST("/api/v1/submit", a.handle(a.submit))
+	get(r, statusPath+":id", a.handle(a.status))
+	r.DELETE(statusPath+":id", a.handle(a.cancel))
+	get(r, "/api/v1/response/:id", a.handle(a.response))
+}
+
+// adminRoutes are for administrators.
+func (a *api) adminRoutes(r gin.IRoutes) {
+	get(r, "/metrics", gin.WrapH(a.opts.Metrics))
+	a.deadLetterRoutes(r)
+}
+
+// emptyEngine has no routes yet. Whatever gin would say in its own words (404, 405, redirects) is turned off or
+// replaced.
+func (a *api) emptyEngine() *gin.Engine {
+	gin.SetMode(gin.ReleaseMode)
+	e := gin.New()
+	e.HandleMethodNotAllowed = true // sets Allow
+	e.RedirectTrailingSlash = false
+	e.ForwardedByClientIP = false // who may speak for another address is decided in ProxyTrust, not by gin
+
+	e.Use(a.observe, a.recover, a.closeUnread)
+	e.NoRoute(a.handle(func(*gin.Context) error { return errNoRoute }))
+	e.NoMethod(a.handle(func(*gin.Context) error { return errNoMethod }))
+	return e
+}
+
+// get registers HEAD too: a server supports both (RFC 9110 section 9.1), and net/http leaves the content out.
+func get(r gin.IRoutes, path string, h gin.HandlerFunc) {
+	r.GET(path, h)
+	r.HEAD(path, h)
+}
+
+// handle is the one place where errors become answers. After an error nothing behind the handler runs.
 func (a *api) handle(h handler) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if err := h(c); err != nil {
+			c.Abort()
 			a.fail(c, err)
 		}
 	}

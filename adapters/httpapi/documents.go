@@ -33,6 +33,7 @@ func statusDocument(record *domain.Record) []byte {
 		o.time("next_attempt_at", record.NextAttemptAt)
 	}
 	o.text("endpoint", record.Endpoint)
+	addResentFrom(o, record.ResentFrom)
 	return o.end()
 }
 
@@ -55,7 +56,7 @@ func resultDocument(record *domain.Record) []byte {
 	if response := result.Response; response != nil {
 		o.number("status_code", int64(response.StatusCode))
 		o.raw("headers", headersDocument(response.Header))
-		addResult(o, response)
+		addContent(o, "result", response.Header, response.Body)
 	}
 	if result.Error != "" {
 		o.text("error", result.Error)
@@ -64,6 +65,7 @@ func resultDocument(record *domain.Record) []byte {
 	o.number("processing_time_ms", result.ProcessingTime.Milliseconds())
 	o.time("submitted_at", record.SubmittedAt)
 	o.time("completed_at", result.CompletedAt)
+	addResentFrom(o, record.ResentFrom)
 	return o.end()
 }
 
@@ -88,18 +90,17 @@ func headersDocument(header domain.Header) []byte {
 	return o.end()
 }
 
-// addResult adds the bytes of a response in the plainest form that gives all of them back: JSON as it stands, text as a
+// addContent adds the bytes of a message in the plainest form that gives all of them back: JSON as it stands, text as a
 // string, anything else in base64. JSON that is not UTF-8 is no JSON (RFC 8259 section 8.1) and would spoil the
 // document around it.
-func addResult(o *jsonObject, response *domain.Response) {
-	body := response.Body
+func addContent(o *jsonObject, name string, header domain.Header, body []byte) {
 	switch {
 	case !utf8.Valid(body):
-		o.base64("result", body)
-		o.text("result_encoding", "base64")
-	case isJSON(response.Header.Get("Content-Type")) && json.Valid(body):
-		o.raw("result", body)
+		o.base64(name, body)
+		o.text(name+"_encoding", "base64")
+	case isJSON(header.Get("Content-Type")) && json.Valid(body):
+		o.raw(name, body)
 	default:
-		o.validText("result", body)
+		o.validText(name, body)
 	}
 }

@@ -163,7 +163,7 @@ func startPiped(t *testing.T, f *fakes, change ...func(*Options)) *rig {
 	}
 	listener := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
 	r := &rig{t: t, server: New(opts), log: log, observed: observer, dial: listener.dial}
-	r.server.listener = listener
+	r.server.clients.listener = listener
 	r.serve()
 	return r
 }
@@ -171,17 +171,27 @@ func startPiped(t *testing.T, f *fakes, change ...func(*Options)) *rig {
 func (r *rig) serve() {
 	served := make(chan error, 1)
 	go func() { served <- r.server.Serve() }()
-	transport := &http.Transport{
+	r.client = &http.Client{Transport: &http.Transport{
 		DialContext: func(context.Context, string, string) (net.Conn, error) { return r.dial() },
-	}
-	r.client = &http.Client{Transport: transport}
+	}}
 	r.t.Cleanup(func() {
-		transport.CloseIdleConnections()
+		r.client.CloseIdleConnections()
 		ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 		defer cancel()
 		require.NoError(r.t, r.server.Shutdown(ctx))
 		require.NoError(r.t, <-served)
 	})
+}
+
+// admin is the same server behind its administrative address.
+func (r *rig) admin() *rig {
+	r.t.Helper()
+	dial := func() (net.Conn, error) { return net.Dial("tcp", r.server.AdminAddr().String()) }
+	client := &http.Client{Transport: &http.Transport{
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return dial() },
+	}}
+	r.t.Cleanup(client.CloseIdleConnections)
+	return &rig{t: r.t, server: r.server, client: client, dial: dial, log: r.log, observed: r.observed}
 }
 
 // answer is a response that has been read.

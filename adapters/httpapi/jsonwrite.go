@@ -57,10 +57,33 @@ func (o *jsonObject) number(name string, value int64) {
 	o.buf = strconv.AppendInt(o.buf, value, 10)
 }
 
-// time adds an RFC 3339 time in UTC with milliseconds.
+func (o *jsonObject) bool(name string, value bool) {
+	o.key(name)
+	o.buf = strconv.AppendBool(o.buf, value)
+}
+
+// array adds a list of n values that are JSON already.
+func (o *jsonObject) array(name string, n int, value func(i int) []byte) {
+	o.key(name)
+	o.buf = append(o.buf, '[')
+	for i := range n {
+		if i > 0 {
+			o.buf = append(o.buf, ',')
+		}
+		o.buf = append(o.buf, value(i)...)
+	}
+	o.buf = append(o.buf, ']')
+}
+
+// timeLayout is RFC 3339 in UTC with milliseconds.
+const timeLayout = "2006-01-02T15:04:05.000Z"
+
+// time adds a time in UTC with milliseconds.
 func (o *jsonObject) time(name string, value time.Time) {
 	o.key(name)
-	o.buf = value.UTC().AppendFormat(o.buf, `"2006-01-02T15:04:05.000Z"`)
+	o.buf = append(o.buf, '"')
+	o.buf = value.UTC().AppendFormat(o.buf, timeLayout)
+	o.buf = append(o.buf, '"')
 }
 
 // end closes the object and gives it. Nothing may be added afterwards.

@@ -48,6 +48,8 @@ var problems = []struct {
 	{errSlowBody, problem{status: http.StatusRequestTimeout, code: "REQUEST_TIMEOUT"}},
 	{errNotJSON, problem{status: http.StatusUnsupportedMediaType, code: "UNSUPPORTED_MEDIA_TYPE"}},
 	{errEncoded, problem{status: http.StatusUnsupportedMediaType, code: "UNSUPPORTED_MEDIA_TYPE"}},
+	{errUnauthorized, problem{status: http.StatusUnauthorized, code: "UNAUTHORIZED"}},
+	{errRateLimited, problem{status: http.StatusTooManyRequests, code: "RATE_LIMITED"}},
 	{errNoRoom, problem{
 		status: http.StatusServiceUnavailable, code: "QUEUE_FULL",
 		detail: "too many large bodies are being received; nothing was accepted",
@@ -64,6 +66,10 @@ var problems = []struct {
 	{ports.ErrConflict, problem{
 		status: http.StatusConflict, code: "CONFLICT",
 		detail: "a worker has begun the request, or it has ended",
+	}},
+	{ports.ErrUnreadable, problem{
+		status: http.StatusConflict, code: "CONFLICT",
+		detail: "the original of the dead letter cannot be read",
 	}},
 	{ports.ErrMismatch, problem{
 		status: http.StatusUnprocessableEntity, code: "IDEMPOTENCY_MISMATCH", field: idempotencyField,
@@ -124,8 +130,11 @@ func (a *api) fail(c *gin.Context, err error) {
 		c.Status(statusClientGone)
 		return
 	}
-	if p.status == http.StatusServiceUnavailable {
+	switch p.status {
+	case http.StatusServiceUnavailable:
 		c.Header("Retry-After", troubleRetryAfter)
+	case http.StatusUnauthorized:
+		c.Header("WWW-Authenticate", challenge)
 	}
 	a.respond(c, p.status, problemType, p.document(c.Writer.Header().Get(headerCorrelationID)))
 }

@@ -25,7 +25,7 @@ func (a *api) status(c *gin.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)
 	defer cancel()
-	record, err := a.opts.Poller.State(ctx, ports.Caller{}, id)
+	record, err := a.opts.Poller.State(ctx, callerOf(c), id)
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (a *api) cancel(c *gin.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)
 	defer cancel()
-	record, err := a.opts.Canceller.Cancel(ctx, ports.Caller{}, id)
+	record, err := a.opts.Canceller.Cancel(ctx, callerOf(c), id)
 	if errors.Is(err, ports.ErrConflict) {
 		setRecord(c, id, record.Status)
 	}
@@ -62,7 +62,7 @@ func (a *api) response(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	record, err := a.find(c.Request.Context(), id, wait)
+	record, err := a.find(c.Request.Context(), callerOf(c), id, wait)
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,9 @@ func (a *api) response(c *gin.Context) error {
 }
 
 // find gives a record, final or after waiting for that. A drain ends the waiting, and the record is as it then is.
-func (a *api) find(ctx context.Context, id domain.ID, wait time.Duration) (domain.Record, error) {
+func (a *api) find(
+	ctx context.Context, caller ports.Caller, id domain.ID, wait time.Duration,
+) (domain.Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, wait+callTimeout)
 	defer cancel()
 	if wait > 0 {
@@ -84,12 +86,12 @@ func (a *api) find(ctx context.Context, id domain.ID, wait time.Duration) (domai
 		defer stop()
 		forget := context.AfterFunc(a.draining, stop)
 		defer forget()
-		record, err := a.opts.Poller.Find(waiting, ports.Caller{}, id, wait)
+		record, err := a.opts.Poller.Find(waiting, caller, id, wait)
 		if err == nil || waiting.Err() == nil || ctx.Err() != nil {
 			return record, err
 		}
 	}
-	return a.opts.Poller.Find(ctx, ports.Caller{}, id, 0)
+	return a.opts.Poller.Find(ctx, caller, id, 0)
 }
 
 // pathID takes the id from the path and sets X-Correlation-ID. What cannot be an id is not looked for.

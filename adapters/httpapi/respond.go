@@ -25,7 +25,9 @@ const writePiece = 64 << 10
 // deadline is for each piece, not for the whole, so that a large answer may take its time.
 func (a *api) respond(c *gin.Context, status int, contentType string, body []byte) {
 	header := c.Writer.Header()
-	header.Set("Content-Type", contentType)
+	if contentType != "" { // else there is no content
+		header.Set("Content-Type", contentType)
+	}
 	header.Set("Content-Length", strconv.Itoa(len(body)))
 	header.Set("Cache-Control", "no-store") // each answer is true only for its moment
 	if a.draining.Err() != nil {

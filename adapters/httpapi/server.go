@@ -5,13 +5,12 @@ package httpapi
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"time"
 
-	"golang.org/x/net/netutil"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/openhqm/openhqm/ports"
 )
@@ -24,24 +23,34 @@ const (
 	// idleTimeout is how long a connection may wait for its next request: nginx's keepalive_timeout.
 	idleTimeout = 75 * time.Second
 
+	// maxAdminConnections is enough for people, probes and scrapers, however many clients there are.
+	maxAdminConnections = 1000
+
 	// callTimeout bounds a call of a port, on top of the time it was asked to wait.
 	callTimeout = 30 * time.Second
 )
 
-// Options is what a Server is made of. All fields are needed except PublicURL and Probes.
+// Options is what a Server is made of. All fields are needed except those that say what they mean when they are empty.
 type Options struct {
-	Address   string // host:port to listen on; port 0 is any free one
-	PublicURL string // scheme, host and path prefix that clients use; makes Location absolute
-	Version   string // shown by /health
+	Address      string // host:port to listen on; port 0 is any free one
+	AdminAddress string // of a second listener, for administrators only; empty: none
+	PublicURL    string // scheme, host and path prefix that clients use; makes Location absolute; empty: it is a path
+	Version      string // shown by /health
 
-	Submitter ports.Submitter
-	Poller    ports.Poller
-	Canceller ports.Canceller
-	Probes    map[string]ports.Probe // by component name, for /health
-	Metrics   http.Handler           // answers /metrics
-	Observer  RequestObserver
-	Logger    *slog.Logger
-	Now       func() time.Time
+	Submitter   ports.Submitter
+	Poller      ports.Poller
+	Canceller   ports.Canceller
+	DeadLetters ports.DeadLetters
+	Resender    ports.Resender
+	Probes      map[string]ports.Probe // by component name, for /health; empty: nothing to probe
+	Metrics     http.Handler           // answers /metrics
+	Observer    RequestObserver
+	Logger      *slog.Logger
+	Now         func() time.Time
+
+	Keys           []Key      // that requests must have one of; empty: everybody may do everything
+	RateLimit      RateLimit  // of each client; zero: none
+	TrustedProxies ProxyTrust // may say for whom they ask; empty: nobody may
 
 	MaxBodySize    int64         // bytes of one request body
 	MaxBodyBytes   int64         // bytes of all bodies over 64 KiB that are held at once; at least MaxBodySize is used
@@ -52,63 +61,71 @@ type Options struct {
 // Server serves the HTTP interface. Listen comes first, and only once; the other methods may then be called from any
 // goroutine, Drain and Shutdown more than once.
 type Server struct {
-	address        string
-	maxConnections int
-	listener       net.Listener
-	server         http.Server
-	drain          context.CancelFunc
+	clients *door
+	admins  *door // nil: there is none
+	drain   context.CancelFunc
 }
 
 // New makes a server that does not listen yet.
 func New(opts Options) *Server {
 	draining, drain := context.WithCancel(context.Background())
-	return &Server{
-		address:        opts.Address,
-		maxConnections: opts.MaxConnections,
-		drain:          drain,
-		server: http.Server{
-			Handler:        newAPI(draining, opts).engine(),
-			MaxHeaderBytes: maxHeaderBlock - headerSlop,
-			// For header and body together, whether a handler reads the body or not. With the body its work is done: a
-			// handler may wait for longer.
-			ReadTimeout: opts.ReadTimeout,
-			// For what is not written by api.respond. It allows for all that may come before: finding room for a body,
-			// reading it, waiting for a result.
-			WriteTimeout: 3*opts.ReadTimeout + maxWait + callTimeout,
-			IdleTimeout:  idleTimeout,
-			ErrorLog:     slog.NewLogLogger(opts.Logger.Handler(), slog.LevelWarn),
-		},
+	a := newAPI(draining, opts)
+	s := &Server{drain: drain}
+	s.clients = newDoor("HTTP", opts.Address, opts.MaxConnections, a.engine(), opts)
+	if opts.AdminAddress != "" {
+		s.admins = newDoor("administration", opts.AdminAddress, maxAdminConnections, a.adminEngine(), opts)
 	}
+	return s
 }
 
-// Listen binds the address. Connections made from now on wait for Serve.
-func (s *Server) Listen(ctx context.Context) error {
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", s.address)
-	if err != nil {
-		return fmt.Errorf("listen for HTTP: %w", err)
+// doors lists the addresses that there are.
+func (s *Server) doors() []*door {
+	if s.admins == nil {
+		return []*door{s.clients}
 	}
-	s.listener = netutil.LimitListener(listener, s.maxConnections)
-	return nil
+	return []*door{s.clients, s.admins}
+}
+
+// Listen binds the addresses, all or none. Connections made from now on wait for Serve.
+func (s *Server) Listen(ctx context.Context) error {
+	if err := s.clients.listen(ctx); err != nil {
+		return err
+	}
+	if s.admins == nil {
+		return nil
+	}
+	err := s.admins.listen(ctx)
+	if err != nil {
+		s.clients.close()
+	}
+	return err
 }
 
 // Addr is the bound address, with the real port; nil before Listen.
-func (s *Server) Addr() net.Addr {
-	if s.listener == nil {
+func (s *Server) Addr() net.Addr { return s.clients.addr() }
+
+// AdminAddr is the bound address for administrators; nil before Listen, and where there is none.
+func (s *Server) AdminAddr() net.Addr {
+	if s.admins == nil {
 		return nil
 	}
-	return s.listener.Addr()
+	return s.admins.addr()
 }
 
-// Serve answers requests until Shutdown, and then gives nil. Any other end is an error.
+// Serve answers requests until Shutdown, and then gives nil. Any other end is an error, and ends all of it: a server
+// that has lost one of its addresses must not look well on the other.
 func (s *Server) Serve() error {
-	if s.listener == nil {
-		return errors.New("serve HTTP: not listening")
+	var serving errgroup.Group
+	for _, d := range s.doors() {
+		serving.Go(func() error {
+			err := d.serve()
+			if err != nil {
+				s.close()
+			}
+			return err
+		})
 	}
-	if err := s.server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve HTTP: %w", err)
-	}
-	return nil
+	return serving.Wait()
 }
 
 // Drain turns readiness off, answers those who wait with what there is, and asks clients to leave their connections.
@@ -116,16 +133,19 @@ func (s *Server) Serve() error {
 func (s *Server) Drain() { s.drain() }
 
 // Shutdown drains, stops listening and waits for running requests. When ctx ends first it cuts them off and gives an
-// error.
+// error. Administrators go last: health and metrics are to be seen until the work is done.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.Drain()
-	err := s.server.Shutdown(ctx)
-	if s.listener != nil {
-		_ = s.listener.Close() // a second time after Serve; the first and only one without it
+	err := s.clients.shutdown(ctx)
+	if s.admins == nil {
+		return err
 	}
-	if err != nil {
-		_ = s.server.Close() // its error is that of connections which are given up anyway
-		return fmt.Errorf("shut down HTTP: %w", err)
+	return errors.Join(err, s.admins.shutdown(ctx))
+}
+
+// close cuts everything off.
+func (s *Server) close() {
+	for _, d := range s.doors() {
+		d.close()
 	}
-	return nil
 }

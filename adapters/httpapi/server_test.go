@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"testing"
 
@@ -46,7 +47,7 @@ func TestServeTellsWhyItEnded(t *testing.T) {
 	opts, _, _ := testOptions(&fakes{})
 	s := New(opts)
 	require.NoError(t, s.Listen(t.Context()))
-	require.NoError(t, s.listener.Close())
+	require.NoError(t, s.clients.listener.Close())
 	require.ErrorContains(t, s.Serve(), "serve HTTP")
 }
 
@@ -105,4 +106,54 @@ func TestMetricsAreServed(t *testing.T) {
 	r := start(t, &fakes{})
 	require.Equal(t, "openhqm_up 1\n", r.do("GET", "/metrics", "").body)
 	require.Equal(t, observed{"GET", "/metrics", 200}, <-r.observed)
+}
+
+func TestTheAdministrativeAddressGoesWithTheOther(t *testing.T) {
+	t.Parallel()
+	opts, _, _ := testOptions(&fakes{})
+	require.Nil(t, New(opts).AdminAddr(), "there is none")
+	opts.AdminAddress = "127.0.0.1:0"
+	s := New(opts)
+	require.Nil(t, s.AdminAddr())
+	require.ErrorContains(t, s.Serve(), "not listening")
+	require.NoError(t, s.Listen(t.Context()))
+	require.NotNil(t, s.AdminAddr())
+
+	taken := New(opts)
+	taken.clients.address, taken.admins.address = "127.0.0.1:0", s.AdminAddr().String()
+	require.ErrorContains(t, taken.Listen(t.Context()), "listen for administration")
+	require.ErrorIs(t, taken.clients.listener.Close(), net.ErrClosed, "both or none")
+
+	require.NoError(t, s.Shutdown(t.Context()))
+	opts.Address, opts.AdminAddress = s.Addr().String(), s.AdminAddr().String()
+	again := New(opts)
+	require.NoError(t, again.Listen(t.Context()), "both are free")
+	require.NoError(t, again.Shutdown(t.Context()))
+}
+
+func TestOneAddressDoesNotOutliveTheOther(t *testing.T) {
+	t.Parallel()
+	for _, lost := range []string{"clients", "admins"} {
+		t.Run(lost, func(t *testing.T) {
+			t.Parallel()
+			opts, _, _ := testOptions(&fakes{})
+			opts.AdminAddress = "127.0.0.1:0"
+			s := New(opts)
+			require.NoError(t, s.Listen(t.Context()))
+			d := s.clients
+			if lost == "admins" {
+				d = s.admins
+			}
+			require.NoError(t, d.listener.Close())
+			require.ErrorContains(t, s.Serve(), "serve "+d.name)
+		})
+	}
+}
+
+func TestADrainShowsOnTheAdministrativeAddress(t *testing.T) {
+	t.Parallel()
+	r := start(t, &fakes{}, gate)
+	require.Equal(t, http.StatusOK, r.admin().do("GET", "/health/ready", "").StatusCode)
+	r.server.Drain()
+	require.Equal(t, http.StatusServiceUnavailable, r.admin().do("GET", "/health/ready", "").StatusCode)
 }

@@ -38,6 +38,7 @@ func (a *api) submit(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	submission.Caller = callerOf(c)
 	submission.IdempotencyKey = key
 	passContext(submission.Header, c.Request.Header)
 

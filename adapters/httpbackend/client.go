@@ -21,14 +21,10 @@ import (
 // Options configure a Client. All sizes are in bytes.
 type Options struct {
 	Endpoints    []Endpoint
-	HeaderPolicy domain.HeaderPolicy
+	HeaderPolicy domain.HeaderPolicy // applied to every request, also to those that came around our api
 
 	// MaxResponseSize is the largest response body that is taken.
 	MaxResponseSize int64
-
-	// MaxResponseBytes bounds the response bodies being read at one time, over all calls together. The first 64 KiB
-	// of each are free of it.
-	MaxResponseBytes int64
 
 	// MaxIdlePerHost is how many unused connections are kept per endpoint: at least the number of concurrent calls,
 	// or busy times end in a new connection for every call.
@@ -43,7 +39,6 @@ type Client struct {
 	policy    domain.HeaderPolicy
 	userAgent string
 	maxSize   int64
-	memory    *budget
 }
 
 var _ ports.Backend = (*Client)(nil)
@@ -59,7 +54,6 @@ func New(o Options) (*Client, error) {
 		policy:    o.HeaderPolicy,
 		userAgent: userAgent(o.Version),
 		maxSize:   o.MaxResponseSize,
-		memory:    newBudget(o.MaxResponseBytes),
 	}
 	var faults []error
 	for i := range o.Endpoints {
@@ -84,8 +78,6 @@ func (o *Options) check() error {
 	switch {
 	case o.MaxResponseSize <= 0:
 		return errors.New("the response size limit must be positive")
-	case o.MaxResponseBytes <= 0:
-		return errors.New("the response memory limit must be positive")
 	case o.MaxIdlePerHost <= 0:
 		return errors.New("the number of idle connections must be positive")
 	case !httpguts.ValidHeaderFieldValue(o.Version):
@@ -109,9 +101,6 @@ const unknownAfter = 10 * time.Second
 // Do makes one attempt, as ports.Backend says. It blocks until the whole response is read or ctx ends, and sets no
 // time limit of its own to the whole call. A backend that answers before it has read the whole request may leave the
 // transport reading call.Request.Body for a moment after Do has returned, so its bytes must not be reused.
-//
-// Memory for a large response is counted against Options.MaxResponseBytes until Do returns; from then on the response,
-// and what it takes, is the caller's.
 func (c *Client) Do(ctx context.Context, call ports.Call) (*domain.Response, error) {
 	ep, known := c.endpoints[call.Request.Endpoint]
 	if !known {
@@ -129,7 +118,7 @@ func (c *Client) Do(ctx context.Context, call ports.Call) (*domain.Response, err
 		return nil, failureOf(ctx, ep.address, err)
 	}
 	defer resp.Body.Close()
-	out, err := c.readResponse(ctx, call.Method, resp)
+	out, err := c.readResponse(ctx, call, resp)
 	if err != nil {
 		return nil, failureOf(ctx, ep.address, err)
 	}

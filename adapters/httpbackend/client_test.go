@@ -49,12 +49,11 @@ func serveTLS(t *testing.T, handler http.HandlerFunc) *httptest.Server {
 
 func options(endpoint httpbackend.Endpoint) httpbackend.Options {
 	return httpbackend.Options{
-		Endpoints:        []httpbackend.Endpoint{endpoint},
-		HeaderPolicy:     domain.HeaderPolicy{Forward: []string{"*"}},
-		MaxResponseSize:  maxResponse,
-		MaxResponseBytes: 4 * maxResponse,
-		MaxIdlePerHost:   8,
-		Version:          "1.2.3",
+		Endpoints:       []httpbackend.Endpoint{endpoint},
+		HeaderPolicy:    domain.HeaderPolicy{Forward: []string{"*"}},
+		MaxResponseSize: maxResponse,
+		MaxIdlePerHost:  8,
+		Version:         "1.2.3",
 	}
 }
 
@@ -192,7 +191,6 @@ func TestNewChecksItsLimits(t *testing.T) {
 		want string
 	}{
 		{func(o *httpbackend.Options) { o.MaxResponseSize = 0 }, "size limit"},
-		{func(o *httpbackend.Options) { o.MaxResponseBytes = -1 }, "memory limit"},
 		{func(o *httpbackend.Options) { o.MaxIdlePerHost = 0 }, "idle connections"},
 		{func(o *httpbackend.Options) { o.Version = "1\n2" }, "version"},
 		{func(o *httpbackend.Options) { o.Endpoints = append(o.Endpoints, o.Endpoints[0]) }, "twice"},

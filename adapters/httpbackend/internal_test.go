@@ -12,12 +12,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -27,14 +25,13 @@ import (
 
 const testMaxSize = 1 << 20
 
-func newTestClient(t *testing.T, url string, memory int64) *Client {
+func newTestClient(t *testing.T, url string) *Client {
 	t.Helper()
 	client, err := New(Options{
-		Endpoints:        []Endpoint{{Name: "e", URL: url}},
-		HeaderPolicy:     domain.HeaderPolicy{Forward: []string{"*"}},
-		MaxResponseSize:  testMaxSize,
-		MaxResponseBytes: memory,
-		MaxIdlePerHost:   4,
+		Endpoints:       []Endpoint{{Name: "e", URL: url}},
+		HeaderPolicy:    domain.HeaderPolicy{Forward: []string{"*"}},
+		MaxResponseSize: testMaxSize,
+		MaxIdlePerHost:  4,
 	})
 	require.NoError(t, err)
 	t.Cleanup(client.Close)
@@ -63,49 +60,47 @@ func serveSizes(t *testing.T) *httptest.Server {
 	return server
 }
 
-func TestLargeResponsesWaitForMemory(t *testing.T) {
+func TestLargeResponsesAreReserved(t *testing.T) {
 	t.Parallel()
 	server := serveSizes(t)
-	client := newTestClient(t, server.URL, testMaxSize)
-	release, err := client.memory.acquire(t.Context(), testMaxSize)
-	require.NoError(t, err)
+	client := newTestClient(t, server.URL)
+	tests := []struct {
+		give string
+		want []int64
+	}{
+		{"/small", nil},
+		{"/known", []int64{300 << 10}},
+		{"/chunked", []int64{testMaxSize}},
+	}
+	for _, tt := range tests {
+		var asked []int64
+		call := get(tt.give)
+		call.Reserve = func(_ context.Context, bytes int64) error {
+			asked = append(asked, bytes)
+			return nil
+		}
+		_, err := client.Do(t.Context(), call)
+		require.NoError(t, err)
+		require.Equal(t, tt.want, asked, tt.give)
+	}
+}
 
-	_, err = client.Do(t.Context(), get("/small"))
-	require.NoError(t, err, "the first 64 KiB are free")
+func TestAResponseThatGetsNoRoomInTimeIsATimeout(t *testing.T) {
+	t.Parallel()
+	server := serveSizes(t)
+	client := newTestClient(t, server.URL)
 	for _, path := range []string{"/known", "/chunked"} {
-		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		_, err = client.Do(ctx, get(path))
-		cancel()
+		ctx, cancel := context.WithCancelCause(t.Context())
+		call := get(path)
+		call.Reserve = func(ctx context.Context, _ int64) error {
+			cancel(context.DeadlineExceeded)
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		_, err := client.Do(ctx, call)
 		var failure *domain.Failure
 		require.ErrorAs(t, err, &failure)
 		require.Equal(t, domain.FailureTimeout, failure.Kind)
-	}
-
-	release()
-	for _, path := range []string{"/known", "/chunked"} {
-		resp, err := client.Do(t.Context(), get(path))
-		require.NoError(t, err)
-		require.Len(t, resp.Body, 300<<10)
-	}
-	require.True(t, client.memory.free.TryAcquire(testMaxSize), "everything was given back")
-}
-
-func TestLargeResponsesDoNotBlockEachOther(t *testing.T) {
-	t.Parallel()
-	server := serveSizes(t)
-	for _, memory := range []int64{1, testMaxSize} { // with 1 every large response is over the whole budget
-		client := newTestClient(t, server.URL, memory)
-		var calls sync.WaitGroup
-		for i := range 32 {
-			calls.Go(func() {
-				resp, err := client.Do(t.Context(), get([]string{"/known", "/chunked"}[i%2]))
-				if err != nil || len(resp.Body) != 300<<10 {
-					t.Errorf("call %d: %v", i, err)
-				}
-			})
-		}
-		calls.Wait()
-		require.True(t, client.memory.free.TryAcquire(memory))
 	}
 }
 
@@ -139,7 +134,7 @@ func TestReadUpTo(t *testing.T) {
 func TestDeadConnectionIsReplaced(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		client := newTestClient(t, "http://backend.test", testMaxSize)
+		client := newTestClient(t, "http://backend.test")
 		dialed := 0
 		client.endpoints["e"].transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
 			dialed++

@@ -7,18 +7,12 @@ import (
 	"io"
 	"net/http"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
 )
 
-const (
-	// freeSize is how many bytes of a body are read without asking the budget.
-	freeSize = 64 << 10
-
-	// firstRead is the size of the first buffer for a body of unknown length.
-	firstRead = 4 << 10
-)
+// firstRead is the size of the first buffer for a body of unknown length.
+const firstRead = 4 << 10
 
 // tooLargeError is a response over the limit, in bytes.
 type tooLargeError int64
@@ -33,16 +27,16 @@ var errNotFinal = errors.New("the backend sent a status that is no final respons
 
 // readResponse takes the whole response: end-to-end fields and exact bytes. Trailer fields are dropped, as RFC 9110
 // section 6.5.1 allows.
-func (c *Client) readResponse(ctx context.Context, method string, resp *http.Response) (*domain.Response, error) {
+func (c *Client) readResponse(ctx context.Context, call ports.Call, resp *http.Response) (*domain.Response, error) {
 	if resp.StatusCode < http.StatusOK {
 		return nil, errNotFinal
 	}
 	out := &domain.Response{StatusCode: resp.StatusCode, Header: domain.Header(resp.Header).EndToEnd()}
-	if bodiless(method, resp.StatusCode) {
+	if bodiless(call.Method, resp.StatusCode) {
 		return out, nil
 	}
 	var err error
-	out.Body, err = c.readBody(ctx, resp.Body, resp.ContentLength)
+	out.Body, err = c.readBody(ctx, call.Reserve, resp)
 	if err != nil {
 		return nil, err
 	}
@@ -54,27 +48,26 @@ func bodiless(method string, status int) bool {
 	return method == http.MethodHead || status == http.StatusNoContent || status == http.StatusNotModified
 }
 
-// readBody reads to the end, so that the connection can be used again. length is -1 when it is not known.
+// readBody reads to the end, so that the connection can be used again.
 //
 // It asks for memory once, for the whole worst case, and never waits for more while it holds some: calls cannot
 // deadlock each other.
-func (c *Client) readBody(ctx context.Context, r io.Reader, length int64) ([]byte, error) {
+func (c *Client) readBody(ctx context.Context, reserve ports.Reserve, resp *http.Response) ([]byte, error) {
+	length := resp.ContentLength // -1 when it is not known
 	if length > c.maxSize {
 		return nil, tooLargeError(c.maxSize)
 	}
 	if length >= 0 {
-		return c.readKnown(ctx, r, length)
+		return readKnown(ctx, reserve, resp.Body, length)
 	}
-	buf, ended, err := readUpTo(r, make([]byte, 0, firstRead), min(freeSize, c.maxSize))
+	buf, ended, err := readUpTo(resp.Body, make([]byte, 0, firstRead), min(ports.UnreservedBytes, c.maxSize))
 	if ended || err != nil {
 		return buf, err
 	}
-	release, err := c.memory.acquire(ctx, c.maxSize)
-	if err != nil {
+	if err := reserved(ctx, reserve, c.maxSize); err != nil {
 		return nil, err
 	}
-	defer release()
-	buf, ended, err = readUpTo(r, buf, c.maxSize)
+	buf, ended, err = readUpTo(resp.Body, buf, c.maxSize)
 	if err == nil && !ended {
 		return nil, tooLargeError(c.maxSize)
 	}
@@ -82,16 +75,19 @@ func (c *Client) readBody(ctx context.Context, r io.Reader, length int64) ([]byt
 }
 
 // readKnown relies on the transport to give neither less nor more than length without an error.
-func (c *Client) readKnown(ctx context.Context, r io.Reader, length int64) ([]byte, error) {
-	if length > freeSize {
-		release, err := c.memory.acquire(ctx, length)
-		if err != nil {
-			return nil, err
-		}
-		defer release()
+func readKnown(ctx context.Context, reserve ports.Reserve, r io.Reader, length int64) ([]byte, error) {
+	if err := reserved(ctx, reserve, length); err != nil {
+		return nil, err
 	}
 	buf, _, err := readUpTo(r, make([]byte, 0, length+1), length) // one more to see the end without growing
 	return buf, err
+}
+
+func reserved(ctx context.Context, reserve ports.Reserve, n int64) error {
+	if reserve == nil || n <= ports.UnreservedBytes {
+		return nil
+	}
+	return reserve(ctx, n)
 }
 
 // readUpTo appends to buf until r ends, or until buf holds more than limit bytes. While it grows, which it does by
@@ -111,24 +107,4 @@ func readUpTo(r io.Reader, buf []byte, limit int64) (_ []byte, ended bool, _ err
 		}
 	}
 	return buf, false, nil
-}
-
-// budget bounds the memory of large responses that are being read.
-type budget struct {
-	size int64
-	free *semaphore.Weighted
-}
-
-func newBudget(size int64) *budget {
-	return &budget{size: size, free: semaphore.NewWeighted(size)}
-}
-
-// acquire blocks until there are n bytes, or all there are if n is more, so that no response waits for ever. It fails
-// only with ctx.
-func (b *budget) acquire(ctx context.Context, n int64) (release func(), err error) {
-	n = min(n, b.size)
-	if err := b.free.Acquire(ctx, n); err != nil {
-		return nil, err
-	}
-	return func() { b.free.Release(n) }, nil
 }

@@ -16,7 +16,7 @@ var outcomes = []struct {
 	label  string
 	called bool
 }{
-	{"answered", true},
+	{ports.LabelAnswered, true},
 	{string(domain.FailureUnreachable), true},
 	{string(domain.FailureTimeout), true},
 	{string(domain.FailureBroken), true},
@@ -24,9 +24,9 @@ var outcomes = []struct {
 	{string(domain.FailureInterrupted), true},
 	{string(domain.FailureUnsendable), false},
 	{string(domain.FailureRefused), false},
-	{"unknown_endpoint", false},
-	{"deadline", false},
-	{"max_deliveries", false},
+	{ports.LabelUnknownEndpoint, false},
+	{ports.LabelDeadline, false},
+	{ports.LabelMaxDeliveries, false},
 }
 
 // endpointMetrics are the series of one endpoint, looked up once and not at every attempt.

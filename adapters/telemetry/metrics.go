@@ -119,7 +119,7 @@ func (m *Metrics) startAtZero() {
 	} {
 		m.deadLetters.WithLabelValues(string(reason))
 	}
-	for _, status := range []domain.Status{domain.Completed, domain.Failed, domain.TimedOut} {
+	for _, status := range []domain.Status{domain.Completed, domain.Failed, domain.TimedOut, domain.Cancelled} {
 		m.age.WithLabelValues(string(status))
 	}
 }
@@ -169,6 +169,7 @@ var publishResults = []struct {
 	{ports.ErrFull, "full"},
 	{ports.ErrUnavailable, "unavailable"},
 	{ports.ErrClosed, "closed"},
+	{ports.ErrMismatch, "mismatch"},
 }
 
 func publishLabel(err error) string {

@@ -79,6 +79,7 @@ func TestSubmittedCountsResults(t *testing.T) {
 		fmt.Errorf("append: %w", ports.ErrFull),
 		fmt.Errorf("append: %w", ports.ErrUnavailable),
 		fmt.Errorf("append: %w", ports.ErrClosed),
+		ports.ErrMismatch,
 		errors.New("something else"),
 	} {
 		observer.Submitted(t.Context(), err)
@@ -88,6 +89,7 @@ func TestSubmittedCountsResults(t *testing.T) {
 		`openhqm_queue_publish_total{result="closed"} 1`,
 		`openhqm_queue_publish_total{result="error"} 1`,
 		`openhqm_queue_publish_total{result="full"} 1`,
+		`openhqm_queue_publish_total{result="mismatch"} 1`,
 		`openhqm_queue_publish_total{result="unavailable"} 1`,
 	}, scrape(t, m, "openhqm_queue_publish_total"))
 }
@@ -105,7 +107,8 @@ func TestKnownSeriesBeginAtZero(t *testing.T) {
 			`openhqm_queue_dlq_total{reason="undecodable"} 0`,
 		},
 		"openhqm_request_age_seconds": {
-			`openhqm_request_age_seconds_count{status="COMPLETED"} 0`,
+			`openhqm_request_age_seconds_count{status="CANCELLED"} 0`,
+		`openhqm_request_age_seconds_count{status="COMPLETED"} 0`,
 			`openhqm_request_age_seconds_count{status="FAILED"} 0`,
 			`openhqm_request_age_seconds_count{status="TIMEOUT"} 0`,
 		},

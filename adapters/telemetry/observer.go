@@ -43,7 +43,7 @@ func (o *Observer) Submitted(_ context.Context, err error) {
 
 // Attempted counts and logs a delivery that was worked on.
 func (o *Observer) Attempted(ctx context.Context, a ports.Attempted) {
-	o.count(&a)
+	o.metrics.endpoint(a.Endpoint).attempted(a.Label, a.Outcome.ProcessingTime)
 	level := levelOf(&a)
 	if !o.log.Enabled(ctx, level) {
 		return
@@ -52,15 +52,12 @@ func (o *Observer) Attempted(ctx context.Context, a ports.Attempted) {
 	o.log.LogAttrs(ctx, level, "attempt", appendAttrs(room[:0], &a)...)
 }
 
-func (o *Observer) count(a *ports.Attempted) {
-	out := &a.Outcome
-	o.metrics.endpoint(a.Endpoint).attempted(a.Label, out.ProcessingTime)
-	if out.Status.Final() {
-		age := max(out.At.Sub(a.Request.SubmittedAt), 0) // a foreign clock may be ahead of ours
-		o.metrics.age.WithLabelValues(string(out.Status)).Observe(age.Seconds())
-	}
-	if out.Status.DeadLettered() {
-		o.metrics.deadLetters.WithLabelValues(string(out.Reason)).Inc()
+// Ended counts what became final.
+func (o *Observer) Ended(rec domain.Record) {
+	age := max(rec.UpdatedAt.Sub(rec.SubmittedAt), 0) // a foreign clock may be ahead of ours
+	o.metrics.age.WithLabelValues(string(rec.Status)).Observe(age.Seconds())
+	if rec.Status.DeadLettered() && rec.Result != nil {
+		o.metrics.deadLetters.WithLabelValues(string(rec.Result.Reason)).Inc()
 	}
 }
 

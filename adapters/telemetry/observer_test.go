@@ -190,17 +190,47 @@ func TestAttemptedCounts(t *testing.T) {
 		`openhqm_worker_processing_duration_seconds_count{endpoint="orders"} 4`,
 		`openhqm_worker_processing_duration_seconds_count{endpoint="unknown"} 1`,
 	}, scrape(t, m, "openhqm_worker_processing_duration_seconds"))
+	require.Contains(t, scrape(t, m, "openhqm_request_age_seconds"),
+		`openhqm_request_age_seconds_count{status="FAILED"} 0`, "nothing has ended: it is not saved yet")
+}
+
+func TestEndedCounts(t *testing.T) {
+	t.Parallel()
+	m := newMetrics("orders")
+	observer := telemetry.NewObserver(slog.New(slog.DiscardHandler), m)
+	end := func(status domain.Status, reason domain.Reason, age time.Duration) {
+		observer.Ended(domain.Record{
+			Status: status, SubmittedAt: noon, UpdatedAt: noon.Add(age), Result: &domain.Result{Reason: reason},
+		})
+	}
+	end(domain.Completed, "", 2*time.Second)
+	end(domain.Completed, "", 4*time.Second)
+	end(domain.Failed, domain.ReasonAttempts, 3*time.Second)
+	end(domain.Failed, domain.ReasonAttempts, -time.Hour) // submitted by a clock ahead of ours
+	end(domain.TimedOut, domain.ReasonDeadline, time.Second)
+	observer.Ended(domain.Record{Status: domain.Cancelled, SubmittedAt: noon, UpdatedAt: noon})
 	require.Equal(t, []string{
+		`openhqm_request_age_seconds_sum{status="CANCELLED"} 0`,
+		`openhqm_request_age_seconds_sum{status="COMPLETED"} 6`,
+		`openhqm_request_age_seconds_sum{status="FAILED"} 3`,
+		`openhqm_request_age_seconds_sum{status="TIMEOUT"} 1`,
+	}, scrape(t, m, "openhqm_request_age_seconds_sum"))
+	require.Equal(t, []string{
+		`openhqm_request_age_seconds_count{status="CANCELLED"} 1`,
 		`openhqm_request_age_seconds_count{status="COMPLETED"} 2`,
 		`openhqm_request_age_seconds_count{status="FAILED"} 2`,
-		`openhqm_request_age_seconds_count{status="TIMEOUT"} 0`,
-	}, scrape(t, m, "openhqm_request_age_seconds"))
-	require.Equal(t, []string{
-		`openhqm_request_age_seconds_sum{status="COMPLETED"} 6`,
-		`openhqm_request_age_seconds_sum{status="FAILED"} 3`, // one of them was submitted by a clock ahead of ours
-		`openhqm_request_age_seconds_sum{status="TIMEOUT"} 0`,
-	}, scrape(t, m, "openhqm_request_age_seconds_sum"))
-	require.Contains(t, scrape(t, m, "openhqm_queue_dlq_total"), `openhqm_queue_dlq_total{reason="attempts_exhausted"} 2`)
+		`openhqm_request_age_seconds_count{status="TIMEOUT"} 1`,
+	}, scrape(t, m, "openhqm_request_age_seconds_count"))
+	dead := scrape(t, m, "openhqm_queue_dlq_total")
+	require.Contains(t, dead, `openhqm_queue_dlq_total{reason="attempts_exhausted"} 2`)
+	require.Contains(t, dead, `openhqm_queue_dlq_total{reason="deadline"} 1`)
+}
+
+func TestBreakersAreReadAtEveryScrape(t *testing.T) {
+	t.Parallel()
+	m := newMetrics("orders")
+	m.WatchBreakers(func() map[string]int { return map[string]int{"orders": 2} })
+	require.Equal(t, []string{`openhqm_breaker_state{endpoint="orders"} 2`}, scrape(t, m, "openhqm_breaker_state"))
 }
 
 func BenchmarkAttempted(b *testing.B) {

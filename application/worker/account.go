@@ -11,42 +11,62 @@ import (
 
 // account knows how much the pool may still take.
 type account struct {
+	gates *Gates
+
 	mu     sync.Mutex
 	slots  int
 	bytes  int64
 	change chan struct{} // a token here: something was given back
 }
 
-func newAccount(slots int, bytes int64) *account {
-	return &account{slots: slots, bytes: bytes, change: make(chan struct{}, 1)}
+func newAccount(slots int, bytes int64, gates *Gates) *account {
+	return &account{gates: gates, slots: slots, bytes: bytes, change: make(chan struct{}, 1)}
 }
 
-// credit blocks until there is room for one delivery at least; false when ctx ends first.
-func (a *account) credit(ctx context.Context) (ports.Credit, bool) {
-	for {
-		if ctx.Err() != nil {
-			return ports.Credit{}, false
-		}
+// credit blocks until there is room for one delivery at least; false when ctx ends first. The credit is good for as long
+// as the context lasts that comes with it: that ends when an endpoint which the credit holds back may have more.
+func (a *account) credit(ctx context.Context) (c ports.Credit, good context.Context, done func(), ok bool) {
+	for ctx.Err() == nil {
 		a.mu.Lock()
-		c := ports.Credit{Count: a.slots, Bytes: a.bytes}
+		c = ports.Credit{Count: a.slots, Bytes: a.bytes}
 		a.mu.Unlock()
 		if c.Count > 0 && c.Bytes > 0 {
-			return c, true
+			good, done = a.limit(ctx, &c)
+			return c, good, done, true
 		}
 		select {
 		case <-a.change:
 		case <-ctx.Done():
 		}
 	}
+	return ports.Credit{}, nil, nil, false
 }
 
-func (a *account) charge(size int64) {
+// limit puts what the gates allow into the credit.
+func (a *account) limit(ctx context.Context, c *ports.Credit) (good context.Context, done func()) {
+	good, cancel := context.WithCancel(ctx)
+	a.gates.onChange(cancel)
+	var next time.Time
+	if c.Endpoints, next = a.gates.credits(c.Count); next.IsZero() {
+		return good, cancel
+	}
+	timer := time.AfterFunc(time.Until(next), cancel)
+	return good, func() {
+		timer.Stop()
+		cancel()
+	}
+}
+
+// charge takes a delivery on.
+func (a *account) charge(d *ports.Delivery) {
+	a.gates.begin(d.Request.Endpoint)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.slots--
-	a.bytes -= size
+	a.bytes -= d.Request.Size()
 }
 
+// refund lets go of a delivery of that size.
 func (a *account) refund(size int64) {
 	a.mu.Lock()
 	a.slots++

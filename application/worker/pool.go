@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/openhqm/openhqm/application"
@@ -17,17 +18,21 @@ import (
 // Options of a pool.
 type Options struct {
 	Slots    int           // calls at once
-	MaxBytes int64         // of requests held at once
+	MaxBytes int64         // of requests held at once, and as much again of responses over ports.UnreservedBytes
+	Gates    *Gates        // limits of single endpoints
 	Drain    time.Duration // what running calls get at a shutdown before they are cut off
 	Settle   time.Duration // what saving the last outcomes may take after that
 	Now      func() time.Time
 	Logger   *slog.Logger
 }
 
+// saveTimeout bounds one try to save a group.
+const saveTimeout = 30 * time.Second
+
 // Processor is the use-case that a slot runs.
 type Processor interface {
 	// Process blocks for one attempt and gives its outcome. See application.Process.
-	Process(ctx context.Context, d ports.Delivery) domain.Outcome
+	Process(ctx context.Context, d ports.Delivery, reserve ports.Reserve) domain.Outcome
 }
 
 // Pool works deliveries off.
@@ -36,26 +41,43 @@ type Pool struct {
 	work      ports.Work
 	processor Processor
 	account   *account
+	memory    *memory
 	jobs      chan ports.Delivery
 	settles   chan settlement
+	condition atomic.Pointer[error] // what Probe answers
 }
 
 // settlement is an outcome on its way to be saved.
 type settlement struct {
-	finish ports.Finish
-	size   int64 // that the request was charged with
+	finish   ports.Finish
+	size     int64 // that the request was charged with
+	reserved int64 // for the response
 }
 
 // New makes a pool.
 func New(opts Options, work ports.Work, processor Processor) *Pool {
-	return &Pool{
+	p := &Pool{
 		opts: opts, work: work, processor: processor,
-		account: newAccount(opts.Slots, opts.MaxBytes),
+		account: newAccount(opts.Slots, opts.MaxBytes, opts.Gates),
+		memory:  newMemory(opts.MaxBytes),
 		// No more than Slots deliveries are ever out, so neither channel blocks.
 		jobs:    make(chan ports.Delivery, opts.Slots),
 		settles: make(chan settlement, opts.Slots),
 	}
+	p.condition.Store(&errNotRunning)
+	return p
 }
+
+var errNotRunning = errors.New("not running")
+
+// Probe tells whether the pool works: it runs, and what it did last was saved. It implements ports.Probe and does not
+// block.
+func (p *Pool) Probe(context.Context) error { return *p.condition.Load() }
+
+// fine is what Probe answers when nothing is wrong.
+var fine error
+
+var _ ports.Probe = (*Pool)(nil)
 
 // Run works until ctx ends, and then stops in two stages: it takes nothing new and hands back what is not begun;
 // running calls get Drain and are then cut off, which is charged. It returns when everything is settled: nil, or the
@@ -67,6 +89,8 @@ func (p *Pool) Run(ctx context.Context) error {
 	defer abandon()
 	accepting, stop := context.WithCancel(ctx)
 	defer stop()
+	p.condition.Store(&fine)
+	defer p.condition.Store(&errNotRunning)
 
 	var slots, settler sync.WaitGroup
 	for range p.opts.Slots {
@@ -90,43 +114,57 @@ func (p *Pool) Run(ctx context.Context) error {
 // fetch asks for as much work as there is room for.
 func (p *Pool) fetch(ctx context.Context) error {
 	for {
-		credit, ok := p.account.credit(ctx)
+		credit, good, done, ok := p.account.credit(ctx)
 		if !ok {
 			return nil
 		}
-		deliveries, err := p.work.Receive(ctx, credit)
+		deliveries, err := p.work.Receive(good, credit)
+		stale := good.Err() != nil
+		done()
 		for _, d := range deliveries {
-			p.account.charge(d.Request.Size())
+			p.account.charge(&d)
 			p.jobs <- d
 		}
-		if err != nil && ctx.Err() == nil {
+		if err != nil && !stale {
 			return err
 		}
 	}
 }
 
-// slot calls, one delivery after the other. It hands back what it gets after the stop, and does not call what is no
-// longer ours: that is the queue's to say when it is handed back.
+// slot calls, one delivery after the other.
 func (p *Pool) slot(accepting, calls context.Context) {
 	for d := range p.jobs {
 		s := settlement{size: d.Request.Size()}
 		s.finish = ports.Finish{ID: d.Request.ID, Token: d.Token}
-		if accepting.Err() != nil || d.Lease.Err() != nil {
-			s.finish.Outcome = application.HandBack(d, p.opts.Now().UTC(), 0)
+		if delay, back := p.refused(accepting, &d); back {
+			s.finish.Outcome = application.HandBack(d, p.opts.Now().UTC(), delay)
 		} else {
-			s.finish.Outcome = p.call(calls, d)
+			s.finish.Outcome, s.reserved = p.call(calls, d)
 		}
+		p.opts.Gates.end(d.Request.Endpoint)
 		p.settles <- s
 	}
 }
 
-// call processes a delivery for as long as it is ours.
-func (p *Pool) call(ctx context.Context, d ports.Delivery) domain.Outcome {
+// refused tells what is handed back, and for how long: everything after the stop; what is no longer ours, as the queue
+// will say; and what was fetched before its endpoint's breaker opened.
+func (p *Pool) refused(accepting context.Context, d *ports.Delivery) (delay time.Duration, back bool) {
+	if accepting.Err() != nil || d.Lease.Err() != nil {
+		return 0, true
+	}
+	delay = p.opts.Gates.openFor(d.Request.Endpoint)
+	return delay, delay > 0
+}
+
+// call processes a delivery for as long as it is ours. What it reserved stays so until the outcome is saved.
+func (p *Pool) call(ctx context.Context, d ports.Delivery) (domain.Outcome, int64) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stop := context.AfterFunc(d.Lease, func() { cancel(ports.ErrInterrupted) })
 	defer stop()
-	return p.processor.Process(ctx, d)
+	r := reservation{memory: p.memory}
+	outcome := p.processor.Process(ctx, d, r.take)
+	return outcome, r.held
 }
 
 // settle saves outcomes: whatever has gathered while the last group was saved is the next one. What was not saved is in
@@ -181,14 +219,19 @@ func (p *Pool) save(ctx context.Context, group []settlement) (unsaved []settleme
 	for i := range group {
 		finishes[i] = group[i].finish
 	}
+	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
+	defer cancel()
 	var cause error
 	for i, err := range p.work.Finish(ctx, finishes) {
-		if err == nil || errors.Is(err, ports.ErrLost) {
+		// Of a queue that is closed nothing can be saved any more; it hands the request out again when it is open.
+		if err == nil || errors.Is(err, ports.ErrLost) || errors.Is(err, ports.ErrClosed) {
+			p.memory.release(group[i].reserved)
 			p.account.refund(group[i].size)
 			continue
 		}
 		unsaved, cause = append(unsaved, group[i]), err
 	}
+	p.condition.Store(&cause)
 	if cause != nil {
 		p.opts.Logger.Warn("outcomes not saved yet", "waiting", len(unsaved), "error", cause)
 	}

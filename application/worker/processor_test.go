@@ -22,7 +22,7 @@ func newProcessor(process func(ctx context.Context, d ports.Delivery) domain.Out
 	return &processor{process: process, called: make(map[domain.ID]int)}
 }
 
-func (p *processor) Process(ctx context.Context, d ports.Delivery) domain.Outcome {
+func (p *processor) Process(ctx context.Context, d ports.Delivery, _ ports.Reserve) domain.Outcome {
 	p.mu.Lock()
 	p.called[d.Request.ID]++
 	p.mu.Unlock()

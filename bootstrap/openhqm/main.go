@@ -29,6 +29,9 @@ const (
 const usage = `Usage:
   openhqm [flags]          run
   openhqm config [flags]   print the effective configuration, secrets masked
+  openhqm healthcheck [flags]
+                           exit with 0 if the process on this machine with this configuration is alive, else with 1
+  openhqm dlq COMMAND      list, show, resend or purge dead letters; see openhqm dlq --help
 
 Flags:
 `
@@ -42,6 +45,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	command := ""
 	if len(args) > 0 && args[0] != "" && args[0][0] != '-' {
 		command, args = args[0], args[1:]
+	}
+	if command == "dlq" { // it has flags of its own
+		return deadLetters(args, os.Environ(), stdout, stderr)
 	}
 	line, err := parse(args, stderr)
 	switch {
@@ -57,6 +63,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return serve(line.sources, stderr)
 	case "config":
 		return printConfig(line.sources, stdout, stderr)
+	case "healthcheck":
+		return healthcheck(line.sources, stderr)
 	default:
 		complain(stderr, fmt.Errorf("unknown command %q; see openhqm --help", command))
 		return exitUsage

@@ -37,6 +37,7 @@ func rooms() []room {
 		{folder: "bootstrap", may: []string{
 			"domain", "ports", "application", "adapters", "configs",
 			"go.uber.org/fx", "go.uber.org/dig", "github.com/knadh/koanf", "github.com/google/uuid",
+			"golang.org/x/crypto/x509roots", // the roots of TLS, linked in: the image has none
 		}},
 		{folder: "scripts", free: true},
 		{folder: "tests", free: true},

@@ -9,6 +9,7 @@ import (
 	reflect "reflect"
 
 	gomock "github.com/golang/mock/gomock"
+	domain "github.com/openhqm/openhqm/domain"
 	ports "github.com/openhqm/openhqm/ports"
 )
 
@@ -45,6 +46,18 @@ func (m *MockObserver) Attempted(ctx context.Context, a ports.Attempted) {
 func (mr *MockObserverMockRecorder) Attempted(ctx, a interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Attempted", reflect.TypeOf((*MockObserver)(nil).Attempted), ctx, a)
+}
+
+// Ended mocks base method.
+func (m *MockObserver) Ended(rec domain.Record) {
+	m.ctrl.T.Helper()
+	m.ctrl.Call(m, "Ended", rec)
+}
+
+// Ended indicates an expected call of Ended.
+func (mr *MockObserverMockRecorder) Ended(rec interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Ended", reflect.TypeOf((*MockObserver)(nil).Ended), rec)
 }
 
 // Submitted mocks base method.

@@ -1,0 +1,215 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+)
+
+// maxListed is how many dead letters one page looks at, however few of them match: some 10 ms of reading.
+const maxListed = 10000
+
+// DeadLetters is what a database keeps of requests that failed. It implements ports.DeadLetters.
+type DeadLetters struct{ db *DB }
+
+var _ ports.DeadLetters = DeadLetters{}
+
+// DeadLetters gives the dead letters of the database.
+func (db *DB) DeadLetters() DeadLetters { return DeadLetters{db} }
+
+// List walks from the newest to the oldest.
+func (l DeadLetters) List(ctx context.Context, filter ports.DeadLetterFilter) (ports.DeadLetterPage, error) {
+	page, err := l.readPage(filter)
+	if err == nil {
+		err = l.settled(ctx)
+	}
+	if err != nil {
+		return ports.DeadLetterPage{}, err
+	}
+	return page, nil
+}
+
+func (l DeadLetters) readPage(filter ports.DeadLetterFilter) (ports.DeadLetterPage, error) {
+	var page ports.DeadLetterPage
+	if !l.db.enter() {
+		return page, ports.ErrClosed
+	}
+	defer l.db.leave()
+	iter, err := l.db.kv.NewIter(&pebble.IterOptions{
+		LowerBound: []byte{prefixDeadLetter}, UpperBound: placeKey(filter.Before),
+	})
+	if err != nil {
+		return page, fmt.Errorf("%w: read database: %w", ports.ErrUnavailable, err)
+	}
+	err = collect(iter, filter, &page)
+	if err = errors.Join(err, iter.Close()); err != nil {
+		return page, fmt.Errorf("%w: list dead letters: %w", ports.ErrUnavailable, err)
+	}
+	return page, nil
+}
+
+// collect fills the page with those that match.
+func collect(iter *pebble.Iterator, filter ports.DeadLetterFilter, page *ports.DeadLetterPage) error {
+	var place ports.DeadLetterPlace
+	listed := 0
+	for iter.Last(); iter.Valid(); iter.Prev() {
+		if listed == maxListed || len(page.Letters) == filter.Limit {
+			page.Next = place
+			return nil
+		}
+		listed++
+		place = keyPlace(iter.Key())
+		r, err := decodeRow(place.ID, iter.Value())
+		if err != nil {
+			return err
+		}
+		if matches(filter, r) {
+			page.Letters = append(page.Letters, deadLetter(r, place.FailedAt))
+		}
+	}
+	return nil
+}
+
+func matches(filter ports.DeadLetterFilter, r *row) bool {
+	return (filter.Endpoint == "" || filter.Endpoint == r.Endpoint) &&
+		(filter.Reason == "" || filter.Reason == r.reason)
+}
+
+func deadLetter(r *row, failedAt time.Time) domain.DeadLetter {
+	return domain.DeadLetter{
+		ID: r.ID, Endpoint: r.Endpoint, ResentFrom: r.ResentFrom,
+		Status: r.Status, Reason: r.reason, Error: r.problem, Attempts: r.Attempts, StatusCode: r.statusCode,
+		SubmittedAt: r.SubmittedAt, FailedAt: failedAt,
+	}
+}
+
+// Find reads one with its original.
+func (l DeadLetters) Find(ctx context.Context, id domain.ID) (domain.DeadLetter, error) {
+	letter, err := l.read(id)
+	if err == nil {
+		err = l.settled(ctx)
+	}
+	if err != nil {
+		return domain.DeadLetter{}, err
+	}
+	return letter, nil
+}
+
+func (l DeadLetters) read(id domain.ID) (domain.DeadLetter, error) {
+	if !l.db.enter() {
+		return domain.DeadLetter{}, ports.ErrClosed
+	}
+	defer l.db.leave()
+	b, err := l.db.readBurial(id)
+	if err != nil {
+		return domain.DeadLetter{}, err
+	}
+	// The original first: it goes together with the dead letter, so one that is missing while that is there was damaged.
+	original, err := l.db.get(idKey(prefixRequest, id))
+	if err != nil {
+		return domain.DeadLetter{}, fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
+	}
+	value, err := l.db.get(deadLetterKey(b.at, id))
+	if err != nil {
+		return domain.DeadLetter{}, fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
+	}
+	if value == nil {
+		return domain.DeadLetter{}, ports.ErrNotFound
+	}
+	r, err := decodeRow(id, value)
+	if err != nil {
+		return domain.DeadLetter{}, fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
+	}
+	letter := deadLetter(r, time.UnixMilli(b.at).UTC())
+	if req, err := decodeRequest(&r.Record, original); err == nil {
+		letter.Request = &req
+	}
+	return letter, nil
+}
+
+// settled returns when everything that was read before is on disk: what somebody has seen must not be taken back by a
+// crash.
+func (l DeadLetters) settled(ctx context.Context) error {
+	// Any operation is answered after the groups before it.
+	return l.db.do(ctx, 0, func(*txn) error { return nil })
+}
+
+// Delete removes one.
+func (l DeadLetters) Delete(ctx context.Context, id domain.ID) error {
+	return l.db.do(ctx, rowBytes, func(tx *txn) error { return tx.exhume(id) })
+}
+
+// bury makes a dead letter; the original stays under its request key.
+func (tx *txn) bury(r *row) {
+	b := burial{at: tx.now.UnixMilli(), expires: tx.now.Add(tx.db.opts.DeadLetterTTL).UnixMilli()}
+	key := deadLetterKey(b.at, r.ID)
+	tx.set(key, encodeRow(r))
+	tx.set(idKey(prefixBurial, r.ID), encodeBurial(&b))
+	tx.set(expiryKey(b.expires, expireDeadLetter, key), nil)
+	tx.db.expiry.add(b.expires)
+	tx.db.totals.deadLetters++
+}
+
+// exhume removes a dead letter and its original.
+func (tx *txn) exhume(id domain.ID) error {
+	if _, gone := tx.exhumed[id]; gone {
+		return ports.ErrNotFound
+	}
+	b, err := tx.db.readBurial(id)
+	if err != nil {
+		return err
+	}
+	tx.exhumed[id] = struct{}{}
+	key := deadLetterKey(b.at, id)
+	tx.delete(key)
+	tx.delete(idKey(prefixBurial, id))
+	tx.delete(idKey(prefixRequest, id))
+	tx.delete(expiryKey(b.expires, expireDeadLetter, key))
+	tx.db.totals.deadLetters--
+	return nil
+}
+
+func (tx *txn) expireDeadLetter(key []byte) error {
+	err := tx.exhume(keyPlace(key).ID)
+	if errors.Is(err, ports.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// readBurial gives ports.ErrNotFound when there is no such dead letter.
+func (db *DB) readBurial(id domain.ID) (burial, error) {
+	value, err := db.get(idKey(prefixBurial, id))
+	if err != nil {
+		return burial{}, fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
+	}
+	if value == nil {
+		return burial{}, ports.ErrNotFound
+	}
+	b, err := decodeBurial(value)
+	if err != nil {
+		return burial{}, fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
+	}
+	return b, nil
+}
+
+// keyPlace reads the key of a dead letter.
+func keyPlace(key []byte) ports.DeadLetterPlace {
+	return ports.DeadLetterPlace{FailedAt: time.UnixMilli(keyTime(key)).UTC(), ID: domain.ID(key[9:])}
+}
+
+// placeKey is the key before which the dead letters behind a place are.
+func placeKey(place ports.DeadLetterPlace) []byte {
+	if place.FailedAt.IsZero() {
+		return []byte{prefixDeadLetter + 1}
+	}
+	// Keys have milliseconds: those of the last one that has begun are before the place. None is from before 1970.
+	millis := place.FailedAt.Add(time.Millisecond - 1).UnixMilli()
+	return deadLetterKey(max(millis, 0), place.ID)
+}

@@ -1,0 +1,97 @@
+package httpapi
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+)
+
+// Who may do what (+). A record of somebody else is 404 and an endpoint that a key may not use 403, both by the
+// use-cases.
+//
+//	                         health   submit, status, response, cancel   administration and metrics
+//	no keys configured       +        +                                  +
+//	key missing or unknown   +        401                                401
+//	key                      +        +                                  403
+//	admin key                +        +, records of all                  +
+//	administrative address   +        no such routes                     +, without a key
+
+// Key is what one API key may do. Only its hash is known: whoever reads the configuration cannot use it.
+type Key struct {
+	SHA256 [sha256.Size]byte
+	Caller ports.Caller // with a name
+}
+
+// challenge is what a 401 must carry (RFC 9110 section 11.6.1). No registered scheme has its credentials in a field
+// other than Authorization, so this one is our own: the key goes into X-OpenHQM-Key as it is.
+const challenge = `OpenHQM-Key realm="openhqm"`
+
+var errUnauthorized = errors.New("X-OpenHQM-Key is missing or not known")
+
+// everybody is the caller where nobody is asked for a key.
+var everybody = ports.Caller{Admin: true}
+
+// callerKey is where gin keeps the caller of a request.
+const callerKey = "caller"
+
+// callerOf gives who asks. It panics on a route that no middleware guards: such a route must not exist.
+func callerOf(c *gin.Context) ports.Caller {
+	caller, known := c.Value(callerKey).(ports.Caller)
+	if !known {
+		panic("nobody asked who calls " + c.FullPath())
+	}
+	return caller
+}
+
+// trust takes whoever can connect for an administrator.
+func (a *api) trust(c *gin.Context) {
+	c.Request.Header.Del(domain.HeaderKey)
+	c.Set(callerKey, everybody)
+}
+
+// authenticate finds out who asks. The key is taken from the request at once: nothing behind can store, forward or log
+// it.
+func (a *api) authenticate(c *gin.Context) error {
+	presented := c.Request.Header[domain.HeaderKey]
+	c.Request.Header.Del(domain.HeaderKey)
+	if len(a.opts.Keys) == 0 {
+		c.Set(callerKey, everybody)
+		return nil
+	}
+	if len(presented) != 1 {
+		return errUnauthorized
+	}
+	caller, known := findKey(a.opts.Keys, presented[0])
+	if !known {
+		return errUnauthorized
+	}
+	c.Set(callerKey, caller)
+	return nil
+}
+
+// requireAdmin comes after authenticate.
+func (a *api) requireAdmin(c *gin.Context) error {
+	if !callerOf(c).Admin {
+		return ports.ErrForbidden
+	}
+	return nil
+}
+
+// findKey compares with every key and every byte, so that the time it takes tells nothing about any of them.
+func findKey(keys []Key, presented string) (caller ports.Caller, known bool) {
+	hash := sha256.Sum256([]byte(presented))
+	found := -1
+	for i := range keys {
+		equal := subtle.ConstantTimeCompare(hash[:], keys[i].SHA256[:])
+		found = subtle.ConstantTimeSelect(equal, i, found)
+	}
+	if found < 0 {
+		return ports.Caller{}, false
+	}
+	return keys[found].Caller, true
+}

@@ -1,0 +1,272 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/sha256"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+)
+
+// gated stands for the use-cases, whose record belongs to "shop" and whose endpoint is "orders".
+type gated struct{}
+
+func (gated) Submit(_ context.Context, s ports.Submission) (ports.Receipt, error) {
+	if len(s.Caller.Endpoints) > 0 && !slices.Contains(s.Caller.Endpoints, "orders") {
+		return ports.Receipt{}, ports.ErrForbidden
+	}
+	return ports.Receipt{ID: testID}, nil
+}
+
+func (gated) State(_ context.Context, caller ports.Caller, _ domain.ID) (domain.Record, error) {
+	if caller.Name != "shop" && !caller.Admin {
+		return domain.Record{}, ports.ErrNotFound
+	}
+	return domain.Record{ID: testID, Status: domain.Cancelled, Owner: "shop"}, nil
+}
+
+func (g gated) Find(
+	ctx context.Context, caller ports.Caller, id domain.ID, _ time.Duration,
+) (domain.Record, error) {
+	return g.State(ctx, caller, id)
+}
+
+func (g gated) Cancel(ctx context.Context, caller ports.Caller, id domain.ID) (domain.Record, error) {
+	return g.State(ctx, caller, id)
+}
+
+// testKey is a key whose text is its name.
+func testKey(name string, change ...func(*ports.Caller)) Key {
+	key := Key{SHA256: sha256.Sum256([]byte(name)), Caller: ports.Caller{Name: name}}
+	for _, c := range change {
+		c(&key.Caller)
+	}
+	return key
+}
+
+func testKeys() []Key {
+	return []Key{
+		testKey("shop"),
+		testKey("stranger"),
+		testKey("limited", func(c *ports.Caller) { c.Endpoints = []string{"notify"} }),
+		testKey("ops", func(c *ports.Caller) { c.Admin = true }),
+	}
+}
+
+// gate makes a server with both addresses and everything behind it.
+func gate(opts *Options) {
+	opts.AdminAddress = "127.0.0.1:0"
+	opts.Submitter, opts.Poller, opts.Canceller = gated{}, gated{}, gated{}
+	withDeadLetters(&deadLetterFakes{
+		list: func(context.Context, ports.DeadLetterFilter) (ports.DeadLetterPage, error) {
+			return ports.DeadLetterPage{}, nil
+		},
+		find:   func(domain.ID) (domain.DeadLetter, error) { return testDeadLetter(), nil },
+		remove: func(domain.ID) error { return nil },
+		resend: func(domain.ID) (ports.Resent, error) { return ports.Resent{ID: newTestID}, nil },
+		resendMany: func(context.Context, ports.DeadLetterFilter, int) (ports.ResentPage, error) {
+			return ports.ResentPage{}, nil
+		},
+	})(opts)
+}
+
+// keyed is a gate with keys.
+func keyed(opts *Options) {
+	gate(opts)
+	opts.Keys = testKeys()
+}
+
+// visitor is somebody who comes to one of the addresses, with or without a key.
+type visitor struct {
+	name  string
+	rig   *rig
+	field []string // the header fields it sends
+}
+
+func visitors(t *testing.T) []visitor {
+	t.Helper()
+	open, closed := start(t, &fakes{}, gate), start(t, &fakes{}, keyed)
+	with := func(keys ...string) (fields []string) {
+		for _, key := range keys {
+			fields = append(fields, "X-OpenHQM-Key", key)
+		}
+		return fields
+	}
+	return []visitor{
+		{"no keys configured", open, nil},
+		{"no keys configured, one sent", open, with("anything")},
+		{"no key", closed, nil},
+		{"wrong key", closed, with("shop2")},
+		{"two keys", closed, with("shop", "ops")},
+		{"owner", closed, with("shop")},
+		{"another key", closed, with("stranger")},
+		{"key for another endpoint", closed, with("limited")},
+		{"admin key", closed, with("ops")},
+		{"admin address", closed.admin(), nil},
+		{"admin address, wrong key", closed.admin(), with("shop2")},
+		{"admin address, no keys configured", open.admin(), nil},
+	}
+}
+
+// access is the table of who may do what: an answer for each visitor, in their order.
+var access = []struct {
+	method, path string
+	want         [12]int
+}{
+	{"GET", "/health", each(200)},
+	{"GET", "/health/live", each(200)},
+	{"GET", "/health/ready", each(200)},
+
+	{"POST", "/api/v1/submit", [12]int{202, 202, 401, 401, 401, 202, 202, 403, 202, 404, 404, 404}},
+	{"GET", "/api/v1/status/:id", [12]int{200, 200, 401, 401, 401, 200, 404, 404, 200, 404, 404, 404}},
+	{"DELETE", "/api/v1/status/:id", [12]int{200, 200, 401, 401, 401, 200, 404, 404, 200, 404, 404, 404}},
+	{"GET", "/api/v1/response/:id", [12]int{200, 200, 401, 401, 401, 200, 404, 404, 200, 404, 404, 404}},
+
+	{"GET", "/metrics", administration(200)},
+	{"GET", "/api/v1/dead-letters", administration(200)},
+	{"GET", "/api/v1/dead-letters/:id", administration(200)},
+	{"POST", "/api/v1/dead-letters/:id/resend", administration(202)},
+	{"POST", "/api/v1/dead-letters/resend", administration(202)},
+	{"DELETE", "/api/v1/dead-letters/:id", administration(204)},
+
+	{"GET", "/nowhere", each(404)},
+	{"GET", "/api/v1/dead-letters/:id/resend/x", each(404)},
+}
+
+func each(status int) (all [12]int) {
+	for i := range all {
+		all[i] = status
+	}
+	return all
+}
+
+func administration(good int) [12]int {
+	return [12]int{good, good, 401, 401, 401, 403, 403, 403, good, good, good, good}
+}
+
+func TestWhoMayDoWhat(t *testing.T) {
+	t.Parallel()
+	all := visitors(t)
+	for _, row := range access {
+		path := strings.Replace(row.path, ":id", string(testID), 1)
+		body := ""
+		if row.method == http.MethodPost {
+			body = `{}`
+		}
+		for i, v := range all {
+			a := v.rig.do(row.method, path, body, v.field...)
+			require.Equal(t, row.want[i], a.StatusCode, "%s: %s %s: %s", v.name, row.method, path, a.body)
+			switch row.want[i] {
+			case http.StatusUnauthorized:
+				requireProblem(t, a, http.StatusUnauthorized, "UNAUTHORIZED")
+				require.Equal(t, `OpenHQM-Key realm="openhqm"`, a.Header.Get("WWW-Authenticate"))
+			case http.StatusForbidden:
+				requireProblem(t, a, http.StatusForbidden, "FORBIDDEN")
+			}
+			if row.method == http.MethodGet {
+				head := v.rig.do(http.MethodHead, path, "", v.field...)
+				require.Equal(t, row.want[i], head.StatusCode, "%s: HEAD %s", v.name, path)
+			}
+		}
+	}
+	for _, v := range all {
+		require.Empty(t, v.rig.log.String(), "nobody's key is logged")
+	}
+}
+
+func TestNoRouteIsMissingFromTheTable(t *testing.T) {
+	t.Parallel()
+	opts, _, _ := testOptions(&fakes{})
+	a := newAPI(t.Context(), opts)
+	for _, route := range slices.Concat(a.engine().Routes(), a.adminEngine().Routes()) {
+		if route.Method == http.MethodHead {
+			continue // tried with GET
+		}
+		known := false
+		for _, row := range access {
+			known = known || row.method == route.Method && row.path == route.Path
+		}
+		require.True(t, known, "%s %s", route.Method, route.Path)
+	}
+}
+
+func TestTheCallerIsThatOfTheKey(t *testing.T) {
+	t.Parallel()
+	for _, key := range testKeys() {
+		f, given := accepting()
+		r := start(t, f, func(o *Options) { o.Keys = testKeys() })
+		body := `{"headers": {"X-OpenHQM-Key": "inner"}}`
+		a := r.do("POST", "/api/v1/submit", body, "x-openhqm-key", key.Caller.Name)
+		require.Equal(t, http.StatusAccepted, a.StatusCode)
+		require.Equal(t, key.Caller, (<-given).Caller)
+	}
+}
+
+func TestTheKeyGoesNoFurtherThanTheDoor(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*Options){"keys": keyed, "no keys": gate} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			seen := make(chan http.Header, 2)
+			r := start(t, &fakes{}, change, func(o *Options) {
+				o.Metrics = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header })
+			})
+			for _, r := range []*rig{r, r.admin()} {
+				r.do("GET", "/metrics", "", "X-OpenHQM-Key", "ops")
+				header := <-seen
+				require.NotEmpty(t, header)
+				require.NotContains(t, header, domain.HeaderKey)
+			}
+		})
+	}
+}
+
+func TestARefusedBodyIsNotRead(t *testing.T) {
+	t.Parallel()
+	r := start(t, &fakes{}, keyed)
+	conn := post(t, r, "Content-Length: 1000000", `{"pay`)
+	requireClosingProblem(t, conn, http.StatusUnauthorized, "UNAUTHORIZED")
+}
+
+func TestKeysAreFoundWhereverTheyStand(t *testing.T) {
+	t.Parallel()
+	keys := testKeys()
+	for _, key := range keys {
+		caller, known := findKey(keys, key.Caller.Name)
+		require.True(t, known)
+		require.Equal(t, key.Caller, caller)
+	}
+	for _, wrong := range []string{"", "Shop", "shop ", string(keys[0].SHA256[:])} {
+		_, known := findKey(keys, wrong)
+		require.False(t, known, wrong)
+	}
+}
+
+func TestARouteWithoutAGuardAnswersNobody(t *testing.T) {
+	t.Parallel()
+	opts, log, _ := testOptions(&fakes{})
+	a := newAPI(t.Context(), opts)
+	e := a.emptyEngine()
+	e.GET("/unguarded/:id", a.handle(a.status))
+	server := newDoor("test", "127.0.0.1:0", 1, e, opts)
+	require.NoError(t, server.listen(t.Context()))
+	served := make(chan error, 1)
+	go func() { served <- server.serve() }()
+	address := "http://" + server.addr().String() + "/unguarded/" + string(testID)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
+	require.NoError(t, err)
+	request.Close = true
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	requireProblem(t, readAnswer(t, response), http.StatusInternalServerError, "INTERNAL")
+	require.Contains(t, log.String(), "panic")
+	require.NoError(t, server.shutdown(context.Background()))
+	require.NoError(t, <-served)
+}

@@ -1,0 +1,116 @@
+package httpapi
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+)
+
+// How many dead letters one call is about, and how many a second are sent again.
+const (
+	defaultPage       = 100
+	maxPage           = 1000
+	defaultResendRate = 100
+	maxResendRate     = 10000
+)
+
+// placeSeparator stands between the time and the id of a place. It is in neither, and needs no escape in a query.
+const placeSeparator = ","
+
+const placeForm = `must be an RFC 3339 time (in a URL its "+" is written %2B), or a next_before as it was given`
+
+// parseFilterQuery reads ?endpoint=&reason=&before=&limit=. Errors are *domain.Invalid.
+func parseFilterQuery(rawQuery string) (ports.DeadLetterFilter, error) {
+	filter := ports.DeadLetterFilter{Limit: defaultPage}
+	query, err := url.ParseQuery(rawQuery)
+	if err != nil {
+		return filter, &domain.Invalid{Field: "query", Reason: "is malformed"}
+	}
+	for name, values := range query {
+		if len(values) > 1 {
+			return filter, &domain.Invalid{Field: member(bodyField, name), Reason: "is given twice"}
+		}
+		var known bool
+		if name == "limit" {
+			filter.Limit, err = parsePage(values[0])
+		} else if known, err = setFilter(&filter, name, values[0]); !known {
+			err = unknownField(bodyField, name)
+		}
+		if err != nil {
+			return filter, err
+		}
+	}
+	return filter, nil
+}
+
+// parseResendOrder reads {endpoint?, reason?, before?, limit?, rate?}. Errors are *domain.Invalid.
+func parseResendOrder(document []byte) (filter ports.DeadLetterFilter, rate int, err error) {
+	filter, rate = ports.DeadLetterFilter{Limit: defaultPage}, defaultResendRate
+	if err := checkJSON(document); err != nil {
+		return filter, rate, err
+	}
+	err = eachMember(bodyField, document, func(key string, value []byte) (err error) {
+		switch key {
+		case "limit":
+			filter.Limit, err = parsePage(string(value))
+		case "rate":
+			rate, err = parseInteger(key, value, 1, maxResendRate)
+		case "endpoint", "reason", "before":
+			var text string
+			if text, err = decodeString(key, value); err == nil {
+				_, err = setFilter(&filter, key, text)
+			}
+		default:
+			err = unknownField(bodyField, key)
+		}
+		return err
+	})
+	return filter, rate, err
+}
+
+func parsePage(text string) (int, error) { return parseInteger("limit", []byte(text), 1, maxPage) }
+
+// setFilter sets one of the fields that are words, and tells whether there is such a field. An empty one matches all.
+func setFilter(filter *ports.DeadLetterFilter, name, text string) (known bool, err error) {
+	switch name {
+	case "endpoint":
+		filter.Endpoint = text
+		if len(text) > maxEndpoint {
+			err = &domain.Invalid{Field: name, Reason: fmt.Sprintf("may have %d bytes at most", maxEndpoint)}
+		}
+	case "reason":
+		filter.Reason = domain.Reason(text)
+		if text != "" && !slices.Contains(domain.Reasons(), filter.Reason) {
+			err = &domain.Invalid{Field: name, Reason: fmt.Sprintf("must be one of %v", domain.Reasons())}
+		}
+	case "before":
+		filter.Before, err = parsePlace(name, text)
+	default:
+		return false, nil
+	}
+	return true, err
+}
+
+// parsePlace reads a time, or what placeText wrote.
+func parsePlace(field, text string) (ports.DeadLetterPlace, error) {
+	if text == "" {
+		return ports.DeadLetterPlace{}, nil
+	}
+	at, id, whole := strings.Cut(text, placeSeparator)
+	failedAt, err := time.Parse(time.RFC3339, at)
+	if err != nil || whole && !domain.ID(id).Valid() {
+		return ports.DeadLetterPlace{}, &domain.Invalid{Field: field, Reason: placeForm}
+	}
+	return ports.DeadLetterPlace{FailedAt: failedAt, ID: domain.ID(id)}, nil
+}
+
+// placeText writes a place so that clients can hand it back: many dead letters can be of one millisecond, so a time
+// alone would lose some between two pages.
+func placeText(place ports.DeadLetterPlace) string {
+	return place.FailedAt.UTC().Format(timeLayout) + placeSeparator + string(place.ID)
+}

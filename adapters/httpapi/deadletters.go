@@ -1,0 +1,126 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+)
+
+const deadLettersPath = "/api/v1/dead-letters"
+
+// resendTime is how long one call sends dead letters again. Then it answers with what it did, and the client goes on
+// with the next call: so an answer comes before clients and proxies between give up, however slow the rate.
+const resendTime = 20 * time.Second
+
+// deadLetterRoutes are for administrators, who see the requests of all clients as they are stored: with whatever
+// credentials the clients sent along.
+func (a *api) deadLetterRoutes(r gin.IRoutes) {
+	get(r, deadLettersPath, a.handle(a.listDeadLetters))
+	get(r, deadLettersPath+"/:id", a.handle(a.showDeadLetter))
+	r.POST(deadLettersPath+"/:id/resend", a.handle(a.resendDeadLetter))
+	r.POST(deadLettersPath+"/resend", a.handle(a.resendDeadLetters))
+	r.DELETE(deadLettersPath+"/:id", a.handle(a.deleteDeadLetter))
+}
+
+// listDeadLetters gives a page: GET /api/v1/dead-letters.
+func (a *api) listDeadLetters(c *gin.Context) error {
+	filter, err := parseFilterQuery(c.Request.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)
+	defer cancel()
+	page, err := a.opts.DeadLetters.List(ctx, filter)
+	if err != nil {
+		return err
+	}
+	a.respond(c, http.StatusOK, jsonType, deadLettersDocument(&page))
+	return nil
+}
+
+// showDeadLetter gives one with its original: GET /api/v1/dead-letters/{id}.
+func (a *api) showDeadLetter(c *gin.Context) error {
+	id, err := pathID(c)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)
+	defer cancel()
+	letter, err := a.opts.DeadLetters.Find(ctx, id)
+	if err != nil {
+		return err
+	}
+	setRecord(c, letter.ID, letter.Status)
+	a.respond(c, http.StatusOK, jsonType, wholeDeadLetterDocument(&letter))
+	return nil
+}
+
+// deleteDeadLetter removes one: DELETE /api/v1/dead-letters/{id}.
+func (a *api) deleteDeadLetter(c *gin.Context) error {
+	id, err := pathID(c)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)
+	defer cancel()
+	if err := a.opts.DeadLetters.Delete(ctx, id); err != nil {
+		return err
+	}
+	a.respond(c, http.StatusNoContent, "", nil) // net/http leaves out the fields of a content that is not there
+	return nil
+}
+
+// resendDeadLetter sends one again: POST /api/v1/dead-letters/{id}/resend.
+func (a *api) resendDeadLetter(c *gin.Context) error {
+	id, err := pathID(c)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)
+	defer cancel()
+	resent, err := a.opts.Resender.Resend(ctx, id)
+	if err != nil {
+		return err
+	}
+	setRecord(c, resent.ID, domain.Pending)
+	c.Header("Location", a.base+statusPath+string(resent.ID))
+	c.Header("Retry-After", "1")
+	a.respond(c, http.StatusAccepted, jsonType, resentDocument(&resent))
+	return nil
+}
+
+// resendDeadLetters sends those again that match: POST /api/v1/dead-letters/resend. It stops when the client leaves,
+// when a drain begins, and after resendTime.
+func (a *api) resendDeadLetters(c *gin.Context) error {
+	filter, rate, err := a.resendOrder(c)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), resendTime)
+	defer cancel()
+	forget := context.AfterFunc(a.draining, cancel)
+	defer forget()
+	page, err := a.opts.Resender.ResendMany(ctx, filter, rate)
+	if err != nil {
+		return err
+	}
+	a.respond(c, http.StatusAccepted, jsonType, resentPageDocument(&page))
+	return nil
+}
+
+func (a *api) resendOrder(c *gin.Context) (filter ports.DeadLetterFilter, rate int, err error) {
+	if err := checkMedia(c.Request.Header); err != nil {
+		return filter, rate, err
+	}
+	document, err := a.bodies.read(c.Writer, c.Request)
+	if err != nil {
+		return filter, rate, err
+	}
+	defer document.release()
+	return parseResendOrder(document.data)
+}
