@@ -1,0 +1,217 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+)
+
+const (
+	// patience is how long a case may take, unless it says otherwise: all waiting for what must happen ends then.
+	patience = time.Minute
+	// quiet is how long it allows for what must not happen. Too short only hides a fault.
+	quiet = 200 * time.Millisecond
+	// pollEvery is for the few things that a port offers no way to wait for.
+	pollEvery = 10 * time.Millisecond
+)
+
+// env is what a case works with: an open instance, and helpers that fail the test. They belong to the goroutine of the
+// test; others use the ports and give errors back.
+type env struct {
+	Instance
+
+	t        testing.TB
+	ctx      context.Context // ends with the case, or its patience
+	harness  Harness
+	settings Settings
+	closed   bool
+}
+
+func newEnv(tb testing.TB, harness Harness, settings Settings, patience time.Duration) *env {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), patience)
+	tb.Cleanup(cancel)
+	e := &env{t: tb, ctx: ctx, harness: harness, settings: settings, closed: true}
+	e.open()
+	tb.Cleanup(func() { _ = e.close() }) // for a case that failed; the others have closed and looked at the error
+	return e
+}
+
+func (e *env) open() {
+	e.t.Helper()
+	instance, err := e.harness.Open()
+	require.NoError(e.t, err)
+	e.Instance, e.closed = instance, false
+}
+
+func (e *env) close() error {
+	if e.closed {
+		return nil
+	}
+	e.closed = true
+	return e.Close()
+}
+
+// reopen closes the instance and opens another over the same storage.
+func (e *env) reopen() {
+	e.t.Helper()
+	require.NoError(e.t, e.close())
+	e.open()
+}
+
+// consumer makes a consumer that lives as long as the case.
+func (e *env) consumer() ports.Work { return e.NewConsumer(e.ctx) }
+
+// mortal makes a consumer and what kills it.
+func (e *env) mortal() (w ports.Work, kill func()) {
+	ctx, cancel := context.WithCancel(e.ctx)
+	return e.NewConsumer(ctx), cancel
+}
+
+// accept hands requests in that must all be taken in as new.
+func (e *env) accept(reqs ...domain.Request) {
+	e.t.Helper()
+	require.NoError(e.t, acceptAll(e.ctx, e.Intake, reqs))
+}
+
+// acceptAll is accept for other goroutines.
+func acceptAll(ctx context.Context, intake ports.Intake, reqs []domain.Request) error {
+	answers := intake.Accept(ctx, reqs)
+	if len(answers) != len(reqs) {
+		return fmt.Errorf("accept: %d answers for %d requests", len(answers), len(reqs))
+	}
+	for i := range reqs {
+		if err := answers[i].Err; err != nil {
+			return err
+		}
+		if answers[i].Outcome != ports.AcceptedNew || answers[i].Record.ID != reqs[i].ID {
+			return fmt.Errorf("accept: %s was not taken in as new", reqs[i].ID)
+		}
+	}
+	return nil
+}
+
+// plenty is a credit that hardly bounds.
+func plenty(count int) ports.Credit { return ports.Credit{Count: count, Bytes: 1 << 40} }
+
+// receive gets what there is for the credit, at least one delivery.
+func (e *env) receive(w ports.Work, credit ports.Credit) []ports.Delivery {
+	e.t.Helper()
+	deliveries, err := w.Receive(e.ctx, credit)
+	require.NoError(e.t, err)
+	require.NotEmpty(e.t, deliveries)
+	require.LessOrEqual(e.t, len(deliveries), credit.Count)
+	return deliveries
+}
+
+// one gets one delivery.
+func (e *env) one(w ports.Work) ports.Delivery {
+	e.t.Helper()
+	return e.receive(w, plenty(1))[0]
+}
+
+// collect gets n deliveries, in as many steps as the backend likes.
+func (e *env) collect(w ports.Work, n int) []ports.Delivery {
+	e.t.Helper()
+	var all []ports.Delivery
+	for len(all) < n {
+		all = append(all, e.receive(w, plenty(n-len(all)))...)
+	}
+	return all
+}
+
+// nothing makes sure that there is nothing to get within the credit.
+func (e *env) nothing(w ports.Work, credit ports.Credit) {
+	e.t.Helper()
+	e.nothingFor(quiet, w, credit)
+}
+
+func (e *env) nothingFor(d time.Duration, w ports.Work, credit ports.Credit) {
+	e.t.Helper()
+	ctx, cancel := context.WithTimeout(e.ctx, d)
+	defer cancel()
+	deliveries, err := w.Receive(ctx, credit)
+	require.Empty(e.t, ids(deliveries))
+	require.ErrorIs(e.t, err, context.DeadlineExceeded)
+}
+
+// finish saves an outcome that must be taken.
+func (e *env) finish(w ports.Work, d ports.Delivery, out domain.Outcome) {
+	e.t.Helper()
+	require.NoError(e.t, e.tryFinish(w, d, out))
+}
+
+// tryFinish gives the answer to one finish.
+func (e *env) tryFinish(w ports.Work, d ports.Delivery, out domain.Outcome) error {
+	e.t.Helper()
+	errs := w.Finish(e.ctx, []ports.Finish{finishOf(d, out)})
+	require.Len(e.t, errs, 1)
+	return errs[0]
+}
+
+// cancel cancels a request that must be PENDING.
+func (e *env) cancel(id domain.ID) domain.Record {
+	e.t.Helper()
+	record, err := e.Intake.Cancel(e.ctx, id)
+	require.NoError(e.t, err)
+	return record
+}
+
+// state reads a record without its result.
+func (e *env) state(id domain.ID) domain.Record {
+	e.t.Helper()
+	state, err := e.Results.State(e.ctx, id)
+	require.NoError(e.t, err)
+	require.Nil(e.t, state.Result, "State leaves the result out")
+	return state
+}
+
+// find reads a whole record.
+func (e *env) find(id domain.ID) domain.Record {
+	e.t.Helper()
+	record, err := e.Results.Find(e.ctx, id)
+	require.NoError(e.t, err)
+	require.Equal(e.t, record.Status.Final(), record.Result != nil, "a result is there when the record is final")
+	return record
+}
+
+// requireIDs compares ids in any order.
+func (e *env) requireIDs(want, got []domain.ID) {
+	e.t.Helper()
+	require.Equal(e.t, slices.Sorted(slices.Values(want)), slices.Sorted(slices.Values(got)))
+}
+
+// depth reads the depths.
+func (e *env) depth() ports.Depths {
+	e.t.Helper()
+	d, err := e.Gauge.Depths(e.ctx)
+	require.NoError(e.t, err)
+	return d
+}
+
+// requireDepth compares the depths, at once where they are exact.
+func (e *env) requireDepth(want ports.Depths) {
+	e.t.Helper()
+	counts := func(d ports.Depths) [4]int64 { return [4]int64{d.Ready, d.Delayed, d.Leased, d.DeadLetters} }
+	if !e.harness.Traits.ApproximateDepth {
+		require.Equal(e.t, counts(want), counts(e.depth()), "ready, delayed, leased, dead letters")
+		return
+	}
+	e.eventually(func() bool {
+		d, err := e.Gauge.Depths(e.ctx)
+		return err == nil && counts(d) == counts(want)
+	}, "the depth is never right")
+}
+
+// eventually polls. It is for what no port lets one wait for.
+func (e *env) eventually(condition func() bool, message string) {
+	e.t.Helper()
+	require.Eventually(e.t, condition, patience, pollEvery, message)
+}

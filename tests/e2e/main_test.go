@@ -1,0 +1,10 @@
+// Package e2e_test holds what users can rely on, tried on the built program.
+package e2e_test
+
+import (
+	"testing"
+
+	"github.com/openhqm/openhqm/tests/testkit"
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }

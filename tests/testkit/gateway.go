@@ -1,0 +1,109 @@
+package testkit
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Gateway is an installation of OpenHQM: a directory with its configuration and its data. Processes come and go in it.
+type Gateway struct {
+	Dir string // the working directory of its processes
+
+	tb      testing.TB
+	binary  string
+	env     []string
+	serving watched[*Process] // the process that was last found ready; nil while there is none
+}
+
+// NewGateway makes an installation from a YAML configuration. Its processes listen on a free port of the loopback
+// interface, and know only those variables ("NAME=value") that are given here, which are stronger than the YAML.
+func NewGateway(tb testing.TB, config string, variables ...string) *Gateway {
+	tb.Helper()
+	binary := Binary(tb)
+	dir := tb.TempDir()
+	require.NoError(tb, os.WriteFile(filepath.Join(dir, configFile), []byte(config), 0o600))
+	base := []string{"OPENHQM_CONFIG=" + configFile, "OPENHQM_SERVER_HOST=127.0.0.1", "OPENHQM_SERVER_PORT=0"}
+	return &Gateway{Dir: dir, tb: tb, binary: binary, env: slices.Concat(base, variables)}
+}
+
+const configFile = "openhqm.yaml"
+
+// Launch starts a process and returns at once.
+func (g *Gateway) Launch() *Process {
+	g.tb.Helper()
+	// Not the test's context: it would kill the process before the cleanup has looked at how it is.
+	p := &Process{Log: &Log{}, tb: g.tb, cmd: g.command(context.Background()), done: make(chan struct{})}
+	p.cmd.Stderr = p.Log
+	require.NoError(g.tb, p.cmd.Start())
+	go func() {
+		defer close(p.done)
+		_ = p.cmd.Wait() // ProcessState tells the same, and more
+		g.serving.change(func(serving **Process) {
+			if *serving == p {
+				*serving = nil
+			}
+		})
+	}()
+	g.tb.Cleanup(p.cleanUp)
+	return p
+}
+
+// Start starts a process and waits until it is ready.
+func (g *Gateway) Start() *Process {
+	g.tb.Helper()
+	p := g.Launch()
+	p.awaitReady()
+	g.serving.change(func(serving **Process) { *serving = p })
+	return p
+}
+
+// Serving gives the process that serves, and waits for the next one while there is none. It is for goroutines that go
+// on while processes die and come back.
+func (g *Gateway) Serving(ctx context.Context) (*Process, error) {
+	var process *Process
+	err := g.serving.await(ctx, func(serving *Process) bool {
+		process = serving
+		return serving != nil
+	})
+	return process, err
+}
+
+// Output is what a process left that ended by itself.
+type Output struct {
+	Code   int // the exit code; -1 if it had to be killed
+	Stdout string
+	Stderr string
+}
+
+// Run starts a process that is to end by itself, for instance because it is a second one, and waits for its end.
+func (g *Gateway) Run(args ...string) Output {
+	g.tb.Helper()
+	ctx, cancel := context.WithTimeout(g.tb.Context(), Patience)
+	defer cancel()
+	cmd := g.command(ctx, args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	require.NoError(g.tb, cmd.Start())
+	_ = cmd.Wait() // ProcessState tells the same, and more
+	return Output{Code: cmd.ProcessState.ExitCode(), Stdout: stdout.String(), Stderr: stderr.String()}
+}
+
+func (g *Gateway) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, g.binary, args...) //nolint:gosec // the program under test
+	cmd.Dir, cmd.Env = g.Dir, g.env
+	return cmd
+}
+
+// OneBackend is the configuration of a gateway with a single endpoint, "backend", which takes what names none. Other
+// top-level sections may follow it.
+func OneBackend(url string) string {
+	return fmt.Sprintf("proxy: {default_endpoint: backend, endpoints: {backend: {url: %q}}}\n", url)
+}

@@ -1,0 +1,170 @@
+package testkit
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Nginx is a real web server that nobody of us wrote.
+type Nginx struct {
+	URL string
+	Log *Log // its error log
+
+	tb  testing.TB
+	dir string
+}
+
+// nginxConfig keeps everything nginx writes in its own directory, and runs it as one process.
+const nginxConfig = `
+daemon off;
+master_process off;
+pid nginx.pid;
+error_log stderr;
+events { worker_connections 256; }
+http {
+	log_format calls "$request_method $request_uri $http_x_openhqm_id $status";
+	access_log calls.log calls;
+	client_body_temp_path client_body;
+	proxy_temp_path proxy;
+	fastcgi_temp_path fastcgi;
+	uwsgi_temp_path uwsgi;
+	scgi_temp_path scgi;
+	default_type application/octet-stream;
+	types { text/plain txt; application/json json; }
+	server {
+		listen %s;
+		root files;
+		%s
+	}
+}
+`
+
+// StartNginx starts nginx with the given location blocks and static files by name. It ends with the test. Where nginx
+// cannot be had the test is skipped, and with CI=true it fails.
+func StartNginx(tb testing.TB, locations string, files map[string]string) *Nginx {
+	tb.Helper()
+	program, err := nginxProgram()
+	if err != nil && os.Getenv("CI") != "true" {
+		tb.Skipf("nginx cannot be had here: %v", err)
+	}
+	require.NoError(tb, err)
+	n := &Nginx{tb: tb, dir: tb.TempDir()}
+	require.NoError(tb, os.Mkdir(filepath.Join(n.dir, "files"), 0o700))
+	for name, content := range files {
+		require.NoError(tb, os.WriteFile(filepath.Join(n.dir, "files", name), []byte(content), 0o600))
+	}
+	// The port is free when it is chosen, and may be taken before nginx has it.
+	for range 5 {
+		if n.start(program, locations) {
+			return n
+		}
+	}
+	require.FailNowf(tb, "nginx does not start", "%s", n.Log.Text())
+	return nil
+}
+
+// nginxProgram gives the path of nginx, which it fetches at the first call.
+var nginxProgram = sync.OnceValues(func() (string, error) {
+	root, err := repository()
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	ensure := filepath.Join(root, "scripts", "brokers", "ensure")
+	cmd := exec.CommandContext(ctx, ensure, "nginx") //nolint:gosec // a script of ours
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	path, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("scripts/brokers/ensure nginx: %w: %s", err, stderr.String())
+	}
+	return strings.TrimSpace(string(path)), nil
+})
+
+// start runs nginx on a port that is free, and reports whether it serves there.
+func (n *Nginx) start(program, locations string) bool {
+	n.tb.Helper()
+	address := freeAddress(n.tb)
+	config := filepath.Join(n.dir, "nginx.conf")
+	require.NoError(n.tb, os.WriteFile(config, fmt.Appendf(nil, nginxConfig, address, locations), 0o600))
+	n.URL, n.Log = "http://"+address, &Log{}
+
+	args := []string{"-p", n.dir, "-c", config, "-e", "stderr"}
+	cmd := exec.CommandContext(context.Background(), program, args...) //nolint:gosec // nginx
+	cmd.Stderr = n.Log
+	require.NoError(n.tb, cmd.Start())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait() // that it ended is all there is to know
+	}()
+	if n.awaitServing(ended) {
+		n.tb.Cleanup(func() {
+			_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+			<-ended
+		})
+		return true
+	}
+	_ = cmd.Process.Kill() // it may have ended
+	<-ended
+	return false
+}
+
+func freeAddress(tb testing.TB) string {
+	tb.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(tb, err)
+	require.NoError(tb, listener.Close())
+	return listener.Addr().String()
+}
+
+// awaitServing asks until there is an answer, or nginx has ended.
+func (n *Nginx) awaitServing(ended <-chan struct{}) bool {
+	ctx, cancel := context.WithTimeout(n.tb.Context(), Patience)
+	defer cancel()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ended:
+			return false
+		case <-ctx.Done():
+			return false
+		case <-ticker.C:
+		}
+		req, err := http.NewRequestWithContext(ctx, http.MethodHead, n.URL, nil)
+		require.NoError(n.tb, err)
+		if resp, err := client.Do(req); err == nil {
+			_ = resp.Body.Close() // a HEAD has none
+			return true
+		}
+	}
+}
+
+// CallsOf gives nginx's own record of what it was asked for with that X-OpenHQM-ID: method, target, ID and status.
+func (n *Nginx) CallsOf(id string) []string {
+	n.tb.Helper()
+	record, err := os.ReadFile(filepath.Join(n.dir, "calls.log"))
+	require.NoError(n.tb, err)
+	var calls []string
+	for line := range strings.Lines(string(record)) {
+		if strings.Contains(line, id) {
+			calls = append(calls, strings.TrimSpace(line))
+		}
+	}
+	return calls
+}

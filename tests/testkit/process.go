@@ -1,0 +1,119 @@
+package testkit
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Process is one run of the program in an installation. It is killed at the end of the test, by its own process id. One
+// that ended before without anybody waiting for that fails the test, and so does a data race in it.
+type Process struct {
+	Log *Log
+
+	tb     testing.TB
+	cmd    *exec.Cmd
+	done   chan struct{} // closed when it has ended
+	waited bool          // somebody expected its end
+	client *Client       // set when it listens
+}
+
+// Client speaks to the process. It is nil before the process listens.
+func (p *Process) Client() *Client { return p.client }
+
+// Kill ends the process with SIGKILL, as a power cut would, and waits until it is gone.
+func (p *Process) Kill() {
+	p.tb.Helper()
+	p.Signal(syscall.SIGKILL)
+	p.Wait()
+}
+
+// Signal sends a signal and returns at once. One that comes too late is no fault.
+func (p *Process) Signal(signal os.Signal) {
+	_ = p.cmd.Process.Signal(signal) // the only error is that the process has ended, which Wait tells
+}
+
+// Ended reports whether the process is gone.
+func (p *Process) Ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// Wait blocks until the process has ended, and tells how: ProcessState.ExitCode, and the signal that ended it.
+func (p *Process) Wait() *os.ProcessState {
+	p.tb.Helper()
+	p.waited = true
+	timer := time.NewTimer(Patience)
+	defer timer.Stop()
+	select {
+	case <-p.done:
+	case <-timer.C:
+		require.FailNowf(p.tb, "the process does not end", "waited %s", Patience)
+	}
+	return p.cmd.ProcessState
+}
+
+// AwaitLog gives the first line of the log with that message, as soon as there is one.
+func (p *Process) AwaitLog(message string) map[string]any {
+	p.tb.Helper()
+	ctx, cancel := context.WithTimeout(p.tb.Context(), Patience)
+	defer cancel()
+	stop := p.whileAlive(cancel)
+	defer stop()
+	line, err := p.Log.find(ctx, message)
+	require.NoErrorf(p.tb, err, "wait for the log line %q", message)
+	return line
+}
+
+// awaitReady waits for the line that tells the address, and then until /health/ready agrees.
+func (p *Process) awaitReady() {
+	p.tb.Helper()
+	address, _ := p.AwaitLog("listening")["address"].(string)
+	require.NotEmpty(p.tb, address, "the line that tells the address")
+	p.client = newClient(p.tb, address)
+	Until(p.tb, "the process is ready", func() bool {
+		return p.client.Get("/health/ready").Code == http.StatusOK
+	})
+}
+
+// whileAlive calls cancel when the process ends, until stop is called.
+func (p *Process) whileAlive(cancel context.CancelFunc) (stop func()) {
+	stopped := make(chan struct{})
+	go func() {
+		select {
+		case <-p.done:
+			cancel()
+		case <-stopped:
+		}
+	}()
+	return func() { close(stopped) }
+}
+
+func (p *Process) cleanUp() {
+	alone := p.Ended() && !p.waited
+	p.Signal(syscall.SIGKILL)
+	<-p.done
+	if alone {
+		p.tb.Errorf("the process ended by itself: %s", p.cmd.ProcessState)
+	}
+	if strings.Contains(p.Log.Text(), "WARNING: DATA RACE") {
+		p.tb.Errorf("there is a data race in the process")
+	}
+	if p.client != nil {
+		p.client.http.CloseIdleConnections()
+	}
+	if p.tb.Failed() {
+		p.tb.Logf("log of process %d (%s):\n%s", p.cmd.Process.Pid, p.cmd.ProcessState, p.Log.tail())
+	}
+}
