@@ -23,23 +23,31 @@ func newAccount(slots int, bytes int64, gates *Gates) *account {
 	return &account{gates: gates, slots: slots, bytes: bytes, change: make(chan struct{}, 1)}
 }
 
-// credit blocks until there is room for one delivery at least; false when ctx ends first. The credit is good for as long
-// as the context lasts that comes with it: that ends when an endpoint which the credit holds back may have more.
+// credit blocks until there is room for one delivery at least; false when ctx ends first. The credit is good for as
+// long as the context lasts that comes with it: that ends when an endpoint which it holds back may have more.
 func (a *account) credit(ctx context.Context) (c ports.Credit, good context.Context, done func(), ok bool) {
+	if c, ok = a.room(ctx); !ok {
+		return c, nil, nil, false
+	}
+	good, done = a.limit(ctx, &c)
+	return c, good, done, true
+}
+
+// room waits for a slot and for bytes.
+func (a *account) room(ctx context.Context) (ports.Credit, bool) {
 	for ctx.Err() == nil {
 		a.mu.Lock()
-		c = ports.Credit{Count: a.slots, Bytes: a.bytes}
+		c := ports.Credit{Count: a.slots, Bytes: a.bytes}
 		a.mu.Unlock()
 		if c.Count > 0 && c.Bytes > 0 {
-			good, done = a.limit(ctx, &c)
-			return c, good, done, true
+			return c, true
 		}
 		select {
 		case <-a.change:
 		case <-ctx.Done():
 		}
 	}
-	return ports.Credit{}, nil, nil, false
+	return ports.Credit{}, false
 }
 
 // limit puts what the gates allow into the credit.

@@ -35,7 +35,7 @@ func TestTheProbeTellsWhetherThePoolWorks(t *testing.T) {
 		require.ErrorIs(t, pool.Probe(t.Context()), ports.ErrUnavailable)
 
 		away.Store(false)
-		time.Sleep(time.Minute) // of the bubble's clock: until it has tried again
+		<-time.After(time.Minute) // of the bubble's clock: it has tried again
 		synctest.Wait()
 		require.NoError(t, pool.Probe(t.Context()))
 		stop()

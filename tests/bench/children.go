@@ -78,8 +78,7 @@ func bareGin() http.Handler {
 	return e
 }
 
-// barePost is the floor of forwarding: POST the payload n times with so many goroutines. It says that it is ready, waits
-// for a line on its standard input, and prints its own CPU time and the time it took when it is done.
+// barePost is the floor of forwarding: POST the payload n times with so many goroutines.
 func barePost(args []string) error {
 	if len(args) != 3 {
 		return errors.New("post URL N GOROUTINES")

@@ -66,7 +66,7 @@ func (b *bench) loaded(p *process, until func() error) (sample, error) {
 		return sample{}, err
 	}
 	began := time.Now()
-	if _, err := flood(b.ctx, p.address, post("/api/v1/submit", submitBody), b.requests, b.clients, 202); err != nil {
+	if err := flood(b.ctx, p.address, post("/api/v1/submit", submitBody), b.requests, b.clients, 202); err != nil {
 		return sample{}, err
 	}
 	if err := until(); err != nil {
@@ -129,40 +129,36 @@ func (b *bench) post() (sample, error) {
 // worker fills the queue of a gateway whose backend hangs, kills it, and lets another one work it off.
 func (b *bench) worker() (sample, error) {
 	dir := b.fresh()
-	p, err := b.fill(dir, b.requests)
-	if err != nil {
+	if err := b.fill(dir, b.requests); err != nil {
 		return sample{}, err
 	}
-	s, _, err := b.workOff(dir, b.requests)
-	_ = p
-	return s, err
+	return b.workOff(dir, b.requests)
 }
 
 // fill leaves n requests in a data directory.
-func (b *bench) fill(dir string, n int) (*process, error) {
+func (b *bench) fill(dir string, n int) error {
 	p, err := b.startGateway(dir, fmt.Sprintf(hanging, b.backend.address))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer p.kill()
-	_, err = flood(b.ctx, p.address, post("/api/v1/submit", submitBody), n, b.clients, 202)
-	return p, err
+	return flood(b.ctx, p.address, post("/api/v1/submit", submitBody), n, b.clients, 202)
 }
 
 // workOff starts a gateway on a full queue and waits until it is empty.
-func (b *bench) workOff(dir string, n int) (sample, *process, error) {
+func (b *bench) workOff(dir string, n int) (sample, error) {
 	began := time.Now()
 	p, err := b.startGateway(dir, fmt.Sprintf(working, b.backend.address))
 	if err != nil {
-		return sample{}, nil, err
+		return sample{}, err
 	}
 	defer p.stop()
 	if err := drained(b.ctx, p.address); err != nil {
-		return sample{}, nil, err
+		return sample{}, err
 	}
 	took := time.Since(began)
 	cpu, err := p.cpu()
-	return sampleOf(n, took, cpu), p, err
+	return sampleOf(n, took, cpu), err
 }
 
 // fresh names a data directory that does not exist yet.
@@ -195,15 +191,15 @@ func (b *bench) idle() (idle, error) {
 // many compares a thousand with a million waiting.
 func (b *bench) many() (*waiting, error) {
 	few, dir := 1000, b.fresh()
-	if _, err := b.fill(dir, few); err != nil {
+	if err := b.fill(dir, few); err != nil {
 		return nil, err
 	}
-	small, _, err := b.workOff(dir, few)
+	small, err := b.workOff(dir, few)
 	if err != nil {
 		return nil, err
 	}
 	dir = b.fresh()
-	if _, err := b.fill(dir, b.waiting); err != nil {
+	if err := b.fill(dir, b.waiting); err != nil {
 		return nil, err
 	}
 	p, err := b.startGateway(dir, fmt.Sprintf(hanging, b.backend.address))
@@ -215,7 +211,7 @@ func (b *bench) many() (*waiting, error) {
 	if err != nil {
 		return nil, err
 	}
-	large, _, err := b.workOff(dir, b.waiting)
+	large, err := b.workOff(dir, b.waiting)
 	w := &waiting{
 		Waiting: b.waiting, ReadySeconds: p.started.Seconds(), ResidentMB: float64(resident) / (1 << 20),
 		Few: small, Many: large,

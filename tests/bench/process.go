@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -89,7 +90,9 @@ func (b *bench) start(cmd *exec.Cmd) (*process, error) {
 			close(p.done)
 			return nil, errors.Join(fmt.Errorf("%s did not start: %s", cmd.Path, said.String()), cmd.Wait())
 		}
-		var event struct{ Address string }
+		var event struct {
+			Address string `json:"address"`
+		}
 		if json.Unmarshal([]byte(line), &event) == nil {
 			p.address = event.Address
 		}
@@ -125,7 +128,7 @@ func (p *process) cpu() (time.Duration, error) {
 		return 0, err
 	}
 	// After the name in parentheses: utime and stime are fields 14 and 15, counted from 1.
-	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 	user, err1 := strconv.ParseInt(fields[11], 10, 64)
 	system, err2 := strconv.ParseInt(fields[12], 10, 64)
 	return time.Duration(user+system) * clockTick, errors.Join(err1, err2)

@@ -68,7 +68,9 @@ func (f *figures) print(w io.Writer) {
 	say("over the backend's own: p50 %.2f ms (2), p99 %.2f ms (6)", l.Through.P50-l.Direct.P50, l.Through.P99-l.Direct.P99)
 	say("idle: %.0f MB resident (60), %.2f %% of a core (0.5)", f.Idle.ResidentMB, f.Idle.CPUPercent)
 	if m := f.Waiting; m != nil {
-		say("with %d waiting: ready %.2f s after a restart (2), %.0f MB resident (200), works off %.2f x the rate at 1,000 (0.8)",
-			m.Waiting, m.ReadySeconds, m.ResidentMB, m.Many.Rate/m.Few.Rate)
+		say("with %d waiting: ready %.2f s after a restart (2), %.0f MB resident (200)",
+			m.Waiting, m.ReadySeconds, m.ResidentMB)
+		say("and works off %.0f/s, with 1,000 waiting %.0f/s: %.2f x (0.8)",
+			m.Many.Rate, m.Few.Rate, m.Many.Rate/m.Few.Rate)
 	}
 }
