@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
@@ -33,6 +34,9 @@ type Options struct {
 	Now           func() time.Time
 	Ended         func(domain.Record) // told of what became final and is durable; nil: nobody; must not block
 	Logger        *slog.Logger
+
+	// FS holds the files of the database; nil: the disk. The directory's marker and lock are on the disk all the same.
+	FS vfs.FS
 }
 
 // DB is an open database. It implements ports.Intake, ports.Results, ports.Gauge and ports.Probe; consumers made by
@@ -94,7 +98,7 @@ func Open(opts Options) (*DB, error) {
 			gone:      make(map[*Consumer]struct{}),
 		},
 	}
-	if db.kv, err = dir.openPebble(opts.Logger); err != nil {
+	if db.kv, err = dir.openPebble(opts.FS, opts.Logger); err != nil {
 		return nil, errors.Join(err, dir.close())
 	}
 	if err = db.load(); err == nil {

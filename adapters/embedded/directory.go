@@ -149,13 +149,16 @@ const (
 	cacheBytes    = 24 << 20
 )
 
-func (d *directory) openPebble(log *slog.Logger) (*pebble.DB, error) {
+func (d *directory) openPebble(files vfs.FS, log *slog.Logger) (*pebble.DB, error) {
+	if files == nil {
+		files = vfs.Default
+	}
 	cache := pebble.NewCache(cacheBytes)
 	defer cache.Unref()
 	logger := pebbleLogger{log}
 	options := &pebble.Options{
 		// Named, or Pebble puts a watch for slow disks before it, whose goroutine outlives an Open that fails.
-		FS:                          vfs.Default,
+		FS:                          files,
 		Cache:                       cache,
 		MemTableSize:                memTableBytes,
 		MemTableStopWritesThreshold: 4,

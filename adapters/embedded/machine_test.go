@@ -27,6 +27,7 @@ func TestTheDatabaseBehavesLikeItsModel(t *testing.T) {
 			"finish":  m.finish,
 			"stale":   m.finishStale,
 			"cancel":  m.cancel,
+			"purge":   m.purge,
 			"crash":   m.crash,
 			"wait":    m.wait,
 			"reopen":  m.reopen,
@@ -193,6 +194,23 @@ func (m *machine) cancel(t *rapid.T) {
 			r.status = domain.Cancelled
 		}
 		require.Equal(t, r.status, record.Status)
+	}
+}
+
+// purge deletes the dead letters of some requests, whether there are any or not.
+func (m *machine) purge(t *rapid.T) {
+	if len(m.order) == 0 {
+		t.Skip("no request")
+	}
+	for range rapid.IntRange(1, 30).Draw(t, "n") {
+		r := m.requests[rapid.SampledFrom(m.order).Draw(t, "id")]
+		err := m.db.DeadLetters().Delete(context.Background(), r.id)
+		if r.purged || !r.status.DeadLettered() {
+			require.ErrorIs(t, err, ports.ErrNotFound)
+			continue
+		}
+		require.NoError(t, err)
+		r.purged = true
 	}
 }
 

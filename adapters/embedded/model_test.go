@@ -27,6 +27,7 @@ type modelled struct {
 	attempts   int
 	deliveries int
 	answered   bool
+	purged     bool // its dead letter was deleted
 
 	seq     int       // orders its queue
 	due     time.Time // zero: ready
@@ -165,6 +166,7 @@ func (m *model) depths() ports.Depths {
 	var d ports.Depths
 	for _, r := range m.requests {
 		switch {
+		case r.purged:
 		case r.status.DeadLettered():
 			d.DeadLetters++
 		case r.status.Final():

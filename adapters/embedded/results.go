@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
@@ -40,22 +41,32 @@ func (db *DB) Wait(ctx context.Context, id domain.ID) (domain.Record, error) {
 	final, leave := db.waiters.add(id)
 	defer leave()
 	// Registered before the first look: what becomes final in between is not missed.
-	rec, err := db.Find(ctx, id)
+	rec, err := db.look(ctx, id)
 	if err != nil || rec.Status.Final() {
 		return rec, err
 	}
 	select {
 	case <-final:
-		return db.Find(ctx, id)
+		return db.look(ctx, id)
 	case <-ctx.Done():
 		// As it is now. What is not yet on the disk nobody waits for any more.
-		if latest, err := db.Find(ctx, id); !errors.Is(err, ports.ErrUnavailable) {
+		if latest, err := db.look(ctx, id); !errors.Is(err, ports.ErrUnavailable) {
 			return latest, err
 		}
 		return rec, nil
 	case <-db.done:
 		return rec, db.ended()
 	}
+}
+
+// lookTimeout bounds a look for somebody whose own time may be over. It takes one group commit at most.
+const lookTimeout = 5 * time.Second
+
+// look is Find for those who get the record also when their time is over.
+func (db *DB) look(ctx context.Context, id domain.ID) (domain.Record, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+	defer cancel()
+	return db.Find(ctx, id)
 }
 
 // readDurable reads a row, and if the group that wrote it is not on disk yet waits until it is: what a client has seen

@@ -44,7 +44,7 @@ func scripted(t *testing.T, script ...exchange) (address string) {
 	return server.URL
 }
 
-// run runs the subcommand.
+// runDLQ runs the subcommand.
 func runDLQ(args ...string) (code int, stdout, stderr string) {
 	var out, err bytes.Buffer
 	code = deadLetters(args, nil, &out, &err)
@@ -96,7 +96,8 @@ func TestDLQListEndsWithTheLastPage(t *testing.T) {
 		exchange{"GET /api/v1/dead-letters?before=2026-01-01T00%3A00%3A00Z&limit=1000", 200, pageJSON("p,2")},
 		exchange{"GET /api/v1/dead-letters?before=p%2C2&limit=1000", 200, pageJSON("", "a")},
 	)
-	code, stdout, stderr := runDLQ("list", "--url", url+"/", "--limit", "5000", "--json", "--before", "2026-01-01T00:00:00Z")
+	code, stdout, stderr := runDLQ("list", "--url", url+"/", "--limit", "5000", "--json",
+		"--before", "2026-01-01T00:00:00Z")
 	require.Equal(t, exitOK, code, stderr)
 	require.Equal(t, pageJSON("p,2")+"\n"+pageJSON("", "a")+"\n", stdout, "as the api sent it")
 	require.Empty(t, stderr)
@@ -142,6 +143,12 @@ payload:
 	code, stdout, _ = runDLQ("show", "--json", "--url", scripted(t, exchange{call, 200, shown}), "a")
 	require.Equal(t, exitOK, code)
 	require.Equal(t, shown+"\n", stdout)
+
+	least := strings.TrimSuffix(letterJSON("a"), "}") + `,"request":{"headers":{"A":"1"},"payload":"AA==",` +
+		`"payload_encoding":"base64"}}`
+	code, stdout, _ = runDLQ("show", "a", "--url", scripted(t, exchange{call, 200, least}))
+	require.Equal(t, exitOK, code)
+	require.Contains(t, stdout, "\npriority        0\n\nA: 1\n\npayload (base64):\n\"AA==\"\n")
 
 	code, stdout, _ = runDLQ("show", "a", "--url", scripted(t, exchange{call, 200, letterJSON("a")}))
 	require.Equal(t, exitOK, code)
@@ -223,7 +230,7 @@ func TestDLQErrorsOfTheAPI(t *testing.T) {
 		want   string
 	}{
 		{404, `{"code":"NOT_FOUND","detail":"x"}`, "openhqm: dlq: there is no such dead letter, or not any more\n"},
-		{401, `{"code":"UNAUTHORIZED","detail":"X-OpenHQM-Key\u0007"}`, "openhqm: dlq: 401 UNAUTHORIZED: X-OpenHQM-Key\uFFFD\n"},
+		{401, `{"code":"UNAUTHORIZED","detail":"no key\u0007"}`, "openhqm: dlq: 401 UNAUTHORIZED: no key\uFFFD\n"},
 		{502, `<html>nginx</html>`, "openhqm: dlq: status 502, and no word of an openhqm\n"},
 		{307, ``, "openhqm: dlq: status 307, and no word of an openhqm\n"},
 		{200, `<html>hello</html>`, "not one of an openhqm"},
@@ -291,7 +298,8 @@ func TestDLQTakesAddressAndKeyFromItsSurroundings(t *testing.T) {
 		_, _ = fmt.Fprint(w, pageJSON(""))
 	}))
 	defer server.Close()
-	address := server.Listener.Addr().(*net.TCPAddr)
+	address, isTCP := server.Listener.Addr().(*net.TCPAddr)
+	require.True(t, isTCP)
 	environ := []string{"OPENHQM_SERVER_HOST=127.0.0.1", fmt.Sprintf("OPENHQM_SERVER_PORT=%d", address.Port)}
 	var stdout, stderr bytes.Buffer
 	require.Equal(t, exitOK, deadLetters([]string{"list"}, environ, &stdout, &stderr), stderr.String())

@@ -178,7 +178,10 @@ func (c *dlqClient) call(method, path string, body []byte, want int, into any) (
 
 // refusal makes an error of an answer that is not the wanted one.
 func refusal(status int, answer []byte) error {
-	var problem struct{ Code, Detail string }
+	var problem struct {
+		Code   string `json:"code"`
+		Detail string `json:"detail"`
+	}
 	if json.Unmarshal(answer, &problem) != nil || problem.Code == "" {
 		return fmt.Errorf("dlq: status %d, and no word of an openhqm", status)
 	}

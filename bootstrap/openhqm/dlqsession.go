@@ -68,7 +68,7 @@ func (s *dlqSession) list() error {
 		return len(page.DeadLetters), page.NextBefore, s.table(page.DeadLetters, header)
 	})
 	if next != "" && !s.order.json {
-		s.note("there are more: --before %s", plain(next))
+		s.notef("there are more: --before %s", plain(next))
 	}
 	return err
 }
@@ -146,7 +146,10 @@ func writeOriginal(text *strings.Builder, r *originalDocument) {
 	if r.Query != "" {
 		target += "?" + r.Query
 	}
-	fmt.Fprintf(text, "\n%s\n", plain(strings.TrimSpace(r.Method+" "+target)))
+	text.WriteString("\n")
+	if line := strings.TrimSpace(r.Method + " " + target); line != "" { // else both are the endpoint's
+		text.WriteString(plain(line) + "\n")
+	}
 	for _, name := range slices.Sorted(maps.Keys(r.Headers)) {
 		values, repeated := r.Headers[name].([]any)
 		if !repeated {
@@ -196,9 +199,9 @@ func (s *dlqSession) resendMany() error {
 		done, skipped = done+len(page.Resent), skipped+len(page.Skipped)
 		return len(page.Resent) + len(page.Skipped), page.NextBefore, s.resentPage(&page, answer)
 	})
-	s.note("%d resent, %d skipped", done, skipped)
+	s.notef("%d resent, %d skipped", done, skipped)
 	if next != "" {
-		s.note("there are more: --before %s", plain(next))
+		s.notef("there are more: --before %s", plain(next))
 	}
 	if err == nil && skipped > 0 {
 		err = errors.New("dlq: some could not be sent again")
@@ -216,7 +219,7 @@ func (s *dlqSession) resentPage(page *resentPageDocument, answer []byte) error {
 		}
 	}
 	for _, skipped := range page.Skipped {
-		s.note("%s skipped: %s: %s", plain(skipped.ID), plain(skipped.Code), plain(skipped.Detail))
+		s.notef("%s skipped: %s: %s", plain(skipped.ID), plain(skipped.Code), plain(skipped.Detail))
 	}
 	return nil
 }
@@ -246,7 +249,7 @@ func (s *dlqSession) purgeMany() error {
 		return len(page.DeadLetters), page.NextBefore, nil
 	})
 	if next != "" {
-		s.note("there are more: --before %s", plain(next))
+		s.notef("there are more: --before %s", plain(next))
 	}
 	return err
 }
@@ -257,8 +260,8 @@ func (s *dlqSession) line(document []byte) error {
 	return err
 }
 
-// note tells people something that is no part of the output.
-func (s *dlqSession) note(format string, args ...any) {
+// notef tells people something that is no part of the output.
+func (s *dlqSession) notef(format string, args ...any) {
 	_, _ = fmt.Fprintf(s.stderr, format+"\n", args...)
 }
 

@@ -73,14 +73,15 @@ func because(status domain.Status, reason domain.Reason) func(*domain.Outcome) {
 
 func failuresAreListed(e *env) {
 	w := e.consumer()
-	var want []domain.ID
-	for _, change := range []func(*domain.Outcome){
+	ends := []func(*domain.Outcome){
 		because(domain.Failed, domain.ReasonAttempts), because(domain.Failed, domain.ReasonMaxDeliveries),
 		because(domain.Failed, domain.ReasonDeadline), because(domain.TimedOut, domain.ReasonDeadline),
-	} {
+	}
+	want := make([]domain.ID, len(ends))
+	for i, end := range ends {
 		r := newRequest()
-		e.bury(w, r, change)
-		want = append(want, r.ID)
+		e.bury(w, r, end)
+		want[i] = r.ID
 	}
 	fine, cancelled, waiting := newRequest(), newRequest(notBefore(now().Add(time.Hour))), newRequest()
 	e.accept(fine, cancelled)
@@ -178,11 +179,13 @@ func listsAreFiltered(e *env) {
 		{"both", ports.DeadLetterFilter{Endpoint: "a", Reason: domain.ReasonRejected}, []domain.ID{third.ID}},
 		{"none", ports.DeadLetterFilter{Endpoint: "c"}, []domain.ID{}},
 		{
-			"later than all", ports.DeadLetterFilter{Before: ports.DeadLetterPlace{FailedAt: last.FailedAt.Add(1)}},
+			"later than all",
+			ports.DeadLetterFilter{Before: ports.DeadLetterPlace{FailedAt: last.FailedAt.Add(1)}},
 			[]domain.ID{first.ID, second.ID, third.ID},
 		},
 		{
-			"earlier than all", ports.DeadLetterFilter{Before: ports.DeadLetterPlace{FailedAt: time.Now().Add(-time.Hour)}},
+			"earlier than all",
+			ports.DeadLetterFilter{Before: ports.DeadLetterPlace{FailedAt: time.Now().Add(-time.Hour)}},
 			[]domain.ID{},
 		},
 	} {

@@ -104,13 +104,13 @@ func TestTheCommandLineLooksAfterDeadLetters(t *testing.T) {
 	client := gateway.Start().Client()
 	url := "http://" + client.Address
 	var ids []string
-	for range 5 {
+	for range 4 { // one more would open the breaker
 		ids = append(ids, fails(t, client, `{"payload": "try me"}`))
 	}
 
 	list := gateway.Run("dlq", "list", "--url", url)
 	require.Equal(t, 0, list.Code, list.Stderr)
-	require.Len(t, strings.Split(strings.TrimSpace(list.Stdout), "\n"), 6)
+	require.Len(t, strings.Split(strings.TrimSpace(list.Stdout), "\n"), 5)
 	show := gateway.Run("dlq", "show", ids[0], "--url", url)
 	require.Equal(t, 0, show.Code, show.Stderr)
 	require.Contains(t, show.Stdout, `"try me"`)
@@ -123,7 +123,7 @@ func TestTheCommandLineLooksAfterDeadLetters(t *testing.T) {
 	resend := gateway.Run("dlq", "resend", "--all", "--reason", "attempts_exhausted", "--url", url)
 	require.Equal(t, 0, resend.Code, resend.Stderr)
 	lines := strings.Split(strings.TrimSpace(resend.Stdout), "\n")
-	require.Len(t, lines, 4)
+	require.Len(t, lines, 3)
 	for _, line := range lines {
 		words := strings.Fields(line)
 		require.Contains(t, ids, words[0])
@@ -137,13 +137,13 @@ func TestWhatFailsAgainIsADeadLetterAgainAndSentOnlyOnce(t *testing.T) {
 	backend, _ := moody(t)
 	gateway := testkit.NewGateway(t, testkit.OneBackend(backend.URL)+oneAttempt)
 	client := gateway.Start().Client()
-	for range 3 {
+	for range 2 {
 		fails(t, client, `{"payload": 1}`)
 	}
 	resend := gateway.Run("dlq", "resend", "--all", "--rate", "1000", "--url", "http://"+client.Address)
 	require.Equal(t, 0, resend.Code, resend.Stderr)
 	lines := strings.Split(strings.TrimSpace(resend.Stdout), "\n")
-	require.Len(t, lines, 3)
+	require.Len(t, lines, 2)
 	for _, line := range lines {
 		words := strings.Fields(line)
 		id := words[len(words)-1]
@@ -154,7 +154,7 @@ func TestWhatFailsAgainIsADeadLetterAgainAndSentOnlyOnce(t *testing.T) {
 		call(t, client, http.MethodGet, "/"+id, "", http.StatusOK, &letter)
 		require.Equal(t, words[0], letter.From)
 	}
-	require.Len(t, backend.Calls(), 6)
+	require.Len(t, backend.Calls(), 4)
 }
 
 func TestADeadLetterOfAnEndpointThatIsGoneStays(t *testing.T) {
