@@ -56,3 +56,11 @@ type Gauge interface {
 type Probe interface {
 	Probe(ctx context.Context) error
 }
+
+// Detailed is a Probe that also says what is unusual about parts of its component, for people. It does not mean that
+// the component does not work: that is for Probe alone to tell.
+type Detailed interface {
+	// Details gives a few words, without secrets, by the name of the part; empty when there is nothing to tell. It does
+	// not block.
+	Details() map[string]string
+}

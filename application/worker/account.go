@@ -9,14 +9,18 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// account knows how much the pool may still take.
+// account knows how much the pool may still take. A slot is free again as soon as its call has ended, so that saving the
+// outcome and beginning the next request go to the queue together; but no more outcomes wait to be saved than there are
+// slots, so that a store which is away stops the pool.
 type account struct {
 	gates *Gates
 
-	mu     sync.Mutex
-	slots  int
-	bytes  int64
-	change chan struct{} // a token here: something was given back
+	mu      sync.Mutex
+	slots   int
+	running int // deliveries whose call has not ended
+	unsaved int // deliveries whose outcome is not saved
+	bytes   int64
+	change  chan struct{} // a token here: something was given back
 }
 
 func newAccount(slots int, bytes int64, gates *Gates) *account {
@@ -37,7 +41,7 @@ func (a *account) credit(ctx context.Context) (c ports.Credit, good context.Cont
 func (a *account) room(ctx context.Context) (ports.Credit, bool) {
 	for ctx.Err() == nil {
 		a.mu.Lock()
-		c := ports.Credit{Count: a.slots, Bytes: a.bytes}
+		c := ports.Credit{Count: a.slots - max(a.running, a.unsaved), Bytes: a.bytes}
 		a.mu.Unlock()
 		if c.Count > 0 && c.Bytes > 0 {
 			return c, true
@@ -65,21 +69,35 @@ func (a *account) limit(ctx context.Context, c *ports.Credit) (good context.Cont
 	}
 }
 
-// charge takes a delivery on.
-func (a *account) charge(d *ports.Delivery) {
+// begin takes a delivery on.
+func (a *account) begin(d *ports.Delivery) {
 	a.gates.begin(d.Request.Endpoint)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.slots--
+	a.running++
 	a.bytes -= d.Request.Size()
 }
 
-// refund lets go of a delivery of that size.
-func (a *account) refund(size int64) {
+// end frees the slot of a delivery of that endpoint.
+func (a *account) end(endpoint string) {
+	a.gates.end(endpoint)
 	a.mu.Lock()
-	a.slots++
+	a.running--
+	a.unsaved++
+	a.mu.Unlock()
+	a.changed()
+}
+
+// settle lets go of a delivery of that size.
+func (a *account) settle(size int64) {
+	a.mu.Lock()
+	a.unsaved--
 	a.bytes += size
 	a.mu.Unlock()
+	a.changed()
+}
+
+func (a *account) changed() {
 	select {
 	case a.change <- struct{}{}:
 	default:

@@ -60,7 +60,7 @@ func New(opts Options, work ports.Work, processor Processor) *Pool {
 		opts: opts, work: work, processor: processor,
 		account: newAccount(opts.Slots, opts.MaxBytes, opts.Gates),
 		memory:  newMemory(opts.MaxBytes),
-		// No more than Slots deliveries are ever out, so neither channel blocks.
+		// No more than Slots calls run and no more than Slots outcomes wait, so neither channel blocks for long.
 		jobs:    make(chan ports.Delivery, opts.Slots),
 		settles: make(chan settlement, opts.Slots),
 	}
@@ -77,7 +77,25 @@ func (p *Pool) Probe(context.Context) error { return *p.condition.Load() }
 // fine is what Probe answers when nothing is wrong.
 var fine error
 
-var _ ports.Probe = (*Pool)(nil)
+// Details tells which circuit breakers are not closed, by endpoint. It implements ports.Detailed.
+func (p *Pool) Details() map[string]string {
+	details := make(map[string]string)
+	for endpoint, state := range p.opts.Gates.Breakers() {
+		switch state {
+		case BreakerOpen:
+			details[endpoint] = "breaker open"
+		case BreakerHalfOpen:
+			details[endpoint] = "breaker half-open"
+		case BreakerClosed:
+		}
+	}
+	return details
+}
+
+var (
+	_ ports.Probe    = (*Pool)(nil)
+	_ ports.Detailed = (*Pool)(nil)
+)
 
 // Run works until ctx ends, and then stops in two stages: it takes nothing new and hands back what is not begun;
 // running calls get Drain and are then cut off, which is charged. It returns when everything is settled: nil, or the
@@ -122,7 +140,7 @@ func (p *Pool) fetch(ctx context.Context) error {
 		stale := good.Err() != nil
 		done()
 		for _, d := range deliveries {
-			p.account.charge(&d)
+			p.account.begin(&d)
 			p.jobs <- d
 		}
 		if err != nil && !stale {
@@ -141,8 +159,8 @@ func (p *Pool) slot(accepting, calls context.Context) {
 		} else {
 			s.finish.Outcome, s.reserved = p.call(calls, d)
 		}
-		p.opts.Gates.end(d.Request.Endpoint)
 		p.settles <- s
+		p.account.end(d.Request.Endpoint)
 	}
 }
 
@@ -226,7 +244,7 @@ func (p *Pool) save(ctx context.Context, group []settlement) (unsaved []settleme
 		// Of a queue that is closed nothing can be saved any more; it hands the request out again when it is open.
 		if err == nil || errors.Is(err, ports.ErrLost) || errors.Is(err, ports.ErrClosed) {
 			p.memory.release(group[i].reserved)
-			p.account.refund(group[i].size)
+			p.account.settle(group[i].size)
 			continue
 		}
 		unsaved, cause = append(unsaved, group[i]), err

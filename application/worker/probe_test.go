@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openhqm/openhqm/application/worker"
+	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
 )
 
@@ -42,4 +44,34 @@ func TestTheProbeTellsWhetherThePoolWorks(t *testing.T) {
 		require.NoError(t, <-ended)
 		require.Error(t, pool.Probe(t.Context()), "after it ran")
 	})
+}
+
+func TestTheDetailsAreTheBreakersThatAreNotClosed(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	limit := worker.Limit{Failures: 1, Cooldown: time.Minute}
+	gates := worker.NewGates(
+		map[string]worker.Limit{"orders": limit, "billing": limit, "unguarded": {}},
+		func() time.Time { return now },
+	)
+	o := options()
+	o.Gates = gates
+	pool := worker.New(o, newQueue(), newProcessor(atOnce))
+	require.Empty(t, pool.Details())
+
+	backend := gates.Backend(failing{})
+	for _, endpoint := range []string{"orders", "unguarded"} {
+		_, err := backend.Do(t.Context(), ports.Call{Request: &domain.Request{Endpoint: endpoint}})
+		require.Error(t, err)
+	}
+	require.Equal(t, map[string]string{"orders": "breaker open"}, pool.Details())
+	now = now.Add(time.Minute)
+	require.Equal(t, map[string]string{"orders": "breaker half-open"}, pool.Details())
+}
+
+// failing is a backend that nobody reaches.
+type failing struct{}
+
+func (failing) Do(context.Context, ports.Call) (*domain.Response, error) {
+	return nil, &domain.Failure{Kind: domain.FailureUnreachable, Err: errors.New("refused")}
 }

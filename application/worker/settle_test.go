@@ -36,22 +36,23 @@ func TestPoolSavesTogetherWhatGathers(t *testing.T) {
 	})
 }
 
-// TestPoolCountsWhatIsNotSaved holds that a store that is slow stops the pool instead of piling results up.
+// TestPoolCountsWhatIsNotSaved holds that a store that is away stops the pool instead of piling results up: as many
+// outcomes as there are slots wait, beside those whose calls had begun by then.
 func TestPoolCountsWhatIsNotSaved(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		disk := make(gate)
-		q, p := newQueue(deliveries("", 10, 10)...), newProcessor(atOnce)
+		q, p := newQueue(deliveries("", 100, 10)...), newProcessor(atOnce)
 		q.finish = disk.finish
 		r := start(t, options(), q, p)
-		require.Len(t, p.calls(), 4)
-		require.Len(t, q.asked(), 1)
+		require.GreaterOrEqual(t, len(p.calls()), 4)
+		require.LessOrEqual(t, len(p.calls()), 8)
 
 		close(disk)
 		synctest.Wait()
-		require.Len(t, q.outcomes(), 10)
+		require.Len(t, q.outcomes(), 100)
 		r.end(t)
-		require.Equal(t, 4, q.mostOut)
+		require.LessOrEqual(t, q.mostOut, 8)
 	})
 }
 
