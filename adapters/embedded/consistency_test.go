@@ -39,7 +39,8 @@ func (db *DB) contents(t require.TestingT) *contents {
 	c := &contents{
 		queues: map[queueID]*queue{}, ready: map[queueID][]uint64{}, waiting: map[domain.ID]place{},
 		records: map[domain.ID]*row{}, requests: map[domain.ID]bool{}, responses: map[domain.ID]bool{},
-		deadLetters: map[domain.ID]int64{}, burials: map[domain.ID]burial{}, keys: map[string]idempotency{}, expiries: map[string]bool{},
+		deadLetters: map[domain.ID]int64{}, burials: map[domain.ID]burial{},
+		keys: map[string]idempotency{}, expiries: map[string]bool{},
 	}
 	require.NoError(t, db.scan([]byte{0}, []byte{255}, func(key, value []byte) (bool, error) {
 		return true, c.add(key, value)

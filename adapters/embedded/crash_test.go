@@ -101,8 +101,11 @@ func TestABegunDeliveryIsCountedAcrossPowerCuts(t *testing.T) {
 	t.Parallel()
 	c := newClock()
 	m := openCrashable(t, c)
-	accept(t, m.DB, newRequest(c.Now()))
+	r := newRequest(c.Now())
+	accept(t, m.DB, r)
 	for deliveries := 1; deliveries <= 3; deliveries++ {
+		_, err := m.State(t.Context(), r.ID)
+		require.NoError(t, err)
 		require.Equal(t, deliveries, receive(t, consume(t, m.DB), 1)[0].Deliveries)
 		cut := m.cut(nil)
 		require.NoError(t, m.Close())

@@ -155,3 +155,32 @@ func TestAKeyAnswersWhenItsRecordIsGone(t *testing.T) {
 	require.Equal(t, first.SubmittedAt, answer.Record.SubmittedAt)
 	require.Equal(t, first.Endpoint, answer.Record.Endpoint)
 }
+
+// TestAKeyThatWasTakenOverStays lets more keys expire at once than one group deletes, so that one of them is taken by
+// another request before it is deleted.
+func TestAKeyThatWasTakenOverStays(t *testing.T) {
+	t.Parallel()
+	const keys = maxGroupDue + 10
+	c := newClock()
+	db := openFresh(t, c)
+	reqs := make([]domain.Request, keys)
+	for i := range reqs {
+		reqs[i] = newRequest(c.Now(), withKey(fmt.Sprintf("%04d", i), c.Now().Add(time.Minute)))
+	}
+	accept(t, db, reqs...)
+	last := reqs[keys-1].Idempotency.Key
+	c.mu.Lock()
+	c.now = c.now.Add(time.Minute)
+	c.mu.Unlock()
+	heir := newRequest(c.Now(), withKey(last, c.Now().Add(time.Minute)))
+	accept(t, db, heir)
+	require.Equal(t, keys-maxGroupDue, db.count(t)["k"], "the old one was not deleted before")
+
+	c.advance(t, db, time.Second)
+	require.Equal(t, 1, db.count(t)["k"])
+	answer := db.Accept(t.Context(), []domain.Request{newRequest(c.Now(), withKey(last, c.Now()))})[0]
+	require.Equal(t, ports.AcceptedSame, answer.Outcome)
+	require.Equal(t, heir.ID, answer.Record.ID)
+	c.advance(t, db, time.Minute)
+	require.Zero(t, db.count(t)["k"])
+}

@@ -36,22 +36,22 @@ var errUnauthorized = errors.New("X-OpenHQM-Key is missing or not known")
 // everybody is the caller where nobody is asked for a key.
 var everybody = ports.Caller{Admin: true}
 
-// callerKey is where gin keeps the caller of a request.
+// callerKey is where gin keeps a pointer to the caller of a request.
 const callerKey = "caller"
 
 // callerOf gives who asks. It panics on a route that no middleware guards: such a route must not exist.
 func callerOf(c *gin.Context) ports.Caller {
-	caller, known := c.Value(callerKey).(ports.Caller)
+	caller, known := c.Value(callerKey).(*ports.Caller)
 	if !known {
 		panic("nobody asked who calls " + c.FullPath())
 	}
-	return caller
+	return *caller
 }
 
 // trust takes whoever can connect for an administrator.
 func (a *api) trust(c *gin.Context) {
 	c.Request.Header.Del(domain.HeaderKey)
-	c.Set(callerKey, everybody)
+	c.Set(callerKey, &everybody)
 }
 
 // authenticate finds out who asks. The key is taken from the request at once: nothing behind can store, forward or log
@@ -60,7 +60,7 @@ func (a *api) authenticate(c *gin.Context) error {
 	presented := c.Request.Header[domain.HeaderKey]
 	c.Request.Header.Del(domain.HeaderKey)
 	if len(a.opts.Keys) == 0 {
-		c.Set(callerKey, everybody)
+		c.Set(callerKey, &everybody)
 		return nil
 	}
 	if len(presented) != 1 {
@@ -70,7 +70,7 @@ func (a *api) authenticate(c *gin.Context) error {
 	if !known {
 		return errUnauthorized
 	}
-	c.Set(callerKey, caller)
+	c.Set(callerKey, &caller)
 	return nil
 }
 

@@ -46,17 +46,17 @@ func (b *body) release() { b.budget.Release(b.room) }
 
 // read gives the whole body of r; the caller releases it. Errors: *http.MaxBytesError, without reading where
 // Content-Length tells; errSlowBody; errNoRoom; *domain.Invalid when it is cut off or malformed.
-func (b *bodyReader) read(w http.ResponseWriter, r *http.Request) (*body, error) {
-	into := &body{budget: b.budget}
+func (b *bodyReader) read(w http.ResponseWriter, r *http.Request) (body, error) {
+	into := body{budget: b.budget}
 	var err error
 	if r.ContentLength >= 0 {
-		err = b.readSized(w, r, into)
+		err = b.readSized(w, r, &into)
 	} else {
-		err = b.readChunked(w, r, into)
+		err = b.readChunked(w, r, &into)
 	}
 	if err != nil {
 		into.release()
-		return nil, bodyError(err)
+		return body{}, bodyError(err)
 	}
 	w.Header().Del("Connection") // see closeUnread
 	return into, nil

@@ -9,6 +9,8 @@ import (
 
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/ports/envelope"
+	"github.com/openhqm/openhqm/ports/envelope/rawjson"
 )
 
 // How many dead letters one call is about, and how many a second are sent again.
@@ -80,8 +82,8 @@ func setFilter(filter *ports.DeadLetterFilter, name, text string) (known bool, e
 	switch name {
 	case "endpoint":
 		filter.Endpoint = text
-		if len(text) > maxEndpoint {
-			err = &domain.Invalid{Field: name, Reason: fmt.Sprintf("may have %d bytes at most", maxEndpoint)}
+		if len(text) > envelope.MaxEndpoint {
+			err = &domain.Invalid{Field: name, Reason: fmt.Sprintf("may have %d bytes at most", envelope.MaxEndpoint)}
 		}
 	case "reason":
 		filter.Reason = domain.Reason(text)
@@ -112,5 +114,5 @@ func parsePlace(field, text string) (ports.DeadLetterPlace, error) {
 // placeText writes a place so that clients can hand it back: many dead letters can be of one millisecond, so a time
 // alone would lose some between two pages.
 func placeText(place ports.DeadLetterPlace) string {
-	return place.FailedAt.UTC().Format(timeLayout) + placeSeparator + string(place.ID)
+	return place.FailedAt.UTC().Format(rawjson.TimeLayout) + placeSeparator + string(place.ID)
 }

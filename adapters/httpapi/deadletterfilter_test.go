@@ -55,7 +55,8 @@ func TestParseResendOrder(t *testing.T) {
 			ports.DeadLetterFilter{
 				Endpoint: "orders", Reason: domain.ReasonDeadline, Limit: 7,
 				Before: ports.DeadLetterPlace{FailedAt: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC), ID: "x"},
-			}, 10000,
+			},
+			10000,
 		},
 	} {
 		got, rate, err := parseResendOrder([]byte(tt.give))
@@ -108,7 +109,9 @@ func TestBadFiltersAreRefusedByName(t *testing.T) {
 }
 
 func FuzzParsePlace(f *testing.F) {
-	for _, seed := range []string{"", ",", "2026-03-04T05:06:07Z", "2026-03-04T05:06:07.891Z,id", "9999-12-31T23:59:59Z,a,b"} {
+	for _, seed := range []string{
+		"", ",", "2026-03-04T05:06:07Z", "2026-03-04T05:06:07.891Z,id", "9999-12-31T23:59:59Z,a,b",
+	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -97,14 +97,16 @@ func TestDeadLettersAreListed(t *testing.T) {
 	}{
 		{"none", ports.DeadLetterPage{}, `{"dead_letters":[]}`},
 		{
-			"the last page", ports.DeadLetterPage{Letters: []domain.DeadLetter{testDeadLetter(), unanswered}},
+			"the last page",
+			ports.DeadLetterPage{Letters: []domain.DeadLetter{testDeadLetter(), unanswered}},
 			`{"dead_letters":[` + testDeadLetterDocument + `},{"correlation_id":"` + string(testID) + `",` +
 				`"endpoint":"orders","reason":"attempts_exhausted","error":"the backend answered \"503\"","attempts":4,` +
 				`"status":"TIMEOUT","submitted_at":"2026-03-04T04:06:07.891Z","failed_at":"2026-03-04T04:07:07.891Z",` +
 				`"resent_from":"older"}]}`,
 		},
 		{
-			"a page in between", ports.DeadLetterPage{Next: next},
+			"a page in between",
+			ports.DeadLetterPage{Next: next},
 			`{"dead_letters":[],"next_before":"2026-03-04T04:06:07.891Z,last"}`,
 		},
 	} {
@@ -242,7 +244,8 @@ func TestResendingManyTellsWhatBecameOfThem(t *testing.T) {
 	}{
 		{"none", ports.ResentPage{}, `{"resent":[],"skipped":[],"more":false}`},
 		{
-			"some", ports.ResentPage{
+			"some",
+			ports.ResentPage{
 				Resent: []ports.Resent{{From: "a", ID: "b"}, {From: "c", ID: "d"}},
 				Skipped: []ports.Unresendable{
 					{ID: "e", Err: fmt.Errorf("%w: %q", ports.ErrUnknownEndpoint, "gone")},

@@ -2,46 +2,52 @@ package httpapi
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"maps"
 	"slices"
-	"unicode/utf8"
 
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/ports/envelope"
+	"github.com/openhqm/openhqm/ports/envelope/rawjson"
 )
 
-// smallDocument is about the size in bytes of a document without a result.
-const smallDocument = 512
+// Sizes of documents in bytes, about.
+const (
+	receiptSize   = 128 // the one that is written most
+	smallDocument = 512 // of one without a result
+)
+
+// newDocument begins a document; size is about how many bytes it will have.
+func newDocument(size int) *rawjson.Writer { return rawjson.Append(make([]byte, 0, size)) }
 
 func receiptDocument(receipt ports.Receipt) []byte {
-	o := newObject(smallDocument)
-	o.text("correlation_id", string(receipt.ID))
-	o.text("status", string(domain.Pending))
-	o.time("submitted_at", receipt.SubmittedAt)
-	return o.end()
+	o := newDocument(receiptSize)
+	o.Text("correlation_id", string(receipt.ID))
+	o.Text("status", string(domain.Pending))
+	o.Time("submitted_at", receipt.SubmittedAt)
+	return o.Close()
 }
 
 func statusDocument(record *domain.Record) []byte {
-	o := newObject(smallDocument)
-	o.text("correlation_id", string(record.ID))
-	o.text("status", string(record.Status))
-	o.time("submitted_at", record.SubmittedAt)
-	o.time("updated_at", record.UpdatedAt)
-	o.number("attempts", int64(record.Attempts))
+	o := newDocument(smallDocument)
+	o.Text("correlation_id", string(record.ID))
+	o.Text("status", string(record.Status))
+	o.Time("submitted_at", record.SubmittedAt)
+	o.Time("updated_at", record.UpdatedAt)
+	o.Int("attempts", int64(record.Attempts))
 	if !record.NextAttemptAt.IsZero() {
-		o.time("next_attempt_at", record.NextAttemptAt)
+		o.Time("next_attempt_at", record.NextAttemptAt)
 	}
-	o.text("endpoint", record.Endpoint)
+	o.Text("endpoint", record.Endpoint)
 	addResentFrom(o, record.ResentFrom)
-	return o.end()
+	return o.Close()
 }
 
 func pendingDocument(record *domain.Record) []byte {
-	o := newObject(smallDocument)
-	o.text("correlation_id", string(record.ID))
-	o.text("status", string(record.Status))
-	return o.end()
+	o := newDocument(smallDocument)
+	o.Text("correlation_id", string(record.ID))
+	o.Text("status", string(record.Status))
+	return o.Close()
 }
 
 // resultDocument describes a record that is final.
@@ -50,23 +56,23 @@ func resultDocument(record *domain.Record) []byte {
 	if result == nil { // nothing more is known than that it ended
 		result = &domain.Result{CompletedAt: record.UpdatedAt}
 	}
-	o := newObject(smallDocument + responseSize(result.Response))
-	o.text("correlation_id", string(record.ID))
-	o.text("status", string(record.Status))
+	o := newDocument(smallDocument + responseSize(result.Response))
+	o.Text("correlation_id", string(record.ID))
+	o.Text("status", string(record.Status))
 	if response := result.Response; response != nil {
-		o.number("status_code", int64(response.StatusCode))
-		o.raw("headers", headersDocument(response.Header))
-		addContent(o, "result", response.Header, response.Body)
+		o.Int("status_code", int64(response.StatusCode))
+		addHeader(o, response.Header)
+		envelope.AppendContent(o, "result", response.Header, response.Body)
 	}
 	if result.Error != "" {
-		o.text("error", result.Error)
+		o.Text("error", result.Error)
 	}
-	o.number("attempts", int64(record.Attempts))
-	o.number("processing_time_ms", result.ProcessingTime.Milliseconds())
-	o.time("submitted_at", record.SubmittedAt)
-	o.time("completed_at", result.CompletedAt)
+	o.Int("attempts", int64(record.Attempts))
+	o.Int("processing_time_ms", result.ProcessingTime.Milliseconds())
+	o.Time("submitted_at", record.SubmittedAt)
+	o.Time("completed_at", result.CompletedAt)
 	addResentFrom(o, record.ResentFrom)
-	return o.end()
+	return o.Close()
 }
 
 // responseSize estimates what a response takes in a document, so that the buffer seldom grows.
@@ -77,30 +83,20 @@ func responseSize(response *domain.Response) int {
 	return smallDocument + base64.StdEncoding.EncodedLen(len(response.Body))
 }
 
-// headersDocument gives a field's value as a string, and as a list when it is repeated.
-func headersDocument(header domain.Header) []byte {
-	o := newObject(smallDocument)
+// addHeader gives a field's value as a string, and as a list when it is repeated.
+func addHeader(o *rawjson.Writer, header domain.Header) {
+	o.Open("headers")
 	for _, name := range slices.Sorted(maps.Keys(header)) {
-		if values := header[name]; len(values) == 1 {
-			o.text(name, values[0])
-		} else {
-			o.texts(name, values)
-		}
+		o.Values(name, header[name])
 	}
-	return o.end()
+	o.End()
 }
 
-// addContent adds the bytes of a message in the plainest form that gives all of them back: JSON as it stands, text as a
-// string, anything else in base64. JSON that is not UTF-8 is no JSON (RFC 8259 section 8.1) and would spoil the
-// document around it.
-func addContent(o *jsonObject, name string, header domain.Header, body []byte) {
-	switch {
-	case !utf8.Valid(body):
-		o.base64(name, body)
-		o.text(name+"_encoding", "base64")
-	case isJSON(header.Get("Content-Type")) && json.Valid(body):
-		o.raw(name, body)
-	default:
-		o.validText(name, body)
+// addTexts gives texts by their names, in order.
+func addTexts(o *rawjson.Writer, name string, texts map[string]string) {
+	o.Open(name)
+	for _, key := range slices.Sorted(maps.Keys(texts)) {
+		o.Text(key, texts[key])
 	}
+	o.End()
 }

@@ -6,12 +6,8 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/openhqm/openhqm/domain"
-)
-
-// Limits of the headers member: as much as the header block of a request may have.
-const (
-	maxHeaderBytes  = maxHeaderBlock // names and values together
-	maxHeaderFields = 1000           // field lines; a repeat is one of its own
+	"github.com/openhqm/openhqm/ports/envelope"
+	"github.com/openhqm/openhqm/ports/envelope/rawjson"
 )
 
 // headerReader reads {name: value | [values]} into header and counts.
@@ -27,8 +23,8 @@ func parseHeaders(field string, value []byte, header domain.Header) error {
 		if err := reader.field(member(field, name), name, value); err != nil {
 			return err
 		}
-		if reader.lines > maxHeaderFields || reader.size > maxHeaderBytes {
-			reason := fmt.Sprintf("may have %d fields and %d bytes at most", maxHeaderFields, maxHeaderBytes)
+		if reader.lines > envelope.MaxHeaderFields || reader.size > envelope.MaxHeaderBytes {
+			reason := fmt.Sprintf("may have %d fields and %d bytes at most", envelope.MaxHeaderFields, envelope.MaxHeaderBytes)
 			return &domain.Invalid{Field: field, Reason: reason}
 		}
 		return nil
@@ -47,11 +43,15 @@ func (h *headerReader) field(field, name string, value []byte) error {
 	if value[0] != '[' {
 		return h.line(field, name, value)
 	}
-	err := eachElement(value, func(element []byte) error { return h.line(field, name, element) })
-	if err == nil && !h.header.Has(name) {
+	for element := range rawjson.Elements(value) {
+		if err := h.line(field, name, element); err != nil {
+			return err
+		}
+	}
+	if !h.header.Has(name) {
 		return &domain.Invalid{Field: field, Reason: "must not be an empty list"}
 	}
-	return err
+	return nil
 }
 
 // line adds one value.

@@ -13,6 +13,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/ports/envelope/rawjson"
 )
 
 const (
@@ -51,6 +52,8 @@ type component struct {
 type report struct {
 	at     time.Time
 	errors []error // aligned with the components; nil is well
+
+	details []map[string]string // aligned with the components; of those that are ports.Detailed
 }
 
 func newHealth(version string, probes map[string]ports.Probe, now func() time.Time) *health {
@@ -68,7 +71,8 @@ func (h *health) check() report {
 	defer h.mu.Unlock()
 	if h.last.at.IsZero() || h.now().Sub(h.last.at) >= reportLife {
 		errs := h.probeAll()
-		h.last = report{at: h.now(), errors: errs} // the life counts from the end: probing may take longer than that
+		// The life counts from the end: probing may take longer than that.
+		h.last = report{at: h.now(), errors: errs, details: h.detailAll()}
 	}
 	return h.last
 }
@@ -84,6 +88,17 @@ func (h *health) probeAll() []error {
 	}
 	probes.Wait()
 	return errs
+}
+
+// detailAll asks the components that have more to tell.
+func (h *health) detailAll() []map[string]string {
+	details := make([]map[string]string, len(h.components))
+	for i, component := range h.components {
+		if detailed, ok := component.probe.(ports.Detailed); ok {
+			details[i] = detailed.Details()
+		}
+	}
+	return details
 }
 
 // check probes once, and leaves a probe that does not come back when ctx ends. While it hangs no other is started, or
@@ -113,24 +128,32 @@ func (r report) ok() bool {
 
 // document describes a report under an overall status.
 func (h *health) document(status string, r report) []byte {
-	components := newObject(smallDocument)
+	o := newDocument(smallDocument)
+	o.Text("status", status)
+	o.Text("version", h.version)
+	o.Time("timestamp", r.at)
+	o.Open("components")
 	for i, component := range h.components {
-		state := newObject(smallDocument)
-		if err := r.errors[i]; err == nil {
-			state.text("status", healthOK)
-		} else {
-			text := err.Error()
-			state.text("status", healthDown)
-			state.text("error", text[:min(len(text), maxProbeError)])
-		}
-		components.raw(component.name, state.end())
+		o.Open(component.name)
+		addState(o, r.errors[i], r.details[i])
+		o.End()
 	}
-	o := newObject(smallDocument)
-	o.text("status", status)
-	o.text("version", h.version)
-	o.time("timestamp", r.at)
-	o.raw("components", components.end())
-	return o.end()
+	o.End()
+	return o.Close()
+}
+
+// addState describes one component. Details are told of one that works, too, and change nothing about that.
+func addState(o *rawjson.Writer, err error, details map[string]string) {
+	if err == nil {
+		o.Text("status", healthOK)
+	} else {
+		text := err.Error()
+		o.Text("status", healthDown)
+		o.Text("error", text[:min(len(text), maxProbeError)])
+	}
+	if len(details) > 0 {
+		addTexts(o, "details", details)
+	}
 }
 
 // overall tells how every component is: GET /health.
@@ -151,9 +174,9 @@ func (a *api) ready(c *gin.Context) error {
 
 // live tells that the process runs and answers, whatever its brokers do: GET /health/live.
 func (a *api) live(c *gin.Context) error {
-	o := newObject(smallDocument)
-	o.text("status", healthOK)
-	a.respond(c, http.StatusOK, jsonType, o.end())
+	o := newDocument(smallDocument)
+	o.Text("status", healthOK)
+	a.respond(c, http.StatusOK, jsonType, o.Close())
 	return nil
 }
 

@@ -59,6 +59,47 @@ func TestHealthTellsOfEveryComponent(t *testing.T) {
 	}
 }
 
+// detailed is a probe with more to tell.
+type detailed struct {
+	probeFunc
+	details map[string]string
+}
+
+func (d detailed) Details() map[string]string { return d.details }
+
+func TestDetailsAreShownAndChangeNothing(t *testing.T) {
+	t.Parallel()
+	open := map[string]string{"orders": "breaker open", "billing \"b\"": "breaker half-open"}
+	const shown = `"details":{"billing \"b\"":"breaker half-open","orders":"breaker open"}`
+	for _, tt := range []struct {
+		name   string
+		worker detailed
+		status int
+		want   string // of the worker
+	}{
+		{"nothing to tell", detailed{well, nil}, 200, `{"status":"ok"}`},
+		{"open breakers", detailed{well, open}, 200, `{"status":"ok",` + shown + `}`},
+		{
+			"a component that is down",
+			detailed{func(context.Context) error { return errors.New("away") }, open},
+			503,
+			`{"status":"unavailable","error":"away",` + shown + `}`,
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := start(t, &fakes{}, func(o *Options) {
+				o.Probes = map[string]ports.Probe{"queue": probeFunc(well), "worker": tt.worker}
+			})
+			for _, path := range []string{"/health", "/health/ready"} {
+				a := r.do("GET", path, "")
+				require.Equal(t, tt.status, a.StatusCode)
+				require.Contains(t, a.body, `"components":{"queue":{"status":"ok"},"worker":`+tt.want+`}}`)
+			}
+		})
+	}
+}
+
 func TestDrainTurnsReadinessOff(t *testing.T) {
 	t.Parallel()
 	f, given := accepting()

@@ -10,19 +10,12 @@ import (
 
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/ports/envelope"
 )
 
-// Limits of the metadata member. Lengths are bytes.
+// Limits of the metadata member, besides those of the envelope.
 const (
-	maxEndpoint    = 128
-	maxMethod      = 32
-	maxTarget      = 8 << 10 // of path and of query; RFC 9110 4.1 asks for 8,000 at least
-	maxPriority    = 9
-	maxAttempts    = 1000
-	maxLabels      = 64
-	maxLabelKey    = 128
-	maxLabelValue  = 1024
-	maxTextShort   = 64 // durations and times
+	maxTextShort   = 64 // bytes of durations and times
 	maxSpanSeconds = math.MaxInt64 / int64(time.Second)
 )
 
@@ -41,23 +34,23 @@ func parseMetadataField(s *ports.Submission, parent, key string, value []byte) (
 	field := member(parent, key)
 	switch key {
 	case "endpoint":
-		s.Endpoint, err = parseText(field, value, maxEndpoint)
+		s.Endpoint, err = parseText(field, value, envelope.MaxEndpoint)
 	case "method":
 		s.Method, err = parseMethod(field, value)
 	case "path":
-		s.Path, err = parseText(field, value, maxTarget)
+		s.Path, err = parseText(field, value, envelope.MaxTarget)
 	case "query":
 		s.Query, err = parseQuery(field, value)
 	case "timeout":
 		s.Timeout, err = parseTimeout(field, value)
 	case "priority":
-		s.Priority, err = parseInteger(field, value, 0, maxPriority)
+		s.Priority, err = parseInteger(field, value, 0, envelope.MaxPriority)
 	case "delay":
 		s.Delay, err = parseSpan(field, value)
 	case "not_before":
 		s.NotBefore, err = parseTime(field, value)
 	case "max_attempts":
-		s.MaxAttempts, err = parseInteger(field, value, 1, maxAttempts)
+		s.MaxAttempts, err = parseInteger(field, value, 1, envelope.MaxAttempts)
 	case "labels":
 		s.Labels, err = parseLabels(field, value)
 	default:
@@ -76,7 +69,7 @@ func parseText(field string, value []byte, limit int) (string, error) {
 
 // parseMethod keeps the case: methods are case-sensitive (RFC 9110 9.1), and nearly all are upper-case.
 func parseMethod(field string, value []byte) (string, error) {
-	method, err := parseText(field, value, maxMethod)
+	method, err := parseText(field, value, envelope.MaxMethod)
 	if err == nil && !httpguts.ValidHeaderFieldName(method) { // both are tokens (RFC 9110 5.6.2)
 		return "", &domain.Invalid{Field: field, Reason: "is not a method (RFC 9110 9.1)"}
 	}
@@ -84,7 +77,7 @@ func parseMethod(field string, value []byte) (string, error) {
 }
 
 func parseQuery(field string, value []byte) (string, error) {
-	query, err := parseText(field, value, maxTarget)
+	query, err := parseText(field, value, envelope.MaxTarget)
 	if err == nil && query != "" && query[0] == '?' {
 		return "", &domain.Invalid{Field: field, Reason: `must come without its "?"`}
 	}
@@ -149,14 +142,14 @@ func parseInteger(field string, value []byte, lowest, highest int) (int, error) 
 func parseLabels(field string, value []byte) (map[string]string, error) {
 	labels := make(map[string]string)
 	err := eachMember(field, value, func(key string, value []byte) error {
-		if len(key) > maxLabelKey {
-			reason := fmt.Sprintf("is a key of more than %d bytes", maxLabelKey)
+		if len(key) > envelope.MaxLabelKey {
+			reason := fmt.Sprintf("is a key of more than %d bytes", envelope.MaxLabelKey)
 			return &domain.Invalid{Field: member(field, key), Reason: reason}
 		}
-		if len(labels) == maxLabels {
-			return &domain.Invalid{Field: field, Reason: fmt.Sprintf("may have %d entries at most", maxLabels)}
+		if len(labels) == envelope.MaxLabels {
+			return &domain.Invalid{Field: field, Reason: fmt.Sprintf("may have %d entries at most", envelope.MaxLabels)}
 		}
-		text, err := parseText(member(field, key), value, maxLabelValue)
+		text, err := parseText(member(field, key), value, envelope.MaxLabelValue)
 		labels[key] = text
 		return err
 	})

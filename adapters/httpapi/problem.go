@@ -149,17 +149,17 @@ func (a *api) logInternal(c *gin.Context, err error) {
 // document gives the problem as JSON. Its type is about:blank, and so its title the status phrase (RFC 9457 section
 // 4.2.1): the code tells problems apart.
 func (p *problem) document(correlationID string) []byte {
-	o := newObject(smallDocument)
-	o.text("type", "about:blank")
-	o.text("title", http.StatusText(p.status))
-	o.number("status", int64(p.status))
-	o.text("detail", p.detail[:min(len(p.detail), maxDetail)])
-	o.text("code", p.code)
+	o := newDocument(smallDocument)
+	o.Text("type", "about:blank")
+	o.Text("title", http.StatusText(p.status))
+	o.Int("status", int64(p.status))
+	o.Text("detail", p.detail[:min(len(p.detail), maxDetail)])
+	o.Text("code", p.code)
 	if correlationID != "" {
-		o.text("correlation_id", correlationID)
+		o.Text("correlation_id", correlationID)
 	}
 	if p.field != "" {
-		o.text("field", p.field)
+		o.Text("field", p.field)
 	}
-	return o.end()
+	return o.Close()
 }

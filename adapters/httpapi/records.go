@@ -14,7 +14,7 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// maxWait is how long ?wait may hold an answer.
+// maxWait is how long ?wait and Prefer: wait may hold an answer.
 const maxWait = 60 * time.Second
 
 // status tells where a request stands: GET /api/v1/status/{id}.

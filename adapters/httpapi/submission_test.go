@@ -12,6 +12,7 @@ import (
 
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/ports/envelope"
 )
 
 func TestPayloadKeepsItsBytes(t *testing.T) {
@@ -74,8 +75,9 @@ func TestMetadataThatIsAccepted(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	labels := make(map[string]string)
-	for i := range maxLabels {
-		labels[strings.Repeat("k", maxLabelKey-2)+fmt.Sprintf("%02d", i)] = strings.Repeat("v", maxLabelValue)
+	for i := range envelope.MaxLabels {
+		key := strings.Repeat("k", envelope.MaxLabelKey-2) + fmt.Sprintf("%02d", i)
+		labels[key] = strings.Repeat("v", envelope.MaxLabelValue)
 	}
 	manyLabels, err := json.Marshal(labels)
 	require.NoError(t, err)
@@ -163,8 +165,8 @@ func TestSubmissionThatIsRefusedNamesTheField(t *testing.T) {
 		{`{"headers":{"X-A":"1\r\nX-B: 2"}}`, "headers.X-A"},
 		{`{"headers":{"X-A":"\u0000"}}`, "headers.X-A"},
 		{"{\"headers\":{\"X-A\":\"\xff\"}}", "headers.X-A"},
-		{`{"headers":{"X-A":"` + strings.Repeat("v", maxHeaderBytes) + `"}}`, "headers"},
-		{`{"headers":{"X-A":["` + strings.Repeat(`","`, maxHeaderFields) + `"]}}`, "headers"},
+		{`{"headers":{"X-A":"` + strings.Repeat("v", envelope.MaxHeaderBytes) + `"}}`, "headers"},
+		{`{"headers":{"X-A":["` + strings.Repeat(`","`, envelope.MaxHeaderFields) + `"]}}`, "headers"},
 	} {
 		requireInvalid(t, tt.give, tt.want)
 	}
@@ -173,15 +175,15 @@ func TestSubmissionThatIsRefusedNamesTheField(t *testing.T) {
 func TestMetadataThatIsRefusedNamesTheField(t *testing.T) {
 	t.Parallel()
 	long := func(n int) string { return `"` + strings.Repeat("x", n) + `"` }
-	manyLabels := make([]string, maxLabels+1)
+	manyLabels := make([]string, envelope.MaxLabels+1)
 	for i := range manyLabels {
 		manyLabels[i] = fmt.Sprintf(`"%d":""`, i)
 	}
 	for field, values := range map[string][]string{
-		"endpoint": {`null`, `1`, `["orders"]`, long(maxEndpoint + 1), "\"\xff\""},
-		"method":   {`""`, `"GET "`, `"GE T"`, `"G\u0000"`, `"ÄT"`, long(maxMethod + 1), `1`},
-		"path":     {`{}`, long(maxTarget + 1)},
-		"query":    {`"?a=b"`, `1`, long(maxTarget + 1)},
+		"endpoint": {`null`, `1`, `["orders"]`, long(envelope.MaxEndpoint + 1), "\"\xff\""},
+		"method":   {`""`, `"GET "`, `"GE T"`, `"G\u0000"`, `"ÄT"`, long(envelope.MaxMethod + 1), `1`},
+		"path":     {`{}`, long(envelope.MaxTarget + 1)},
+		"query":    {`"?a=b"`, `1`, long(envelope.MaxTarget + 1)},
 		"timeout": {
 			`0`, `"0s"`, `-1`, `"-1s"`, `"90"`, `"soon"`, `""`, `true`, `[1]`, `1e400`, `9223372036854775807`,
 			`"9999999999999h"`, `1e-12`, long(maxTextShort + 1),
@@ -193,8 +195,8 @@ func TestMetadataThatIsRefusedNamesTheField(t *testing.T) {
 		"labels": {
 			`null`, `[]`, `"x"`, `{` + strings.Join(manyLabels, ",") + `}`,
 		},
-		"labels.team": {`{"team":1}`, `{"team":` + long(maxLabelValue+1) + `}`, `{"team":"a","team":"b"}`},
-		"labels." + strings.Repeat("x", maxShownKey) + "...": {`{` + long(maxLabelKey+1) + `:""}`},
+		"labels.team": {`{"team":1}`, `{"team":` + long(envelope.MaxLabelValue+1) + `}`, `{"team":"a","team":"b"}`},
+		"labels." + strings.Repeat("x", maxShownKey) + "...": {`{` + long(envelope.MaxLabelKey+1) + `:""}`},
 	} {
 		key, _, _ := strings.Cut(field, ".")
 		for _, value := range values {
@@ -206,12 +208,12 @@ func TestMetadataThatIsRefusedNamesTheField(t *testing.T) {
 
 func TestHeadersUpToTheLimitAreAccepted(t *testing.T) {
 	t.Parallel()
-	values := strings.Repeat(`"",`, maxHeaderFields-1) + `""`
+	values := strings.Repeat(`"",`, envelope.MaxHeaderFields-1) + `""`
 	s, err := parseSubmission([]byte(`{"headers":{"X":[` + values + `]}}`))
 	require.NoError(t, err)
-	require.Len(t, s.Header["X"], maxHeaderFields)
+	require.Len(t, s.Header["X"], envelope.MaxHeaderFields)
 
-	value := strings.Repeat("v", maxHeaderBytes-len("X"))
+	value := strings.Repeat("v", envelope.MaxHeaderBytes-len("X"))
 	s, err = parseSubmission([]byte(`{"headers":{"X":"` + value + `"}}`))
 	require.NoError(t, err)
 	require.Equal(t, value, s.Header.Get("X"))

@@ -3,14 +3,15 @@ package httpapi
 import (
 	"context"
 	"errors"
-	"mime"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/ports/envelope"
 )
 
 const statusPath = "/api/v1/status/"
@@ -20,23 +21,43 @@ var (
 	errEncoded = errors.New("the body must come without Content-Encoding")
 )
 
-// submit takes a request in: POST /api/v1/submit.
+// submit takes a request in: POST /api/v1/submit. A client that prefers to wait gets the result if it is there in time.
 func (a *api) submit(c *gin.Context) error {
-	if err := checkMedia(c.Request.Header); err != nil {
+	c.Header("Vary", preferField)
+	receipt, err := a.accept(c)
+	if err != nil {
 		return err
+	}
+	c.Header("Location", a.base+statusPath+string(receipt.ID))
+	preferred := parsePrefer(c.Request.Header[preferField])
+	if preferred.applied != "" {
+		c.Header("Preference-Applied", preferred.applied)
+	}
+	if record, final := a.await(c, receipt.ID, preferred.wait); final {
+		a.respondRecord(c, http.StatusOK, &record, resultDocument(&record))
+		return nil
+	}
+	a.accepted(c, receipt)
+	return nil
+}
+
+// accept reads the document of a submit and hands it in. Nothing of it is held when it returns.
+func (a *api) accept(c *gin.Context) (receipt ports.Receipt, err error) {
+	if err := checkMedia(c.Request.Header); err != nil {
+		return receipt, err
 	}
 	key, err := idempotencyKey(c.Request.Header[idempotencyField])
 	if err != nil {
-		return err
+		return receipt, err
 	}
 	document, err := a.bodies.read(c.Writer, c.Request)
 	if err != nil {
-		return err
+		return receipt, err
 	}
 	defer document.release() // not before it is accepted: until then it is ours to hold
 	submission, err := parseSubmission(document.data)
 	if err != nil {
-		return err
+		return receipt, err
 	}
 	submission.Caller = callerOf(c)
 	submission.IdempotencyKey = key
@@ -44,18 +65,23 @@ func (a *api) submit(c *gin.Context) error {
 
 	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)
 	defer cancel()
-	receipt, err := a.opts.Submitter.Submit(ctx, submission)
-	if err != nil {
-		return err
-	}
-	a.accepted(c, receipt)
-	return nil
+	return a.opts.Submitter.Submit(ctx, submission)
 }
 
-// accepted answers as the asynchronous request-reply pattern has it: where to ask, and when.
+// await gives the record of a request that was accepted, if it is final within so much time; a drain ends the waiting.
+// That it cannot be read is no error: the request is accepted, and the client is told so.
+func (a *api) await(c *gin.Context, id domain.ID, wait time.Duration) (record domain.Record, final bool) {
+	if wait <= 0 {
+		return record, false
+	}
+	record, err := a.find(c.Request.Context(), callerOf(c), id, wait)
+	return record, err == nil && record.Status.Final()
+}
+
+// accepted answers as the asynchronous request-reply pattern has it, after where to ask: that there is nothing yet, and
+// when to ask.
 func (a *api) accepted(c *gin.Context, receipt ports.Receipt) {
 	setRecord(c, receipt.ID, domain.Pending)
-	c.Header("Location", a.base+statusPath+string(receipt.ID))
 	c.Header("Retry-After", "1")
 	a.respond(c, http.StatusAccepted, jsonType, receiptDocument(receipt))
 }
@@ -65,16 +91,10 @@ func checkMedia(header http.Header) error {
 	if encoding := header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return errEncoded
 	}
-	if value := header.Get("Content-Type"); value != "" && !isJSON(value) {
+	if value := header.Get("Content-Type"); value != "" && !envelope.IsJSON(value) {
 		return errNotJSON
 	}
 	return nil
-}
-
-// isJSON reports whether a Content-Type is application/json or has the suffix +json (RFC 6839 section 3.1).
-func isJSON(contentType string) bool {
-	media, _, err := mime.ParseMediaType(contentType)
-	return err == nil && (media == jsonType || strings.HasSuffix(media, "+json"))
 }
 
 // passContext hands on what ties the backend's call to the client's own log and trace, unless the client named fields

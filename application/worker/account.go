@@ -9,9 +9,9 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// account knows how much the pool may still take. A slot is free again as soon as its call has ended, so that saving the
-// outcome and beginning the next request go to the queue together; but no more outcomes wait to be saved than there are
-// slots, so that a store which is away stops the pool.
+// account knows how much the pool may still take. A slot is free again as soon as its call has ended, so that saving
+// the outcome and beginning the next request go to the queue together; but no more outcomes wait to be saved than there
+// are slots, so that a store which is away stops the pool.
 type account struct {
 	gates *Gates
 

@@ -116,6 +116,7 @@ func serve(sources configs.Sources, stderr io.Writer) int {
 	defer restore()
 	context.AfterFunc(stop, restore)
 
+	bootstrap.TuneMemory(config)
 	if err := bootstrap.Run(stop, config, version, logger); err != nil {
 		if isConfiguration(err) {
 			return refuse(stderr, err)

@@ -22,7 +22,7 @@ type DeadLetter struct {
 // Names of the members that only dead letters have.
 const (
 	keyMessage         = "message"
-	keyMessageEncoding = "message_encoding"
+	keyMessageEncoding = keyMessage + encodingSuffix
 	keyAttempts        = "attempts"
 	keyFailedAt        = "failed_at"
 )

@@ -9,20 +9,7 @@ import (
 	"github.com/openhqm/openhqm/ports/envelope/rawjson"
 )
 
-// Limits of a message, besides those of headers. Lengths are bytes.
-const (
-	maxBodyRef     = 256
-	maxMethod      = 32
-	maxTarget      = 8 << 10 // of path and of query; RFC 9110 section 4.1 asks for 8,000 at least
-	maxRepeated    = 8 << 10 // of content_type, traceparent and tracestate
-	maxPriority    = 9
-	maxAttempts    = 1000
-	maxRetryCount  = 1_000_000
-	maxLabels      = 64
-	maxLabelKey    = 128
-	maxLabelValue  = 1024
-	metadataPrefix = keyMetadata + "."
-)
+const metadataPrefix = keyMetadata + "."
 
 // document is a message while it is read.
 type document struct {
@@ -80,14 +67,14 @@ var messageMembers = []member[document]{
 
 var metadataMembers = []member[document]{
 	{name: keyEndpoint, read: func(d *document, v []byte) string {
-		return readText(&d.Request.Endpoint, v, maxShortText)
+		return readText(&d.Request.Endpoint, v, MaxEndpoint)
 	}},
 	{name: keyMethod, read: (*document).setMethod},
 	{name: keyPath, read: (*document).setPath},
 	{name: keyQuery, read: (*document).setQuery},
 	{name: keyContentType, read: func(d *document, v []byte) string { return readFieldValue(&d.contentType, v) }},
 	{name: keyPriority, read: func(d *document, v []byte) string {
-		return readInteger(&d.Request.Priority, v, 0, maxPriority)
+		return readInteger(&d.Request.Priority, v, 0, MaxPriority)
 	}},
 	{name: keyTimeout, read: func(d *document, v []byte) string { return readSpan(&d.timeout, v) }},
 	{name: keyNotBefore, read: func(d *document, v []byte) string { return readTime(&d.Request.NotBefore, v, ceil) }},
@@ -95,7 +82,7 @@ var metadataMembers = []member[document]{
 		return readInteger(&d.RetryCount, v, 0, maxRetryCount)
 	}},
 	{name: keyMaxAttempts, read: func(d *document, v []byte) string {
-		return readInteger(&d.Request.MaxAttempts, v, 0, maxAttempts)
+		return readInteger(&d.Request.MaxAttempts, v, 0, MaxAttempts)
 	}},
 	{name: keyLabels, read: (*document).setLabels},
 	{name: keyTraceparent, read: func(d *document, v []byte) string { return readFieldValue(&d.traceparent, v) }},
@@ -112,7 +99,7 @@ func (d *document) setMetadata(value []byte) (reason string) {
 
 // setMethod keeps the case: methods are case-sensitive (RFC 9110 section 9.1).
 func (d *document) setMethod(value []byte) (reason string) {
-	reason = readText(&d.Request.Method, value, maxMethod)
+	reason = readText(&d.Request.Method, value, MaxMethod)
 	if reason == "" && d.Request.Method != "" && !isToken(d.Request.Method) {
 		return "is no token (RFC 9110 section 9.1)"
 	}
@@ -120,14 +107,14 @@ func (d *document) setMethod(value []byte) (reason string) {
 }
 
 func (d *document) setPath(value []byte) (reason string) {
-	if reason := readText(&d.Request.Path, value, maxTarget); reason != "" {
+	if reason := readText(&d.Request.Path, value, MaxTarget); reason != "" {
 		return reason
 	}
 	return domain.CheckPath(d.Request.Path)
 }
 
 func (d *document) setQuery(value []byte) (reason string) {
-	if reason := readText(&d.Request.Query, value, maxTarget); reason != "" {
+	if reason := readText(&d.Request.Query, value, MaxTarget); reason != "" {
 		return reason
 	}
 	return domain.CheckQuery(d.Request.Query)
@@ -140,17 +127,17 @@ func (d *document) setLabels(value []byte) (reason string) {
 	labels := make(map[string]string)
 	for key, value := range rawjson.Members(value) {
 		label := ""
-		reason := readText(&label, value, maxLabelValue)
+		reason := readText(&label, value, MaxLabelValue)
 		_, twice := labels[string(key)]
 		switch {
 		case reason != "":
 			return "a value " + reason
-		case len(key) > maxLabelKey:
-			return fmt.Sprintf("a key is longer than %d bytes", maxLabelKey)
+		case len(key) > MaxLabelKey:
+			return fmt.Sprintf("a key is longer than %d bytes", MaxLabelKey)
 		case twice:
 			return "a key is given twice"
-		case len(labels) == maxLabels:
-			return fmt.Sprintf("has more than %d entries", maxLabels)
+		case len(labels) == MaxLabels:
+			return fmt.Sprintf("has more than %d entries", MaxLabels)
 		}
 		labels[string(key)] = label
 	}

@@ -3,31 +3,12 @@ package envelope
 import (
 	"fmt"
 	"maps"
-	"mime"
 	"slices"
 	"strings"
 
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports/envelope/rawjson"
 )
-
-// Limits of the headers member.
-const (
-	maxHeaderBytes  = 64 << 10 // names and values together; a repeated name counts again
-	maxHeaderFields = 1000     // field lines; a repeat is one of its own
-)
-
-const contentTypeJSON = "application/json"
-
-// IsJSON reports whether a Content-Type says JSON: application/json, or any type with the suffix +json (RFC 6839
-// section 3.1).
-func IsJSON(contentType string) bool {
-	if contentType == contentTypeJSON {
-		return true
-	}
-	media, _, err := mime.ParseMediaType(contentType)
-	return err == nil && (media == contentTypeJSON || strings.HasSuffix(media, "+json"))
-}
 
 // appendHeader gives a field's value as a string, and as a list when it is repeated. Without fields it adds nothing.
 func appendHeader(w *rawjson.Writer, header domain.Header) {
@@ -40,11 +21,7 @@ func appendHeader(w *rawjson.Writer, header domain.Header) {
 		if !isToken(name) || !allFieldValues(values) {
 			continue
 		}
-		if len(values) == 1 {
-			w.Text(name, values[0])
-		} else {
-			w.Texts(name, values)
-		}
+		w.Values(name, values)
 	}
 	w.End()
 }
@@ -102,8 +79,8 @@ func (f *fields) readLine(name string, value []byte) (reason string) {
 func (f *fields) add(name string, value []byte) (reason string) {
 	f.lines++
 	f.size += len(name) + len(value)
-	if f.lines > maxHeaderFields || f.size > maxHeaderBytes {
-		return fmt.Sprintf("has more than %d fields or %d bytes", maxHeaderFields, maxHeaderBytes)
+	if f.lines > MaxHeaderFields || f.size > MaxHeaderBytes {
+		return fmt.Sprintf("has more than %d fields or %d bytes", MaxHeaderFields, MaxHeaderBytes)
 	}
 	f.header.Add(name, string(value))
 	return ""

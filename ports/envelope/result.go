@@ -26,16 +26,14 @@ const (
 	keyStatus         = "status"
 	keyStatusCode     = "status_code"
 	keyResult         = "result"
-	keyResultEncoding = "result_encoding"
+	keyResultEncoding = keyResult + encodingSuffix
 	keyResultURL      = "result_url"
 	keyProcessingTime = "processing_time_ms"
 )
 
-// Values of result_encoding. Without one the Content-Type says whether a string is JSON or text.
-const (
-	encodingBase64 = "base64"
-	encodingText   = "text"
-)
+// encodingText is a value of result_encoding, as encodingBase64 is. Without one the Content-Type says whether a string
+// is JSON or text.
+const encodingText = "text"
 
 // Limits of a result, besides those of headers.
 const (
@@ -62,7 +60,7 @@ func AppendResult(dst []byte, r *Result) []byte {
 		w.Int(keyStatusCode, int64(response.StatusCode))
 		appendHeader(w, response.Header)
 		if r.URL == "" {
-			AppendBody(w, response)
+			appendResultBody(w, response)
 		}
 	}
 	appendText(w, keyResultURL, r.URL)
@@ -74,23 +72,11 @@ func AppendResult(dst []byte, r *Result) []byte {
 	return w.Close()
 }
 
-// AppendBody adds the bytes of a response as result and result_encoding, in the plainest form that gives them back:
-// JSON as it stands, other text as a string, anything else in base64. Text is marked as such where the Content-Type
-// promises JSON: nobody could tell it from a JSON string otherwise.
-func AppendBody(w *rawjson.Writer, response *domain.Response) {
-	body := response.Body
-	isJSON := IsJSON(response.Header.Get(fieldContentType))
-	switch {
-	case !utf8.Valid(body):
-		w.Base64(keyResult, body)
-		w.Text(keyResultEncoding, encodingBase64)
-	case isJSON && embeddable(body):
-		w.Raw(keyResult, body)
-	default:
-		w.ValidText(keyResult, body)
-		if isJSON {
-			w.Text(keyResultEncoding, encodingText)
-		}
+// appendResultBody marks text as such where the Content-Type promises JSON: nobody could tell it from a JSON string
+// otherwise.
+func appendResultBody(w *rawjson.Writer, response *domain.Response) {
+	if mislabelled := AppendContent(w, keyResult, response.Header, response.Body); mislabelled {
+		w.Text(keyResultEncoding, encodingText)
 	}
 }
 
@@ -205,7 +191,7 @@ func (d *resultDocument) decodeResponse() error {
 	return nil
 }
 
-// decodeBody undoes AppendBody. Foreign senders say little: a value that is no string is JSON, a string without a
+// decodeBody undoes appendResultBody. Foreign senders say little: a value that is no string is JSON, a string without a
 // Content-Type is text, and null is no body unless the Content-Type is JSON.
 func (d *resultDocument) decodeBody(f *fields) (body []byte, reason string) {
 	if d.body == nil {

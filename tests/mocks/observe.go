@@ -146,3 +146,40 @@ func (mr *MockProbeMockRecorder) Probe(ctx interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Probe", reflect.TypeOf((*MockProbe)(nil).Probe), ctx)
 }
+
+// MockDetailed is a mock of Detailed interface.
+type MockDetailed struct {
+	ctrl     *gomock.Controller
+	recorder *MockDetailedMockRecorder
+}
+
+// MockDetailedMockRecorder is the mock recorder for MockDetailed.
+type MockDetailedMockRecorder struct {
+	mock *MockDetailed
+}
+
+// NewMockDetailed creates a new mock instance.
+func NewMockDetailed(ctrl *gomock.Controller) *MockDetailed {
+	mock := &MockDetailed{ctrl: ctrl}
+	mock.recorder = &MockDetailedMockRecorder{mock}
+	return mock
+}
+
+// EXPECT returns an object that allows the caller to indicate expected use.
+func (m *MockDetailed) EXPECT() *MockDetailedMockRecorder {
+	return m.recorder
+}
+
+// Details mocks base method.
+func (m *MockDetailed) Details() map[string]string {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Details")
+	ret0, _ := ret[0].(map[string]string)
+	return ret0
+}
+
+// Details indicates an expected call of Details.
+func (mr *MockDetailedMockRecorder) Details() *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Details", reflect.TypeOf((*MockDetailed)(nil).Details))
+}

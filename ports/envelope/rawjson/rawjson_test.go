@@ -90,6 +90,11 @@ func TestText(t *testing.T) {
 		_, ok := rawjson.Text([]byte(give))
 		require.False(t, ok, give)
 	}
+	for _, give := range []string{"\xff", "\xff\\u0041"} {
+		got, ok := rawjson.Text([]byte(`"` + give + `"`))
+		require.True(t, ok)
+		require.Equal(t, give, string(got), "it is not to be taken for UTF-8")
+	}
 }
 
 func TestIsNull(t *testing.T) {
@@ -115,9 +120,24 @@ func TestWriter(t *testing.T) {
 	w.Seconds("s", 1500)
 	w.Seconds("whole", 9_000_000_000_000)
 	w.Seconds("short", 1)
+	w.Bool("yes", true)
+	w.Bool("no", false)
+	w.OpenList("objects")
+	w.Item()
+	w.Text("a", "[")
+	w.End()
+	w.Item()
+	w.OpenList("empty")
+	w.EndList()
+	w.End()
+	w.EndList()
+	w.Values("one", []string{"1"})
+	w.Values("two", []string{"1", "2"})
+	w.Values("zero", []string{})
 	w.Time("at", time.Date(2026, 1, 2, 3, 4, 5, 999_999_999, time.FixedZone("", -3600)))
 	require.Equal(t, `x{"a\"":"b{","list":["1","2"],"none":[],"in":{"n":-5,"deeper":{},"raw": [ 1e400 ] },"b":"AP8=",`+
 		"\"v\":\"<&>\u2028\\n\\u0001\",\"s\":1.5,\"whole\":9000000000,\"short\":0.001,"+
+		`"yes":true,"no":false,"objects":[{"a":"["},{"empty":[]}],"one":"1","two":["1","2"],"zero":[],`+
 		`"at":"2026-01-02T04:04:05.999Z"}`, string(w.Close()))
 	require.Equal(t, `{}`, string(rawjson.Append(nil).Close()))
 }

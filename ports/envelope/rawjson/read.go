@@ -1,6 +1,7 @@
 // Package rawjson reads and writes JSON documents around values that stay the bytes they are: a payload is spliced in
 // and sliced out, never decoded and encoded again, so that its spaces, its "<&>", its 1e400 and its duplicate keys
-// survive. Reading works on documents that passed Valid, and needs no errors of its own for that reason.
+// survive. Reading works on documents that passed Valid, or json.Valid alone, and needs no errors of its own for that
+// reason.
 package rawjson
 
 import (
@@ -75,13 +76,14 @@ func Elements(list []byte) iter.Seq[[]byte] {
 }
 
 // Text gives the text of a valid JSON string, and false for any other value. Text without escapes is a part of value.
-// Half a surrogate pair becomes U+FFFD.
+// Half a surrogate pair becomes U+FFFD. What is not UTF-8, and so in no document that passed Valid, is given as it
+// stands, escapes included: it must stay possible to see that it is not.
 func Text(value []byte) ([]byte, bool) {
 	if value[0] != '"' {
 		return nil, false
 	}
 	quoted := value[1 : len(value)-1]
-	if bytes.IndexByte(quoted, '\\') < 0 {
+	if bytes.IndexByte(quoted, '\\') < 0 || !utf8.Valid(quoted) {
 		return quoted, true
 	}
 	var text string

@@ -17,6 +17,23 @@ func Append(dst []byte) *Writer { return &Writer{buf: append(dst, '{')} }
 // Close ends the object and gives the bytes. Nothing may be added afterwards.
 func (w *Writer) Close() []byte { return append(w.buf, '}') }
 
+// OpenList adds a list of objects as a member; Item adds to it, until EndList.
+func (w *Writer) OpenList(name string) {
+	w.key(name)
+	w.buf = append(w.buf, '[')
+}
+
+// Item begins an object in the list that OpenList began; what is added next is in it, until End.
+func (w *Writer) Item() {
+	if w.buf[len(w.buf)-1] != '[' { // as in key: only a list that is empty so far ends in it
+		w.buf = append(w.buf, ',')
+	}
+	w.buf = append(w.buf, '{')
+}
+
+// EndList ends what OpenList began.
+func (w *Writer) EndList() { w.buf = append(w.buf, ']') }
+
 // Open adds an object as a member; what is added next is in it, until End.
 func (w *Writer) Open(name string) {
 	w.key(name)
@@ -57,6 +74,15 @@ func (w *Writer) Texts(name string, values []string) {
 	w.buf = append(w.buf, ']')
 }
 
+// Values adds a string, or a list of strings unless it is exactly one.
+func (w *Writer) Values(name string, values []string) {
+	if len(values) == 1 {
+		w.Text(name, values[0])
+	} else {
+		w.Texts(name, values)
+	}
+}
+
 // Base64 adds bytes as a string in standard base64 with padding (RFC 4648 section 4).
 func (w *Writer) Base64(name string, value []byte) {
 	w.key(name)
@@ -71,16 +97,25 @@ func (w *Writer) Int(name string, value int64) {
 	w.buf = strconv.AppendInt(w.buf, value, 10)
 }
 
+// Bool adds true or false.
+func (w *Writer) Bool(name string, value bool) {
+	w.key(name)
+	w.buf = strconv.AppendBool(w.buf, value)
+}
+
 // Seconds adds a length of time, in milliseconds, as a number of seconds.
 func (w *Writer) Seconds(name string, milliseconds int64) {
 	w.key(name)
 	w.buf = strconv.AppendFloat(w.buf, float64(milliseconds)/1000, 'f', -1, 64)
 }
 
+// TimeLayout is RFC 3339 with milliseconds, for times in UTC.
+const TimeLayout = "2006-01-02T15:04:05.000Z"
+
 // Time adds an RFC 3339 time in UTC with milliseconds; what is shorter is cut off.
 func (w *Writer) Time(name string, value time.Time) {
 	w.key(name)
-	w.buf = value.UTC().AppendFormat(w.buf, `"2006-01-02T15:04:05.000Z"`)
+	w.buf = value.UTC().AppendFormat(w.buf, `"`+TimeLayout+`"`)
 }
 
 // key begins a member. No value ends in "{": what does is an object that has no member yet.
