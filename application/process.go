@@ -42,7 +42,7 @@ func (p *Process) Process(ctx context.Context, d ports.Delivery, reserve ports.R
 	now := p.opts.Now().UTC()
 	switch {
 	case !now.Before(d.Request.Deadline):
-		seen.Label, seen.Outcome = ports.LabelDeadline, pastDeadline(d, now)
+		seen.Label, seen.Outcome = ports.LabelDeadline, domain.PastDeadline(d.Attempts, d.Answered, now)
 	case d.Deliveries > p.opts.MaxDeliveries:
 		seen.Label, seen.Outcome = ports.LabelMaxDeliveries, undeliverable(d, now)
 	case !known:
@@ -86,17 +86,6 @@ func failureOf(err error) *domain.Failure {
 		return failure
 	}
 	return &domain.Failure{Kind: domain.FailureBroken, Err: err}
-}
-
-func pastDeadline(d ports.Delivery, now time.Time) domain.Outcome {
-	out := domain.Outcome{
-		Status: domain.TimedOut, Attempts: d.Attempts, Reason: domain.ReasonDeadline, At: now,
-		Error: "the deadline passed before the backend answered",
-	}
-	if d.Answered {
-		out.Status, out.Error = domain.Failed, "the deadline passed before the next attempt"
-	}
-	return out
 }
 
 func undeliverable(d ports.Delivery, now time.Time) domain.Outcome {

@@ -50,3 +50,18 @@ type Outcome struct {
 	At             time.Time // when it was decided
 	ProcessingTime time.Duration
 }
+
+// PastDeadline is how a request ends whose deadline is over before the next attempt has begun: TIMEOUT, or FAILED when
+// an earlier attempt was answered.
+func PastDeadline(attempts int, answered bool, at time.Time) Outcome {
+	if answered {
+		return Outcome{
+			Status: Failed, Attempts: attempts, Reason: ReasonDeadline, At: at,
+			Error: "the deadline passed before the next attempt",
+		}
+	}
+	return Outcome{
+		Status: TimedOut, Attempts: attempts, Reason: ReasonDeadline, At: at,
+		Error: "the deadline passed before the backend answered",
+	}
+}

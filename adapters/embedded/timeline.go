@@ -106,21 +106,9 @@ func (tx *txn) expireRecord(id domain.ID, at int64) error {
 		tx.save(r)
 	default:
 		tx.dequeue(r)
-		tx.end(r, pastDeadline(r, tx.now))
+		tx.end(r, domain.PastDeadline(r.Attempts, r.answered, tx.now))
 	}
 	return nil
-}
-
-// pastDeadline is how a request ends that nobody is working on when its deadline is over.
-func pastDeadline(r *row, now time.Time) domain.Outcome {
-	out := domain.Outcome{
-		Status: domain.TimedOut, Reason: domain.ReasonDeadline, At: now, Attempts: r.Attempts,
-		Error: "the deadline passed before the backend answered",
-	}
-	if r.answered {
-		out.Status, out.Error = domain.Failed, "the deadline passed before the next attempt"
-	}
-	return out
 }
 
 func (tx *txn) expireKey(key []byte, at int64) error {

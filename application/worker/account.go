@@ -10,8 +10,8 @@ import (
 )
 
 // account knows how much the pool may still take. A slot is free again as soon as its call has ended, so that saving
-// the outcome and beginning the next request go to the queue together; but no more outcomes wait to be saved than there
-// are slots, so that a store which is away stops the pool.
+// the outcome and beginning the next request go to the queue together; but nothing new is fetched while as many outcomes
+// as there are slots wait to be saved, so that a store which is away stops the pool.
 type account struct {
 	gates *Gates
 
@@ -62,7 +62,7 @@ func (a *account) limit(ctx context.Context, c *ports.Credit) (good context.Cont
 	if c.Endpoints, next = a.gates.credits(c.Count); next.IsZero() {
 		return good, cancel
 	}
-	timer := time.AfterFunc(time.Until(next), cancel)
+	timer := time.AfterFunc(next.Sub(a.gates.now()), cancel)
 	return good, func() {
 		timer.Stop()
 		cancel()

@@ -49,7 +49,6 @@ type gate struct {
 
 	failures int       // in a row
 	until    time.Time // of an open breaker; zero when it is closed
-	trial    bool      // the one call of a half-open breaker is under way
 
 	held bool // the last credits held the endpoint back
 }
@@ -106,13 +105,9 @@ func (g *Gates) begin(endpoint string) {
 	if gate == nil {
 		return
 	}
-	now := g.now()
-	gate.refill(now)
+	gate.refill(g.now())
 	gate.inFlight++
 	gate.tokens--
-	if gate.state(now) == BreakerHalfOpen {
-		gate.trial = true
-	}
 }
 
 // openFor tells how long the endpoint's breaker stays open; zero when it is not. Work that was fetched before it opened
@@ -136,7 +131,6 @@ func (g *Gates) end(endpoint string) {
 		return
 	}
 	gate.inFlight--
-	gate.trial = false
 	if gate.held {
 		gate.held = false
 		g.change()
@@ -173,13 +167,17 @@ func (g *Gates) report(endpoint string, response *domain.Response, err error) {
 	if gate == nil || gate.limit.Failures == 0 {
 		return
 	}
+	now := g.now()
+	if gate.state(now) == BreakerOpen {
+		return // of a call that had begun before: it says nothing new
+	}
 	switch verdictOf(response, err) {
 	case healthy:
 		gate.failures, gate.until = 0, time.Time{}
 	case unhealthy:
 		gate.failures++
 		if gate.failures >= gate.limit.Failures {
-			gate.until = g.now().Add(gate.limit.Cooldown)
+			gate.until = now.Add(gate.limit.Cooldown)
 		}
 	case unknown:
 	}
@@ -194,14 +192,18 @@ const (
 	unhealthy
 )
 
-// verdictOf takes for unhealthy what says that the endpoint, not the request, is in trouble: no answer, or a 5xx that
-// gateways and overloaded servers send. An answer that is too large, or a 404, comes from an endpoint that works.
+// verdictOf takes for unhealthy what says that the endpoint, not the request, is in trouble: no answer, or a status that
+// broken and overloaded servers, and gateways in front of them, send. An answer that is too large, a 404 or a 501 comes
+// from an endpoint that works.
 func verdictOf(response *domain.Response, err error) verdict {
 	if err == nil {
-		if response.StatusCode >= http.StatusInternalServerError {
+		switch response.StatusCode {
+		case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable,
+			http.StatusGatewayTimeout:
 			return unhealthy
+		default:
+			return healthy
 		}
-		return healthy
 	}
 	var failure *domain.Failure
 	if !errors.As(err, &failure) {
@@ -226,16 +228,20 @@ func (g *gate) free(now time.Time, want int) (n int, next time.Time) {
 	switch g.state(now) {
 	case BreakerOpen:
 		return 0, g.until
-	case BreakerHalfOpen:
+	case BreakerHalfOpen: // one trial, when the calls from before have ended
 		n = min(n, 1)
-		if g.trial {
+		if g.inFlight > 0 {
 			n = 0
 		}
 	case BreakerClosed:
 	}
 	if g.limit.Rate > 0 {
 		g.refill(now)
-		if tokens := max(int(g.tokens), 0); tokens < n {
+		switch tokens := max(int(g.tokens), 0); {
+		case tokens >= n:
+		case g.tokens >= float64(g.limit.Burst): // time brings no more
+			return tokens, time.Time{}
+		default:
 			return tokens, now.Add(g.untilTokens())
 		}
 	}

@@ -184,3 +184,47 @@ func TestAnEndpointWithoutABreakerNeverOpens(t *testing.T) {
 	require.Zero(t, g.openFor("a"))
 	require.Zero(t, g.openFor("not configured"))
 }
+
+func TestCallsFromBeforeNeitherTryNorReopenABreaker(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	g := NewGates(map[string]Limit{"a": {Failures: 1, Cooldown: 30 * time.Second}}, c.now)
+	for range 3 {
+		g.begin("a")
+	}
+	end := func() {
+		failing := backend(failWith(domain.FailureTimeout))
+		_, _ = g.Backend(failing).Do(context.Background(), ports.Call{Request: &domain.Request{Endpoint: "a"}})
+		g.end("a")
+	}
+	end()
+	opened := c.at
+	c.advance(29 * time.Second)
+	end()
+	_, next := creditOf(g)
+	require.Equal(t, opened.Add(30*time.Second), next, "the cooldown is not begun anew")
+	c.advance(time.Second)
+	n, _ := creditOf(g)
+	require.Equal(t, 0, n, "one from before still runs")
+	end()
+	require.Equal(t, BreakerOpen, g.Breakers()["a"], "it was as good as a trial")
+	c.advance(30 * time.Second)
+	n, _ = creditOf(g)
+	require.Equal(t, 1, n)
+}
+
+func TestAFullBucketIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	g := NewGates(map[string]Limit{"a": {Rate: 50, Burst: 1}}, newClock().now)
+	n, next := creditOf(g)
+	require.Equal(t, 1, n)
+	require.Zero(t, next, "time brings no more, and a worker with nothing to do sleeps")
+}
+
+func TestAnEndpointThatCannotDoThisWorks(t *testing.T) {
+	t.Parallel()
+	g := NewGates(map[string]Limit{"a": {Failures: 1, Cooldown: time.Hour}}, newClock().now)
+	call(g, respond(501))
+	call(g, respond(505))
+	require.Equal(t, BreakerClosed, g.Breakers()["a"])
+}

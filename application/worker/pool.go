@@ -60,7 +60,7 @@ func New(opts Options, work ports.Work, processor Processor) *Pool {
 		opts: opts, work: work, processor: processor,
 		account: newAccount(opts.Slots, opts.MaxBytes, opts.Gates),
 		memory:  newMemory(opts.MaxBytes),
-		// No more than Slots calls run and no more than Slots outcomes wait, so neither channel blocks for long.
+		// Slots calls run, and nothing is fetched while Slots outcomes wait: neither channel blocks for long.
 		jobs:    make(chan ports.Delivery, opts.Slots),
 		settles: make(chan settlement, opts.Slots),
 	}
