@@ -54,7 +54,8 @@ func (p *Process) Process(ctx context.Context, d ports.Delivery, reserve ports.R
 	return seen.Outcome
 }
 
-// attempt calls the backend within the attempt's time and the request's deadline, whichever is shorter.
+// attempt calls the backend within the attempt's time and the request's deadline, whichever is over first. The time of
+// the attempt does not count while the call waits for our limit memory.
 func (p *Process) attempt(
 	ctx context.Context, endpoint domain.Endpoint, d ports.Delivery, reserve ports.Reserve, seen *ports.Attempted,
 ) {
@@ -63,11 +64,16 @@ func (p *Process) attempt(
 		Deadline: d.Request.Deadline, Started: p.opts.Now().UTC(), Random: p.opts.Random(),
 	}
 	seen.Attempt = d.Attempts + 1
-	call := ports.Call{
-		Request: &d.Request, Method: endpoint.MethodFor(d.Request.Method), Attempt: seen.Attempt, Reserve: reserve,
-	}
-	ctx, cancel := context.WithTimeout(ctx, min(endpoint.Timeout, d.Request.Deadline.Sub(a.Started)))
+	ctx, cancel := context.WithTimeout(ctx, d.Request.Deadline.Sub(a.Started))
 	defer cancel()
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	limit := startClock(endpoint.Timeout, func() { end(context.DeadlineExceeded) })
+	defer limit.stop()
+	call := ports.Call{
+		Request: &d.Request, Method: endpoint.MethodFor(d.Request.Method), Attempt: seen.Attempt,
+		Reserve: limit.unhurried(reserve),
+	}
 	response, err := p.backend.Do(ctx, call)
 	a.Ended = p.opts.Now().UTC()
 	if err != nil {

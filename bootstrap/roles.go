@@ -3,8 +3,10 @@ package bootstrap
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
@@ -23,10 +25,15 @@ import (
 // roles has a line for every role. A role is a set of things to run; what they need is built because they need it, so
 // a process never joins in what its role does not do.
 var roles = map[string]func() fx.Option{
-	// The order matters: what is started last is stopped first, and the listener must go before the workers.
-	configs.RoleAll:    func() fx.Option { return fx.Options(workersModule(), fx.Invoke(runWorkers, serveHTTP)) },
-	configs.RoleAPI:    func() fx.Option { return fx.Invoke(serveHTTP) },
-	configs.RoleWorker: func() fx.Option { return fx.Options(workersModule(), fx.Invoke(runWorkers, serveHTTP)) },
+	// The order matters: a port that is taken fails the start before any work is fetched, and what is started last is
+	// stopped first, the listener before the workers.
+	configs.RoleAll:    working,
+	configs.RoleAPI:    func() fx.Option { return fx.Invoke(bindHTTP, serveHTTP) },
+	configs.RoleWorker: working,
+}
+
+func working() fx.Option {
+	return fx.Options(workersModule(), fx.Invoke(bindHTTP, runWorkers, serveHTTP))
 }
 
 // workersModule is there in roles that call backends, and adds the component "worker" to /health.
@@ -111,12 +118,14 @@ func newGates(config configs.Config) *worker.Gates {
 }
 
 func newPool(
-	config configs.Config, work ports.Work, process *application.Process, gates *worker.Gates, logger *slog.Logger,
+	config configs.Config, endpoints map[string]domain.Endpoint, work ports.Work, process *application.Process,
+	gates *worker.Gates, logger *slog.Logger,
 ) *worker.Pool {
 	return worker.New(worker.Options{
 		Slots:    config.Worker.Count,
 		MaxBytes: int64(config.Worker.MaxBytes) / 2,
 		Gates:    gates,
+		Known:    slices.Collect(maps.Keys(endpoints)),
 		Drain:    config.Worker.Drain,
 		Settle:   settleTimeout,
 		Now:      time.Now,
@@ -213,23 +222,20 @@ type serving struct {
 	Logger     *slog.Logger
 }
 
+// bindHTTP binds the ports: one that is taken fails the start.
+func bindHTTP(lc fx.Lifecycle, server *httpapi.Server) { lc.Append(fx.StartHook(server.Listen)) }
+
 // serveHTTP serves from the start of the process to its end.
 func serveHTTP(lc fx.Lifecycle, s serving) {
 	var running *loop
 	lc.Append(fx.StartStopHook(
-		func(ctx context.Context) (err error) {
-			running, err = s.start(ctx)
-			return err
-		},
+		func() { running = s.start() },
 		func(ctx context.Context) error { return s.stop(ctx, running) },
 	))
 }
 
-// start binds the port, so that one in use fails the start.
-func (s *serving) start(ctx context.Context) (*loop, error) {
-	if err := s.Server.Listen(ctx); err != nil {
-		return nil, err
-	}
+// start serves on the ports that are bound.
+func (s *serving) start() *loop {
 	s.Logger.Info("listening", "address", s.Server.Addr().String(), "role", s.Config.Role, "queue", s.Config.Queue.Type)
 	if admin := s.Server.AdminAddr(); admin != nil {
 		s.Logger.Info("listening for administration", "address", admin.String())
@@ -237,7 +243,7 @@ func (s *serving) start(ctx context.Context) (*loop, error) {
 	for _, text := range exposures(s.Server, s.Config.Server) {
 		s.Logger.Warn("open to other machines", "warning", text)
 	}
-	return s.Supervisor.start("http", func(context.Context) error { return s.Server.Serve() }), nil
+	return s.Supervisor.start("http", func(context.Context) error { return s.Server.Serve() })
 }
 
 // stop turns readiness off first, gives load balancers time to see it, and then drains listener and workers together:
@@ -249,9 +255,12 @@ func (s *serving) stop(ctx context.Context, running *loop) error {
 	running.expectEnd()
 	ctx, cancel := context.WithTimeout(ctx, listenerDrain)
 	defer cancel()
-	err := s.Server.Shutdown(ctx)
+	if err := s.Server.Shutdown(ctx); err != nil {
+		// Their requests were not accepted, so nothing is lost.
+		s.Logger.Warn("clients that were too slow were cut off", "error", err)
+	}
 	<-running.done
-	return err
+	return nil
 }
 
 func pause(ctx context.Context, d time.Duration) {

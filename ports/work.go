@@ -30,6 +30,10 @@ type Credit struct {
 	// Endpoints bounds the deliveries of single endpoints; 0 refuses one. Requests of refused endpoints wait where
 	// they are and cost nothing. Endpoints that are not named are bounded by Count alone.
 	Endpoints map[string]int
+
+	// Known are the endpoints that the caller can call at all; nil: all. What is for others waits for a worker that
+	// knows them. A broker that cannot choose hands it out all the same. It is never changed.
+	Known map[string]struct{}
 }
 
 // Delivery is one hand-out of a request to one worker.

@@ -132,27 +132,44 @@ func (s *scheduler) queue(id queueID) *queue {
 func (s *scheduler) take(credit ports.Credit) []entry {
 	var taken []entry
 	var bytes int64
-	left := make(map[string]int, len(credit.Endpoints))
-	maps.Copy(left, credit.Endpoints)
+	left := allowance{limited: maps.Clone(credit.Endpoints), known: credit.Known}
 	for len(taken) < credit.Count {
-		q := s.next(left)
+		q := s.next(&left)
 		if q == nil || len(taken) > 0 && bytes+q.window[0].size > credit.Bytes {
 			break
 		}
 		e := q.lease()
 		s.took(q)
-		if n, limited := left[q.id.endpoint]; limited {
-			left[q.id.endpoint] = n - 1
-		}
+		left.use(q.id.endpoint)
 		bytes += e.size
 		taken = append(taken, e)
 	}
 	return taken
 }
 
+// allowance is what a credit leaves for single endpoints.
+type allowance struct {
+	limited map[string]int
+	known   map[string]struct{} // nil: all
+}
+
+func (a *allowance) none(endpoint string) bool {
+	if _, known := a.known[endpoint]; a.known != nil && !known {
+		return true
+	}
+	n, limited := a.limited[endpoint]
+	return limited && n <= 0
+}
+
+func (a *allowance) use(endpoint string) {
+	if n, limited := a.limited[endpoint]; limited {
+		a.limited[endpoint] = n - 1
+	}
+}
+
 // next finds the queue whose first entry goes next, or nil. A lane whose entries are all on disk still has its turn: it
 // is read in the next group, and the other lane does not overtake it meanwhile.
-func (s *scheduler) next(left map[string]int) *queue {
+func (s *scheduler) next(left *allowance) *queue {
 	high, highWaits := s.first(domain.LaneHigh, left)
 	low, lowWaits := s.first(domain.LaneLow, left)
 	if !highWaits || lowWaits && s.streak >= domain.LowLaneShare-1 {
@@ -163,11 +180,11 @@ func (s *scheduler) next(left map[string]int) *queue {
 
 // first finds the next endpoint in turn that has something in memory and credit, and tells whether any waits that has
 // credit, if only on disk.
-func (s *scheduler) first(lane domain.Lane, left map[string]int) (q *queue, waits bool) {
+func (s *scheduler) first(lane domain.Lane, left *allowance) (q *queue, waits bool) {
 	queues := s.lanes[lane]
 	for i := range queues {
 		q := queues[(s.turn[lane]+i)%len(queues)]
-		if n, limited := left[q.id.endpoint]; q.waiting() == 0 || limited && n <= 0 {
+		if q.waiting() == 0 || left.none(q.id.endpoint) {
 			continue
 		}
 		if waits = true; len(q.window) > 0 {

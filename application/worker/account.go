@@ -14,6 +14,7 @@ import (
 // as there are slots wait to be saved, so that a store which is away stops the pool.
 type account struct {
 	gates *Gates
+	known map[string]struct{} // nil: all
 
 	mu      sync.Mutex
 	slots   int
@@ -23,8 +24,15 @@ type account struct {
 	change  chan struct{} // a token here: something was given back
 }
 
-func newAccount(slots int, bytes int64, gates *Gates) *account {
-	return &account{gates: gates, slots: slots, bytes: bytes, change: make(chan struct{}, 1)}
+func newAccount(opts Options) *account {
+	a := &account{gates: opts.Gates, slots: opts.Slots, bytes: opts.MaxBytes, change: make(chan struct{}, 1)}
+	if opts.Known != nil {
+		a.known = make(map[string]struct{}, len(opts.Known))
+		for _, name := range opts.Known {
+			a.known[name] = struct{}{}
+		}
+	}
+	return a
 }
 
 // credit blocks until there is room for one delivery at least; false when ctx ends first. The credit is good for as
@@ -41,7 +49,7 @@ func (a *account) credit(ctx context.Context) (c ports.Credit, good context.Cont
 func (a *account) room(ctx context.Context) (ports.Credit, bool) {
 	for ctx.Err() == nil {
 		a.mu.Lock()
-		c := ports.Credit{Count: a.slots - max(a.running, a.unsaved), Bytes: a.bytes}
+		c := ports.Credit{Count: a.slots - max(a.running, a.unsaved), Bytes: a.bytes, Known: a.known}
 		a.mu.Unlock()
 		if c.Count > 0 && c.Bytes > 0 {
 			return c, true

@@ -20,6 +20,7 @@ type Options struct {
 	Slots    int           // calls at once
 	MaxBytes int64         // of requests held at once, and as much again of responses over ports.UnreservedBytes
 	Gates    *Gates        // limits of single endpoints
+	Known    []string      // endpoints that can be called; nil: all
 	Drain    time.Duration // what running calls get at a shutdown before they are cut off
 	Settle   time.Duration // what saving the last outcomes may take after that
 	Now      func() time.Time
@@ -58,7 +59,7 @@ type settlement struct {
 func New(opts Options, work ports.Work, processor Processor) *Pool {
 	p := &Pool{
 		opts: opts, work: work, processor: processor,
-		account: newAccount(opts.Slots, opts.MaxBytes, opts.Gates),
+		account: newAccount(opts),
 		memory:  newMemory(opts.MaxBytes),
 		// Slots calls run, and nothing is fetched while Slots outcomes wait: neither channel blocks for long.
 		jobs:    make(chan ports.Delivery, opts.Slots),
