@@ -24,21 +24,24 @@ func (p *Poll) State(ctx context.Context, caller ports.Caller, id domain.ID) (do
 	return visible(caller, rec, err)
 }
 
-// Find gives a whole record and waits for it to become final, if told to.
-func (p *Poll) Find(
+// Wait gives a record without its result, and waits for it to become final.
+func (p *Poll) Wait(
 	ctx context.Context, caller ports.Caller, id domain.ID, wait time.Duration,
 ) (domain.Record, error) {
-	if wait <= 0 {
-		rec, err := p.results.Find(ctx, id)
-		return visible(caller, rec, err)
-	}
 	// Nobody waits for a record that is not theirs.
-	if _, err := p.State(ctx, caller, id); err != nil {
-		return domain.Record{}, err
+	rec, err := p.State(ctx, caller, id)
+	if err != nil || rec.Status.Final() || wait <= 0 {
+		return rec, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	rec, err := p.results.Wait(ctx, id)
+	rec, err = p.results.Wait(ctx, id)
+	return visible(caller, rec, err)
+}
+
+// Find gives a whole record.
+func (p *Poll) Find(ctx context.Context, caller ports.Caller, id domain.ID) (domain.Record, error) {
+	rec, err := p.results.Find(ctx, id)
 	return visible(caller, rec, err)
 }
 

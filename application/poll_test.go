@@ -52,7 +52,7 @@ func TestPollShowsRecordsToTheirOwner(t *testing.T) {
 			t.Parallel()
 			results := mocks.NewMockResults(gomock.NewController(t))
 			results.EXPECT().Find(gomock.Any(), domain.ID("id")).Return(record, nil)
-			got, err := application.NewPoll(results).Find(t.Context(), tt.caller, "id", 0)
+			got, err := application.NewPoll(results).Find(t.Context(), tt.caller, "id")
 			require.ErrorIs(t, err, tt.want)
 			require.Equal(t, want, got)
 		})
@@ -63,7 +63,7 @@ func TestPollShowsRecordsToTheirOwner(t *testing.T) {
 			if tt.want == nil { // else nobody waits
 				results.EXPECT().Wait(gomock.Any(), domain.ID("id")).Return(record, nil)
 			}
-			got, err := application.NewPoll(results).Find(t.Context(), tt.caller, "id", time.Second)
+			got, err := application.NewPoll(results).Wait(t.Context(), tt.caller, "id", time.Second)
 			require.ErrorIs(t, err, tt.want)
 			require.Equal(t, want, got)
 		})
@@ -93,26 +93,26 @@ func TestPollPassesErrorsOn(t *testing.T) {
 				r.Find(gomock.Any(), gomock.Any()).Return(domain.Record{ID: "half"}, broken)
 			},
 			func(ctx context.Context, p *application.Poll) (domain.Record, error) {
-				return p.Find(ctx, ports.Caller{}, "id", 0)
+				return p.Find(ctx, ports.Caller{}, "id")
 			},
 		},
 		{
-			"Find before it waits",
+			"Wait before it waits",
 			func(r *mocks.MockResultsMockRecorder) {
 				r.State(gomock.Any(), gomock.Any()).Return(domain.Record{}, broken)
 			},
 			func(ctx context.Context, p *application.Poll) (domain.Record, error) {
-				return p.Find(ctx, ports.Caller{}, "id", time.Second)
+				return p.Wait(ctx, ports.Caller{}, "id", time.Second)
 			},
 		},
 		{
-			"Find while it waits",
+			"Wait while it waits",
 			func(r *mocks.MockResultsMockRecorder) {
 				r.State(gomock.Any(), gomock.Any()).Return(domain.Record{}, nil)
 				r.Wait(gomock.Any(), gomock.Any()).Return(domain.Record{ID: "half"}, broken)
 			},
 			func(ctx context.Context, p *application.Poll) (domain.Record, error) {
-				return p.Find(ctx, ports.Caller{}, "id", time.Second)
+				return p.Wait(ctx, ports.Caller{}, "id", time.Second)
 			},
 		},
 	}
@@ -156,7 +156,7 @@ func TestPollWaits(t *testing.T) {
 				defer cancel()
 
 				began := time.Now()
-				got, err := application.NewPoll(results).Find(ctx, ports.Caller{}, "id", tt.wait)
+				got, err := application.NewPoll(results).Wait(ctx, ports.Caller{}, "id", tt.wait)
 				require.NoError(t, err)
 				require.Equal(t, record, got)
 				require.Equal(t, tt.want, time.Since(began))
@@ -176,15 +176,30 @@ func TestPollStopsWaitingWhenItsCallerLeaves(t *testing.T) {
 			<-ctx.Done()
 			return domain.Record{}, ctx.Err()
 		})
-	_, err := application.NewPoll(results).Find(ctx, ports.Caller{}, "id", time.Hour)
+	_, err := application.NewPoll(results).Wait(ctx, ports.Caller{}, "id", time.Hour)
 	require.ErrorIs(t, err, context.Canceled)
 }
 
-func TestPollDoesNotWaitForANegativeTime(t *testing.T) {
+func TestPollDoesNotWaitForNothing(t *testing.T) {
 	t.Parallel()
-	results := mocks.NewMockResults(gomock.NewController(t))
-	results.EXPECT().Find(gomock.Any(), gomock.Any()).Return(domain.Record{ID: "id"}, nil)
-	got, err := application.NewPoll(results).Find(t.Context(), ports.Caller{}, "id", -time.Second)
-	require.NoError(t, err)
-	require.Equal(t, domain.ID("id"), got.ID)
+	tests := []struct {
+		name string
+		give domain.Status
+		wait time.Duration
+	}{
+		{"what is final already", domain.Completed, time.Hour},
+		{"no time at all", domain.Pending, 0},
+		{"a negative time", domain.Pending, -time.Second},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			record := domain.Record{ID: "id", Status: tt.give}
+			results := mocks.NewMockResults(gomock.NewController(t))
+			results.EXPECT().State(gomock.Any(), domain.ID("id")).Return(record, nil)
+			got, err := application.NewPoll(results).Wait(t.Context(), ports.Caller{}, "id", tt.wait)
+			require.NoError(t, err)
+			require.Equal(t, record, got)
+		})
+	}
 }

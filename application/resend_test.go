@@ -26,6 +26,8 @@ var errBroken = fmt.Errorf("%w: broken", ports.ErrUnavailable)
 
 // morgue is a store of dead letters and an intake that remembers what it accepted. It gives the errors it is told to.
 type morgue struct {
+	ports.DeadLetters // nil: for what resending does not ask
+
 	mu        sync.Mutex
 	letters   []domain.DeadLetter // newest first
 	next      ports.DeadLetterPlace

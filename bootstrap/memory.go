@@ -7,7 +7,8 @@ import (
 	"github.com/openhqm/openhqm/configs"
 )
 
-// What live memory costs beside bodies: buffers of connections, the queue's windows and indexes. See TuneMemory.
+// What live memory costs beside bodies and results: buffers of connections, the queue's windows and indexes. See
+// TuneMemory.
 const (
 	baseMemory = 256 << 20
 
@@ -23,6 +24,6 @@ func TuneMemory(config configs.Config) {
 		debug.SetGCPercent(gcPercent)
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(int64(config.Worker.MaxBytes) + maxBodyBytes + baseMemory)
+		debug.SetMemoryLimit(int64(config.Worker.MaxBytes) + maxBodyBytes + maxResponseBytes + baseMemory)
 	}
 }

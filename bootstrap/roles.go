@@ -184,32 +184,36 @@ func newServer(in serverInput) *httpapi.Server {
 	}
 	server := in.Config.Server
 	return httpapi.New(httpapi.Options{
-		Address:        net.JoinHostPort(server.Host, strconv.Itoa(server.Port)),
-		AdminAddress:   server.AdminListen,
-		PublicURL:      server.PublicURL,
-		Version:        string(in.Version),
-		Submitter:      in.Submit,
-		Poller:         in.Poll,
-		Canceller:      in.Cancel,
-		DeadLetters:    in.Letters,
-		Resender:       in.Resend,
-		Probes:         named,
-		Metrics:        in.Metrics.Handler(),
-		Observer:       in.Metrics,
-		Logger:         in.Logger,
-		Now:            time.Now,
-		Keys:           apiKeys(server.APIKeys),
-		RateLimit:      httpapi.RateLimit(server.RateLimit),
-		TrustedProxies: server.ProxyPrefixes(),
-		MaxBodySize:    int64(server.MaxBodySize),
-		MaxBodyBytes:   maxBodyBytes,
-		ReadTimeout:    server.ReadTimeout,
-		MaxConnections: server.MaxConnections,
+		Address:          net.JoinHostPort(server.Host, strconv.Itoa(server.Port)),
+		AdminAddress:     server.AdminListen,
+		PublicURL:        server.PublicURL,
+		Version:          string(in.Version),
+		Submitter:        in.Submit,
+		Poller:           in.Poll,
+		Canceller:        in.Cancel,
+		DeadLetters:      in.Letters,
+		Resender:         in.Resend,
+		Probes:           named,
+		Metrics:          in.Metrics.Handler(),
+		Observer:         in.Metrics,
+		Logger:           in.Logger,
+		Now:              time.Now,
+		Keys:             apiKeys(server.APIKeys),
+		RateLimit:        httpapi.RateLimit(server.RateLimit),
+		TrustedProxies:   server.ProxyPrefixes(),
+		MaxBodySize:      int64(server.MaxBodySize),
+		MaxBodyBytes:     maxBodyBytes,
+		MaxResponseBytes: maxResponseBytes,
+		ReadTimeout:      server.ReadTimeout,
+		MaxConnections:   server.MaxConnections,
 	})
 }
 
-// maxBodyBytes bounds the bodies that are being received at one moment, over all connections.
-const maxBodyBytes = 256 << 20
+// What is held at one moment over all connections, in bytes.
+const (
+	maxBodyBytes     = 256 << 20 // bodies that are being received
+	maxResponseBytes = 256 << 20 // results that clients are reading, each as it is stored and as it is sent
+)
 
 // serving is the running HTTP server, and what must stop with it.
 type serving struct {

@@ -16,7 +16,8 @@ type DeadLetter struct {
 	SubmittedAt time.Time
 	FailedAt    time.Time // when it became a dead letter, in milliseconds
 
-	Request *Request // the original; nil in lists, and when it cannot be read
+	RequestSize int64    // Request.Size of the original
+	Request     *Request // the original; nil in reads that leave it out, and when it cannot be read
 }
 
 // Resend makes a new request of the original: it is due at once, has all its attempts before it and as long to live as

@@ -48,6 +48,17 @@ func (h Header) Clone() Header {
 	return out
 }
 
+// size counts the bytes of all fields, each with its name.
+func (h Header) size() int64 {
+	var size int64
+	for name, values := range h {
+		for _, value := range values {
+			size += int64(len(name) + len(value))
+		}
+	}
+	return size
+}
+
 // HeaderKey carries a caller's key for this gateway. It is ours alone and never forwarded or stored.
 const HeaderKey = "X-Openhqm-Key"
 

@@ -60,5 +60,6 @@ type Record struct {
 	Attempts   int // calls of the backend that were charged
 	Deliveries int // hand-outs since the last outcome; only crashes and lost leases let it grow
 
-	Result *Result // nil until there is one, and in reads that leave it out
+	ResponseSize int64   // Response.Size of the kept response; 0 without one
+	Result       *Result // nil until there is one, and in reads that leave it out
 }

@@ -57,11 +57,5 @@ func (r *Request) Lane() Lane {
 
 // Size is the number of bytes that the request occupies in memory while it is worked on: body and fields.
 func (r *Request) Size() int64 {
-	size := int64(len(r.Body) + len(r.Path) + len(r.Query))
-	for name, values := range r.Header {
-		for _, value := range values {
-			size += int64(len(name) + len(value))
-		}
-	}
-	return size
+	return int64(len(r.Body)+len(r.Path)+len(r.Query)) + r.Header.size()
 }

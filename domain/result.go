@@ -9,6 +9,9 @@ type Response struct {
 	Body       []byte
 }
 
+// Size is the number of bytes that the response occupies in memory: body and fields.
+func (r *Response) Size() int64 { return int64(len(r.Body)) + r.Header.size() }
+
 // Result is the end of a request.
 type Result struct {
 	Response       *Response // of the last attempt that was answered; nil when none was

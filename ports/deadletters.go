@@ -15,6 +15,9 @@ type DeadLetters interface {
 	// so a page may hold fewer than the limit, or none, and still not be the last.
 	List(ctx context.Context, filter DeadLetterFilter) (DeadLetterPage, error)
 
+	// State gives a dead letter without its original: cheap, however large that is.
+	State(ctx context.Context, id domain.ID) (domain.DeadLetter, error)
+
 	// Find gives a whole dead letter. Its Request is nil when the original cannot be read.
 	Find(ctx context.Context, id domain.ID) (domain.DeadLetter, error)
 

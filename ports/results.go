@@ -14,7 +14,7 @@ type Results interface {
 	// Find gives a whole record.
 	Find(ctx context.Context, id domain.ID) (domain.Record, error)
 
-	// Wait blocks until the record is final or ctx ends, without polling, and gives the whole record as it then is,
-	// also when ctx ended. A change made by another process is seen too.
+	// Wait blocks until the record is final or ctx ends, without polling, and gives the record as it then is, without its
+	// result, also when ctx ended. A change made by another process is seen too.
 	Wait(ctx context.Context, id domain.ID) (domain.Record, error)
 }

@@ -18,8 +18,10 @@ type Submitter interface {
 type Poller interface {
 	// State gives a record without its result.
 	State(ctx context.Context, caller Caller, id domain.ID) (domain.Record, error)
-	// Find gives a whole record; with wait > 0 it blocks until it is final, wait is over or ctx ends.
-	Find(ctx context.Context, caller Caller, id domain.ID, wait time.Duration) (domain.Record, error)
+	// Wait blocks until the record is final, wait is over or ctx ends, and gives it as it then is, without its result.
+	Wait(ctx context.Context, caller Caller, id domain.ID, wait time.Duration) (domain.Record, error)
+	// Find gives a whole record. It holds all of the response in memory: Record.ResponseSize tells before how large it is.
+	Find(ctx context.Context, caller Caller, id domain.ID) (domain.Record, error)
 }
 
 // Canceller is what an inbound adapter needs to cancel.

@@ -57,6 +57,7 @@ func encodeRow(r *row) []byte {
 	e.text(string(r.ResentFrom))
 	e.bool(r.answered)
 	e.int(int64(r.statusCode))
+	e.int(r.ResponseSize)
 	e.uint(r.token)
 	e.uint(r.place.seq)
 	e.int(r.place.due)
@@ -90,6 +91,7 @@ func decodeRow(id domain.ID, value []byte) (*row, error) {
 	}}
 	r.answered = d.bool()
 	r.statusCode = int(d.int())
+	r.ResponseSize = d.int()
 	r.token = d.uint()
 	r.place = place{seq: d.uint(), due: d.int()}
 	r.size = d.int()
@@ -156,9 +158,9 @@ func encodeResponse(r *domain.Response) []byte {
 	return e.buf
 }
 
+// decodeResponse takes value over: the body is a part of it, because a second copy could be large.
 func decodeResponse(value []byte) (*domain.Response, error) {
 	d := newDecoder(value)
-	r := &domain.Response{StatusCode: int(d.int()), Header: d.header()}
-	r.Body = append([]byte{}, d.bytes()...)
+	r := &domain.Response{StatusCode: int(d.int()), Header: d.header(), Body: d.bytes()}
 	return r, d.end("response")
 }

@@ -25,7 +25,7 @@ func fullRow() *row {
 		Record: domain.Record{
 			ID: "id", Endpoint: "orders", Owner: "shop", Priority: 9, Status: domain.Failed,
 			SubmittedAt: moment, UpdatedAt: moment.Add(1e3), NextAttemptAt: moment.Add(2e3), Deadline: moment.Add(3e3),
-			Attempts: 3, Deliveries: math.MaxInt, ResentFrom: "older",
+			Attempts: 3, Deliveries: math.MaxInt, ResentFrom: "older", ResponseSize: 1 << 41,
 		},
 		answered: true, statusCode: 503, token: math.MaxUint64, place: place{seq: 7, due: math.MinInt64}, size: 1 << 40,
 		expires: 11, group: 12, idempotency: "k", idempotencyExpires: 13,

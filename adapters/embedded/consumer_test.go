@@ -198,7 +198,9 @@ func TestWhatCannotBeReadIsADeadLetter(t *testing.T) {
 		answers <- deliveries
 	}()
 	for _, r := range []domain.Request{lost, garbled} {
-		record, err := db.Wait(t.Context(), r.ID)
+		_, err := db.Wait(t.Context(), r.ID)
+		require.NoError(t, err)
+		record, err := db.Find(t.Context(), r.ID)
 		require.NoError(t, err)
 		require.Equal(t, domain.Failed, record.Status)
 		require.Equal(t, domain.ReasonUndecodable, record.Result.Reason)

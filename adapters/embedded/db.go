@@ -53,10 +53,11 @@ type DB struct {
 	failure error         // why it ended by itself; read after done
 	once    sync.Once
 
-	durable atomic.Uint64 // the last group that is on disk
-	waiters waiters
-	reads   sync.RWMutex // held for reading by reads under way, which Close must let end
-	closed  bool         // guarded by reads
+	durable   atomic.Uint64 // the last group that is on disk
+	inherited uint64        // tokens up to this one were given out by processes before this one
+	waiters   waiters
+	reads     sync.RWMutex // held for reading by reads under way, which Close must let end
+	closed    bool         // guarded by reads
 
 	committer // owned by the committer's goroutine
 }
@@ -123,6 +124,7 @@ func (db *DB) load() error {
 		}
 	}
 	db.durable.Store(db.totals.group)
+	db.inherited = db.totals.seq
 	return db.scan([]byte{prefixQueue}, []byte{prefixQueue + 1}, func(key, value []byte) (bool, error) {
 		q, err := decodeQueue(parseQueueKey(key), value)
 		if err == nil {

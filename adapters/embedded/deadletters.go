@@ -47,7 +47,7 @@ func (l DeadLetters) readPage(filter ports.DeadLetterFilter) (ports.DeadLetterPa
 	if err != nil {
 		return page, fmt.Errorf("%w: read database: %w", ports.ErrUnavailable, err)
 	}
-	err = collect(iter, filter, &page)
+	err = l.collect(iter, filter, &page)
 	if err = errors.Join(err, iter.Close()); err != nil {
 		return page, fmt.Errorf("%w: list dead letters: %w", ports.ErrUnavailable, err)
 	}
@@ -55,7 +55,7 @@ func (l DeadLetters) readPage(filter ports.DeadLetterFilter) (ports.DeadLetterPa
 }
 
 // collect fills the page with those that match.
-func collect(iter *pebble.Iterator, filter ports.DeadLetterFilter, page *ports.DeadLetterPage) error {
+func (l DeadLetters) collect(iter *pebble.Iterator, filter ports.DeadLetterFilter, page *ports.DeadLetterPage) error {
 	var place ports.DeadLetterPlace
 	listed := 0
 	for iter.Last(); iter.Valid(); iter.Prev() {
@@ -67,7 +67,9 @@ func collect(iter *pebble.Iterator, filter ports.DeadLetterFilter, page *ports.D
 		place = keyPlace(iter.Key())
 		r, err := decodeRow(place.ID, iter.Value())
 		if err != nil {
-			return err
+			// One that is damaged must not hide the others.
+			l.db.opts.Logger.Error("dead letter cannot be read", "correlation_id", place.ID, "error", err)
+			continue
 		}
 		if matches(filter, r) {
 			page.Letters = append(page.Letters, deadLetter(r, place.FailedAt))
@@ -85,13 +87,35 @@ func deadLetter(r *row, failedAt time.Time) domain.DeadLetter {
 	return domain.DeadLetter{
 		ID: r.ID, Endpoint: r.Endpoint, ResentFrom: r.ResentFrom,
 		Status: r.Status, Reason: r.reason, Error: r.problem, Attempts: r.Attempts, StatusCode: r.statusCode,
-		SubmittedAt: r.SubmittedAt, FailedAt: failedAt,
+		SubmittedAt: r.SubmittedAt, FailedAt: failedAt, RequestSize: r.size,
 	}
+}
+
+// State reads one without its original.
+func (l DeadLetters) State(ctx context.Context, id domain.ID) (domain.DeadLetter, error) {
+	return l.get(ctx, func() (domain.DeadLetter, error) {
+		r, failedAt, err := l.readRow(id)
+		if err != nil {
+			return domain.DeadLetter{}, err
+		}
+		return deadLetter(r, failedAt), nil
+	})
 }
 
 // Find reads one with its original.
 func (l DeadLetters) Find(ctx context.Context, id domain.ID) (domain.DeadLetter, error) {
-	letter, err := l.read(id)
+	return l.get(ctx, func() (domain.DeadLetter, error) { return l.readWhole(id) })
+}
+
+// get reads one, which is then durable.
+func (l DeadLetters) get(
+	ctx context.Context, read func() (domain.DeadLetter, error),
+) (domain.DeadLetter, error) {
+	if !l.db.enter() {
+		return domain.DeadLetter{}, ports.ErrClosed
+	}
+	letter, err := read()
+	l.db.leave()
 	if err == nil {
 		err = l.settled(ctx)
 	}
@@ -101,36 +125,41 @@ func (l DeadLetters) Find(ctx context.Context, id domain.ID) (domain.DeadLetter,
 	return letter, nil
 }
 
-func (l DeadLetters) read(id domain.ID) (domain.DeadLetter, error) {
-	if !l.db.enter() {
-		return domain.DeadLetter{}, ports.ErrClosed
-	}
-	defer l.db.leave()
-	b, err := l.db.readBurial(id)
-	if err != nil {
-		return domain.DeadLetter{}, err
-	}
+func (l DeadLetters) readWhole(id domain.ID) (domain.DeadLetter, error) {
 	// The original first: it goes together with the dead letter, so one that is missing while that is there was damaged.
 	original, err := l.db.get(idKey(prefixRequest, id))
 	if err != nil {
 		return domain.DeadLetter{}, fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
 	}
-	value, err := l.db.get(deadLetterKey(b.at, id))
+	r, failedAt, err := l.readRow(id)
 	if err != nil {
-		return domain.DeadLetter{}, fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
+		return domain.DeadLetter{}, err
 	}
-	if value == nil {
-		return domain.DeadLetter{}, ports.ErrNotFound
-	}
-	r, err := decodeRow(id, value)
-	if err != nil {
-		return domain.DeadLetter{}, fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
-	}
-	letter := deadLetter(r, time.UnixMilli(b.at).UTC())
+	letter := deadLetter(r, failedAt)
 	if req, err := decodeRequest(&r.Record, original); err == nil {
 		letter.Request = &req
 	}
 	return letter, nil
+}
+
+// readRow gives what a dead letter tells without its original, and when it became one.
+func (l DeadLetters) readRow(id domain.ID) (*row, time.Time, error) {
+	b, err := l.db.readBurial(id)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	value, err := l.db.get(deadLetterKey(b.at, id))
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
+	}
+	if value == nil {
+		return nil, time.Time{}, ports.ErrNotFound
+	}
+	r, err := decodeRow(id, value)
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
+	}
+	return r, time.UnixMilli(b.at).UTC(), nil
 }
 
 // settled returns when everything that was read before is on disk: what somebody has seen must not be taken back by a

@@ -39,7 +39,7 @@ type directory struct {
 
 // openDirectory locks the directory and checks that it is ours, or empty.
 func openDirectory(path string) (*directory, error) {
-	if err := os.MkdirAll(path, 0o700); err != nil {
+	if err := makeDirectory(path); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
 	if err := checkOurs(path); err != nil {
@@ -58,6 +58,21 @@ func openDirectory(path string) (*directory, error) {
 		return nil, errors.Join(err, lock.Close())
 	}
 	return d, nil
+}
+
+// makeDirectory makes a directory and its parents, durably: what is in a directory that a power cut takes back is lost.
+func makeDirectory(path string) error {
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	parent := filepath.Dir(path)
+	if err := makeDirectory(parent); err != nil {
+		return err
+	}
+	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return syncDirectory(parent)
 }
 
 // checkOurs refuses a directory with files in it but no marker, before anything is written there.

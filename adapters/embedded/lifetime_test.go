@@ -172,9 +172,9 @@ func TestAKeyThatWasTakenOverStays(t *testing.T) {
 	c.mu.Lock()
 	c.now = c.now.Add(time.Minute)
 	c.mu.Unlock()
+	// The first group to see the new time deletes what it can and then takes the heir in.
 	heir := newRequest(c.Now(), withKey(last, c.Now().Add(time.Minute)))
 	accept(t, db, heir)
-	require.Equal(t, keys-maxGroupDue, db.count(t)["k"], "the old one was not deleted before")
 
 	c.advance(t, db, time.Second)
 	require.Equal(t, 1, db.count(t)["k"])

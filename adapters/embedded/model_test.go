@@ -129,10 +129,10 @@ func (m *model) crashed(who *mortal, leaseEnds time.Time) {
 	}
 }
 
-// reopened frees what was held. The records still say PROCESSING.
+// reopened frees what was held: it waits again.
 func (m *model) reopened() {
 	for _, r := range m.leased() {
-		r.holder = nil
+		r.status, r.holder = domain.Pending, nil
 		r.oldTokens, r.token = append(r.oldTokens, r.token), ""
 	}
 }

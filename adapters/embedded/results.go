@@ -36,7 +36,7 @@ func (db *DB) Find(ctx context.Context, id domain.ID) (domain.Record, error) {
 	return rec, err
 }
 
-// Wait waits for a record to become final.
+// Wait waits for a record to become final, and leaves its response where it is.
 func (db *DB) Wait(ctx context.Context, id domain.ID) (domain.Record, error) {
 	final, leave := db.waiters.add(id)
 	defer leave()
@@ -62,11 +62,11 @@ func (db *DB) Wait(ctx context.Context, id domain.ID) (domain.Record, error) {
 // lookTimeout bounds a look for somebody whose own time may be over. It takes one group commit at most.
 const lookTimeout = 5 * time.Second
 
-// look is Find for those who get the record also when their time is over.
+// look is State for those who get the record also when their time is over.
 func (db *DB) look(ctx context.Context, id domain.ID) (domain.Record, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
 	defer cancel()
-	return db.Find(ctx, id)
+	return db.State(ctx, id)
 }
 
 // readDurable reads a row, and if the group that wrote it is not on disk yet waits until it is: what a client has seen
@@ -92,12 +92,17 @@ func (db *DB) readDurable(ctx context.Context, id domain.ID) (*row, error) {
 	return r, nil
 }
 
+// readRow gives nil when there is none.
 func (db *DB) readRow(id domain.ID) (*row, error) {
 	value, err := db.get(idKey(prefixRecord, id))
 	if err != nil || value == nil {
 		return nil, err
 	}
-	return decodeRow(id, value)
+	r, err := decodeRow(id, value)
+	if err == nil && r.Status == domain.Processing && r.token <= db.inherited {
+		r.Status = domain.Pending // whoever held it is gone, with the process that was
+	}
+	return r, err
 }
 
 // readResponse gives ports.ErrNotFound when record and response were deleted since the row was read.

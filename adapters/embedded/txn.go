@@ -140,7 +140,7 @@ func (tx *txn) end(r *row, out domain.Outcome) {
 	r.completedAt, r.processingTime = out.At, out.ProcessingTime
 	if r.Status == domain.Cancelled && r.answered {
 		tx.delete(idKey(prefixResponse, r.ID))
-		r.answered, r.statusCode = false, 0
+		r.answered, r.statusCode, r.ResponseSize = false, 0, 0
 	}
 	if r.Status.DeadLettered() {
 		tx.bury(r)

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
@@ -138,7 +141,7 @@ func (c *Consumer) deliveries(r *receiver) ([]ports.Delivery, error) {
 		case errors.Is(err, ports.ErrClosed):
 			return nil, err
 		case err != nil:
-			c.reject(l, err)
+			c.putBack(l, err)
 		default:
 			out = append(out, ports.Delivery{
 				Request: req, Attempts: l.record.Attempts, Answered: l.answered,
@@ -149,17 +152,26 @@ func (c *Consumer) deliveries(r *receiver) ([]ports.Delivery, error) {
 	return out, nil
 }
 
-func (c *Consumer) reject(l *lease, cause error) {
-	ctx, cancel := context.WithTimeout(context.Background(), c.db.opts.Lease)
-	defer cancel()
-	err := c.Finish(ctx, []ports.Finish{{
-		ID: l.record.ID, Token: l.token,
-		Outcome: domain.Outcome{
-			Status: domain.Failed, Attempts: l.record.Attempts, At: c.db.opts.Now(),
-			Reason: domain.ReasonUndecodable, Error: cause.Error(),
-		},
-	}})[0]
-	c.db.opts.Logger.Error("request cannot be read", "correlation_id", l.record.ID, "error", cause, "finish", err)
+// unreadablePause is how long a request stays away that the disk could not read.
+const unreadablePause = 10 * time.Second
+
+// putBack settles a delivery whose request could not be read: a dead letter when it is damaged or gone, which no other
+// try can mend, and otherwise it waits, uncharged, for a better moment of the disk.
+func (c *Consumer) putBack(l *lease, cause error) {
+	now := c.db.opts.Now()
+	out := domain.Outcome{
+		Status: domain.Pending, NextAttemptAt: now.Add(unreadablePause), Attempts: l.record.Attempts, At: now,
+	}
+	if errors.Is(cause, errCorrupt) || errors.Is(cause, pebble.ErrNotFound) {
+		out = domain.Outcome{
+			Status: domain.Failed, Attempts: l.record.Attempts, At: now,
+			Reason: domain.ReasonUndecodable, Error: "the stored request is damaged",
+		}
+	}
+	// Without a deadline: the committer always answers, or ends.
+	err := c.Finish(context.Background(), []ports.Finish{{ID: l.record.ID, Token: l.token, Outcome: out}})[0]
+	c.db.opts.Logger.Error("request cannot be read",
+		"correlation_id", l.record.ID, "error", cause, "status", out.Status, "finish", err)
 }
 
 func (db *DB) readRequest(rec *domain.Record) (domain.Request, error) {
@@ -178,26 +190,31 @@ func (db *DB) readRequest(rec *domain.Record) (domain.Request, error) {
 	return req, err
 }
 
-// Finish saves the outcomes and settles the deliveries.
+// Finish saves the outcomes and settles the deliveries, group by group: only one group's responses are there twice.
 func (c *Consumer) Finish(ctx context.Context, finishes []ports.Finish) []error {
-	finishes = slices.Clone(finishes)
-	responses := make([][]byte, len(finishes))
-	for i := range finishes {
-		if response := finishes[i].Outcome.Response; response != nil {
-			responses[i] = encodeResponse(response)
-		}
-	}
 	errs := make([]error, 0, len(finishes))
-	for from, to := range groups(len(finishes), func(i int) int { return len(responses[i]) + rowBytes }) {
-		errs = append(errs, c.finishGroup(ctx, finishes[from:to], responses[from:to])...)
+	for from, to := range groups(len(finishes), func(i int) int { return finishBytes(&finishes[i]) }) {
+		errs = append(errs, c.finishGroup(ctx, slices.Clone(finishes[from:to]))...)
 	}
 	return errs
 }
 
-func (c *Consumer) finishGroup(ctx context.Context, finishes []ports.Finish, responses [][]byte) []error {
+// finishBytes is about what an outcome adds to a batch.
+func finishBytes(f *ports.Finish) int {
+	if f.Outcome.Response == nil {
+		return rowBytes
+	}
+	return len(f.Outcome.Response.Body) + rowBytes
+}
+
+func (c *Consumer) finishGroup(ctx context.Context, finishes []ports.Finish) []error {
 	errs := make([]error, len(finishes))
+	responses := make([][]byte, len(finishes))
 	bytes := 0
-	for i := range responses {
+	for i := range finishes {
+		if response := finishes[i].Outcome.Response; response != nil {
+			responses[i] = encodeResponse(response)
+		}
 		bytes += len(responses[i]) + rowBytes
 	}
 	err := c.db.do(ctx, bytes, func(tx *txn) error {
@@ -219,6 +236,9 @@ func (tx *txn) finish(f *ports.Finish, response []byte) error {
 		return ports.ErrLost
 	}
 	r, out := l.row, &f.Outcome
+	if !r.Status.CanBecome(out.Status) {
+		return fmt.Errorf("finish a request that is %s as %q: %w", r.Status, out.Status, ports.ErrConflict)
+	}
 	tx.db.forget(l)
 	l.queue.settle()
 	tx.queues[l.queue] = struct{}{}
@@ -226,7 +246,7 @@ func (tx *txn) finish(f *ports.Finish, response []byte) error {
 	r.Status, r.Attempts, r.Deliveries, r.UpdatedAt = out.Status, out.Attempts, 0, out.At
 	if response != nil {
 		tx.set(idKey(prefixResponse, r.ID), response)
-		r.answered, r.statusCode = true, out.Response.StatusCode
+		r.answered, r.statusCode, r.ResponseSize = true, out.Response.StatusCode, out.Response.Size()
 	}
 	if r.Status.Final() {
 		tx.end(r, *out)

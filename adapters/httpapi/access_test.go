@@ -32,9 +32,13 @@ func (gated) State(_ context.Context, caller ports.Caller, _ domain.ID) (domain.
 	return domain.Record{ID: testID, Status: domain.Cancelled, Owner: "shop"}, nil
 }
 
-func (g gated) Find(
+func (g gated) Wait(
 	ctx context.Context, caller ports.Caller, id domain.ID, _ time.Duration,
 ) (domain.Record, error) {
+	return g.State(ctx, caller, id)
+}
+
+func (g gated) Find(ctx context.Context, caller ports.Caller, id domain.ID) (domain.Record, error) {
 	return g.State(ctx, caller, id)
 }
 

@@ -15,6 +15,7 @@ type api struct {
 	opts     Options
 	base     string // what a Location begins with
 	bodies   *bodyReader
+	answers  *answerBudget
 	health   *health
 	limiter  *limiter // nil: nobody is limited
 	draining context.Context
@@ -27,6 +28,7 @@ func newAPI(draining context.Context, opts Options) *api {
 		opts:     opts,
 		base:     strings.TrimSuffix(opts.PublicURL, "/"),
 		bodies:   newBodyReader(opts.MaxBodySize, opts.MaxBodyBytes, opts.ReadTimeout),
+		answers:  newAnswerBudget(opts.MaxResponseBytes),
 		health:   newHealth(opts.Version, opts.Probes, opts.Now),
 		limiter:  newLimiter(opts.RateLimit),
 		draining: draining,

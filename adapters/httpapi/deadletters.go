@@ -51,11 +51,20 @@ func (a *api) showDeadLetter(c *gin.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)
 	defer cancel()
+	state, err := a.opts.DeadLetters.State(ctx, id)
+	if err != nil {
+		return err
+	}
+	setRecord(c, state.ID, state.Status)
+	release, err := a.answers.acquire(ctx, state.RequestSize)
+	if err != nil {
+		return err
+	}
+	defer release()
 	letter, err := a.opts.DeadLetters.Find(ctx, id)
 	if err != nil {
 		return err
 	}
-	setRecord(c, letter.ID, letter.Status)
 	a.respond(c, http.StatusOK, jsonType, wholeDeadLetterDocument(&letter))
 	return nil
 }

@@ -23,6 +23,7 @@ const (
 // deadLetterFakes stand for the store and the use-case. What a test does not set answers ErrNotFound.
 type deadLetterFakes struct {
 	list       func(context.Context, ports.DeadLetterFilter) (ports.DeadLetterPage, error)
+	state      func(domain.ID) (domain.DeadLetter, error) // not set: find without the original
 	find       func(domain.ID) (domain.DeadLetter, error)
 	remove     func(domain.ID) error
 	resend     func(domain.ID) (ports.Resent, error)
@@ -43,6 +44,15 @@ func (f *deadLetterFakes) Find(_ context.Context, id domain.ID) (domain.DeadLett
 		return domain.DeadLetter{}, ports.ErrNotFound
 	}
 	return f.find(id)
+}
+
+func (f *deadLetterFakes) State(ctx context.Context, id domain.ID) (domain.DeadLetter, error) {
+	if f.state != nil {
+		return f.state(id)
+	}
+	letter, err := f.Find(ctx, id)
+	letter.Request = nil
+	return letter, err
 }
 
 func (f *deadLetterFakes) Delete(_ context.Context, id domain.ID) error {

@@ -33,7 +33,7 @@ var testNow = time.Date(2026, 3, 4, 5, 6, 7, 891_234_567, time.FixedZone("CET", 
 type (
 	submitFunc func(context.Context, ports.Submission) (ports.Receipt, error)
 	stateFunc  func(context.Context, domain.ID) (domain.Record, error)
-	findFunc   func(context.Context, domain.ID, time.Duration) (domain.Record, error)
+	waitFunc   func(context.Context, domain.ID, time.Duration) (domain.Record, error)
 	cancelFunc func(context.Context, domain.ID) (domain.Record, error)
 	probeFunc  func(context.Context) error
 )
@@ -42,7 +42,8 @@ type (
 type fakes struct {
 	submit submitFunc
 	state  stateFunc
-	find   findFunc
+	wait   waitFunc
+	find   stateFunc
 	cancel cancelFunc
 }
 
@@ -60,13 +61,20 @@ func (f *fakes) State(ctx context.Context, _ ports.Caller, id domain.ID) (domain
 	return f.state(ctx, id)
 }
 
-func (f *fakes) Find(
+func (f *fakes) Wait(
 	ctx context.Context, _ ports.Caller, id domain.ID, wait time.Duration,
 ) (domain.Record, error) {
+	if f.wait == nil {
+		return domain.Record{}, ports.ErrNotFound
+	}
+	return f.wait(ctx, id, wait)
+}
+
+func (f *fakes) Find(ctx context.Context, _ ports.Caller, id domain.ID) (domain.Record, error) {
 	if f.find == nil {
 		return domain.Record{}, ports.ErrNotFound
 	}
-	return f.find(ctx, id, wait)
+	return f.find(ctx, id)
 }
 
 func (f *fakes) Cancel(ctx context.Context, _ ports.Caller, id domain.ID) (domain.Record, error) {
@@ -74,6 +82,20 @@ func (f *fakes) Cancel(ctx context.Context, _ ports.Caller, id domain.ID) (domai
 		return domain.Record{}, ports.ErrNotFound
 	}
 	return f.cancel(ctx, id)
+}
+
+// reading is an application where every read gives what f says, to those who do not wait as after no time at all.
+func reading(f waitFunc) *fakes {
+	bare := func(ctx context.Context, id domain.ID, wait time.Duration) (domain.Record, error) {
+		record, err := f(ctx, id, wait)
+		record.Result = nil // as the port has it
+		return record, err
+	}
+	return &fakes{
+		state: func(ctx context.Context, id domain.ID) (domain.Record, error) { return bare(ctx, id, 0) },
+		wait:  bare,
+		find:  func(ctx context.Context, id domain.ID) (domain.Record, error) { return f(ctx, id, 0) },
+	}
 }
 
 func (f probeFunc) Probe(ctx context.Context) error { return f(ctx) }
@@ -130,13 +152,14 @@ func testOptions(f *fakes) (Options, *logBuffer, observerChan) {
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "openhqm_up 1\n")
 		}),
-		Observer:       observer,
-		Logger:         slog.New(slog.NewTextHandler(log, nil)),
-		Now:            func() time.Time { return testNow },
-		MaxBodySize:    testBodyMax,
-		MaxBodyBytes:   testBodyMax,
-		ReadTimeout:    testTimeout,
-		MaxConnections: 100,
+		Observer:         observer,
+		Logger:           slog.New(slog.NewTextHandler(log, nil)),
+		Now:              func() time.Time { return testNow },
+		MaxBodySize:      testBodyMax,
+		MaxBodyBytes:     testBodyMax,
+		MaxResponseBytes: testBodyMax,
+		ReadTimeout:      testTimeout,
+		MaxConnections:   100,
 	}, log, observer
 }
 

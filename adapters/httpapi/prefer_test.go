@@ -96,14 +96,13 @@ func FuzzPrefer(f *testing.F) {
 	})
 }
 
-// ending is an application that accepts everything, and whose requests are at the end of a wait what find says.
-func ending(find findFunc) *fakes {
-	return &fakes{
-		submit: func(context.Context, ports.Submission) (ports.Receipt, error) {
-			return ports.Receipt{ID: testID, SubmittedAt: testNow}, nil
-		},
-		find: find,
+// ending is an application that accepts everything, and whose requests are at the end of a wait what read says.
+func ending(read waitFunc) *fakes {
+	f := reading(read)
+	f.submit = func(context.Context, ports.Submission) (ports.Receipt, error) {
+		return ports.Receipt{ID: testID, SubmittedAt: testNow}, nil
 	}
+	return f
 }
 
 // requireReceipt checks that a is the answer to a submit that nobody waited for.
@@ -170,7 +169,7 @@ func TestSubmitThatWaitsIsAnsweredAsResponseWouldBe(t *testing.T) {
 			t.Parallel()
 			record := pendingRecord
 			record.Status, record.Result = tt.status, tt.give
-			waits := make(chan time.Duration, 2)
+			waits := make(chan time.Duration, 4)
 			r := start(t, ending(func(_ context.Context, id domain.ID, wait time.Duration) (domain.Record, error) {
 				require.Equal(t, testID, id)
 				waits <- wait

@@ -54,6 +54,10 @@ var problems = []struct {
 		status: http.StatusServiceUnavailable, code: "QUEUE_FULL",
 		detail: "too many large bodies are being received; nothing was accepted",
 	}},
+	{errNoAnswerRoom, problem{
+		status: http.StatusServiceUnavailable, code: "QUEUE_FULL",
+		detail: "too many large results are being read; this one is kept",
+	}},
 	{ports.ErrUnknownEndpoint, problem{status: http.StatusNotFound, code: "UNKNOWN_ENDPOINT"}},
 	{ports.ErrNotFound, problem{
 		status: http.StatusNotFound, code: "NOT_FOUND",

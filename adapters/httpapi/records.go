@@ -62,7 +62,7 @@ func (a *api) response(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	record, err := a.find(c.Request.Context(), callerOf(c), id, wait)
+	record, err := a.await(c, id, wait)
 	if err != nil {
 		return err
 	}
@@ -71,27 +71,44 @@ func (a *api) response(c *gin.Context) error {
 		a.respondRecord(c, http.StatusAccepted, &record, pendingDocument(&record))
 		return nil
 	}
-	a.respondRecord(c, http.StatusOK, &record, resultDocument(&record))
-	return nil
+	return a.respondResult(c, &record)
 }
 
-// find gives a record, final or after waiting for that. A drain ends the waiting, and the record is as it then is.
-func (a *api) find(
-	ctx context.Context, caller ports.Caller, id domain.ID, wait time.Duration,
-) (domain.Record, error) {
-	ctx, cancel := context.WithTimeout(ctx, wait+callTimeout)
+// await gives a record without its result, at once or after waiting for it to be final. A drain ends the waiting, and
+// the record is as it then is.
+func (a *api) await(c *gin.Context, id domain.ID, wait time.Duration) (domain.Record, error) {
+	ctx, cancel := context.WithTimeout(c.Request.Context(), wait+callTimeout)
 	defer cancel()
 	if wait > 0 {
 		waiting, stop := context.WithCancel(ctx)
 		defer stop()
 		forget := context.AfterFunc(a.draining, stop)
 		defer forget()
-		record, err := a.opts.Poller.Find(waiting, caller, id, wait)
+		record, err := a.opts.Poller.Wait(waiting, callerOf(c), id, wait)
 		if err == nil || waiting.Err() == nil || ctx.Err() != nil {
 			return record, err
 		}
 	}
-	return a.opts.Poller.Find(ctx, caller, id, 0)
+	return a.opts.Poller.State(ctx, callerOf(c), id)
+}
+
+// respondResult answers with the result of a record that is final. It is loaded when there is room for it, which is
+// given back when the client has read the answer, or has left.
+func (a *api) respondResult(c *gin.Context, record *domain.Record) error {
+	setRecord(c, record.ID, record.Status)
+	release, err := a.answers.acquire(c.Request.Context(), record.ResponseSize)
+	if err != nil {
+		return err
+	}
+	defer release()
+	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)
+	defer cancel()
+	whole, err := a.opts.Poller.Find(ctx, callerOf(c), record.ID)
+	if err != nil {
+		return err
+	}
+	a.respondRecord(c, http.StatusOK, &whole, resultDocument(&whole))
+	return nil
 }
 
 // pathID takes the id from the path and sets X-Correlation-ID. What cannot be an id is not looked for.

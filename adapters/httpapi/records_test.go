@@ -26,9 +26,9 @@ var pendingRecord = domain.Record{
 	SubmittedAt: testNow, UpdatedAt: testNow.Add(time.Second), Attempts: 2,
 }
 
-// found answers every Find with the record, which is as far as Results goes.
+// found answers every read with the record.
 func found(record domain.Record) *fakes {
-	return &fakes{find: func(context.Context, domain.ID, time.Duration) (domain.Record, error) { return record, nil }}
+	return reading(func(context.Context, domain.ID, time.Duration) (domain.Record, error) { return record, nil })
 }
 
 func requireRecordFields(t *testing.T, a answer, status domain.Status) {
@@ -72,10 +72,10 @@ func TestResponseThatIsNotFinal(t *testing.T) {
 func TestWaitIsHandedOn(t *testing.T) {
 	t.Parallel()
 	waits := make(chan time.Duration, 1)
-	r := start(t, &fakes{find: func(_ context.Context, _ domain.ID, wait time.Duration) (domain.Record, error) {
+	r := start(t, reading(func(_ context.Context, _ domain.ID, wait time.Duration) (domain.Record, error) {
 		waits <- wait
 		return pendingRecord, nil
-	}})
+	}))
 	for give, want := range map[string]time.Duration{
 		"": 0, "?": 0, "?wait=0s": 0, "?wait=20s": 20 * time.Second, "?wait=1m": time.Minute,
 		"?wait=1500ms&x=y": 1500 * time.Millisecond,
@@ -98,7 +98,7 @@ func TestDrainAnswersWaitersAtOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			waiting := make(chan struct{}, 1)
-			r := start(t, &fakes{find: func(
+			r := start(t, reading(func(
 				ctx context.Context, _ domain.ID, wait time.Duration,
 			) (domain.Record, error) {
 				if wait == 0 {
@@ -110,7 +110,7 @@ func TestDrainAnswersWaitersAtOnce(t *testing.T) {
 					return domain.Record{}, fmt.Errorf("wait: %w", err)
 				}
 				return pendingRecord, nil
-			}})
+			}))
 			go func() {
 				<-waiting
 				r.server.Drain()
@@ -127,11 +127,11 @@ func TestDrainAnswersWaitersAtOnce(t *testing.T) {
 func TestShutdownAnswersWaitersToo(t *testing.T) {
 	t.Parallel()
 	waiting := make(chan struct{})
-	r := start(t, &fakes{find: func(ctx context.Context, _ domain.ID, _ time.Duration) (domain.Record, error) {
+	r := start(t, reading(func(ctx context.Context, _ domain.ID, _ time.Duration) (domain.Record, error) {
 		close(waiting)
 		<-ctx.Done()
 		return pendingRecord, nil
-	}})
+	}))
 	down := make(chan error, 1)
 	go func() {
 		<-waiting
@@ -143,10 +143,10 @@ func TestShutdownAnswersWaitersToo(t *testing.T) {
 
 func TestErrorOfAWaitIsAnError(t *testing.T) {
 	t.Parallel()
-	r := start(t, &fakes{find: func(_ context.Context, _ domain.ID, wait time.Duration) (domain.Record, error) {
+	r := start(t, reading(func(_ context.Context, _ domain.ID, wait time.Duration) (domain.Record, error) {
 		require.NotZero(t, wait, "it is not asked again")
 		return domain.Record{}, ports.ErrUnavailable
-	}})
+	}))
 	requireProblem(t, r.do("GET", responseURL+"?wait=1s", ""), http.StatusServiceUnavailable, "QUEUE_UNAVAILABLE")
 }
 
@@ -185,10 +185,8 @@ func TestUnknownAndImpossibleIDsAreNotFound(t *testing.T) {
 	t.Parallel()
 	asked := errors.New("asked")
 	r := start(t, &fakes{
-		state: func(context.Context, domain.ID) (domain.Record, error) { return domain.Record{}, asked },
-		find: func(context.Context, domain.ID, time.Duration) (domain.Record, error) {
-			return domain.Record{}, asked
-		},
+		state:  func(context.Context, domain.ID) (domain.Record, error) { return domain.Record{}, asked },
+		find:   func(context.Context, domain.ID) (domain.Record, error) { return domain.Record{}, asked },
 		cancel: func(context.Context, domain.ID) (domain.Record, error) { return domain.Record{}, asked },
 	})
 	for _, id := range []string{"a%20b", "a%00b", "%C3%A4", "a:b", "..%5Cx", strings.Repeat("a", 129)} {

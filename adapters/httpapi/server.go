@@ -52,10 +52,11 @@ type Options struct {
 	RateLimit      RateLimit  // of each client; zero: none
 	TrustedProxies ProxyTrust // may say for whom they ask; empty: nobody may
 
-	MaxBodySize    int64         // bytes of one request body
-	MaxBodyBytes   int64         // bytes of all bodies over 64 KiB that are held at once; at least MaxBodySize is used
-	ReadTimeout    time.Duration // for a request, and for a client to take a piece of an answer
-	MaxConnections int           // open at once; further ones wait in the kernel's backlog
+	MaxBodySize      int64         // bytes of one request body
+	MaxBodyBytes     int64         // bytes of all bodies over 64 KiB that are held at once; at least MaxBodySize is used
+	MaxResponseBytes int64         // bytes of all results over 64 KiB that are being read at once; one is always given
+	ReadTimeout      time.Duration // for a request, and for a client to take a piece of an answer
+	MaxConnections   int           // open at once; further ones wait in the kernel's backlog
 }
 
 // Server serves the HTTP interface. Listen comes first, and only once; the other methods may then be called from any

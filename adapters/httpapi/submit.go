@@ -33,11 +33,9 @@ func (a *api) submit(c *gin.Context) error {
 	if preferred.applied != "" {
 		c.Header("Preference-Applied", preferred.applied)
 	}
-	if record, final := a.await(c, receipt.ID, preferred.wait); final {
-		a.respondRecord(c, http.StatusOK, &record, resultDocument(&record))
-		return nil
+	if !a.answeredInTime(c, receipt.ID, preferred.wait) {
+		a.accepted(c, receipt)
 	}
-	a.accepted(c, receipt)
 	return nil
 }
 
@@ -68,14 +66,15 @@ func (a *api) accept(c *gin.Context) (receipt ports.Receipt, err error) {
 	return a.opts.Submitter.Submit(ctx, submission)
 }
 
-// await gives the record of a request that was accepted, if it is final within so much time; a drain ends the waiting.
-// That it cannot be read is no error: the request is accepted, and the client is told so.
-func (a *api) await(c *gin.Context, id domain.ID, wait time.Duration) (record domain.Record, final bool) {
+// answeredInTime answers with the result of a request that was accepted, if it is final within so much time, and
+// reports whether it did; a drain ends the waiting. That the result cannot be given, because it cannot be read or there
+// is no room for it, is no error: the request is accepted, and the client is told so.
+func (a *api) answeredInTime(c *gin.Context, id domain.ID, wait time.Duration) bool {
 	if wait <= 0 {
-		return record, false
+		return false
 	}
-	record, err := a.find(c.Request.Context(), callerOf(c), id, wait)
-	return record, err == nil && record.Status.Final()
+	record, err := a.await(c, id, wait)
+	return err == nil && record.Status.Final() && a.respondResult(c, &record) == nil
 }
 
 // accepted answers as the asynchronous request-reply pattern has it, after where to ask: that there is nothing yet, and

@@ -22,7 +22,7 @@ import (
 func TestWaitMayBeLongerThanTheReadTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := startPiped(t, &fakes{find: func(
+		r := startPiped(t, reading(func(
 			ctx context.Context, _ domain.ID, wait time.Duration,
 		) (domain.Record, error) {
 			select {
@@ -31,7 +31,7 @@ func TestWaitMayBeLongerThanTheReadTimeout(t *testing.T) {
 			case <-ctx.Done():
 				return domain.Record{}, ctx.Err()
 			}
-		}}, func(o *Options) { o.ReadTimeout = 10 * time.Second })
+		}), func(o *Options) { o.ReadTimeout = 10 * time.Second })
 		for range 2 { // the second on the same connection
 			began := time.Now()
 			require.Equal(t, http.StatusAccepted, r.do("GET", responseURL+"?wait=60s", "").StatusCode)
@@ -79,7 +79,7 @@ func TestHangingCallIsGivenUp(t *testing.T) {
 			},
 			state:  func(ctx context.Context, _ domain.ID) (domain.Record, error) { return domain.Record{}, hang(ctx) },
 			cancel: func(ctx context.Context, _ domain.ID) (domain.Record, error) { return domain.Record{}, hang(ctx) },
-			find: func(ctx context.Context, _ domain.ID, _ time.Duration) (domain.Record, error) {
+			wait: func(ctx context.Context, _ domain.ID, _ time.Duration) (domain.Record, error) {
 				return domain.Record{}, hang(ctx)
 			},
 		})

@@ -20,7 +20,8 @@ func Benchmark(b *testing.B, start Start) {
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			settings := Settings{Lease: time.Minute, TTL: time.Hour}
-			e := newEnv(b, start(b, settings), settings, time.Hour)
+			e := newEnv(b.Context(), b, start, settings)
+			e.open()
 			b.ReportAllocs()
 			bench.run(b, e)
 			b.StopTimer()

@@ -137,11 +137,13 @@ func runCase(t *testing.T, start Start, c testCase) {
 	if c.patience == 0 {
 		c.patience = patience
 	}
-	harness := start(t, settings)
-	if c.applies != nil && !c.applies(harness) {
+	ctx, cancel := context.WithTimeout(t.Context(), c.patience)
+	t.Cleanup(cancel)
+	e := newEnv(ctx, t, start, settings)
+	if c.applies != nil && !c.applies(e.harness) {
 		t.Skip("does not apply to this backend, as its harness says")
 	}
-	e := newEnv(t, harness, settings, c.patience)
+	e.open()
 	c.run(e)
 	require.NoError(t, e.close())
 }

@@ -131,10 +131,14 @@ func deadLettersAreWhole(e *env) {
 		listed := e.list(ports.DeadLetterFilter{}, 1)[0]
 		letter.Request = nil
 		require.Equal(e.t, listed, letter)
+		state, err := e.DeadLetters.State(e.ctx, r.ID)
+		require.NoError(e.t, err)
+		require.Equal(e.t, listed, state)
 		listed.FailedAt = time.Time{}
 		require.Equal(e.t, domain.DeadLetter{
 			ID: r.ID, Endpoint: r.Endpoint, ResentFrom: "older", Status: domain.Failed, Reason: domain.ReasonAttempts,
 			Error: "no answer", Attempts: 2, StatusCode: http.StatusServiceUnavailable, SubmittedAt: r.SubmittedAt,
+			RequestSize: r.Size(),
 		}, listed)
 		require.NoError(e.t, e.DeadLetters.Delete(e.ctx, r.ID))
 	}
@@ -235,7 +239,9 @@ func deletedOnce(e *env) {
 		}
 	}
 	require.Equal(e.t, 1, deleted)
-	_, err := e.DeadLetters.Find(e.ctx, gone.ID)
+	_, err := e.DeadLetters.State(e.ctx, gone.ID)
+	require.ErrorIs(e.t, err, ports.ErrNotFound)
+	_, err = e.DeadLetters.Find(e.ctx, gone.ID)
 	require.ErrorIs(e.t, err, ports.ErrNotFound)
 	e.requireIDs([]domain.ID{kept.ID}, letterIDs(e.list(ports.DeadLetterFilter{}, 10)))
 	e.requireDepth(ports.Depths{DeadLetters: 1})
@@ -268,7 +274,9 @@ func deadLettersEnd(e *env) {
 
 func unknownDeadLetter(e *env) {
 	id := newRequest().ID
-	_, err := e.DeadLetters.Find(e.ctx, id)
+	_, err := e.DeadLetters.State(e.ctx, id)
+	require.ErrorIs(e.t, err, ports.ErrNotFound)
+	_, err = e.DeadLetters.Find(e.ctx, id)
 	require.ErrorIs(e.t, err, ports.ErrNotFound)
 	require.ErrorIs(e.t, e.DeadLetters.Delete(e.ctx, id), ports.ErrNotFound)
 	require.Empty(e.t, e.list(ports.DeadLetterFilter{}, 1))

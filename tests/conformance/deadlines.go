@@ -34,8 +34,9 @@ func (e *env) endsAtDeadline(r domain.Request) domain.Record {
 			return err == nil && record.Status.Final()
 		}, "the request never ends")
 	}
-	record, err := e.Results.Wait(e.ctx, r.ID)
+	_, err := e.Results.Wait(e.ctx, r.ID)
 	require.NoError(e.t, err)
+	record := e.find(r.ID)
 	require.False(e.t, time.Now().Before(r.Deadline), "ended before its deadline")
 	require.Less(e.t, time.Since(r.Deadline), 2*grace, "some seconds")
 	require.Equal(e.t, domain.ReasonDeadline, record.Result.Reason)

@@ -29,17 +29,16 @@ type env struct {
 
 	t        testing.TB
 	ctx      context.Context // ends with the case, or its patience
+	start    Start
 	harness  Harness
 	settings Settings
 	closed   bool
 }
 
-func newEnv(tb testing.TB, harness Harness, settings Settings, patience time.Duration) *env {
+// newEnv makes an env over fresh storage. It is to be opened, and closed in the end.
+func newEnv(ctx context.Context, tb testing.TB, start Start, settings Settings) *env {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(tb.Context(), patience)
-	tb.Cleanup(cancel)
-	e := &env{t: tb, ctx: ctx, harness: harness, settings: settings, closed: true}
-	e.open()
+	e := &env{t: tb, ctx: ctx, start: start, harness: start(tb, settings), settings: settings, closed: true}
 	tb.Cleanup(func() { _ = e.close() }) // for a case that failed; the others have closed and looked at the error
 	return e
 }
@@ -49,6 +48,14 @@ func (e *env) open() {
 	instance, err := e.harness.Open()
 	require.NoError(e.t, err)
 	e.Instance, e.closed = instance, false
+}
+
+// another opens an instance of the same backend over storage of its own.
+func (e *env) another() *env {
+	e.t.Helper()
+	other := newEnv(e.ctx, e.t, e.start, e.settings)
+	other.open()
+	return other
 }
 
 func (e *env) close() error {

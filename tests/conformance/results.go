@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -21,6 +22,7 @@ func results() []testCase {
 		{name: "Wait gives the record as it is when its time is over", run: waitEndsWithContext},
 		{name: "Wait for what is final does not block", run: waitForFinal},
 		{name: "Wait does not wake between attempts", run: waitOutlastsRetries},
+		{name: "the size of the kept response is told without reading it", run: responseSizeIsTold},
 	}
 }
 
@@ -64,8 +66,11 @@ func (e *env) waitMany(ctx context.Context, id domain.ID, n int, check func(doma
 
 func isFinal(status domain.Status) func(domain.Record) error {
 	return func(r domain.Record) error {
-		if r.Status != status || r.Result == nil {
-			return fmt.Errorf("waited for a whole record that is %s and got one that is %s", status, r.Status)
+		if r.Status != status {
+			return fmt.Errorf("waited for a record that is %s and got one that is %s", status, r.Status)
+		}
+		if r.Result != nil {
+			return errors.New("Wait leaves the result out")
 		}
 		return nil
 	}
@@ -79,7 +84,11 @@ func waitWakesMany(e *env) {
 		if err := isFinal(domain.Completed)(r); err != nil {
 			return err
 		}
-		if string(r.Result.Response.Body) != "done" {
+		whole, err := e.Results.Find(e.ctx, request.ID)
+		if err != nil {
+			return err
+		}
+		if string(whole.Result.Response.Body) != "done" {
 			return errors.New("the response is not there")
 		}
 		return nil
@@ -134,7 +143,7 @@ func waitForFinal(e *env) {
 	e.accept(request)
 	d := e.one(w)
 	e.finish(w, d, completed(d))
-	want := e.find(request.ID)
+	want := e.state(request.ID)
 	got, err := e.Results.Wait(e.ctx, request.ID)
 	require.NoError(e.t, err)
 	require.Equal(e.t, want, got)
@@ -152,4 +161,49 @@ func waitOutlastsRetries(e *env) {
 	d := e.one(w)
 	e.finish(w, d, failed(d))
 	require.NoError(e.t, waits.Wait())
+}
+
+func responseSizeIsTold(e *env) {
+	w := e.consumer()
+	answered, withdrawn := newRequest(), newRequest()
+	e.accept(answered, withdrawn)
+	e.requireResponseSize(answered.ID, nil)
+	busy := newResponse(http.StatusServiceUnavailable, "busy for a while")
+	for _, d := range e.collect(w, 2) {
+		out := again(d, now())
+		if d.Request.ID == withdrawn.ID {
+			out = again(d, now().Add(time.Hour))
+		}
+		out.Response = busy
+		e.finish(w, d, out)
+	}
+	e.requireResponseSize(answered.ID, busy)
+	e.requireResponseSize(withdrawn.ID, busy)
+	e.cancel(withdrawn.ID)
+	e.requireResponseSize(withdrawn.ID, nil)
+
+	d := e.one(w)
+	out := completed(d)
+	e.finish(w, d, out)
+	e.requireResponseSize(answered.ID, out.Response)
+	e.reopen()
+	e.requireResponseSize(answered.ID, out.Response)
+	e.requireResponseSize(withdrawn.ID, nil)
+}
+
+// requireResponseSize compares what all reads tell of the size of a response, or of none.
+func (e *env) requireResponseSize(id domain.ID, response *domain.Response) {
+	e.t.Helper()
+	var want int64
+	if response != nil {
+		want = response.Size()
+	}
+	over, cancel := context.WithCancel(e.ctx)
+	cancel()
+	waited, err := e.Results.Wait(over, id)
+	require.NoError(e.t, err)
+	require.Nil(e.t, waited.Result, "Wait leaves the result out")
+	require.Equal(e.t, want, waited.ResponseSize)
+	require.Equal(e.t, want, e.state(id).ResponseSize)
+	require.Equal(e.t, want, e.find(id).ResponseSize)
 }

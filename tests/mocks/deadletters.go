@@ -80,6 +80,21 @@ func (mr *MockDeadLettersMockRecorder) List(ctx, filter interface{}) *gomock.Cal
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "List", reflect.TypeOf((*MockDeadLetters)(nil).List), ctx, filter)
 }
 
+// State mocks base method.
+func (m *MockDeadLetters) State(ctx context.Context, id domain.ID) (domain.DeadLetter, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "State", ctx, id)
+	ret0, _ := ret[0].(domain.DeadLetter)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// State indicates an expected call of State.
+func (mr *MockDeadLettersMockRecorder) State(ctx, id interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "State", reflect.TypeOf((*MockDeadLetters)(nil).State), ctx, id)
+}
+
 // MockResender is a mock of Resender interface.
 type MockResender struct {
 	ctrl     *gomock.Controller

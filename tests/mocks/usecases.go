@@ -76,18 +76,18 @@ func (m *MockPoller) EXPECT() *MockPollerMockRecorder {
 }
 
 // Find mocks base method.
-func (m *MockPoller) Find(ctx context.Context, caller ports.Caller, id domain.ID, wait time.Duration) (domain.Record, error) {
+func (m *MockPoller) Find(ctx context.Context, caller ports.Caller, id domain.ID) (domain.Record, error) {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "Find", ctx, caller, id, wait)
+	ret := m.ctrl.Call(m, "Find", ctx, caller, id)
 	ret0, _ := ret[0].(domain.Record)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }
 
 // Find indicates an expected call of Find.
-func (mr *MockPollerMockRecorder) Find(ctx, caller, id, wait interface{}) *gomock.Call {
+func (mr *MockPollerMockRecorder) Find(ctx, caller, id interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
-	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Find", reflect.TypeOf((*MockPoller)(nil).Find), ctx, caller, id, wait)
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Find", reflect.TypeOf((*MockPoller)(nil).Find), ctx, caller, id)
 }
 
 // State mocks base method.
@@ -103,6 +103,21 @@ func (m *MockPoller) State(ctx context.Context, caller ports.Caller, id domain.I
 func (mr *MockPollerMockRecorder) State(ctx, caller, id interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "State", reflect.TypeOf((*MockPoller)(nil).State), ctx, caller, id)
+}
+
+// Wait mocks base method.
+func (m *MockPoller) Wait(ctx context.Context, caller ports.Caller, id domain.ID, wait time.Duration) (domain.Record, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Wait", ctx, caller, id, wait)
+	ret0, _ := ret[0].(domain.Record)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// Wait indicates an expected call of Wait.
+func (mr *MockPollerMockRecorder) Wait(ctx, caller, id, wait interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Wait", reflect.TypeOf((*MockPoller)(nil).Wait), ctx, caller, id, wait)
 }
 
 // MockCanceller is a mock of Canceller interface.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -28,6 +29,20 @@ const (
 // the race detector if the tests have it. Under -short the test is skipped.
 func Binary(tb testing.TB) string {
 	tb.Helper()
+	if raceDetector {
+		return built(tb, withRace)
+	}
+	return built(tb, withoutRace)
+}
+
+// PlainBinary gives the path of the program as users have it, without the race detector. It is for tests that measure.
+func PlainBinary(tb testing.TB) string {
+	tb.Helper()
+	return built(tb, withoutRace)
+}
+
+func built(tb testing.TB, binary func() (string, error)) string {
+	tb.Helper()
 	if testing.Short() {
 		tb.Skip("-short: this test needs the built program")
 	}
@@ -36,41 +51,45 @@ func Binary(tb testing.TB) string {
 	return path
 }
 
-var binary = sync.OnceValues(func() (string, error) {
+// The program, built at the first call. Without the race detector it is built as `task build` does, which has left most
+// of the work in Go's cache.
+var (
+	withRace    = sync.OnceValues(func() (string, error) { return build("openhqm-race", nil, "-race") })
+	withoutRace = sync.OnceValues(func() (string, error) {
+		return build("openhqm", []string{"CGO_ENABLED=0"}, "-trimpath")
+	})
+)
+
+// buildDir is where programs are built; it is made for the first.
+var buildDir = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "openhqm-test") })
+
+// build builds the program in a way, unless there is one already that is to be tested.
+func build(name string, environment []string, flags ...string) (string, error) {
 	if path := os.Getenv(binaryVariable); path != "" {
 		return filepath.Abs(path)
 	}
-	dir, err := os.MkdirTemp("", "openhqm-test")
+	dir, err := buildDir()
 	if err != nil {
 		return "", fmt.Errorf("make a directory for the program: %w", err)
 	}
-	buildDir = dir
-	return build(filepath.Join(dir, "openhqm"))
-})
-
-// buildDir holds the program that was built here; empty without one.
-var buildDir string
-
-func build(path string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), buildTimeout)
 	defer cancel()
+	path := filepath.Join(dir, name)
 	// Without Go's own stamp (buildvcs): it fails the build where git distrusts the owner of the checkout.
-	args := []string{"build", "-buildvcs=false", "-tags", "nomsgpack", "-o", path}
-	if raceDetector {
-		args = append(args, "-race")
-	}
-	//nolint:gosec // the arguments are those above
-	output, err := exec.CommandContext(ctx, "go", append(args, program)...).CombinedOutput()
+	args := slices.Concat([]string{"build", "-buildvcs=false", "-tags", "nomsgpack", "-o", path}, flags, []string{program})
+	cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // the arguments are those above
+	cmd.Env = append(os.Environ(), environment...)
+	output, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build the program: %w\n%s", err, output)
 	}
 	return path, nil
 }
 
-// removeBinary is called when all tests are over.
-func removeBinary() {
-	if buildDir != "" {
-		_ = os.RemoveAll(buildDir) // what is left over is in the system's directory for such things
+// removeBinaries is called when all tests are over.
+func removeBinaries() {
+	if dir, err := buildDir(); err == nil {
+		_ = os.RemoveAll(dir) // what is left over is in the system's directory for such things
 	}
 }
 

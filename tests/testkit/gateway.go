@@ -27,7 +27,17 @@ type Gateway struct {
 // interface, and know only those variables ("NAME=value") that are given here, which are stronger than the YAML.
 func NewGateway(tb testing.TB, config string, variables ...string) *Gateway {
 	tb.Helper()
-	binary := Binary(tb)
+	return newGateway(tb, Binary(tb), config, variables)
+}
+
+// NewPlainGateway is NewGateway without the race detector: for tests that measure.
+func NewPlainGateway(tb testing.TB, config string, variables ...string) *Gateway {
+	tb.Helper()
+	return newGateway(tb, PlainBinary(tb), config, variables)
+}
+
+func newGateway(tb testing.TB, binary, config string, variables []string) *Gateway {
+	tb.Helper()
 	dir := tb.TempDir()
 	require.NoError(tb, os.WriteFile(filepath.Join(dir, configFile), []byte(config), 0o600))
 	base := []string{"OPENHQM_CONFIG=" + configFile, "OPENHQM_SERVER_HOST=127.0.0.1", "OPENHQM_SERVER_PORT=0"}

@@ -21,7 +21,7 @@ const Patience = 60 * time.Second
 // the program. It is all that a TestMain does.
 func Main(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		removeBinary()
+		removeBinaries()
 		os.Exit(code)
 	}))
 }

@@ -1,0 +1,26 @@
+package testkit
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/stretchr/testify/require"
+)
+
+// PeakMemory gives the most bytes that the process had resident since it began. On systems without /proc
+// the test is skipped.
+func (p *Process) PeakMemory() int64 {
+	p.tb.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if os.IsNotExist(err) {
+		p.tb.Skipf("the memory of a process cannot be read here: %v", err)
+	}
+	require.NoError(p.tb, err)
+	_, rest, found := strings.Cut(string(status), "VmHWM:") // see proc(5)
+	require.True(p.tb, found)
+	var kilobytes int64
+	_, err = fmt.Sscanf(rest, "%d kB", &kilobytes)
+	require.NoError(p.tb, err)
+	return kilobytes << 10
+}
