@@ -47,21 +47,21 @@ func (l DeadLetters) readPage(filter ports.DeadLetterFilter) (ports.DeadLetterPa
 	if err != nil {
 		return page, fmt.Errorf("%w: read database: %w", ports.ErrUnavailable, err)
 	}
-	err = l.collect(iter, filter, &page)
-	if err = errors.Join(err, iter.Close()); err != nil {
+	l.collect(iter, filter, &page)
+	if err = iter.Close(); err != nil {
 		return page, fmt.Errorf("%w: list dead letters: %w", ports.ErrUnavailable, err)
 	}
 	return page, nil
 }
 
 // collect fills the page with those that match.
-func (l DeadLetters) collect(iter *pebble.Iterator, filter ports.DeadLetterFilter, page *ports.DeadLetterPage) error {
+func (l DeadLetters) collect(iter *pebble.Iterator, filter ports.DeadLetterFilter, page *ports.DeadLetterPage) {
 	var place ports.DeadLetterPlace
 	listed := 0
 	for iter.Last(); iter.Valid(); iter.Prev() {
 		if listed == maxListed || len(page.Letters) == filter.Limit {
 			page.Next = place
-			return nil
+			return
 		}
 		listed++
 		place = keyPlace(iter.Key())
@@ -75,7 +75,6 @@ func (l DeadLetters) collect(iter *pebble.Iterator, filter ports.DeadLetterFilte
 			page.Letters = append(page.Letters, deadLetter(r, place.FailedAt))
 		}
 	}
-	return nil
 }
 
 func matches(filter ports.DeadLetterFilter, r *row) bool {

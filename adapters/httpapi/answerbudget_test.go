@@ -102,7 +102,7 @@ func newSlowReader(t *testing.T, r *rig) *slowReader {
 	require.NoError(t, err)
 	_, err = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n", responseURL)
 	require.NoError(t, err)
-	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil) //nolint:bodyclose // that would read it to its end
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, response.StatusCode)
 	return &slowReader{conn, response}

@@ -108,7 +108,7 @@ func TestKnownSeriesBeginAtZero(t *testing.T) {
 		},
 		"openhqm_request_age_seconds": {
 			`openhqm_request_age_seconds_count{status="CANCELLED"} 0`,
-		`openhqm_request_age_seconds_count{status="COMPLETED"} 0`,
+			`openhqm_request_age_seconds_count{status="COMPLETED"} 0`,
 			`openhqm_request_age_seconds_count{status="FAILED"} 0`,
 			`openhqm_request_age_seconds_count{status="TIMEOUT"} 0`,
 		},

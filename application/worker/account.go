@@ -10,8 +10,8 @@ import (
 )
 
 // account knows how much the pool may still take. A slot is free again as soon as its call has ended, so that saving
-// the outcome and beginning the next request go to the queue together; but nothing new is fetched while as many outcomes
-// as there are slots wait to be saved, so that a store which is away stops the pool.
+// the outcome and beginning the next request go to the queue together; but nothing new is fetched while as many
+// outcomes as there are slots wait to be saved, so that a store which is away stops the pool.
 type account struct {
 	gates *Gates
 	known map[string]struct{} // nil: all

@@ -192,9 +192,9 @@ const (
 	unhealthy
 )
 
-// verdictOf takes for unhealthy what says that the endpoint, not the request, is in trouble: no answer, or a status that
-// broken and overloaded servers, and gateways in front of them, send. An answer that is too large, a 404 or a 501 comes
-// from an endpoint that works.
+// verdictOf takes for unhealthy what says that the endpoint, not the request, is in trouble: no answer, or a status
+// that broken and overloaded servers, and gateways in front of them, send. An answer that is too large, a 404 or a 501
+// comes from an endpoint that works.
 func verdictOf(response *domain.Response, err error) verdict {
 	if err == nil {
 		switch response.StatusCode {

@@ -70,7 +70,7 @@ func isFinal(status domain.Status) func(domain.Record) error {
 			return fmt.Errorf("waited for a record that is %s and got one that is %s", status, r.Status)
 		}
 		if r.Result != nil {
-			return errors.New("Wait leaves the result out")
+			return errors.New("a wait leaves the result out")
 		}
 		return nil
 	}

@@ -71,11 +71,11 @@ func beginReading(t *testing.T, address, id string) (conn net.Conn, code int, er
 		return conn, 0, err
 	}
 	text("GET /api/v1/response/%s HTTP/1.1\r\nHost: gateway\r\n\r\n", id)(conn)
-	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil) //nolint:bodyclose // that would read it to its end
 	if err != nil {
 		return conn, 0, fmt.Errorf("read the answer: %w", err)
 	}
-	return conn, response.StatusCode, nil //nolint:bodyclose // closing would read it to its end; the connection is closed
+	return conn, response.StatusCode, nil
 }
 
 // requireLargeResult reads the whole result, as soon as there is room for it.
