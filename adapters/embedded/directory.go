@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -214,7 +215,13 @@ func (l pebbleLogger) Fatalf(format string, args ...any) {
 
 func (l pebbleLogger) events() *pebble.EventListener {
 	return &pebble.EventListener{
-		BackgroundError: func(err error) { l.log.Error("embedded database", "error", err) },
+		BackgroundError: func(err error) {
+			if errors.Is(err, syscall.ENOSPC) {
+				// Pebble tries again at once and without end, also while it opens: neither serving nor ended.
+				l.Fatalf("the disk is full: %v", err)
+			}
+			l.log.Error("embedded database", "error", err)
+		},
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
 			l.log.Error("embedded database: corruption", "path", info.Path, "error", info.Details)
 		},

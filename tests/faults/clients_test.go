@@ -172,7 +172,7 @@ func TestClientsThatMisbehaveGetTheirAnswerAndLeaveNothingBehind(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			client := testkit.NewGateway(t, "server: {"+tt.config+"}\n").Start().Client()
+			client := testkit.NewPlainGateway(t, "server: {"+tt.config+"}\n").Start().Client()
 			client.Submit(`{"payload": "waits all the time", "metadata": {"delay": "1h"}}`)
 			before := client.Metrics()
 
