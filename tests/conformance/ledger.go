@@ -75,15 +75,18 @@ func (l *ledger) finish(id domain.ID, out domain.Outcome, f func() error) error 
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	e.charged = max(e.charged, out.Attempts)
+	if !out.Status.Final() {
+		// It may be noted late: handed out again and final meanwhile. A retry that was really taken after a final
+		// outcome would be handed out once more, or show in the record.
+		return nil
+	}
 	if e.final != "" {
 		return fmt.Errorf("%s became %s after it was %s", id, out.Status, e.final)
 	}
-	e.charged = max(e.charged, out.Attempts)
-	if out.Status.Final() {
-		e.final = out.Status
-		if l.left--; l.left == 0 {
-			close(l.done)
-		}
+	e.final = out.Status
+	if l.left--; l.left == 0 {
+		close(l.done)
 	}
 	return nil
 }
