@@ -114,9 +114,14 @@ func (s *Submit) endpoint(sub ports.Submission) (domain.Endpoint, error) {
 }
 
 // bodiless are the methods that are commonly sent without content (RFC 9110 section 9.3).
-var bodiless = []string{http.MethodGet, http.MethodHead, http.MethodDelete, http.MethodOptions, http.MethodTrace}
+var bodiless = []string{http.MethodGet, http.MethodHead, http.MethodDelete, http.MethodOptions}
 
 func checkTarget(sub ports.Submission, method string) error {
+	// They speak to the next hop, which is us: a tunnel, and a look at what arrived there, secrets of the endpoint
+	// included (RFC 9110 sections 9.3.6 and 9.3.8).
+	if method == http.MethodConnect || method == http.MethodTrace {
+		return &domain.Invalid{Field: "metadata.method", Reason: method + " cannot be forwarded"}
+	}
 	if reason := domain.CheckPath(sub.Path); reason != "" {
 		return &domain.Invalid{Field: "metadata.path", Reason: reason}
 	}

@@ -276,3 +276,15 @@ func TestSubmitAnswers(t *testing.T) {
 }
 
 type contextKey struct{}
+
+func TestSubmitRefusesMethodsThatSpeakToTheNextHop(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{"CONNECT", "TRACE"} {
+		_, err := application.NewSubmit(submitOptions(), nil, nil).Submit(t.Context(), ports.Submission{
+			Endpoint: "orders", Method: method, Body: []byte("1"),
+		})
+		var invalid *domain.Invalid
+		require.ErrorAs(t, err, &invalid)
+		require.Equal(t, "metadata.method", invalid.Field)
+	}
+}

@@ -13,6 +13,7 @@ import (
 const (
 	variablePrefix = "OPENHQM_"
 	fileVariable   = "OPENHQM_CONFIG" // the path of the YAML file, not a key
+	keyVariable    = "OPENHQM_KEY"    // an administrator's key, for openhqm dlq
 )
 
 // serviceLinks are the variables that Kubernetes injects for every service, here one whose name begins with openhqm
@@ -37,7 +38,7 @@ func matchVariables(env environment, origin func(name string) string, r *report)
 	sources := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		rest, ours := strings.CutPrefix(name, variablePrefix)
-		if !ours || name == fileVariable || serviceLinks.MatchString(name+"="+env[name]) {
+		if !ours || name == fileVariable || name == keyVariable || serviceLinks.MatchString(name+"="+env[name]) {
 			continue
 		}
 		source := origin(plain(name))

@@ -97,6 +97,10 @@ func parseDLQ(args []string, stderr io.Writer) (dlqOrder, error) {
 		order.id = ids[0]
 	}
 	err := order.check(len(ids))
+	if slices.Contains(ids, "") {
+		// Most likely a variable of the shell that is not set. It must never mean all of them.
+		err = fmt.Errorf("dlq %s: the id is empty", order.command)
+	}
 	if err != nil {
 		complain(stderr, fmt.Errorf("%w; see openhqm dlq --help", err))
 	}

@@ -37,7 +37,7 @@ func (c *dlqClient) close() { c.http.CloseIdleConnections() }
 
 func newDLQClient(base, key string) *dlqClient {
 	return &dlqClient{base: base, key: key, http: http.Client{
-		Transport: &http.Transport{Proxy: http.ProxyFromEnvironment},
+		Transport: &http.Transport{}, // no proxy from the environment: the key is for the api alone
 		Timeout:   dlqCallTimeout,
 		// The key must not go where somebody else says.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
