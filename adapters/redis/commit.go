@@ -1,0 +1,229 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Bounds of one pipeline: Redis works it off before others get their turn, and nobody should wait long for the rest.
+const (
+	maxGroupOps   = 512
+	maxGroupBytes = 8 << 20
+)
+
+// op is one script to run, on its way through a committer.
+type op struct {
+	shard  *shard
+	script *script
+	args   []any
+	bytes  int // of the large ones among the arguments
+
+	vain   atomic.Bool // nobody waits for it any more
+	answer []any
+	err    error         // as ports have it; read after done, like the answer
+	done   chan struct{} // closed when there is an answer
+}
+
+func newOp(s *shard, one *script, bytes int, args ...any) *op {
+	return &op{shard: s, script: one, bytes: bytes, args: args, done: make(chan struct{})}
+}
+
+// committer runs scripts for many callers in shared round trips: while one pipeline is under way the next gathers. Each
+// script is a step of its own, and has its own error.
+type committer struct {
+	db  *DB
+	ops chan *op
+}
+
+func newCommitter(db *DB) *committer {
+	return &committer{db: db, ops: make(chan *op, maxGroupOps)}
+}
+
+// do runs the scripts and returns when all have an answer. When ctx ends first they may still be run, and have no
+// answer; then it returns an error, which is that of all without one.
+func (c *committer) do(ctx context.Context, ops []*op) error {
+	defer func() {
+		for _, o := range ops {
+			o.vain.Store(true)
+		}
+	}()
+	for _, o := range ops {
+		if err := c.send(ctx, o); err != nil {
+			return err
+		}
+	}
+	for _, o := range ops {
+		select {
+		case <-o.done:
+		case <-ctx.Done():
+			return unconfirmed(ctx)
+		}
+	}
+	return nil
+}
+
+func (c *committer) send(ctx context.Context, o *op) error {
+	select {
+	case c.ops <- o:
+		return nil
+	case <-ctx.Done():
+		return unconfirmed(ctx)
+	}
+}
+
+// one runs a single script.
+func (c *committer) one(ctx context.Context, o *op) ([]any, error) {
+	if err := c.do(ctx, []*op{o}); err != nil {
+		return nil, err
+	}
+	return o.answer, o.err
+}
+
+// run commits until the database is closed, when nobody waits for an answer any more.
+func (c *committer) run() {
+	for {
+		select {
+		case o := <-c.ops:
+			c.commit(c.gather(o))
+		case <-c.db.idle:
+			return
+		}
+	}
+}
+
+// gather takes what waits, within the bounds of a pipeline.
+func (c *committer) gather(first *op) []*op {
+	ops, bytes := []*op{first}, first.bytes
+	for len(ops) < maxGroupOps && bytes < maxGroupBytes {
+		select {
+		case o := <-c.ops:
+			if o.vain.Load() {
+				continue
+			}
+			ops, bytes = append(ops, o), bytes+o.bytes
+		default:
+			return ops
+		}
+	}
+	return ops
+}
+
+// commit runs the scripts and answers the callers.
+func (c *committer) commit(ops []*op) {
+	ctx := context.WithoutCancel(c.db.ctx) // what a caller waits for is done, also during Close
+	c.pipeline(ctx, ops)
+	if again := forgotten(ops); len(again) > 0 {
+		c.repeat(ctx, again)
+	}
+	failures := 0
+	var failure error
+	for _, o := range ops {
+		if o.err = translate(o.err); o.err != nil {
+			failures, failure = failures+1, o.err
+		}
+		close(o.done)
+	}
+	if failures == 0 || failures == len(ops) {
+		c.db.report(ctx, failure)
+	}
+}
+
+// forgotten lists the scripts that Redis did not know: they were not run.
+func forgotten(ops []*op) []*op {
+	var again []*op
+	for _, o := range ops {
+		if unknown(o.err) {
+			again = append(again, o)
+		}
+	}
+	return again
+}
+
+// repeat runs scripts that Redis has to be taught first.
+func (c *committer) repeat(ctx context.Context, ops []*op) {
+	if err := c.db.scripts.load(ctx, c.db.client); err != nil {
+		for _, o := range ops {
+			o.err = err
+		}
+		return
+	}
+	c.pipeline(ctx, ops)
+}
+
+// pipeline runs the scripts in one round trip, or in one for each shard when replicas are to confirm.
+func (c *committer) pipeline(ctx context.Context, ops []*op) {
+	if c.db.opts.WaitReplicas == 0 {
+		send(ctx, c.db.client.Pipeline(), ops)
+		return
+	}
+	byShard := make(map[*shard][]*op)
+	for _, o := range ops {
+		byShard[o.shard] = append(byShard[o.shard], o)
+	}
+	var sending sync.WaitGroup
+	for s, ops := range byShard {
+		sending.Go(func() { c.confirmed(ctx, s, ops) })
+	}
+	sending.Wait()
+}
+
+// send runs the scripts in one round trip, with what else is in the pipeline after them.
+func send(ctx context.Context, pipe redis.Pipeliner, ops []*op, after ...func(redis.Pipeliner)) {
+	commands := make([]*redis.Cmd, len(ops))
+	for i, o := range ops {
+		commands[i] = pipe.EvalSha(ctx, o.script.sha, []string{o.shard.key}, o.args...)
+	}
+	for _, add := range after {
+		add(pipe)
+	}
+	_, _ = pipe.Exec(ctx) // each command has its own error
+	for i, o := range ops {
+		o.answer, o.err = commands[i].Slice()
+	}
+}
+
+// replicaTimeout bounds how long replicas may take to confirm.
+const replicaTimeout = time.Second
+
+// confirmed runs the scripts of one shard and waits for its replicas, on one connection: WAIT is about what that has
+// written. What too few replicas have confirmed is not confirmed at all.
+func (c *committer) confirmed(ctx context.Context, s *shard, ops []*op) {
+	node, err := c.db.master(ctx, s)
+	if err != nil {
+		fail(ops, err)
+		return
+	}
+	var replicas *redis.Cmd
+	send(ctx, node.Pipeline(), ops, func(pipe redis.Pipeliner) {
+		replicas = pipe.Do(ctx, "WAIT", c.db.opts.WaitReplicas, replicaTimeout.Milliseconds())
+	})
+	n, err := replicas.Int64()
+	if err == nil && n < int64(c.db.opts.WaitReplicas) {
+		err = fmt.Errorf("%d of %d replicas have confirmed", n, c.db.opts.WaitReplicas)
+	}
+	fail(ops, err)
+}
+
+// fail gives an error to those that have none.
+func fail(ops []*op, err error) {
+	for _, o := range ops {
+		if o.err == nil {
+			o.err = err
+		}
+	}
+}
+
+// master gives the client of the node that has the shard. What it answers when the shard has moved is an error this
+// time, and right the next time.
+func (db *DB) master(ctx context.Context, s *shard) (redis.Cmdable, error) {
+	cluster, ok := db.client.(*redis.ClusterClient)
+	if !ok {
+		return db.client, nil
+	}
+	return cluster.MasterForKey(ctx, s.key)
+}

@@ -1,0 +1,57 @@
+package redis
+
+import (
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+)
+
+func TestURLsSayWhatToConnectTo(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		give string
+		want redis.UniversalClient
+	}{
+		{"redis://localhost:6379", &redis.Client{}},
+		{"rediss://user:secret@redis.example:6380/2?read_timeout=1s", &redis.Client{}},
+		{"unix:///run/redis.sock", &redis.Client{}},
+		{"redis://a:1?addr=b:2&addr=c:3", &redis.ClusterClient{}},
+		{"redis://a:26379?master_name=main&addr=b:26379", &redis.Client{}},
+	} {
+		client, blocking, err := connect(tt.give)
+		require.NoError(t, err)
+		require.IsType(t, tt.want, client)
+		require.IsType(t, tt.want, blocking)
+		require.NoError(t, client.Close())
+		require.NoError(t, blocking.Close())
+	}
+}
+
+func TestWrongURLsAreErrorsWithoutSecrets(t *testing.T) {
+	t.Parallel()
+	for _, give := range []string{
+		"", "localhost:6379", "http://u:sesame@a", "redis://u:sesame@a:b:c", "redis://u:sesame@a/notanumber",
+		"redis://u:sesame%zz@a", "redis://u:sesame@a?unknown=1", "redis://u:sesame@a?addr=b",
+		"redis://u:sesame@a?master_name=m&unknown=1", "redis://u:ses\x00ame@a",
+	} {
+		_, _, err := connect(give)
+		require.ErrorContains(t, err, "redis.url", give)
+		require.NotContains(t, err.Error(), "sesame")
+		require.NotContains(t, err.Error(), "ame@")
+	}
+}
+
+func TestAddressesAreWithoutSecrets(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "a:6379", address("redis://user:sesame@a:6379/2?password=sesame"))
+	require.Equal(t, "/run/redis.sock", address("unix:///run/redis.sock"))
+	require.Equal(t, "redis.url", address("redis://u:sesame%zz@a"))
+}
+
+func TestInfoFields(t *testing.T) {
+	t.Parallel()
+	info := "# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\n"
+	require.Equal(t, "7.0.15", infoField(info, "redis_version"))
+	require.Empty(t, infoField(info, "redis"))
+}

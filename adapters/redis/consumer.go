@@ -1,0 +1,129 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+)
+
+// Consumer hands out work. It implements ports.Work.
+type Consumer struct {
+	db     *DB
+	name   string // unique, for as long as it lives
+	life   context.Context
+	leases *leases
+
+	mu     sync.Mutex
+	first  int     // the shard to begin with
+	streak int     // deliveries from the high lane since the last one from the low lane
+	turns  []int64 // by shard, the endpoint that comes next
+}
+
+var _ ports.Work = (*Consumer)(nil)
+
+// NewConsumer makes a consumer that lives until ctx ends. Then it gets nothing more, its leases run out, and what it
+// held is handed to others. The returned function waits for the goroutine that extends the leases, which also ends with
+// the database.
+func (db *DB) NewConsumer(ctx context.Context) (c *Consumer, wait func()) {
+	c = &Consumer{
+		db: db, name: consumerName(), life: ctx,
+		leases: newLeases(db), turns: make([]int64, len(db.shards)),
+	}
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		c.leases.keep(ctx)
+	}()
+	return c, func() { <-stopped }
+}
+
+// consumerName tells an operator where a consumer runs.
+func consumerName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return host + "-" + strconv.Itoa(os.Getpid()) + "-" + unique()
+}
+
+func unique() string { return strconv.FormatUint(rand.Uint64(), 36) }
+
+// Receive hands out what is ready.
+func (c *Consumer) Receive(ctx context.Context, credit ports.Credit) ([]ports.Delivery, error) {
+	if !c.db.enter() {
+		return nil, ports.ErrClosed
+	}
+	defer c.db.leave()
+	var pause backoff
+	for {
+		if err := c.ended(ctx); err != nil {
+			return nil, err
+		}
+		h, err := c.take(ctx, credit)
+		if len(h.deliveries) > 0 {
+			return h.deliveries, nil
+		}
+		if err == nil {
+			err = c.await(ctx, h.endpoints)
+		}
+		switch {
+		case errors.Is(err, ports.ErrClosed):
+			return nil, err
+		case err != nil:
+			c.db.sleep(ctx, pause.next())
+		default:
+			pause.reset()
+		}
+	}
+}
+
+// ended tells why there is nothing to wait for any more.
+func (c *Consumer) ended(ctx context.Context) error {
+	if c.db.ctx.Err() != nil || c.life.Err() != nil {
+		return ports.ErrClosed
+	}
+	return context.Cause(ctx)
+}
+
+// deliveries reads what was begun. A request that cannot be read is a dead letter at once.
+func (c *Consumer) deliveries(s *shard, sent time.Time, items []any) []ports.Delivery {
+	out := make([]ports.Delivery, 0, len(items))
+	for _, item := range items {
+		fields, _ := item.([]any)
+		id, token := domain.ID(text(fields, 0)), text(fields, 1)
+		rec, err := decodeFacts(id, []byte(text(fields, 2)))
+		var req domain.Request
+		if err == nil {
+			req, err = decodeRequest(&rec, []byte(text(fields, 3)))
+		}
+		if err != nil {
+			c.reject(id, token, int(number(fields, 4)), err)
+			continue
+		}
+		out = append(out, ports.Delivery{
+			Request: req, Attempts: int(number(fields, 4)), Answered: number(fields, 6) == 1,
+			Deliveries: int(number(fields, 5)), Token: token, Lease: c.leases.add(s, id, token, sent),
+		})
+	}
+	return out
+}
+
+func (c *Consumer) reject(id domain.ID, token string, attempts int, cause error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.db.ctx), c.db.opts.Lease)
+	defer cancel()
+	err := c.finish(ctx, []ports.Finish{{
+		ID: id, Token: token,
+		Outcome: domain.Outcome{
+			Status: domain.Failed, Attempts: attempts, At: c.db.opts.Now(),
+			Reason: domain.ReasonUndecodable, Error: cause.Error(),
+		},
+	}})[0]
+	c.db.opts.Logger.Error("request cannot be read", "correlation_id", id, "error", cause, "finish", err)
+}

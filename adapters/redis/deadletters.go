@@ -1,0 +1,264 @@
+package redis
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+)
+
+const (
+	maxListed  = 2000 // dead letters that one page looks at in a shard, however few of them match
+	listedStep = 100  // of them in one round trip
+)
+
+// DeadLetters is what Redis keeps of requests that failed. It implements ports.DeadLetters.
+type DeadLetters struct{ db *DB }
+
+var _ ports.DeadLetters = DeadLetters{}
+
+// DeadLetters gives the dead letters of the database.
+func (db *DB) DeadLetters() DeadLetters { return DeadLetters{db} }
+
+// letterFields are what a dead letter in a list is read from.
+var letterFields = []string{"facts", "status", "attempts", "reason", "error", "code", "size", "failed"}
+
+func (s *shard) letterKey(id domain.ID) string { return s.key + ":d:" + string(id) }
+
+// deadKey is the sorted set of a shard's dead letters.
+func (s *shard) deadKey() string { return s.key + ":dead" }
+
+// List merges the lists of the shards.
+func (l DeadLetters) List(ctx context.Context, filter ports.DeadLetterFilter) (ports.DeadLetterPage, error) {
+	if !l.db.enter() {
+		return ports.DeadLetterPage{}, ports.ErrClosed
+	}
+	defer l.db.leave()
+	var letters []domain.DeadLetter
+	var seen ports.DeadLetterPlace // up to here every shard was looked at; zero: to its end
+	for _, s := range l.db.shards {
+		part, err := l.listShard(ctx, s, filter)
+		if err != nil {
+			return ports.DeadLetterPage{}, err
+		}
+		letters = append(letters, part.Letters...)
+		if behind(seen, part.Next) {
+			seen = part.Next
+		}
+	}
+	slices.SortFunc(letters, func(a, b domain.DeadLetter) int { return compare(placeOf(&a), placeOf(&b)) })
+	page := ports.DeadLetterPage{Letters: letters, Next: seen}
+	page.Letters = slices.DeleteFunc(letters, func(d domain.DeadLetter) bool { return behind(placeOf(&d), seen) })
+	if len(page.Letters) > filter.Limit {
+		page.Letters = page.Letters[:filter.Limit]
+		page.Next = placeOf(&page.Letters[filter.Limit-1])
+	}
+	return page, nil
+}
+
+func placeOf(d *domain.DeadLetter) ports.DeadLetterPlace {
+	return ports.DeadLetterPlace{FailedAt: d.FailedAt, ID: d.ID}
+}
+
+// compare sorts as lists are sorted: newest first, then by id, descending.
+func compare(a, b ports.DeadLetterPlace) int {
+	return cmp.Or(b.FailedAt.Compare(a.FailedAt), cmp.Compare(b.ID, a.ID))
+}
+
+// behind reports whether place comes after other in a list; the zero place is behind all others here.
+func behind(place, other ports.DeadLetterPlace) bool {
+	switch {
+	case other.FailedAt.IsZero():
+		return false
+	case place.FailedAt.IsZero():
+		return true
+	default:
+		return compare(place, other) > 0
+	}
+}
+
+// listShard gives what a shard has for a page. Its Next is how far it has looked, zero when to its end.
+func (l DeadLetters) listShard(
+	ctx context.Context, s *shard, filter ports.DeadLetterFilter,
+) (ports.DeadLetterPage, error) {
+	var page ports.DeadLetterPage
+	place := filter.Before
+	for range maxListed / listedStep {
+		places, err := l.places(ctx, s, place)
+		if err != nil {
+			return page, err
+		}
+		letters, err := l.read(ctx, s, places)
+		if err != nil {
+			return page, err
+		}
+		for i, letter := range letters {
+			if letter != nil && matches(filter, letter) {
+				page.Letters = append(page.Letters, *letter)
+			}
+			if place = places[i]; len(page.Letters) == filter.Limit {
+				page.Next = place
+				return page, nil
+			}
+		}
+		if len(places) < listedStep {
+			return page, nil
+		}
+	}
+	page.Next = place
+	return page, nil
+}
+
+func matches(filter ports.DeadLetterFilter, d *domain.DeadLetter) bool {
+	return (filter.Endpoint == "" || filter.Endpoint == d.Endpoint) &&
+		(filter.Reason == "" || filter.Reason == d.Reason)
+}
+
+// places gives the next places of a shard's list after a place, at most listedStep; fewer at the end.
+func (l DeadLetters) places(
+	ctx context.Context, s *shard, after ports.DeadLetterPlace,
+) ([]ports.DeadLetterPlace, error) {
+	newest, moment := "+inf", millis(after.FailedAt)
+	if !after.FailedAt.IsZero() {
+		newest = strconv.FormatInt(moment, 10)
+	}
+	var places []ports.DeadLetterPlace
+	// Of the same millisecond there may be many that were listed before.
+	for offset := int64(0); ; offset += listedStep {
+		some, err := l.db.client.ZRevRangeByScoreWithScores(ctx, s.deadKey(), &redis.ZRangeBy{
+			Min: "-inf", Max: newest, Offset: offset, Count: listedStep,
+		}).Result()
+		if err != nil {
+			return nil, translate(err)
+		}
+		for _, z := range some {
+			id, at := fmt.Sprint(z.Member), int64(z.Score)
+			if newest != "+inf" && at == moment && id >= string(after.ID) {
+				continue
+			}
+			if len(places) < listedStep {
+				places = append(places, ports.DeadLetterPlace{FailedAt: time.UnixMilli(at).UTC(), ID: domain.ID(id)})
+			}
+		}
+		if len(places) == listedStep || len(some) < listedStep {
+			return places, nil
+		}
+	}
+}
+
+// read reads the dead letters at the places, nil for those whose lifetime has just ended.
+func (l DeadLetters) read(
+	ctx context.Context, s *shard, places []ports.DeadLetterPlace,
+) ([]*domain.DeadLetter, error) {
+	if len(places) == 0 {
+		return nil, nil
+	}
+	pipe := l.db.client.Pipeline()
+	answers := make([]*redis.SliceCmd, len(places))
+	for i, place := range places {
+		answers[i] = pipe.HMGet(ctx, s.letterKey(place.ID), letterFields...)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, translate(err)
+	}
+	letters := make([]*domain.DeadLetter, len(places))
+	for i, place := range places {
+		letter, _, err := decodeLetter(place.ID, answers[i].Val())
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
+		}
+		letters[i] = letter
+	}
+	return letters, nil
+}
+
+// decodeLetter reads the values of letterFields, with the record that they come from. It gives nil when there are none.
+func decodeLetter(id domain.ID, values []any) (*domain.DeadLetter, *domain.Record, error) {
+	if len(values) == 0 || values[0] == nil {
+		return nil, nil, nil
+	}
+	rec, err := decodeFacts(id, []byte(text(values, 0)))
+	if err != nil {
+		return nil, nil, err
+	}
+	return &domain.DeadLetter{
+		ID: id, Endpoint: rec.Endpoint, ResentFrom: rec.ResentFrom, SubmittedAt: rec.SubmittedAt,
+		Status: domain.Status(text(values, 1)), Attempts: int(number(values, 2)),
+		Reason: domain.Reason(text(values, 3)), Error: text(values, 4), StatusCode: int(number(values, 5)),
+		RequestSize: number(values, 6), FailedAt: time.UnixMilli(number(values, 7)).UTC(),
+	}, &rec, nil
+}
+
+// State reads one without its original.
+func (l DeadLetters) State(ctx context.Context, id domain.ID) (domain.DeadLetter, error) {
+	letter, _, _, err := l.search(ctx, id, letterFields)
+	return letter, err
+}
+
+// Find reads one with its original.
+func (l DeadLetters) Find(ctx context.Context, id domain.ID) (domain.DeadLetter, error) {
+	letter, rec, values, err := l.search(ctx, id, append(slices.Clone(letterFields), "request"))
+	if err != nil {
+		return domain.DeadLetter{}, err
+	}
+	if original := text(values, len(letterFields)); original != "" {
+		if req, err := decodeRequest(rec, []byte(original)); err == nil {
+			letter.Request = &req
+		}
+	}
+	return letter, nil
+}
+
+// search looks through the shards.
+func (l DeadLetters) search(
+	ctx context.Context, id domain.ID, fields []string,
+) (domain.DeadLetter, *domain.Record, []any, error) {
+	if !l.db.enter() {
+		return domain.DeadLetter{}, nil, nil, ports.ErrClosed
+	}
+	defer l.db.leave()
+	for _, s := range l.db.searched(id) {
+		values, err := l.db.client.HMGet(ctx, s.letterKey(id), fields...).Result()
+		if err != nil {
+			return domain.DeadLetter{}, nil, nil, translate(err)
+		}
+		letter, rec, err := decodeLetter(id, values)
+		switch {
+		case err != nil:
+			return domain.DeadLetter{}, nil, nil, fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
+		case letter != nil:
+			return *letter, rec, values, nil
+		}
+	}
+	return domain.DeadLetter{}, nil, nil, ports.ErrNotFound
+}
+
+// Delete removes one, in whichever shard it is.
+func (l DeadLetters) Delete(ctx context.Context, id domain.ID) error {
+	if !l.db.enter() {
+		return ports.ErrClosed
+	}
+	defer l.db.leave()
+	for _, s := range l.db.searched(id) {
+		var deleted *redis.IntCmd
+		_, err := l.db.client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+			deleted = pipe.Del(ctx, s.letterKey(id))
+			pipe.ZRem(ctx, s.deadKey(), string(id))
+			return nil
+		})
+		if err != nil {
+			return translate(err)
+		}
+		if deleted.Val() == 1 {
+			return nil
+		}
+	}
+	return ports.ErrNotFound
+}

@@ -1,0 +1,116 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+)
+
+// tokenShard ends the number of the shard, with which a token begins.
+const tokenShard = "-"
+
+// Finish saves the outcomes and settles the deliveries: each is one script, and many share a round trip.
+func (c *Consumer) Finish(ctx context.Context, finishes []ports.Finish) []error {
+	if !c.db.enter() {
+		errs := make([]error, len(finishes))
+		for i := range errs {
+			errs[i] = ports.ErrClosed
+		}
+		return errs
+	}
+	defer c.db.leave()
+	return c.finish(ctx, finishes)
+}
+
+func (c *Consumer) finish(ctx context.Context, finishes []ports.Finish) []error {
+	errs := make([]error, len(finishes))
+	ops := make([]*op, 0, len(finishes))
+	places := make([]int, 0, len(finishes)) // of ops, in finishes
+	for i := range finishes {
+		f := &finishes[i]
+		s := c.db.shardOfToken(f.Token)
+		if s == nil {
+			errs[i] = ports.ErrLost // no token of ours
+			continue
+		}
+		ops, places = append(ops, c.db.settlement(s, f)), append(places, i)
+		c.db.sweeper.at(f.Outcome.NextAttemptAt)
+	}
+	gaveUp := c.db.outcomes.do(ctx, ops)
+	for n, o := range ops {
+		errs[places[n]] = c.settled(&finishes[places[n]], o, gaveUp)
+	}
+	return errs
+}
+
+func (db *DB) shardOfToken(token string) *shard {
+	head, _, found := strings.Cut(token, tokenShard)
+	number, err := strconv.Atoi(head)
+	if !found || err != nil || number < 0 || number >= len(db.shards) {
+		return nil
+	}
+	return db.shards[number]
+}
+
+// settlement is the script that saves an outcome.
+func (db *DB) settlement(s *shard, f *ports.Finish) *op {
+	out := &f.Outcome
+	code, response, size := "", []byte{}, int64(0)
+	if out.Response != nil {
+		code, response = strconv.Itoa(out.Response.StatusCode), encodeResponse(out.Response)
+		size = out.Response.Size()
+	}
+	next, at := "", int64(0)
+	if out.Status == domain.Pending {
+		next, at = micros(out.NextAttemptAt), millis(out.NextAttemptAt)
+	}
+	return newOp(s, db.scripts.finish, len(response),
+		string(f.ID), f.Token, string(out.Status), out.Attempts, micros(out.At), next, at,
+		string(out.Reason), out.Error, int64(out.ProcessingTime), code, response, size,
+		db.opts.TTL.Milliseconds(), db.opts.DeadLetterTTL.Milliseconds())
+}
+
+// settled reads the answer. What was not confirmed stays leased, for the caller repeats it.
+func (c *Consumer) settled(f *ports.Finish, o *op, gaveUp error) error {
+	answer, err := o.result(gaveUp)
+	if err != nil {
+		if errors.Is(err, ports.ErrFull) { // of memory: as good as away
+			return fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
+		}
+		return err
+	}
+	switch word(answer) {
+	case "waits":
+		c.leases.settled(f.ID, f.Token)
+		return nil
+	case "ended":
+		c.leases.settled(f.ID, f.Token)
+		if st, err := endedBy(f, answer); err == nil {
+			c.db.tellEnded(&st)
+		}
+		return nil
+	case "lost":
+		c.leases.lost(f.ID, f.Token)
+		return ports.ErrLost
+	default:
+		return unexpected(answer)
+	}
+}
+
+// endedBy is a record that a finish made final.
+func endedBy(f *ports.Finish, answer []any) (state, error) {
+	rec, err := decodeFacts(f.ID, []byte(text(answer, 1)))
+	if err != nil {
+		return state{}, err
+	}
+	out := &f.Outcome
+	rec.Status, rec.UpdatedAt, rec.Attempts, rec.ResponseSize = out.Status, out.At, out.Attempts, number(answer, 2)
+	return state{Record: rec, result: domain.Result{
+		Reason: out.Reason, Error: out.Error, CompletedAt: out.At, ProcessingTime: out.ProcessingTime,
+	}}, nil
+}

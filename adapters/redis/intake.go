@@ -1,0 +1,155 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+)
+
+// lateAfter is how long after its deadline a request is ended that nobody works on. Until it is final a record has no
+// lifetime in Redis: should no process run for days, the first one still finds what was accepted, and ends it.
+const lateAfter = 5 * time.Second
+
+// Accept takes requests in: each is one script, and many share a round trip.
+func (db *DB) Accept(ctx context.Context, reqs []domain.Request) []ports.Accepted {
+	answers := make([]ports.Accepted, len(reqs))
+	if !db.enter() {
+		for i := range answers {
+			answers[i].Err = ports.ErrClosed
+		}
+		return answers
+	}
+	defer db.leave()
+	ops := make([]*op, len(reqs))
+	for i := range reqs {
+		ops[i] = db.taking(&reqs[i])
+		db.sweeper.at(reqs[i].NotBefore)
+	}
+	err := db.intake.do(ctx, ops)
+	for i, o := range ops {
+		answers[i] = accepted(&reqs[i], o, err)
+	}
+	return answers
+}
+
+// taking is the script that takes a request in.
+func (db *DB) taking(r *domain.Request) *op {
+	request := encodeRequest(r)
+	key, fingerprint, keyExpires := "", "", int64(0)
+	if r.Idempotency != nil {
+		key, fingerprint = idempotencyKey(r), string(r.Idempotency.Fingerprint[:])
+		keyExpires = millis(r.Idempotency.ExpiresAt)
+	}
+	return newOp(db.home(r), db.scripts.accept, len(request),
+		string(r.ID), encodeFacts(r), queueOf(r), r.Size(), request,
+		micros(r.SubmittedAt), micros(r.NotBefore), millis(r.NotBefore),
+		millis(r.Deadline.Add(lateAfter)), db.maxDepth(),
+		key, fingerprint, keyExpires)
+}
+
+// maxDepth is a shard's part of the limit.
+func (db *DB) maxDepth() int64 {
+	n := int64(len(db.shards))
+	return (db.opts.MaxDepth + n - 1) / n
+}
+
+// queueOf names the queue of a request: its lane and its endpoint.
+func queueOf(r *domain.Request) string {
+	if r.Lane() == domain.LaneHigh {
+		return highLane + r.Endpoint
+	}
+	return lowLane + r.Endpoint
+}
+
+// accepted reads the answer. Gave up is the error of those that have none.
+func accepted(r *domain.Request, o *op, gaveUp error) ports.Accepted {
+	answer, err := o.result(gaveUp)
+	if err != nil {
+		return ports.Accepted{Err: err}
+	}
+	switch word(answer) {
+	case "new":
+		return ports.Accepted{Outcome: ports.AcceptedNew, Record: newRecord(r, fromMicros(number(answer, 1)))}
+	case "mismatch":
+		return ports.Accepted{Outcome: ports.AcceptedMismatch, Record: domain.Record{ID: domain.ID(text(answer, 1))}}
+	case "full":
+		return ports.Accepted{Err: fmt.Errorf("%w: queue.max_depth requests are unfinished", ports.ErrFull)}
+	case "same":
+		return repeated(r, answer)
+	default:
+		return ports.Accepted{Err: unexpected(answer)}
+	}
+}
+
+func newRecord(r *domain.Request, next time.Time) domain.Record {
+	return domain.Record{
+		ID: r.ID, Endpoint: r.Endpoint, Owner: r.Owner, Priority: r.Priority, ResentFrom: r.ResentFrom,
+		Status: domain.Pending, SubmittedAt: r.SubmittedAt, UpdatedAt: r.SubmittedAt, NextAttemptAt: next,
+		Deadline: r.Deadline,
+	}
+}
+
+// repeated gives the record of the earlier request, which may be gone before its key is.
+func repeated(r *domain.Request, answer []any) ports.Accepted {
+	id := domain.ID(text(answer, 1))
+	s, found, err := decodeState(id, list(answer, 3))
+	switch {
+	case err != nil:
+		return ports.Accepted{Err: fmt.Errorf("%w: %w", ports.ErrUnavailable, err)}
+	case found:
+		return ports.Accepted{Outcome: ports.AcceptedSame, Record: s.Record}
+	}
+	return ports.Accepted{Outcome: ports.AcceptedSame, Record: domain.Record{
+		ID: id, SubmittedAt: fromMicros(number(answer, 2)), Endpoint: r.Endpoint, Owner: r.Owner,
+	}}
+}
+
+// Cancel ends a request that nobody has begun.
+func (db *DB) Cancel(ctx context.Context, id domain.ID) (domain.Record, error) {
+	if !db.enter() {
+		return domain.Record{}, ports.ErrClosed
+	}
+	defer db.leave()
+	for _, s := range db.searched(id) {
+		rec, err := db.cancelIn(ctx, s, id)
+		if !errors.Is(err, ports.ErrNotFound) {
+			return rec, err
+		}
+	}
+	return domain.Record{}, ports.ErrNotFound
+}
+
+func (db *DB) cancelIn(ctx context.Context, s *shard, id domain.ID) (domain.Record, error) {
+	at := db.opts.Now()
+	answer, err := db.outcomes.one(ctx, newOp(s, db.scripts.cancel, 0,
+		string(id), micros(at), db.opts.TTL.Milliseconds()))
+	if err != nil {
+		return domain.Record{}, err
+	}
+	if word(answer) == "missing" {
+		return domain.Record{}, ports.ErrNotFound
+	}
+	st, found, err := decodeState(id, list(answer, 1))
+	switch {
+	case err != nil:
+		return domain.Record{}, fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
+	case !found:
+		return domain.Record{}, ports.ErrNotFound
+	case word(answer) == "conflict":
+		return st.Record, ports.ErrConflict
+	case word(answer) == "ended":
+		db.tellEnded(&st)
+	}
+	return st.Record, nil
+}
+
+// tellEnded tells of what this process made final.
+func (db *DB) tellEnded(s *state) {
+	if db.opts.Ended != nil {
+		db.opts.Ended(s.withResult())
+	}
+}

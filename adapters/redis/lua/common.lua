@@ -1,0 +1,37 @@
+-- What all scripts share: this text stands before each of them, after lines that Go writes with the name of the
+-- consumer group and the fields of a record (GROUP, STATE). See scripts.go.
+--
+-- A script runs alone, so whatever one of them does to a request is one step. All keys of a shard begin with KEYS[1],
+-- whose hash tag keeps them on one node of a Cluster; the scripts make the others from it:
+--
+--   :r:<id>             hash, the record, with request and response: see record.go
+--   :q:<lane>:<name>    stream, the ready and the begun requests of one endpoint in one lane, with one consumer group
+--   :endpoints          set, the endpoints that have streams
+--   :bell:<endpoint>    list of one element at most: somebody may find ready work there; idle workers block on it
+--   :due                sorted set, delayed requests by the millisecond they are due
+--   :leases             sorted set, begun requests by the millisecond their lease ends
+--   :deadlines          sorted set, all unfinished requests by the millisecond to look whether they are too late
+--   :dead, :d:<id>      sorted set of dead letters by the millisecond they were made, and each of them as a hash
+--   :k:<owner and key>  hash, an idempotency key in use
+--   :final              channel, told the id of every request that becomes final
+--   :shards, :probe     strings: how many shards there are, in the first of them; what a health check writes
+--
+-- Times in records are microseconds and only ever copied; Lua's numbers print fewer digits.
+
+local shard = KEYS[1]
+local due, leases, deadlines, dead = shard .. ':due', shard .. ':leases', shard .. ':deadlines', shard .. ':dead'
+
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local nowMicros = time[1] .. string.format('%06d', tonumber(time[2]))
+
+local function recordKey(id) return shard .. ':r:' .. id end
+local function letterKey(id) return shard .. ':d:' .. id end
+local function streamKey(queue) return shard .. ':q:' .. queue end
+local function bellKey(endpoint) return shard .. ':bell:' .. endpoint end
+
+-- A queue is named <lane>:<endpoint>.
+local function endpointOf(queue) return string.sub(queue, string.find(queue, ':', 1, true) + 1) end
+
+-- state reads a record as Go wants it.
+local function state(id) return redis.call('HMGET', recordKey(id), unpack(STATE)) end

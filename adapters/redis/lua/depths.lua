@@ -1,0 +1,20 @@
+-- depths counts, and finds the oldest ready request.
+
+-- readySince gives the millisecond since when the first unread entry of a stream is ready.
+local function readySince(stream)
+    local last = redis.call('XLEN', stream) > 0 and lastDelivered(stream)
+    if not last then return nil end
+    local unread = redis.call('XRANGE', stream, '(' .. last, '+', 'COUNT', 1)
+    return unread[1] and tonumber(string.match(unread[1][1], '^%d+'))
+end
+
+local oldest = 0
+for _, endpoint in ipairs(redis.call('SMEMBERS', shard .. ':endpoints')) do
+    for _, lane in ipairs({'high:', 'low:'}) do
+        local since = readySince(streamKey(lane .. endpoint))
+        if since and (oldest == 0 or since < oldest) then oldest = since end
+    end
+end
+
+local delayed, leased = redis.call('ZCARD', due), redis.call('ZCARD', leases)
+return {redis.call('ZCARD', deadlines) - delayed - leased, delayed, leased, redis.call('ZCARD', dead), oldest}

@@ -1,0 +1,49 @@
+-- Where requests wait.
+
+-- ring tells an idle worker that there is work for the endpoint.
+local function ring(endpoint)
+    local bell = bellKey(endpoint)
+    if redis.call('EXISTS', bell) == 0 then redis.call('LPUSH', bell, '1') end
+end
+
+-- known makes the streams of an endpoint that is new. The bell without a name wakes a worker that listens for such.
+local function known(endpoint)
+    if redis.call('SADD', shard .. ':endpoints', endpoint) == 0 then return end
+    for _, lane in ipairs({'high:', 'low:'}) do
+        redis.pcall('XGROUP', 'CREATE', streamKey(lane .. endpoint), GROUP, '0', 'MKSTREAM')
+    end
+    ring('')
+end
+
+-- ready puts a request at the end of its queue and gives its place there.
+local function ready(id, queue, size)
+    local endpoint = endpointOf(queue)
+    known(endpoint)
+    local entry = redis.call('XADD', streamKey(queue), '*', 'id', id, 'size', size)
+    ring(endpoint)
+    return entry
+end
+
+-- enqueue puts a request where it waits, among the delayed until the millisecond at, or among the ready. It gives its
+-- fields entry and next; moment is at in microseconds.
+local function enqueue(id, queue, size, at, moment)
+    if tonumber(at) > now then
+        redis.call('ZADD', due, at, id)
+        return '', moment
+    end
+    return ready(id, queue, size), ''
+end
+
+-- dequeue takes a request out of wherever it waits or is held.
+local function dequeue(id, queue, entry, status)
+    if entry == '' then
+        redis.call('ZREM', due, id)
+        return
+    end
+    local stream = streamKey(queue)
+    if status == 'PROCESSING' then
+        redis.call('ZREM', leases, id)
+        redis.call('XACK', stream, GROUP, entry)
+    end
+    redis.call('XDEL', stream, entry)
+end

@@ -1,0 +1,165 @@
+-- receive begins what is ready, within the credit: deliveries whose lease is over first, then new ones, the high lane
+-- before the low one and endpoints in turn. What it gives is PROCESSING under a token of its own.
+local consumer, nonce = ARGV[1], ARGV[2]
+local count, bytes, lease = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local share, streak = tonumber(ARGV[6]), tonumber(ARGV[7]) -- the low lane's, and high ones since the last low one
+local turn = tonumber(ARGV[8]) -- which endpoint's turn it is
+local any = ARGV[9] == '1' -- another shard gave something: then nothing may be larger than the credit
+local lanes = ARGV[10] -- both, or the only one to take from
+
+local strict = ARGV[11] == '1' -- endpoints that are not named below have no credit, else they have all
+
+local credit = {} -- of the endpoints that are named; less than 0 is all
+for i = 12, #ARGV, 2 do credit[ARGV[i]] = tonumber(ARGV[i + 1]) end
+
+local out, used = {}, 0
+
+-- allowed tells whether an endpoint has credit for one more than so many.
+local function allowed(endpoint, taken)
+    local left = credit[endpoint]
+    if left == nil then return not strict end
+    return left < 0 or left > taken
+end
+local function wanted(queue) return lanes == 'both' or string.sub(queue, 1, #lanes) == lanes end
+local function fits(size, chosen, sum) return chosen == 0 and not any or sum + size <= bytes end
+
+-- begin makes a request PROCESSING, if its record says that it waits, or is held, at this place.
+local function begin(id, entry, status, endpoint, size)
+    local key = recordKey(id)
+    local r = redis.call('HMGET', key, 'status', 'entry', 'facts', 'request', 'attempts', 'deliveries', 'code')
+    if r[1] ~= status or r[2] ~= entry then return false end
+    local token = nonce .. '.' .. (#out + 1)
+    local deliveries = (tonumber(r[6]) or 0) + 1
+    redis.call('HSET', key, 'status', 'PROCESSING', 'token', token, 'updated', nowMicros, 'deliveries', deliveries)
+    redis.call('ZADD', leases, now + lease, id)
+    out[#out + 1] = {id, token, r[3], r[4] or '', r[5] or '0', deliveries, r[7] and 1 or 0}
+    used = used + size
+    if (credit[endpoint] or 0) > 0 then credit[endpoint] = credit[endpoint] - 1 end
+    return true
+end
+
+-- takeOver begins again what a consumer held that did not extend its lease.
+local function takeOver()
+    local over = redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, 256)
+    for _, id in ipairs(over) do
+        if #out == count then return end
+        local r = redis.call('HMGET', recordKey(id), 'queue', 'entry', 'size')
+        if not r[1] then
+            redis.call('ZREM', leases, id) -- the record was deleted by somebody else
+        else
+            local endpoint, size = endpointOf(r[1]), tonumber(r[3])
+            if wanted(r[1]) and allowed(endpoint, 0) and fits(size, #out, used) then
+                redis.call('XCLAIM', streamKey(r[1]), GROUP, consumer, 0, r[2], 'JUSTID')
+                if not begin(id, r[2], 'PROCESSING', endpoint, size) then redis.call('ZREM', leases, id) end
+            end
+        end
+    end
+end
+
+-- unreadFrom is lastDelivered, and makes the group anew if that is gone.
+local function unreadFrom(stream)
+    local last = lastDelivered(stream)
+    if not last then
+        redis.call('XGROUP', 'CREATE', stream, GROUP, '0', 'MKSTREAM')
+        last = '0-0'
+    end
+    return last
+end
+
+-- A queue is a stream with a window on its first unread entries.
+local window = math.min(count, 32) + 1
+local queues = {}
+
+local function open(lane, endpoint)
+    local name = lane .. endpoint
+    local q = queues[name]
+    if q then return q end
+    q = {stream = streamKey(name), endpoint = endpoint, entries = {}, at = 1, taken = 0}
+    if redis.call('XLEN', q.stream) == 0 then q.dry = true else q.last = unreadFrom(q.stream) end
+    queues[name] = q
+    return q
+end
+
+-- peek gives the next unread entry, or nil.
+local function peek(q)
+    if q.at > #q.entries and not q.dry then
+        q.entries, q.at = redis.call('XRANGE', q.stream, '(' .. q.last, '+', 'COUNT', window), 1
+        if #q.entries < window then q.dry = true end
+        if #q.entries > 0 then q.last = q.entries[#q.entries][1] end
+    end
+    return q.entries[q.at]
+end
+
+local endpoints = {}
+for _, endpoint in ipairs(redis.call('SMEMBERS', shard .. ':endpoints')) do
+    if allowed(endpoint, 0) then endpoints[#endpoints + 1] = endpoint end
+end
+table.sort(endpoints) -- so that a turn means something
+
+local picked = {} -- entries by endpoint
+
+-- first finds the queue of a lane whose turn it is and that has something within the credit.
+local function first(lane)
+    if not wanted(lane) then return nil end
+    for i = 0, #endpoints - 1 do
+        local endpoint = endpoints[(turn + i) % #endpoints + 1]
+        if allowed(endpoint, picked[endpoint] or 0) then
+            local q = open(lane, endpoint)
+            if peek(q) then return q, turn + i + 1 end
+        end
+    end
+end
+
+-- choose finds the queue to take from, and gives turn and streak as they are after that.
+local function choose()
+    if streak + 1 >= share then
+        local q, after = first('low:')
+        if q then return q, after, 0 end
+    end
+    local q, after = first('high:')
+    if q then return q, after, streak + 1 end
+    q, after = first('low:')
+    return q, after, 0
+end
+
+-- pick chooses entries, without touching them.
+local function pick()
+    local order, size = {}, used
+    while #out + #order < count do
+        local q, after, run = choose()
+        if not q then break end
+        local entry = peek(q)
+        if not fits(tonumber(entry[2][4]), #out + #order, size) then break end
+        order[#order + 1] = {q = q, entry = entry[1], id = entry[2][2], size = tonumber(entry[2][4])}
+        size, turn, streak = size + tonumber(entry[2][4]), after, run
+        q.at, q.taken = q.at + 1, q.taken + 1
+        picked[q.endpoint] = (picked[q.endpoint] or 0) + 1
+    end
+    return order
+end
+
+takeOver()
+local order = pick()
+for _, q in pairs(queues) do
+    if q.taken > 0 then
+        redis.call('XREADGROUP', 'GROUP', GROUP, consumer, 'COUNT', q.taken, 'STREAMS', q.stream, '>')
+    end
+end
+for _, e in ipairs(order) do
+    if not begin(e.id, e.entry, 'PENDING', e.q.endpoint, e.size) then
+        redis.call('XACK', e.q.stream, GROUP, e.entry) -- its record was deleted by somebody else
+        redis.call('XDEL', e.q.stream, e.entry)
+    end
+end
+
+-- The bells of the endpoints that were looked at: one rings on while something is left for another worker.
+local looked = {}
+for _, q in pairs(queues) do looked[q.endpoint] = true end
+for endpoint in pairs(looked) do
+    if peek(open('high:', endpoint)) or peek(open('low:', endpoint)) then
+        ring(endpoint)
+    else
+        redis.call('DEL', bellKey(endpoint))
+    end
+end
+return {streak, turn, endpoints, out}

@@ -1,0 +1,56 @@
+-- sweep does what time asks for: delayed requests become ready, those past their deadline end, dead letters are
+-- forgotten. It does a bounded part, and tells in how many milliseconds it should come again, and what ended. With an
+-- id it looks only at that request's deadline.
+local limit, lifetime, letterLifetime = tonumber(ARGV[1]), ARGV[2], ARGV[3]
+local reason = ARGV[4]
+local unanswered, unansweredProblem = ARGV[5], ARGV[6] -- how one ends that no backend answered
+local answered, answeredProblem = ARGV[7], ARGV[8]
+local only = ARGV[9]
+
+local ended = {}
+
+-- expire ends a request that is too late. What a worker holds is left to it, until its lease is over.
+local function expire(id)
+    local r = redis.call('HMGET', recordKey(id), 'status', 'queue', 'entry', 'attempts', 'code')
+    if not r[1] or not r[2] then
+        redis.call('ZREM', deadlines, id)
+        redis.call('ZREM', due, id)
+        return
+    end
+    local leased = r[1] == 'PROCESSING' and tonumber(redis.call('ZSCORE', leases, id) or '0')
+    if leased and leased > now then
+        redis.call('ZADD', deadlines, leased, id)
+        return
+    end
+    dequeue(id, r[2], r[3], r[1])
+    local status, problem = unanswered, unansweredProblem
+    if r[5] then status, problem = answered, answeredProblem end
+    conclude(id, status, nowMicros, r[4] or '0', reason, problem, '0', lifetime, letterLifetime)
+    ended[#ended + 1] = {id, state(id)}
+end
+
+if only then
+    local late = tonumber(redis.call('ZSCORE', deadlines, only) or 'inf')
+    if late <= now then expire(only) end
+    return {0, ended}
+end
+
+local function upTo(set, moment) return redis.call('ZRANGEBYSCORE', set, '-inf', moment, 'LIMIT', 0, limit) end
+
+for _, id in ipairs(upTo(due, now)) do
+    redis.call('ZREM', due, id)
+    local r = redis.call('HMGET', recordKey(id), 'queue', 'size')
+    if r[1] then redis.call('HSET', recordKey(id), 'entry', ready(id, r[1], r[2]), 'next', '') end
+end
+for _, id in ipairs(upTo(deadlines, now)) do expire(id) end
+for _, id in ipairs(upTo(dead, now - tonumber(letterLifetime))) do
+    redis.call('ZREM', dead, id)
+    redis.call('DEL', letterKey(id))
+end
+
+local wait = 1000
+for _, set in ipairs({due, deadlines}) do
+    local earliest = redis.call('ZRANGE', set, 0, 0, 'WITHSCORES')
+    if earliest[2] then wait = math.min(wait, math.max(0, tonumber(earliest[2]) - now)) end
+end
+return {wait, ended}

@@ -1,0 +1,87 @@
+package redis
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/openhqm/openhqm/domain"
+)
+
+// A record is a hash. Its fields, beside those of stateFields:
+//
+//	request    what decodeRequest reads; gone when the record is final
+//	response   what decodeResponse reads, of the last attempt that was answered
+//	queue      <lane>:<endpoint>, where it waits; gone when it is final, and so are the next four
+//	size       domain.Request.Size
+//	entry      its entry in the stream of that queue; empty while it is delayed
+//	token      of the delivery, while it is PROCESSING
+//	key        the idempotency key that it holds, if it has one
+
+// stateFields are the fields that a record is read from, in this order.
+var stateFields = []string{
+	"facts", "status", "updated", "next", "attempts", "deliveries", "code", "reason", "error", "completed", "took",
+	"answered", // domain.Response.Size of the response
+}
+
+// state is a record as it was read.
+type state struct {
+	domain.Record
+
+	result domain.Result // without response; meant only when the record is final
+}
+
+// withResult gives the record as Find does, but without response.
+func (s *state) withResult() domain.Record {
+	rec := s.Record
+	if rec.Status.Final() {
+		result := s.result
+		rec.Result = &result
+	}
+	return rec
+}
+
+// decodeState reads the values of stateFields. It reports false when there is no record.
+func decodeState(id domain.ID, values []any) (state, bool, error) {
+	if len(values) < len(stateFields) {
+		return state{}, false, fmt.Errorf("read record %s: %w", id, errCorrupt)
+	}
+	if values[0] == nil {
+		return state{}, false, nil
+	}
+	rec, err := decodeFacts(id, []byte(text(values, 0)))
+	if err != nil {
+		return state{}, false, err
+	}
+	rec.Status = domain.Status(text(values, 1))
+	rec.UpdatedAt, rec.NextAttemptAt = fromMicros(number(values, 2)), fromMicros(number(values, 3))
+	rec.Attempts, rec.Deliveries = int(number(values, 4)), int(number(values, 5))
+	rec.ResponseSize = number(values, 11)
+	return state{Record: rec, result: domain.Result{
+		Reason: domain.Reason(text(values, 7)), Error: text(values, 8),
+		CompletedAt: fromMicros(number(values, 9)), ProcessingTime: time.Duration(number(values, 10)),
+	}}, true, nil
+}
+
+// micros writes a time for a record; the zero time is empty.
+func micros(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return strconv.FormatInt(t.UnixMicro(), 10)
+}
+
+func fromMicros(micros int64) time.Time {
+	if micros == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(micros).UTC()
+}
+
+// millis is the first whole millisecond that is not before t; the zero time is 0.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Add(time.Millisecond - 1).UnixMilli()
+}

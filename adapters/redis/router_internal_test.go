@@ -1,0 +1,78 @@
+package redis
+
+import (
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/openhqm/openhqm/domain"
+)
+
+func TestForeignTimesAreBounded(t *testing.T) {
+	t.Parallel()
+	arrived := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	const maxAge = 10 * time.Hour
+	for _, tt := range []struct {
+		name                string
+		submitted, deadline time.Time
+		wantSubmitted       time.Time
+		wantDeadline        time.Time
+	}{
+		{"no deadline", arrived.Add(-time.Hour), time.Time{}, arrived.Add(-time.Hour), arrived.Add(9 * time.Hour)},
+		{"its own deadline", arrived, arrived.Add(time.Hour), arrived, arrived.Add(time.Hour)},
+		{"a deadline too far", arrived, arrived.Add(11 * time.Hour), arrived, arrived.Add(maxAge)},
+		{"from the future", arrived.Add(time.Second), time.Time{}, arrived, arrived.Add(maxAge)},
+		{"from long ago", arrived.Add(-11 * time.Hour), arrived.Add(-10 * time.Hour), arrived, arrived.Add(time.Hour)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := router{opts: RouterOptions{MaxAge: maxAge}}
+			req := domain.Request{SubmittedAt: tt.submitted, Deadline: tt.deadline}
+			r.boundTimes(&req, arrived)
+			require.Equal(t, tt.wantSubmitted, req.SubmittedAt)
+			require.Equal(t, tt.wantDeadline, req.Deadline)
+		})
+	}
+}
+
+func TestForeignMessages(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name         string
+		payload      any
+		defaultTo    string
+		wantID       domain.ID
+		wantEndpoint string
+		wantErr      string
+	}{
+		{"with id and endpoint", `{"correlation_id":"mine","metadata":{"endpoint":"a"},"payload":1}`, "b", "mine", "a", ""},
+		{"without id", `{"metadata":{"endpoint":"a"}}`, "", "stream-1767323045000-7", "a", ""},
+		{"without endpoint", `{"correlation_id":"mine"}`, "b", "mine", "b", ""},
+		{"without any endpoint", `{"correlation_id":"mine"}`, "", "mine", "", "no endpoint"},
+		{"with a reference", `{"correlation_id":"mine","body_ref":"x"}`, "b", "mine", "b", "body_ref"},
+		{"not JSON", `oops`, "b", "stream-1767323045000-7", "", "JSON"},
+		{"too long", `{"payload":"` + string(make([]byte, 2000)) + `"}`, "b", "stream-1767323045000-7", "", "longer"},
+		{"no payload", nil, "b", "stream-1767323045000-7", "", "payload"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := router{opts: RouterOptions{MaxAge: time.Hour, MaxSize: 1000, DefaultEndpoint: tt.defaultTo}}
+			entry := redis.XMessage{ID: "1767323045000-7", Values: map[string]any{}}
+			if tt.payload != nil {
+				entry.Values["payload"] = tt.payload
+			}
+			req, err := r.request(&entry)
+			if tt.wantErr != "" {
+				require.ErrorContains(t, err, tt.wantErr)
+			} else {
+				require.NoError(t, err)
+			}
+			require.Equal(t, tt.wantID, req.ID)
+			require.Equal(t, tt.wantEndpoint, req.Endpoint)
+			require.Equal(t, time.UnixMilli(1767323045000).UTC(), req.SubmittedAt)
+			require.Equal(t, req.SubmittedAt.Add(time.Hour), req.Deadline)
+		})
+	}
+}

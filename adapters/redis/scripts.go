@@ -1,0 +1,93 @@
+package redis
+
+import (
+	"context"
+	"crypto/sha1" //nolint:gosec // the name that Redis gives a script
+	"embed"
+	"encoding/hex"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed lua/*.lua
+var sources embed.FS
+
+// group is the consumer group of every stream.
+const group = "openhqm"
+
+// script is one step that Redis does alone.
+type script struct {
+	source string
+	sha    string
+}
+
+// scripts are all there are.
+type scripts struct {
+	accept, cancel, receive, finish, extend, sweep, depths, tidy, reject *script
+}
+
+func newScripts() *scripts {
+	prelude := "local GROUP = '" + group + "'\n" +
+		"local STATE = {'" + strings.Join(stateFields, "', '") + "'}\n"
+	// A script is made of files, each of which may use those before it.
+	build := func(names ...string) *script {
+		var text strings.Builder
+		text.WriteString(prelude + source("common"))
+		for _, name := range names {
+			text.WriteString(source(name))
+		}
+		sum := sha1.Sum([]byte(text.String())) //nolint:gosec // as above
+		return &script{source: text.String(), sha: hex.EncodeToString(sum[:])}
+	}
+	return &scripts{
+		accept:  build("place", "accept"),
+		cancel:  build("place", "end", "cancel"),
+		receive: build("place", "stream", "receive"),
+		finish:  build("place", "end", "finish"),
+		extend:  build("extend"),
+		sweep:   build("place", "end", "sweep"),
+		depths:  build("stream", "depths"),
+		tidy:    build("stream", "tidy"),
+		reject:  build("end", "reject"),
+	}
+}
+
+func source(name string) string {
+	text, err := sources.ReadFile("lua/" + name + ".lua")
+	if err != nil {
+		panic(err) // it is compiled in
+	}
+	return string(text)
+}
+
+// load makes the scripts known to Redis. A Redis that restarted has forgotten them.
+func (s *scripts) load(ctx context.Context, client redis.UniversalClient) error {
+	for _, one := range []*script{
+		s.accept, s.cancel, s.receive, s.finish, s.extend, s.sweep, s.depths, s.tidy, s.reject,
+	} {
+		if err := client.ScriptLoad(ctx, one.source).Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unknown reports whether Redis does not know a script that it was asked to run: nothing was done.
+func unknown(err error) bool { return redis.HasErrorPrefix(err, "NOSCRIPT") }
+
+// run runs a script by itself, in the shard.
+func (db *DB) run(ctx context.Context, s *shard, one *script, args ...any) ([]any, error) {
+	return db.runOn(ctx, s.key, one, args...)
+}
+
+// runOn runs a script whose first key that is.
+func (db *DB) runOn(ctx context.Context, key string, one *script, args ...any) ([]any, error) {
+	answer, err := db.client.EvalSha(ctx, one.sha, []string{key}, args...).Slice()
+	if unknown(err) {
+		answer, err = db.client.Eval(ctx, one.source, []string{key}, args...).Slice() // and it knows it from now on
+	}
+	err = translate(err)
+	db.report(ctx, err)
+	return answer, err
+}
