@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
+	"net/http"
 
 	"github.com/gin-gonic/gin"
 
@@ -33,6 +34,12 @@ const challenge = `OpenHQM-Key realm="openhqm"`
 
 var errUnauthorized = errors.New("X-OpenHQM-Key is missing or not known")
 
+var errCrossOrigin = errors.New("a page of another origin may not do this without a key")
+
+// pages tells requests that a browser makes for a page of another site: where nobody is asked for a key, any page that
+// an operator opens could otherwise use his own access. It lets through what reads, and whatever no browser sent.
+var pages = http.NewCrossOriginProtection()
+
 // everybody is the caller where nobody is asked for a key.
 var everybody = ports.Caller{Admin: true}
 
@@ -48,10 +55,14 @@ func callerOf(c *gin.Context) ports.Caller {
 	return *caller
 }
 
-// trust takes whoever can connect for an administrator.
-func (a *api) trust(c *gin.Context) {
+// trust takes whoever can connect for an administrator, but not the pages that he reads.
+func (a *api) trust(c *gin.Context) error {
 	c.Request.Header.Del(domain.HeaderKey)
+	if pages.Check(c.Request) != nil {
+		return errCrossOrigin
+	}
 	c.Set(callerKey, &everybody)
+	return nil
 }
 
 // authenticate finds out who asks. The key is taken from the request at once: nothing behind can store, forward or log
@@ -60,8 +71,7 @@ func (a *api) authenticate(c *gin.Context) error {
 	presented := c.Request.Header[domain.HeaderKey]
 	c.Request.Header.Del(domain.HeaderKey)
 	if len(a.opts.Keys) == 0 {
-		c.Set(callerKey, &everybody)
-		return nil
+		return a.trust(c)
 	}
 	if len(presented) != 1 {
 		return errUnauthorized

@@ -274,3 +274,24 @@ func TestARouteWithoutAGuardAnswersNobody(t *testing.T) {
 	require.NoError(t, server.shutdown(context.Background()))
 	require.NoError(t, <-served)
 }
+
+// TestPagesOfOthersMayNotUseAnOpenDoor sends what a browser sends for a page of another site. A program, which sends no
+// such fields, and a page with a key are not meant.
+func TestPagesOfOthersMayNotUseAnOpenDoor(t *testing.T) {
+	t.Parallel()
+	crossSite := []string{"Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"}
+	f, _ := accepting()
+	open := start(t, f, gate)
+	for name, r := range map[string]*rig{"without keys": open, "admin": open.admin()} {
+		a := r.do("DELETE", "/api/v1/dead-letters/id", "", crossSite...)
+		require.Equal(t, http.StatusForbidden, a.StatusCode, name)
+		require.Contains(t, a.body, "FORBIDDEN", name)
+	}
+	require.Equal(t, http.StatusForbidden, open.do("POST", "/api/v1/submit", `{"payload": 1}`, crossSite...).StatusCode)
+	require.Equal(t, http.StatusAccepted, open.do("POST", "/api/v1/submit", `{"payload": 1}`).StatusCode)
+
+	f, _ = accepting()
+	withKeys := start(t, f, keyed)
+	a := withKeys.do("POST", "/api/v1/submit", `{"payload": 1}`, append(crossSite, "X-OpenHQM-Key", "ops")...)
+	require.Equal(t, http.StatusAccepted, a.StatusCode)
+}

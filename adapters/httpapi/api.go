@@ -57,7 +57,7 @@ func (a *api) engine() *gin.Engine {
 func (a *api) adminEngine() *gin.Engine {
 	e := a.emptyEngine()
 	a.publicRoutes(e)
-	a.adminRoutes(e.Group("", a.trust))
+	a.adminRoutes(e.Group("", a.handle(a.trust)))
 	return e
 }
 

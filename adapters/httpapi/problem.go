@@ -49,6 +49,7 @@ var problems = []struct {
 	{errNotJSON, problem{status: http.StatusUnsupportedMediaType, code: "UNSUPPORTED_MEDIA_TYPE"}},
 	{errEncoded, problem{status: http.StatusUnsupportedMediaType, code: "UNSUPPORTED_MEDIA_TYPE"}},
 	{errUnauthorized, problem{status: http.StatusUnauthorized, code: "UNAUTHORIZED"}},
+	{errCrossOrigin, problem{status: http.StatusForbidden, code: "FORBIDDEN"}},
 	{errRateLimited, problem{status: http.StatusTooManyRequests, code: "RATE_LIMITED"}},
 	{errNoRoom, problem{
 		status: http.StatusServiceUnavailable, code: "QUEUE_FULL",
