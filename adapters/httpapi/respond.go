@@ -18,11 +18,17 @@ const (
 
 const jsonType = "application/json"
 
-// writePiece is how many bytes a client must take within Options.ReadTimeout.
-const writePiece = 64 << 10
+const (
+	// writePiece is how many bytes a client must take within Options.ReadTimeout.
+	writePiece = 64 << 10
+
+	// slowestReader is how many bytes a second a client must take of the whole, besides Options.ReadTimeout: a large
+	// answer holds room in memory that others wait for.
+	slowestReader = 64 << 10
+)
 
 // respond writes a whole answer. A client that stops reading loses its connection, as with nginx's send_timeout: the
-// deadline is for each piece, not for the whole, so that a large answer may take its time.
+// deadline is for each piece, and a large answer may take its time, but not for ever.
 func (a *api) respond(c *gin.Context, status int, contentType string, body []byte) {
 	header := c.Writer.Header()
 	if contentType != "" { // else there is no content
@@ -36,10 +42,15 @@ func (a *api) respond(c *gin.Context, status int, contentType string, body []byt
 	c.Status(status)
 	c.Writer.WriteHeaderNow()
 	connection := http.NewResponseController(c.Writer)
+	end := time.Now().Add(a.opts.ReadTimeout + time.Duration(len(body))*time.Second/slowestReader)
 	for len(body) > 0 {
 		piece := body[:min(len(body), writePiece)]
 		body = body[len(piece):]
-		_ = connection.SetWriteDeadline(time.Now().Add(a.opts.ReadTimeout)) // unsupported: no connection to bound
+		deadline := time.Now().Add(a.opts.ReadTimeout)
+		if deadline.After(end) {
+			deadline = end
+		}
+		_ = connection.SetWriteDeadline(deadline) // unsupported: no connection to bound
 		if _, err := c.Writer.Write(piece); err != nil {
 			return // the client has left, and net/http closes the connection
 		}

@@ -200,29 +200,46 @@ func TestClientThatDoesNotReadLosesItsConnection(t *testing.T) {
 	})
 }
 
+// readPieces reads a large answer piece by piece, with a pause before each.
+func readPieces(t *testing.T, pause time.Duration) (size, announced int64, took time.Duration, err error) {
+	t.Helper()
+	conn, err := largeAnswer(t).dial()
+	require.NoError(t, err)
+	defer conn.Close()
+	began := time.Now()
+	_, err = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n", responseURL)
+	require.NoError(t, err)
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	for err == nil {
+		<-time.After(pause)
+		var n int64
+		n, err = io.CopyN(io.Discard, response.Body, writePiece)
+		size += n
+	}
+	return size, response.ContentLength, time.Since(began), err
+}
+
 func TestClientThatReadsSlowlyGetsItAll(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := largeAnswer(t)
-		conn, err := r.dial()
-		require.NoError(t, err)
-		began := time.Now()
-		_, err = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n", responseURL)
-		require.NoError(t, err)
-		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
-		require.NoError(t, err)
-		defer response.Body.Close()
-		var size int64
-		for err == nil {
-			<-time.After(testTimeout / 2)
-			var n int64
-			n, err = io.CopyN(io.Discard, response.Body, writePiece)
-			size += n
-		}
+		size, announced, took, err := readPieces(t, 1500*time.Millisecond)
 		require.ErrorIs(t, err, io.EOF)
-		require.Equal(t, response.ContentLength, size)
-		require.Greater(t, time.Since(began), 2*testTimeout)
-		require.NoError(t, conn.Close())
+		require.Equal(t, announced, size)
+		require.Greater(t, took, testTimeout, "the time for a piece is not that for the whole")
+	})
+}
+
+func TestClientThatTricklesDoesNotHoldItsRoomForEver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		pause := testTimeout * 9 / 10
+		size, announced, took, err := readPieces(t, pause)
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+		require.Less(t, size, announced)
+		bound := testTimeout + time.Duration(announced)*time.Second/slowestReader
+		require.LessOrEqual(t, took, bound+2*pause)
 	})
 }
 
