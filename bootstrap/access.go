@@ -28,10 +28,13 @@ type listening interface {
 }
 
 // exposures says what other machines can do without a key. It looks at what is bound, because a configured name does
-// not tell where it leads.
-func exposures(server listening, config configs.Server) []string {
+// not tell where it leads. A worker shows health and metrics alone.
+func exposures(server listening, config configs.Config) []string {
+	if config.Role == configs.RoleWorker {
+		return nil
+	}
 	var open []string
-	if address := server.Addr(); len(config.APIKeys) == 0 && !loopback(address) {
+	if address := server.Addr(); len(config.Server.APIKeys) == 0 && !loopback(address) {
 		open = append(open, fmt.Sprintf("server.api_keys is empty, so whoever can connect to %s may do everything, "+
 			"administration included; set server.api_keys, or server.host to 127.0.0.1", address))
 	}

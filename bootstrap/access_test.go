@@ -45,8 +45,11 @@ func TestWhatIsOpenIsWarnedOf(t *testing.T) {
 	for name, tt := range map[string]struct {
 		give bound
 		keys []configs.APIKey
+		role string
 		want []string
 	}{
+		"a worker, which serves neither": {give: bound{"0.0.0.0", "0.0.0.0"}, role: configs.RoleWorker},
+
 		"loopback":                      {give: bound{main: "127.0.0.1"}},
 		"IPv6 loopback":                 {give: bound{main: "::1", admin: "127.0.0.2"}},
 		"all addresses":                 {give: bound{main: "0.0.0.0"}, want: []string{everything}},
@@ -59,7 +62,7 @@ func TestWhatIsOpenIsWarnedOf(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := exposures(tt.give, configs.Server{APIKeys: tt.keys})
+			got := exposures(tt.give, configs.Config{Role: tt.role, Server: configs.Server{APIKeys: tt.keys}})
 			require.Len(t, got, len(tt.want))
 			for i, text := range tt.want {
 				require.Contains(t, got[i], text)

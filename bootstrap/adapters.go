@@ -2,13 +2,10 @@ package bootstrap
 
 import (
 	"context"
-	"log/slog"
-	"time"
 
 	"go.uber.org/fx"
 
 	"github.com/openhqm/openhqm/adapters/echobackend"
-	"github.com/openhqm/openhqm/adapters/embedded"
 	"github.com/openhqm/openhqm/adapters/httpbackend"
 	"github.com/openhqm/openhqm/configs"
 	"github.com/openhqm/openhqm/domain"
@@ -19,6 +16,7 @@ import (
 // ports.DeadLetters and the probes of the components "queue" and "store".
 var queues = map[string]func() fx.Option{
 	configs.QueueEmbedded: embeddedModule,
+	configs.QueueRedis:    redisModule,
 }
 
 // backends has a line for every kind of backend.
@@ -53,59 +51,17 @@ type probes struct {
 	Probes []probe `group:"probes,flatten"`
 }
 
-func embeddedModule() fx.Option {
-	return fx.Module("embedded", fx.Provide(
-		openEmbedded,
-		consumeEmbedded,
-		func(db *embedded.DB) (ports.Intake, ports.Results, ports.Gauge) { return db, db, db },
-		func(db *embedded.DB) ports.DeadLetters { return db.DeadLetters() },
-		func(db *embedded.DB) probes { return probes{Probes: []probe{{"queue", db}, {"store", db}}} },
-	))
+// backgroundLoop is what a queue does beside taking in and handing out. It blocks until its context ends.
+type backgroundLoop struct {
+	name string
+	run  func(context.Context) error
 }
 
-// openEmbedded opens the database at once, not in a start hook: the adapters on top of it need it to be there.
-func openEmbedded(
-	lc fx.Lifecycle, config configs.Config, observer ports.Observer, logger *slog.Logger, s *supervisor,
-) (*embedded.DB, error) {
-	db, err := embedded.Open(embedded.Options{
-		Dir:           config.Embedded.Dir,
-		MinFree:       uint64(config.Embedded.MinFree),
-		MaxDepth:      int64(config.Queue.MaxDepth),
-		Lease:         config.Queue.Lease,
-		TTL:           config.Store.TTL,
-		DeadLetterTTL: config.Store.DeadLetterTTL,
-		Now:           time.Now,
-		Ended:         observer.Ended,
-		Logger:        logger,
-	})
-	if err != nil {
-		return nil, err
-	}
-	watch := s.start("embedded database", func(ctx context.Context) error {
-		select {
-		case <-db.Done():
-			return db.Err()
-		case <-ctx.Done():
-			return nil
-		}
-	})
-	lc.Append(fx.StopHook(func(ctx context.Context) error {
-		if err := watch.end(ctx); err != nil {
-			return err
-		}
-		return db.Close()
-	}))
-	return db, nil
-}
+// background is what a constructor gives to have loops run as long as the process.
+type background struct {
+	fx.Out
 
-func consumeEmbedded(lc fx.Lifecycle, db *embedded.DB) ports.Work {
-	ctx, cancel := context.WithCancel(context.Background())
-	consumer, wait := db.NewConsumer(ctx)
-	lc.Append(fx.StopHook(func() {
-		cancel()
-		wait()
-	}))
-	return consumer
+	Loops []backgroundLoop `group:"background,flatten"`
 }
 
 func echoBackendModule() fx.Option {

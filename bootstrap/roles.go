@@ -28,12 +28,12 @@ var roles = map[string]func() fx.Option{
 	// The order matters: a port that is taken fails the start before any work is fetched, and what is started last is
 	// stopped first, the listener before the workers.
 	configs.RoleAll:    working,
-	configs.RoleAPI:    func() fx.Option { return fx.Invoke(bindHTTP, serveHTTP) },
+	configs.RoleAPI:    func() fx.Option { return fx.Invoke(bindHTTP, runBackground, serveHTTP) },
 	configs.RoleWorker: working,
 }
 
 func working() fx.Option {
-	return fx.Options(workersModule(), fx.Invoke(bindHTTP, runWorkers, serveHTTP))
+	return fx.Options(workersModule(), fx.Invoke(bindHTTP, runBackground, runWorkers, serveHTTP))
 }
 
 // workersModule is there in roles that call backends, and adds the component "worker" to /health.
@@ -146,6 +146,25 @@ func (w *workers) tell() {
 	}
 }
 
+// backgroundInput are the loops that there are.
+type backgroundInput struct {
+	fx.In
+
+	Loops      []backgroundLoop `group:"background"`
+	Supervisor *supervisor
+}
+
+// runBackground runs what the queue does beside. It ends after the workers, whose last outcomes it may have to tell.
+func runBackground(lc fx.Lifecycle, in backgroundInput) {
+	for _, l := range in.Loops {
+		var running *loop
+		lc.Append(fx.StartStopHook(
+			func() { running = in.Supervisor.start(l.name, l.run) },
+			func(ctx context.Context) error { return running.end(ctx) },
+		))
+	}
+}
+
 // runWorkers runs the pool.
 func runWorkers(lc fx.Lifecycle, s *supervisor, w *workers, config configs.Config, logger *slog.Logger) {
 	lc.Append(fx.StartStopHook(
@@ -206,6 +225,7 @@ func newServer(in serverInput) *httpapi.Server {
 		MaxResponseBytes: maxResponseBytes,
 		ReadTimeout:      server.ReadTimeout,
 		MaxConnections:   server.MaxConnections,
+		HealthOnly:       in.Config.Role == configs.RoleWorker,
 	})
 }
 
@@ -244,7 +264,7 @@ func (s *serving) start() *loop {
 	if admin := s.Server.AdminAddr(); admin != nil {
 		s.Logger.Info("listening for administration", "address", admin.String())
 	}
-	for _, text := range exposures(s.Server, s.Config.Server) {
+	for _, text := range exposures(s.Server, s.Config) {
 		s.Logger.Warn("open to other machines", "warning", text)
 	}
 	return s.Supervisor.start("http", func(context.Context) error { return s.Server.Serve() })

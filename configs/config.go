@@ -14,6 +14,7 @@ type Config struct {
 	Queue    Queue    `koanf:"queue"`
 	Store    Store    `koanf:"store"`
 	Embedded Embedded `koanf:"embedded"`
+	Redis    Redis    `koanf:"redis"`
 	Worker   Worker   `koanf:"worker"`
 	Retry    Retry    `koanf:"retry"`
 	Proxy    Proxy    `koanf:"proxy"`
@@ -73,20 +74,30 @@ type Request struct {
 // Queue says which queue holds the requests, and how it hands them out.
 type Queue struct {
 	Type          string        `koanf:"type"`           // one of QueueTypes
+	Requests      string        `koanf:"requests"`       // name of the stream, topic or queue of requests
+	Responses     string        `koanf:"responses"`      // name of what is told of every result; empty: nothing
+	ResultsIn     string        `koanf:"results_in"`     // name of what brings the results of others; see HandsOver
+	DeadLetters   string        `koanf:"dead_letters"`   // name of what is told of every dead letter; empty: nothing
 	Lease         time.Duration `koanf:"lease"`          // of a delivery whose worker gives no sign of life
 	MaxDeliveries int           `koanf:"max_deliveries"` // of one request without an outcome, at least 1
 	MaxDepth      int           `koanf:"max_depth"`      // requests; 0: no limit
 }
 
-// QueueEmbedded keeps the queue in this process's own files.
-const QueueEmbedded = "embedded"
+// HandsOver reports whether the requests are for somebody else's consumers, who send the results back.
+func (q *Queue) HandsOver() bool { return q.ResultsIn != "" }
+
+// The queues. QueueEmbedded keeps it in this process's own files.
+const (
+	QueueEmbedded = "embedded"
+	QueueRedis    = "redis"
+)
 
 // QueueTypes lists the queues that this program has.
-func QueueTypes() []string { return []string{QueueEmbedded} }
+func QueueTypes() []string { return []string{QueueEmbedded, QueueRedis} }
 
 // Store says where records are kept, and how long.
 type Store struct {
-	Type          string        `koanf:"type"`            // StoreEmbedded: "auto" is settled by Load
+	Type          string        `koanf:"type"`            // StoreEmbedded or StoreRedis: "auto" is settled by Load
 	TTL           time.Duration `koanf:"ttl"`             // of a record, from its final state
 	DeadLetterTTL time.Duration `koanf:"dead_letter_ttl"` // of a dead letter
 }
@@ -95,12 +106,21 @@ type Store struct {
 const (
 	StoreAuto     = "auto"
 	StoreEmbedded = "embedded"
+	StoreRedis    = "redis"
 )
 
 // Embedded is where and how the embedded queue and store keep their files.
 type Embedded struct {
 	Dir     string   `koanf:"dir"`      // made if it is not there; relative to the working directory
 	MinFree ByteSize `koanf:"min_free"` // space left on the disk below which nothing is accepted
+}
+
+// Redis is where the Redis queue and store are. ResolveRedis gives what is in URL.
+type Redis struct {
+	URL          Secret `koanf:"url"`           // redis or rediss, with host and, for most, a password
+	WaitReplicas int    `koanf:"wait_replicas"` // that must have a request before it counts as accepted; 0: none
+	Shards       int    `koanf:"shards"`        // that requests are spread over, at least 1
+	TLS          TLS    `koanf:"tls"`           // only with rediss
 }
 
 // Worker is the side that calls backends.
@@ -173,7 +193,7 @@ const (
 	AuthCustom = "custom"  // TOKEN in Header, whichever that is
 )
 
-// TLS changes how the certificate of an endpoint is checked and which one is shown to it. The files are PEM.
+// TLS changes how the certificate of a server is checked and which one is shown to it. The files are PEM.
 type TLS struct {
 	CAFile     string `koanf:"ca_file"`     // authorities to trust; empty: those of the system
 	CertFile   string `koanf:"cert_file"`   // of the client; only together with KeyFile

@@ -28,6 +28,7 @@ proxy:
       url: https://b
       auth: {type: api_key, token: s3cret}
       tls: {ca_file: /etc/ca.pem}
+redis: {url: "redis://user:s3cret@host"}
 `
 
 func TestTheDumpHasTheOrderOfTheDefaults(t *testing.T) {
@@ -53,6 +54,8 @@ func TestTheDumpLoadsAgain(t *testing.T) {
 	require.Equal(t, string(text), string(second))
 	for _, c := range []*Config{&config, &again} {
 		c.origins = nil
+		require.True(t, c.Redis.URL.IsSet())
+		c.Redis.URL = Secret{}
 		for name, endpoint := range c.Proxy.Endpoints { // the masks are all that is lost
 			require.Equal(t, name == "123", endpoint.Auth.Password.IsSet())
 			endpoint.Headers, endpoint.Auth.Token, endpoint.Auth.Password = nil, Secret{}, Secret{}
@@ -69,5 +72,5 @@ func TestTheDumpShowsNoSecret(t *testing.T) {
 	require.NoError(t, err)
 	require.NotContains(t, string(text), "s3cret")
 	require.NotContains(t, string(text), "TOKEN")
-	require.Equal(t, 4, strings.Count(string(text), mask))
+	require.Equal(t, 5, strings.Count(string(text), mask))
 }

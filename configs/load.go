@@ -238,6 +238,8 @@ func (l *loader) toSecret(_, to reflect.Type, data any) (any, error) {
 		return data, nil
 	case text == "":
 		return Secret{}, nil
+	case !strings.Contains(text, "${"):
+		return Secret{reference: text}, nil
 	default:
 		return Secret{reference: text, env: l.environment}, nil
 	}
@@ -245,8 +247,8 @@ func (l *loader) toSecret(_, to reflect.Type, data any) (any, error) {
 
 // settle replaces values that stand for another one.
 func (c *Config) settle() {
-	if c.Store.Type == StoreAuto && c.Queue.Type == QueueEmbedded {
-		c.Store.Type = StoreEmbedded
+	if c.Store.Type == StoreAuto {
+		c.Store.Type = storeOf(c.Queue.Type)
 	}
 	c.Server.PublicURL = strings.TrimRight(c.Server.PublicURL, "/")
 	c.Server.RateLimit.settle()

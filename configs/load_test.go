@@ -23,9 +23,10 @@ func TestTheDefaults(t *testing.T) {
 			TrustedProxies: []string{}, APIKeys: []APIKey{},
 		},
 		Request:  Request{MaxAge: 72 * time.Hour, IdempotencyTTL: 24 * time.Hour},
-		Queue:    Queue{Type: QueueEmbedded, Lease: time.Minute, MaxDeliveries: 5},
+		Queue:    Queue{Type: QueueEmbedded, Requests: "openhqm-requests", Lease: time.Minute, MaxDeliveries: 5},
 		Store:    Store{Type: StoreEmbedded, TTL: time.Hour, DeadLetterTTL: 168 * time.Hour},
 		Embedded: Embedded{Dir: "data", MinFree: 256 * MiB},
+		Redis:    Redis{URL: Secret{reference: "redis://localhost:6379"}, Shards: 1},
 		Worker:   Worker{Count: 64, Timeout: 300 * time.Second, Drain: 25 * time.Second, MaxBytes: 256 * MiB},
 		Retry: Retry{
 			MaxAttempts: 4, Base: time.Second, Max: time.Minute, Jitter: 0.2,

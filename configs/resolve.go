@@ -3,6 +3,7 @@ package configs
 import (
 	"io/fs"
 	"maps"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -24,11 +25,30 @@ func (c *Config) ResolveSecrets() error {
 			check.bad(prefix+"auth.token", "resolves to nothing")
 		}
 		check.secret(prefix+"auth.password", endpoint.Auth.Password)
-		check.file(prefix+"tls.ca_file", endpoint.TLS.CAFile)
-		check.file(prefix+"tls.cert_file", endpoint.TLS.CertFile)
-		check.file(prefix+"tls.key_file", endpoint.TLS.KeyFile)
+		check.tls(prefix+"tls.", endpoint.TLS)
 	}
 	return check.report.err()
+}
+
+// ResolveRedis gives redis.url, and checks that it is one and that the files of redis.tls can be read. It is for
+// processes that use Redis. Its error is an *Error that never repeats the URL, which may hold a password.
+func (c *Config) ResolveRedis() (string, error) {
+	check := secretCheck{origins: c.origins}
+	text, err := c.Redis.URL.Resolve()
+	if err != nil {
+		check.bad("redis.url", err.Error())
+		return "", check.report.err()
+	}
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Scheme != "redis" && u.Scheme != "rediss" || u.Hostname() == "":
+		check.bad("redis.url", "must be a URL that begins with redis:// or rediss:// and names a host")
+	case u.Scheme == "redis" && c.Redis.TLS != (TLS{}):
+		check.bad("redis.url", "must begin with rediss://, because redis.tls is set")
+	default:
+		check.tls("redis.tls.", c.Redis.TLS)
+	}
+	return text, check.report.err()
 }
 
 type secretCheck struct {
@@ -45,6 +65,12 @@ func (c *secretCheck) secret(key string, s Secret) string {
 		c.bad(key, "resolves to a value with control characters, which no header may hold")
 	}
 	return value
+}
+
+func (c *secretCheck) tls(prefix string, t TLS) {
+	c.file(prefix+"ca_file", t.CAFile)
+	c.file(prefix+"cert_file", t.CertFile)
+	c.file(prefix+"key_file", t.KeyFile)
 }
 
 // file checks that a file can be opened. What is in it is for TLS to judge.

@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -70,4 +71,44 @@ proxy:
       tls: {ca_file: "`+pem+`", cert_file: "`+pem+`", key_file: "`+pem+`"}
 `, "EMPTY=")
 	require.NoError(t, config.ResolveSecrets())
+}
+
+func TestResolveRedis(t *testing.T) {
+	t.Parallel()
+	const scheme = "redis.url: must be a URL that begins with redis:// or rediss:// and names a host"
+	for name, test := range map[string]struct {
+		give string // the section
+		want string // the URL
+		err  string
+	}{
+		"the default":        {give: "url: redis://localhost:6379", want: "redis://localhost:6379"},
+		"a variable":         {give: "url: rediss://u:${PASSWORD}@a?addr=b:1", want: "rediss://u:s3cret@a?addr=b:1"},
+		"a missing variable": {give: "url: ${MISSING}", err: "redis.url: needs variables that are not set: MISSING"},
+		"no host":            {give: "url: redis://u:s3cret@", err: scheme},
+		"another scheme":     {give: "url: https://u:s3cret@a", err: scheme},
+		"not a URL":          {give: "url: 'redis://u:s3%cret@a'", err: scheme},
+		"files without TLS": {
+			give: "{url: redis://a, tls: {ca_file: /none}}",
+			err:  "redis.url: must begin with rediss://, because redis.tls is set",
+		},
+		"missing files": {
+			give: "{url: rediss://a, tls: {ca_file: /none}}",
+			err:  "redis.tls.ca_file: stat /none: no such file or directory",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			file := write(t, "f.yaml", "redis:\n  "+strings.ReplaceAll(test.give, "\n", "\n  "))
+			config, _, err := Load(Sources{File: file, Environ: []string{"PASSWORD=s3cret"}})
+			require.NoError(t, err)
+			got, err := config.ResolveRedis()
+			if test.err == "" {
+				require.NoError(t, err)
+				require.Equal(t, test.want, got)
+				return
+			}
+			require.EqualError(t, err, "configuration: 1 fault\n  "+file+":2: "+test.err)
+			require.NotContains(t, err.Error(), "cret")
+		})
+	}
 }

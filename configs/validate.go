@@ -24,6 +24,8 @@ const (
 	minRate        = 0.001 // one in about a quarter of an hour
 	maxRate        = 1_000_000
 	maxFailures    = 1_000_000
+	maxReplicas    = 100
+	maxShards      = 256
 )
 
 func (c *Config) validate(v *validator) {
@@ -34,7 +36,11 @@ func (c *Config) validate(v *validator) {
 	c.validateKeys(v)
 	between(v, "request.max_age", c.Request.MaxAge, time.Second, maxDuration)
 	between(v, "request.idempotency_ttl", c.Request.IdempotencyTTL, time.Second, maxDuration)
-	c.validateQueue(v)
+	c.Queue.validate(v)
+	c.Store.validate(v)
+	c.Embedded.validate(v)
+	c.Redis.validate(v)
+	c.validateDivision(v)
 	between(v, "worker.count", c.Worker.Count, 1, maxWorkers)
 	between(v, "worker.timeout", c.Worker.Timeout, time.Millisecond, maxDuration)
 	between(v, "worker.drain", c.Worker.Drain, 0, time.Hour)
@@ -56,24 +62,6 @@ func (s *Server) validate(v *validator) {
 	between(v, "server.max_connections", s.MaxConnections, 1, maxConnections)
 	between(v, "server.shutdown_delay", s.ShutdownDelay, 0, time.Hour)
 	s.validateAccess(v)
-}
-
-func (c *Config) validateQueue(v *validator) {
-	oneOf(v, "queue.type", c.Queue.Type, QueueTypes()...)
-	between(v, "queue.lease", c.Queue.Lease, time.Second, 12*time.Hour)
-	between(v, "queue.max_deliveries", c.Queue.MaxDeliveries, 1, maxAttempts)
-	between(v, "queue.max_depth", c.Queue.MaxDepth, 0, maxDepth)
-
-	oneOf(v, "store.type", c.Store.Type, StoreAuto, StoreEmbedded)
-	between(v, "store.ttl", c.Store.TTL, time.Second, maxDuration)
-	between(v, "store.dead_letter_ttl", c.Store.DeadLetterTTL, time.Second, maxDuration)
-	if c.Store.Type == StoreEmbedded && c.Role != RoleAll {
-		v.bad("role", `must be "all": the embedded queue and store belong to one process`)
-	}
-	if c.Embedded.Dir == "" {
-		v.bad("embedded.dir", "must be the path of a directory")
-	}
-	between(v, "embedded.min_free", c.Embedded.MinFree, 0, maxBytes)
 }
 
 func (c *Config) validateMemory(v *validator) {

@@ -29,6 +29,8 @@ func TestRangesOfNumbers(t *testing.T) {
 		{"store.ttl", "1s", "0s", "8760h", "8761h", "1s to 8760h"},
 		{"store.dead_letter_ttl", "1s", "0s", "8760h", "8761h", "1s to 8760h"},
 		{"embedded.min_free", "0", "-1", "1TiB", "2TiB", "0B to 1TiB"},
+		{"redis.wait_replicas", "0", "-1", "100", "101", "0 to 100"},
+		{"redis.shards", "1", "0", "256", "257", "1 to 256"},
 		{"worker.count", "1", "0", "65536", "65537", "1 to 65536"},
 		{"worker.timeout", "1ms", "0s", "8760h", "8761h", "1ms to 8760h"},
 		{"worker.drain", "0s", "-1s", "1h", "61m", "0s to 1h"},
@@ -139,8 +141,27 @@ func TestRulesBetweenKeys(t *testing.T) {
 			`f.yaml:1: role: "worker": must be "all": the embedded queue and store belong to one process`,
 		}},
 		{give: "store: {type: redis}", want: []string{
-			`f.yaml:1: store.type: "redis": must be one of auto, embedded`,
+			`f.yaml:1: store.type: "redis": must be auto or "embedded" with queue.type "embedded"`,
 		}},
+		{give: "{queue: {type: redis}, store: {type: embedded}}", want: []string{
+			`f.yaml:1: store.type: "embedded": must be auto or "redis" with queue.type "redis"`,
+		}},
+		{give: "{role: worker, queue: {type: redis, responses: a, dead_letters: b}, store: {type: redis}}"},
+		{give: "{role: api, queue: {type: redis, results_in: 'a:b'}}"},
+		{give: "{role: all, queue: {type: redis, results_in: a}, redis: {shards: 2}}", want: []string{
+			`f.yaml:1: queue.results_in: "a": needs role "api": with it the requests are for somebody else's consumers`,
+			`f.yaml:1: redis.shards: "2": must be 1 with queue.results_in: other programs read one stream`,
+		}},
+		{give: "queue: {responses: a, results_in: b, dead_letters: c}", want: []string{
+			`f.yaml:1: queue.responses: "a": has no use with the embedded queue, which no other program can reach`,
+			`f.yaml:1: queue.results_in: "b": has no use with the embedded queue, which no other program can reach`,
+			`f.yaml:1: queue.dead_letters: "c": has no use with the embedded queue, which no other program can reach`,
+		}},
+		{give: "{role: api, queue: {type: redis, requests: '{a}', responses: b, results_in: b}}", want: []string{
+			`f.yaml:1: queue.requests: "{a}": must be 1 to 200 of A-Z a-z 0-9 . _ : -`,
+			`f.yaml:1: queue.results_in: "b": is also queue.responses; they must be different`,
+		}},
+		{give: "redis: {url: ''}", want: []string{`f.yaml:1: redis.url: ***: is required`}},
 		{give: "embedded: {dir: ''}", want: []string{`f.yaml:1: embedded.dir: "": must be the path of a directory`}},
 		{give: "worker: {max_bytes: 20MiB}"},
 		{give: "worker: {max_bytes: 20971519}", want: []string{

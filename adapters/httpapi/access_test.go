@@ -3,12 +3,14 @@ package httpapi
 import (
 	"context"
 	"crypto/sha256"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/gin-gonic/gin"
 	"github.com/stretchr/testify/require"
 
 	"github.com/openhqm/openhqm/domain"
@@ -294,4 +296,24 @@ func TestPagesOfOthersMayNotUseAnOpenDoor(t *testing.T) {
 	withKeys := start(t, f, keyed)
 	a := withKeys.do("POST", "/api/v1/submit", `{"payload": 1}`, append(crossSite, "X-OpenHQM-Key", "ops")...)
 	require.Equal(t, http.StatusAccepted, a.StatusCode)
+}
+
+func TestAWorkerShowsHealthAndMetricsAlone(t *testing.T) {
+	t.Parallel()
+	opts, _, _ := testOptions(&fakes{})
+	opts.HealthOnly = true
+	a := newAPI(t.Context(), opts)
+	want := []string{"/health", "/health/live", "/health/ready", "/metrics"}
+	for door, routes := range map[string]gin.RoutesInfo{
+		"clients": a.engine().Routes(), "administrators": a.adminEngine().Routes(),
+	} {
+		got := make(map[string][]string)
+		for _, route := range routes {
+			got[route.Path] = append(got[route.Path], route.Method)
+		}
+		require.ElementsMatch(t, want, slices.Collect(maps.Keys(got)), door)
+		for path, methods := range got {
+			require.ElementsMatch(t, []string{http.MethodGet, http.MethodHead}, methods, path)
+		}
+	}
 }

@@ -44,7 +44,9 @@ func (a *api) engine() *gin.Engine {
 	e := a.emptyEngine()
 	authenticate := a.handle(a.authenticate)
 	a.publicRoutes(e)
-	a.clientRoutes(e.Group("", authenticate, a.handle(a.limitRate)))
+	if !a.opts.HealthOnly {
+		a.clientRoutes(e.Group("", authenticate, a.handle(a.limitRate)))
+	}
 	a.adminRoutes(e.Group("", authenticate, a.handle(a.requireAdmin)))
 	for _, route := range e.Routes() {
 		a.labels[route.Path] = strings.Replace(route.Path, ":id", "{id}", 1)
@@ -79,7 +81,9 @@ func (a *api) clientRoutes(r gin.IRoutes) {
 // adminRoutes are for administrators.
 func (a *api) adminRoutes(r gin.IRoutes) {
 	get(r, "/metrics", gin.WrapH(a.opts.Metrics))
-	a.deadLetterRoutes(r)
+	if !a.opts.HealthOnly {
+		a.deadLetterRoutes(r)
+	}
 }
 
 // emptyEngine has no routes yet. Whatever gin would say in its own words (404, 405, redirects) is turned off or

@@ -44,6 +44,7 @@ type Options struct {
 	Resender    ports.Resender
 	Probes      map[string]ports.Probe // by component name, for /health; empty: nothing to probe
 	Metrics     http.Handler           // answers /metrics
+	HealthOnly  bool                   // serve health and metrics alone: requests go to other processes
 	Observer    RequestObserver
 	Logger      *slog.Logger
 	Now         func() time.Time

@@ -1,0 +1,34 @@
+package bootstrap
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+
+	"github.com/openhqm/openhqm/configs"
+)
+
+// tlsConfig reads the files of a TLS section. Without ca_file the authorities of the system are trusted; without
+// server_name it is left to the connection which name is expected in the certificate.
+func tlsConfig(section configs.TLS) (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: section.ServerName}
+	if section.CAFile != "" {
+		pem, err := os.ReadFile(section.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("ca_file: %w", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("ca_file: no certificate in %s", section.CAFile)
+		}
+	}
+	if section.CertFile != "" {
+		pair, err := tls.LoadX509KeyPair(section.CertFile, section.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("cert_file and key_file: %w", err)
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	return config, nil
+}

@@ -1,0 +1,94 @@
+package configs
+
+import (
+	"regexp"
+	"time"
+)
+
+func (q *Queue) validate(v *validator) {
+	oneOf(v, "queue.type", q.Type, QueueTypes()...)
+	q.validateNames(v)
+	between(v, "queue.lease", q.Lease, time.Second, 12*time.Hour)
+	between(v, "queue.max_deliveries", q.MaxDeliveries, 1, maxAttempts)
+	between(v, "queue.max_depth", q.MaxDepth, 0, maxDepth)
+}
+
+// queueName is what may name a stream. Braces would change the hash slot of a Redis key.
+var queueName = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,200}$`)
+
+// validateNames holds the names apart: what is written to one must not come back by another.
+func (q *Queue) validateNames(v *validator) {
+	taken := map[string]string{}
+	for _, n := range []struct{ key, value string }{
+		{"queue.requests", q.Requests},
+		{"queue.responses", q.Responses},
+		{"queue.results_in", q.ResultsIn},
+		{"queue.dead_letters", q.DeadLetters},
+	} {
+		optional := n.key != "queue.requests"
+		switch {
+		case n.value == "" && optional:
+			continue
+		case !queueName.MatchString(n.value):
+			v.bad(n.key, "must be 1 to 200 of A-Z a-z 0-9 . _ : -")
+		case taken[n.value] != "":
+			v.bad(n.key, "is also "+taken[n.value]+"; they must be different")
+		case optional && q.Type == QueueEmbedded:
+			v.bad(n.key, "has no use with the embedded queue, which no other program can reach")
+		}
+		taken[n.value] = n.key
+	}
+}
+
+func (s *Store) validate(v *validator) {
+	oneOf(v, "store.type", s.Type, StoreAuto, StoreEmbedded, StoreRedis)
+	between(v, "store.ttl", s.TTL, time.Second, maxDuration)
+	between(v, "store.dead_letter_ttl", s.DeadLetterTTL, time.Second, maxDuration)
+}
+
+func (e *Embedded) validate(v *validator) {
+	if e.Dir == "" {
+		v.bad("embedded.dir", "must be the path of a directory")
+	}
+	between(v, "embedded.min_free", e.MinFree, 0, maxBytes)
+}
+
+// validate leaves the URL to ResolveRedis.
+func (r *Redis) validate(v *validator) {
+	if !r.URL.IsSet() {
+		v.bad("redis.url", "is required")
+	}
+	between(v, "redis.wait_replicas", r.WaitReplicas, 0, maxReplicas)
+	between(v, "redis.shards", r.Shards, 1, maxShards)
+	r.TLS.validate(v, "redis.tls.", false)
+}
+
+// validateDivision checks that queue, store and roles go together.
+func (c *Config) validateDivision(v *validator) {
+	if !v.fine("queue.type", "store.type", "role") {
+		return
+	}
+	if goesWith := storeOf(c.Queue.Type); c.Store.Type != goesWith {
+		v.bad("store.type", `must be auto or "`+goesWith+`" with queue.type "`+c.Queue.Type+`"`)
+	}
+	if c.Queue.Type == QueueEmbedded && c.Role != RoleAll {
+		v.bad("role", `must be "all": the embedded queue and store belong to one process`)
+	}
+	if !c.Queue.HandsOver() || c.Queue.Type == QueueEmbedded {
+		return
+	}
+	if c.Role != RoleAPI {
+		v.bad("queue.results_in", `needs role "api": with it the requests are for somebody else's consumers`)
+	}
+	if c.Redis.Shards > 1 {
+		v.bad("redis.shards", "must be 1 with queue.results_in: other programs read one stream")
+	}
+}
+
+// storeOf gives the store that goes with a queue.
+func storeOf(queue string) string {
+	if queue == QueueEmbedded {
+		return StoreEmbedded
+	}
+	return StoreRedis
+}
