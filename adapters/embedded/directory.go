@@ -159,10 +159,11 @@ func writeSynced(path, text string) error {
 
 func (d *directory) close() error { return d.lock.Close() }
 
-// Memory for Pebble. Two memtables of this size exist for moments while one is flushed.
+// Memory for Pebble. Two memtables of this size exist for moments while one is flushed. Pebble takes them out of the
+// cache, so the cache must be larger than they are, or every read of a backlog goes to the disk.
 const (
 	memTableBytes = 16 << 20
-	cacheBytes    = 24 << 20
+	cacheBytes    = 64 << 20
 )
 
 func (d *directory) openPebble(files vfs.FS, log *slog.Logger) (*pebble.DB, error) {
