@@ -16,21 +16,26 @@ const (
 )
 
 // latency measures from the submit to its final answer, beside a POST to the backend itself.
-func (b *bench) latency() (latency, error) {
-	p, err := b.startGateway(b.fresh(), fmt.Sprintf(working, b.backend.address))
+func (b *bench) latency(sys *system) (*latency, error) {
+	s, err := b.open(sys)
 	if err != nil {
-		return latency{}, err
+		return nil, err
+	}
+	defer s.drop()
+	p, err := sys.start(roleAll, s)
+	if err != nil {
+		return nil, err
 	}
 	defer p.stop()
-	direct, err := b.paced(func() (time.Duration, error) { return b.directly() })
+	direct, err := b.paced(b.directly)
 	if err != nil {
-		return latency{}, err
+		return nil, err
 	}
 	through, err := b.paced(func() (time.Duration, error) { return b.through(p.address) })
-	return latency{
-		Rate:   latencyRate,
-		Direct: quantilesOf(direct), Through: quantilesOf(through),
-	}, err
+	if err != nil {
+		return nil, err
+	}
+	return &latency{Rate: latencyRate, Direct: quantilesOf(direct), Through: quantilesOf(through)}, nil
 }
 
 // paced calls take at the fixed rate, whether the calls before have ended or not, so that a stall is not hidden.

@@ -143,20 +143,3 @@ func depth(ctx context.Context, address string) (int, error) {
 	}
 	return total, nil
 }
-
-// drained waits until nothing is unfinished.
-func drained(ctx context.Context, address string) error {
-	ticker := time.NewTicker(100 * time.Millisecond) // a scrape costs CPU time, which is being counted
-	defer ticker.Stop()
-	for {
-		n, err := depth(ctx, address)
-		if err != nil || n == 0 {
-			return err
-		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}

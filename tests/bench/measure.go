@@ -2,10 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
-	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -13,71 +9,118 @@ import (
 
 // sample is one round of one kind of work.
 type sample struct {
-	Rate float64 `json:"per_second"`
-	CPU  float64 `json:"cpu_seconds_per_1000"` // of the measured process alone
+	Rate  float64 `json:"per_second"`
+	CPU   float64 `json:"cpu_seconds_per_1000"`                 // of the measured program alone
+	Redis float64 `json:"redis_cpu_seconds_per_1000,omitempty"` // beside it
 }
 
-func sampleOf(n int, took, cpu time.Duration) sample {
-	return sample{Rate: float64(n) / took.Seconds(), CPU: cpu.Seconds() / float64(n) * 1000}
+// cost is what a piece of work took.
+type cost struct {
+	took, cpu, redis time.Duration
 }
 
-// The configurations: work that stays where it is, and work that is done.
-const (
-	hanging = "worker: {count: 1, drain: 0s}\nproxy: {default_endpoint: b, endpoints: {b: {url: 'http://%s/hang'}}}\n"
-	working = "worker: {drain: 5s}\n" +
-		"proxy: {default_endpoint: b, endpoints: {b: {url: 'http://%s/'}}}\n"
-)
+// of spreads it over n requests.
+func (c cost) of(n int) sample {
+	per1000 := func(d time.Duration) float64 { return d.Seconds() / float64(n) * 1000 }
+	return sample{Rate: float64(n) / c.took.Seconds(), CPU: per1000(c.cpu), Redis: per1000(c.redis)}
+}
 
-// measure takes the rounds, each kind of work in turn.
-func (b *bench) measure() (*figures, error) {
+// measure takes the rounds, each kind of work in turn, and then what is measured once.
+func (b *bench) measure(systems []*system) (*figures, error) {
 	f := &figures{Requests: b.requests, Rounds: b.rounds, Clients: b.clients}
-	rounds := []struct {
-		into *[]sample
-		take func() (sample, error)
-	}{
-		{&f.Gin, b.gin}, {&f.Submit, b.submit}, {&f.Post, b.post}, {&f.Worker, b.worker}, {&f.EndToEnd, b.endToEnd},
+	for _, sys := range systems {
+		f.Systems = append(f.Systems, &measured{Name: sys.name, system: sys})
 	}
 	for range b.rounds {
-		for _, round := range rounds {
-			s, err := round.take()
-			if err != nil {
+		if err := errors.Join(keep(&f.Gin, b.gin), keep(&f.Post, b.post)); err != nil {
+			return nil, err
+		}
+		for _, m := range f.Systems {
+			if err := b.round(m); err != nil {
 				return nil, err
 			}
-			*round.into = append(*round.into, s)
 		}
 	}
-	var err error
-	if f.Idle, err = b.idle(); err != nil {
-		return nil, err
+	for _, m := range f.Systems {
+		if m.Name == onAsynq {
+			continue
+		}
+		if err := b.once(m); err != nil {
+			return nil, err
+		}
 	}
-	if f.Latency, err = b.latency(); err != nil {
-		return nil, err
+	return f, nil
+}
+
+// keep takes a sample into a row of them.
+func keep(into *[]sample, take func() (sample, error)) error {
+	s, err := take()
+	*into = append(*into, s)
+	return err
+}
+
+// round takes one sample of everything that a system does.
+func (b *bench) round(m *measured) error {
+	s, err := b.open(m.system)
+	if err != nil {
+		return err
+	}
+	defer s.drop()
+	if err := keep(&m.Submit, func() (sample, error) { return b.fill(m.system, s, b.requests) }); err != nil {
+		return err
+	}
+	if err := keep(&m.Worker, func() (sample, error) { return b.workOff(m.system, s) }); err != nil {
+		return err
+	}
+	if err := keep(&m.EndToEnd, func() (sample, error) { return b.endToEnd(m.system, roleAll) }); err != nil {
+		return err
+	}
+	if m.Name != onRedis {
+		return nil
+	}
+	return keep(&m.Apart, func() (sample, error) { return b.endToEnd(m.system, roleAPI, roleWorker) })
+}
+
+// once measures what takes long or hardly varies.
+func (b *bench) once(m *measured) (err error) {
+	if m.Idle, err = b.idle(m.system); err != nil {
+		return err
+	}
+	if m.Latency, err = b.latency(m.system); err != nil {
+		return err
 	}
 	if b.waiting > 0 {
-		f.Waiting, err = b.many()
+		m.Waiting, err = b.many(m.system)
 	}
-	return f, err
+	return err
 }
 
-// loaded floods p and counts its CPU time.
-func (b *bench) loaded(p *process, until func() error) (sample, error) {
-	before, err := p.cpu()
-	if err != nil {
-		return sample{}, err
+// counted does n requests' work and counts the CPU time of the programs, and of Redis where there is one.
+func counted(n int, redis *process, programs []*process, work func() error) (sample, error) {
+	c, err := costOf(redis, programs, work)
+	return c.of(n), err
+}
+
+func costOf(redis *process, programs []*process, work func() error) (c cost, err error) {
+	cpu, err1 := cpuOf(programs)
+	redisCPU, err2 := cpuOf([]*process{redis})
+	if err := errors.Join(err1, err2); err != nil {
+		return c, err
 	}
 	began := time.Now()
-	if err := flood(b.ctx, p.address, post("/api/v1/submit", submitBody), b.requests, b.clients, 202); err != nil {
-		return sample{}, err
+	if err := work(); err != nil {
+		return c, err
 	}
-	if err := until(); err != nil {
-		return sample{}, err
-	}
-	took := time.Since(began)
-	after, err := p.cpu()
-	return sampleOf(b.requests, took, after-before), err
+	c.took = time.Since(began)
+	c.cpu, err1 = cpuOf(programs)
+	c.redis, err2 = cpuOf([]*process{redis})
+	c.cpu, c.redis = c.cpu-cpu, c.redis-redisCPU
+	return c, errors.Join(err1, err2)
 }
 
-func nothing() error { return nil }
+func (b *bench) submit(address string, n int) error {
+	return flood(b.ctx, address, post("/api/v1/submit", submitBody), n, b.clients, 202)
+}
 
 func (b *bench) gin() (sample, error) {
 	p, err := b.startChild("gin")
@@ -85,30 +128,12 @@ func (b *bench) gin() (sample, error) {
 		return sample{}, err
 	}
 	defer p.kill()
-	return b.loaded(p, nothing)
-}
-
-func (b *bench) submit() (sample, error) {
-	p, err := b.startGateway(b.fresh(), fmt.Sprintf(hanging, b.backend.address))
-	if err != nil {
-		return sample{}, err
-	}
-	defer p.kill()
-	return b.loaded(p, nothing)
-}
-
-func (b *bench) endToEnd() (sample, error) {
-	p, err := b.startGateway(b.fresh(), fmt.Sprintf(working, b.backend.address))
-	if err != nil {
-		return sample{}, err
-	}
-	defer p.stop()
-	return b.loaded(p, func() error { return drained(b.ctx, p.address) })
+	return counted(b.requests, nil, []*process{p}, func() error { return b.submit(p.address, b.requests) })
 }
 
 // post runs the bare POSTs to their end; the kernel tells what they cost.
 func (b *bench) post() (sample, error) {
-	p, err := b.startChild("post", "http://"+b.backend.address+"/", strconv.Itoa(b.requests), strconv.Itoa(b.clients))
+	p, err := b.startChild("post", "http://"+b.backend.address+"/", strconv.Itoa(b.requests), strconv.Itoa(workers))
 	if err != nil {
 		return sample{}, err
 	}
@@ -123,114 +148,46 @@ func (b *bench) post() (sample, error) {
 	if !ok {
 		return sample{}, errors.New("no resource usage on this system")
 	}
-	return sampleOf(b.requests, took, time.Duration(usage.Utime.Nano()+usage.Stime.Nano())), nil
+	return cost{took: took, cpu: time.Duration(usage.Utime.Nano() + usage.Stime.Nano())}.of(b.requests), nil
 }
 
-// worker fills the queue of a gateway whose backend hangs, kills it, and lets another one work it off.
-func (b *bench) worker() (sample, error) {
-	dir := b.fresh()
-	if err := b.fill(dir, b.requests); err != nil {
-		return sample{}, err
-	}
-	return b.workOff(dir, b.requests)
-}
-
-// fill leaves n requests in a data directory.
-func (b *bench) fill(dir string, n int) error {
-	p, err := b.startGateway(dir, fmt.Sprintf(hanging, b.backend.address))
+// fill puts n requests into a store and leaves them there.
+func (b *bench) fill(sys *system, s *store, n int) (sample, error) {
+	p, err := sys.start(roleAPI, s)
 	if err != nil {
-		return err
+		return sample{}, err
 	}
 	defer p.kill()
-	return flood(b.ctx, p.address, post("/api/v1/submit", submitBody), n, b.clients, 202)
+	s.taken += n
+	return counted(n, s.redis, []*process{p}, func() error { return b.submit(p.address, n) })
 }
 
-// workOff starts a gateway on a full queue and waits until it is empty.
-func (b *bench) workOff(dir string, n int) (sample, error) {
-	began := time.Now()
-	p, err := b.startGateway(dir, fmt.Sprintf(working, b.backend.address))
+// workOff starts a worker on a full store and counts from when it is ready until all is done.
+func (b *bench) workOff(sys *system, s *store) (sample, error) {
+	p, err := sys.start(roleWorker, s)
 	if err != nil {
 		return sample{}, err
 	}
 	defer p.stop()
-	if err := drained(b.ctx, p.address); err != nil {
+	return counted(s.taken, s.redis, []*process{p}, func() error { return sys.drained(b.ctx, p, s) })
+}
+
+// endToEnd takes requests in and works them off at the same time, by a process for each of the roles.
+func (b *bench) endToEnd(sys *system, roles ...string) (sample, error) {
+	s, err := b.open(sys)
+	if err != nil {
 		return sample{}, err
 	}
-	took := time.Since(began)
-	cpu, err := p.cpu()
-	return sampleOf(n, took, cpu), err
-}
-
-// fresh names a data directory that does not exist yet.
-func (b *bench) fresh() string {
-	b.serial++
-	return filepath.Join(b.dir, "data-"+strconv.Itoa(b.serial))
-}
-
-// idleFor is how long an idle process is watched.
-const idleFor = 10 * time.Second
-
-func (b *bench) idle() (idle, error) {
-	p, err := b.startGateway(b.fresh(), fmt.Sprintf(working, b.backend.address))
-	if err != nil {
-		return idle{}, err
-	}
-	defer p.stop()
-	before, err1 := p.cpu()
-	select {
-	case <-time.After(idleFor):
-	case <-b.ctx.Done():
-	}
-	after, err2 := p.cpu()
-	resident, err3 := p.resident()
-	return idle{
-		ResidentMB: float64(resident) / (1 << 20), CPUPercent: float64(after-before) / float64(idleFor) * 100,
-	}, errors.Join(err1, err2, err3, b.ctx.Err())
-}
-
-// many compares a thousand with a million waiting.
-func (b *bench) many() (*waiting, error) {
-	few, dir := 1000, b.fresh()
-	if err := b.fill(dir, few); err != nil {
-		return nil, err
-	}
-	small, err := b.workOff(dir, few)
-	if err != nil {
-		return nil, err
-	}
-	dir = b.fresh()
-	if err := b.fill(dir, b.waiting); err != nil {
-		return nil, err
-	}
-	p, err := b.startGateway(dir, fmt.Sprintf(hanging, b.backend.address))
-	if err != nil {
-		return nil, err
-	}
-	resident, err := p.resident()
-	p.kill()
-	if err != nil {
-		return nil, err
-	}
-	large, err := b.workOff(dir, b.waiting)
-	w := &waiting{
-		Waiting: b.waiting, ReadySeconds: p.started.Seconds(), ResidentMB: float64(resident) / (1 << 20),
-		Few: small, Many: large,
-	}
-	return w, errors.Join(err, os.RemoveAll(dir))
-}
-
-// median by rate and by CPU, each for itself.
-func median(samples []sample) sample {
-	pick := func(of func(sample) float64) float64 {
-		values := make([]float64, len(samples))
-		for i, s := range samples {
-			values[i] = of(s)
+	defer s.drop()
+	programs := make([]*process, len(roles))
+	for i, role := range roles {
+		if programs[i], err = sys.start(role, s); err != nil {
+			return sample{}, err
 		}
-		slices.Sort(values)
-		return values[len(values)/2]
+		defer programs[i].stop()
 	}
-	return sample{
-		Rate: pick(func(s sample) float64 { return s.Rate }),
-		CPU:  pick(func(s sample) float64 { return s.CPU }),
-	}
+	s.taken = b.requests
+	return counted(b.requests, s.redis, programs, func() error {
+		return errors.Join(b.submit(programs[0].address, b.requests), sys.drained(b.ctx, programs[0], s))
+	})
 }

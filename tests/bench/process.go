@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -29,11 +28,13 @@ type process struct {
 type bench struct {
 	options
 
-	ctx     context.Context
-	dir     string
-	backend *process
-	running []*process
-	serial  int
+	ctx         context.Context
+	dir         string
+	backend     *process
+	running     []*process
+	serial      int
+	redisServer string // path of the program
+	asynqBinary string
 }
 
 func (b *bench) close() error {
@@ -52,22 +53,8 @@ func (b *bench) startChild(part string, args ...string) (*process, error) {
 	return b.start(exec.CommandContext(b.ctx, self, append([]string{"child", part}, args...)...))
 }
 
-// startGateway starts the measured program on a data directory with a configuration.
-func (b *bench) startGateway(dir, config string) (*process, error) {
-	b.serial++
-	file := filepath.Join(b.dir, fmt.Sprintf("config-%d.yaml", b.serial))
-	text := fmt.Sprintf("server: {host: 127.0.0.1, port: 0}\nembedded: {dir: %s}\n%s", dir, config)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		return nil, err
-	}
-	binary, err := filepath.Abs(b.binary)
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.CommandContext(b.ctx, binary, "--config", file)
-	cmd.Dir = b.dir
-	return b.start(cmd)
-}
+// startTimeout is how long a program may take to say where it listens, also on a queue of a million.
+const startTimeout = time.Minute
 
 // start waits for a JSON line with the member "address" on standard error; the rest is dropped.
 func (b *bench) start(cmd *exec.Cmd) (*process, error) {
@@ -81,6 +68,8 @@ func (b *bench) start(cmd *exec.Cmd) (*process, error) {
 	}
 	p := &process{cmd: cmd, done: make(chan struct{})}
 	b.running = append(b.running, p)
+	late := time.AfterFunc(startTimeout, func() { _ = cmd.Process.Kill() })
+	defer late.Stop()
 	lines := bufio.NewReader(stderr)
 	var said strings.Builder
 	for p.address == "" {
@@ -121,17 +110,28 @@ func (p *process) kill() {
 // clockTick is USER_HZ, the unit of times in /proc: 100 on Linux (proc_pid_stat(5)).
 const clockTick = 10 * time.Millisecond
 
-// cpu is the user and system time that the process has used.
-func (p *process) cpu() (time.Duration, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
+// cpuOf is the user and system time that processes have used, their ended children included: Redis rewrites its file
+// in one. A nil process has used none.
+func cpuOf(processes []*process) (time.Duration, error) {
+	var ticks int64
+	for _, p := range processes {
+		if p == nil {
+			continue
+		}
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+		if err != nil {
+			return 0, err
+		}
+		// After the name in parentheses: utime, stime, cutime and cstime are fields 14 to 17, counted from 1.
+		for _, field := range strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))[11:15] {
+			n, err := strconv.ParseInt(field, 10, 64)
+			if err != nil {
+				return 0, err
+			}
+			ticks += n
+		}
 	}
-	// After the name in parentheses: utime and stime are fields 14 and 15, counted from 1.
-	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
-	user, err1 := strconv.ParseInt(fields[11], 10, 64)
-	system, err2 := strconv.ParseInt(fields[12], 10, 64)
-	return time.Duration(user+system) * clockTick, errors.Join(err1, err2)
+	return time.Duration(ticks) * clockTick, nil
 }
 
 // resident is the memory of the process in bytes.

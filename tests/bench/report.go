@@ -3,74 +3,130 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 )
 
-// figures is everything that was measured.
-type figures struct {
-	Requests int      `json:"requests"`
-	Rounds   int      `json:"rounds"`
-	Clients  int      `json:"clients"`
-	Gin      []sample `json:"bare_gin"`
-	Submit   []sample `json:"submit"`
-	Post     []sample `json:"bare_post"`
-	Worker   []sample `json:"worker"`
-	EndToEnd []sample `json:"end_to_end"`
-	Idle     idle     `json:"idle"`
-	Latency  latency  `json:"latency"`
-	Waiting  *waiting `json:"waiting,omitempty"`
-}
+// report writes lines.
+type report struct{ io.Writer }
 
-type idle struct {
-	ResidentMB float64 `json:"resident_mb"`
-	CPUPercent float64 `json:"cpu_percent_of_a_core"`
-}
-
-// quantiles in milliseconds.
-type quantiles struct {
-	P50 float64 `json:"p50_ms"`
-	P99 float64 `json:"p99_ms"`
-}
-
-type latency struct {
-	Rate    int       `json:"per_second"`
-	Direct  quantiles `json:"backend_itself"`
-	Through quantiles `json:"submit_to_final"`
-}
-
-type waiting struct {
-	Waiting      int     `json:"waiting"`
-	ReadySeconds float64 `json:"ready_seconds_after_restart"`
-	ResidentMB   float64 `json:"resident_mb_after_restart"`
-	Few          sample  `json:"work_off_1000"`
-	Many         sample  `json:"work_off_all"`
-}
+func (r report) sayf(format string, args ...any) { _, _ = fmt.Fprintf(r, format+"\n", args...) }
 
 // print writes the table. A figure in parentheses is what we aim at.
 func (f *figures) print(w io.Writer) {
-	say := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
-	gin, submit, post := median(f.Gin), median(f.Submit), median(f.Post)
-	worker, all := median(f.Worker), median(f.EndToEnd)
-	say("%d requests a round, %d connections, median of %d interleaved rounds", f.Requests, f.Clients, f.Rounds)
-	say("")
-	say("%-34s %12s %14s %s", "work", "requests/s", "CPU s/1,000", "CPU against its floor")
-	line := func(name string, s sample, against string) {
-		say("%-34s %12.0f %14.4f %s", name, s.Rate, s.CPU, against)
+	r := report{w}
+	r.sayf("%d requests a round, %d connections, median of %d interleaved rounds; CPU s/1,000 of the program and of Redis",
+		f.Requests, f.Clients, f.Rounds)
+	r.sayf("")
+	r.sayf("%-26s %11s %9s %9s  %s", "work", "requests/s", "program", "Redis", "against")
+	r.line("bare gin handler (floor)", f.Gin)
+	r.line("bare POST (floor)", f.Post)
+	var asynq *measured
+	for _, m := range f.Systems {
+		if m.Name == onAsynq {
+			asynq = m
+		}
 	}
-	line("bare gin handler (floor)", gin, "")
-	line("submit", submit, fmt.Sprintf("%.2f x the bare handler (1.6)", submit.CPU/gin.CPU))
-	line("bare POST (floor)", post, "")
-	line("work off", worker, fmt.Sprintf("%.2f x the bare POST", worker.CPU/post.CPU))
-	line("end to end", all, fmt.Sprintf("%.2f x both floors (1.6)", all.CPU/(gin.CPU+post.CPU)))
-	say("")
-	l := f.Latency
-	say("at %d/s: backend itself p50 %.2f ms, p99 %.2f ms; submit to final p50 %.2f ms, p99 %.2f ms", l.Rate,
-		l.Direct.P50, l.Direct.P99, l.Through.P50, l.Through.P99)
-	say("over the backend's own: p50 %.2f ms (2), p99 %.2f ms (6)", l.Through.P50-l.Direct.P50, l.Through.P99-l.Direct.P99)
-	say("idle: %.0f MB resident (60), %.2f %% of a core (0.5)", f.Idle.ResidentMB, f.Idle.CPUPercent)
-	if m := f.Waiting; m != nil {
-		say("with %d waiting: ready %.2f s after a restart (2), %.0f MB resident (200)",
-			m.Waiting, m.ReadySeconds, m.ResidentMB)
-		say("and works off %.0f/s, with 1,000 waiting %.0f/s: %.2f x (0.8)",
-			m.Many.Rate, m.Few.Rate, m.Many.Rate/m.Few.Rate)
+	for _, m := range f.Systems {
+		r.sayf("")
+		r.line(m.Name+" submit", m.Submit, f.submit(m))
+		r.line(m.Name+" work off", m.Worker, f.worker(m), against(m, asynq, workerAgainst))
+		r.line(m.Name+" end to end", m.EndToEnd, f.endToEnd(m), against(m, asynq, endToEndAgainst))
+		if m.Apart != nil {
+			r.line("  api and worker apart", m.Apart)
+		}
 	}
+	for _, m := range f.Systems {
+		r.once(m)
+	}
+}
+
+// line writes the medians of some rounds, and the remarks that are not empty.
+func (r report) line(name string, samples []sample, remarks ...string) {
+	var some []string
+	for _, remark := range remarks {
+		if remark != "" {
+			some = append(some, remark)
+		}
+	}
+	redis := ""
+	if cpu := median(samples, redisCPU); cpu > 0 {
+		redis = fmt.Sprintf("%.4f", cpu)
+	}
+	r.sayf("%-26s %11.0f %9.4f %9s  %s", name,
+		median(samples, rate), median(samples, cpu), redis, strings.Join(some, "; "))
+}
+
+// aim is what we want a queue's figures not to exceed, as it stands behind them; empty: nothing is wanted.
+type aim struct {
+	submit, worker, endToEnd string // times the floors
+	p50, p99                 string // submit to final
+	overP50, overP99         string // the same over the backend's own
+}
+
+var aims = map[string]aim{
+	embedded: {submit: " (1.6)", endToEnd: " (1.6)", overP50: " (2)", overP99: " (6)"},
+	onRedis:  {submit: " (1.5)", worker: " (1.7)", p50: " (2)", p99: " (5)"},
+}
+
+func (f *figures) submit(m *measured) string {
+	return fmt.Sprintf("%.2f x the bare handler%s", ratio(cpu, m.Submit, f.Gin), aims[m.Name].submit)
+}
+
+func (f *figures) worker(m *measured) string {
+	return fmt.Sprintf("%.2f x the bare POST%s", ratio(cpu, m.Worker, f.Post), aims[m.Name].worker)
+}
+
+func (f *figures) endToEnd(m *measured) string {
+	return fmt.Sprintf("%.2f x both floors%s", ratio(cpu, m.EndToEnd, f.Gin, f.Post), aims[m.Name].endToEnd)
+}
+
+// against compares what is done on the same Redis.
+func against(m, asynq *measured, compare func(m, asynq *measured) string) string {
+	if asynq == nil || m.Name != onRedis {
+		return ""
+	}
+	return compare(m, asynq)
+}
+
+func workerAgainst(m, asynq *measured) string {
+	return fmt.Sprintf("%.2f x asynq's (0.33)", ratio(cpu, m.Worker, asynq.Worker))
+}
+
+func endToEndAgainst(m, asynq *measured) string {
+	return fmt.Sprintf("%.2f x asynq's rate (2.5) at %.2f x its CPU, Redis included (0.45)",
+		ratio(rate, m.EndToEnd, asynq.EndToEnd), ratio(whole, m.EndToEnd, asynq.EndToEnd))
+}
+
+// once writes what was measured once, if it was.
+func (r report) once(m *measured) {
+	if m.Idle == nil {
+		return
+	}
+	r.sayf("")
+	r.sayf("%s", m.Name)
+	l, a := m.Latency, aims[m.Name]
+	r.sayf("  at %d/s: backend itself p50 %.2f ms, p99 %.2f ms; submit to final p50 %.2f ms%s, p99 %.2f ms%s", l.Rate,
+		l.Direct.P50, l.Direct.P99, l.Through.P50, a.p50, l.Through.P99, a.p99)
+	r.sayf("  over the backend's own: p50 %.2f ms%s, p99 %.2f ms%s",
+		l.Through.P50-l.Direct.P50, a.overP50, l.Through.P99-l.Direct.P99, a.overP99)
+	r.sayf("  idle: %.0f MB resident (60), %.2f %% of a core (0.5)", m.Idle.ResidentMB, m.Idle.CPUPercent)
+	if m.system.redis {
+		r.sayf("  and Redis meanwhile: %.1f commands a second, %.2f %% of a core",
+			m.Idle.RedisCommands, m.Idle.RedisCPUPercent)
+	}
+	if m.Waiting != nil {
+		r.waiting(m)
+	}
+}
+
+func (r report) waiting(m *measured) {
+	w, few := m.Waiting, median(m.Worker, rate)
+	redis := ""
+	if w.RedisMB > 0 {
+		redis = fmt.Sprintf(", Redis %.0f MB", w.RedisMB)
+	}
+	r.sayf("  with %d waiting: ready %.2f s after a restart (2), %.0f MB resident (200)%s",
+		w.Waiting, w.ReadySeconds, w.ResidentMB, redis)
+	r.sayf("  and works off %.0f/s, with a round's requests waiting %.0f/s: %.2f x (0.8)",
+		w.Many.Rate, few, w.Many.Rate/few)
 }
