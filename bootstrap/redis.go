@@ -2,13 +2,16 @@ package bootstrap
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
 	"go.uber.org/fx"
 
+	"github.com/openhqm/openhqm/adapters/httpapi"
 	"github.com/openhqm/openhqm/adapters/redis"
 	"github.com/openhqm/openhqm/configs"
+	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
 )
 
@@ -31,18 +34,30 @@ func openRedis(
 	if err != nil {
 		return nil, err
 	}
+	secure, err := tlsConfig(config.Redis.TLS)
+	if err != nil {
+		return nil, fmt.Errorf("redis.tls: %w", err)
+	}
 	db, err := redis.Open(context.Background(), redis.Options{
-		URL:           url,
-		Queue:         config.Queue.Requests,
-		Shards:        config.Redis.Shards,
-		WaitReplicas:  config.Redis.WaitReplicas,
-		MaxDepth:      int64(config.Queue.MaxDepth),
-		Lease:         config.Queue.Lease,
-		TTL:           config.Store.TTL,
-		DeadLetterTTL: config.Store.DeadLetterTTL,
-		Now:           time.Now,
-		Ended:         observer.Ended,
-		Logger:        logger,
+		URL:              url,
+		TLS:              secure,
+		Queue:            config.Queue.Requests,
+		Shards:           config.Redis.Shards,
+		WaitReplicas:     config.Redis.WaitReplicas,
+		MaxDepth:         int64(config.Queue.MaxDepth),
+		Lease:            config.Queue.Lease,
+		TTL:              config.Store.TTL,
+		DeadLetterTTL:    config.Store.DeadLetterTTL,
+		Now:              time.Now,
+		Ended:            observer.Ended,
+		Logger:           logger,
+		Handover:         config.Queue.HandsOver(),
+		Responses:        config.Queue.Responses,
+		DeadLetterStream: config.Queue.DeadLetters,
+		Retention:        max(config.Request.MaxAge+minRetention, config.Store.DeadLetterTTL),
+		ResultURL: func(id domain.ID) string {
+			return httpapi.ResultURL(config.Server.PublicURL, id)
+		},
 	})
 	if err != nil {
 		return nil, err
@@ -61,7 +76,10 @@ func consumeRedis(lc fx.Lifecycle, db *redis.DB) ports.Work {
 	return consumer
 }
 
-// redisLoops are what a process does for messages of other programs, by its role.
+// minRetention is for how long messages stay at least, on top of the longest life of a request.
+const minRetention = 24 * time.Hour
+
+// redisLoops are what a process does for messages of other programs, and for those who are told of ours.
 func redisLoops(config configs.Config, db *redis.DB) background {
 	var loops []backgroundLoop
 	if config.Role != configs.RoleAPI {
@@ -70,9 +88,20 @@ func redisLoops(config configs.Config, db *redis.DB) background {
 			MaxAge:          config.Request.MaxAge,
 			MaxSize:         messageSize(config.Server.MaxBodySize),
 		}
-		loops = append(loops, backgroundLoop{"messages of others", func(ctx context.Context) error {
+		loops = append(loops, backgroundLoop{"requests of others", func(ctx context.Context) error {
 			return db.Route(ctx, options)
 		}})
+	}
+	if config.Queue.HandsOver() {
+		options := redis.ResultsInOptions{
+			Stream: config.Queue.ResultsIn, MaxSize: messageSize(config.Proxy.MaxResponseSize),
+		}
+		loops = append(loops, backgroundLoop{"results of others", func(ctx context.Context) error {
+			return db.StoreResults(ctx, options)
+		}})
+	}
+	if config.Queue.Responses != "" || config.Queue.DeadLetters != "" {
+		loops = append(loops, backgroundLoop{"telling others", db.Relay})
 	}
 	return background{Loops: loops}
 }

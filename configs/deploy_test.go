@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -16,9 +17,10 @@ import (
 )
 
 const (
-	composeFile    = "deploy/compose.yaml"
-	kubernetesFile = "deploy/kubernetes.yaml"
-	dockerfile     = "../scripts/docker/Dockerfile"
+	composeFile      = "deploy/compose.yaml"
+	composeRedisFile = "deploy/compose-redis.yaml"
+	kubernetesFile   = "deploy/kubernetes.yaml"
+	dockerfile       = "../scripts/docker/Dockerfile"
 )
 
 // shutdownRest is what a shutdown takes at worst besides server.shutdown_delay and worker.drain.
@@ -33,15 +35,43 @@ func readText(t *testing.T, path string) string {
 
 // compose is what we look at in a compose file (https://docs.docker.com/reference/compose-file/services/).
 type compose struct {
-	Services map[string]struct {
-		Environment map[string]string `yaml:"environment"`
-		Ports       []string          `yaml:"ports"`
-		Grace       time.Duration     `yaml:"stop_grace_period"` //nolint:tagliatelle // its name
-		Healthcheck struct {
-			Test []string `yaml:"test"`
-		} `yaml:"healthcheck"`
-		Volumes []string `yaml:"volumes"`
-	} `yaml:"services"`
+	Services map[string]composeService `yaml:"services"`
+}
+
+type composeService struct {
+	Command     []string          `yaml:"command"`
+	Environment map[string]string `yaml:"environment"`
+	Ports       []string          `yaml:"ports"`
+	Needs       map[string]struct {
+		Condition string `yaml:"condition"`
+	} `yaml:"depends_on"` //nolint:tagliatelle // its name
+	Grace       time.Duration `yaml:"stop_grace_period"` //nolint:tagliatelle // its name
+	Healthcheck struct {
+		Test []string `yaml:"test"`
+	} `yaml:"healthcheck"`
+	Volumes []string `yaml:"volumes"`
+}
+
+// composed reads the services of a compose file.
+func composed(t *testing.T, path string) map[string]composeService {
+	t.Helper()
+	var file compose
+	require.NoError(t, yaml.Unmarshal([]byte(readText(t, path)), &file))
+	return file.Services
+}
+
+// runsTheImage loads the configuration of a service, and checks what every service of ours must have.
+func (s composeService) runsTheImage(t *testing.T) Config {
+	t.Helper()
+	var environ []string
+	for name, value := range s.Environment {
+		environ = append(environ, name+"="+value)
+	}
+	config := deployed(t, environ)
+	require.Greater(t, s.Grace, config.Server.ShutdownDelay+config.Worker.Drain+shutdownRest)
+	require.Equal(t, []string{"CMD", "/openhqm", "healthcheck"}, s.Healthcheck.Test)
+	require.Contains(t, readText(t, dockerfile), ` CMD ["/openhqm", "healthcheck"]`)
+	return config
 }
 
 // manifest is what we look at in a Service or a StatefulSet of Kubernetes.
@@ -132,7 +162,7 @@ func deployed(t *testing.T, environ []string) Config {
 // Those in comments count too: somebody will uncomment them.
 func TestDeploymentsNameOnlyKnownVariables(t *testing.T) {
 	t.Parallel()
-	for _, path := range []string{composeFile, kubernetesFile, dockerfile} {
+	for _, path := range []string{composeFile, composeRedisFile, kubernetesFile, dockerfile} {
 		t.Run(path, func(t *testing.T) {
 			t.Parallel()
 			names := regexp.MustCompile(`OPENHQM_\w+[:=\s]`).FindAllString(readText(t, path), -1)
@@ -148,20 +178,58 @@ func TestDeploymentsNameOnlyKnownVariables(t *testing.T) {
 
 func TestTheComposeFileFitsTheImage(t *testing.T) {
 	t.Parallel()
-	var file compose
-	require.NoError(t, yaml.Unmarshal([]byte(readText(t, composeFile)), &file))
-	require.Len(t, file.Services, 1)
-	service := file.Services["openhqm"]
-	var environ []string
-	for name, value := range service.Environment {
-		environ = append(environ, name+"="+value)
-	}
-	config := deployed(t, environ)
-	require.Greater(t, service.Grace, config.Server.ShutdownDelay+config.Worker.Drain+shutdownRest)
+	services := composed(t, composeFile)
+	require.Len(t, services, 1)
+	service := services["openhqm"]
+	config := service.runsTheImage(t)
 	require.Equal(t, []string{"127.0.0.1:8000:" + strconv.Itoa(config.Server.Port)}, service.Ports)
 	require.Equal(t, []string{"data:" + config.Embedded.Dir}, service.Volumes)
-	require.Equal(t, []string{"CMD", "/openhqm", "healthcheck"}, service.Healthcheck.Test)
-	require.Contains(t, readText(t, dockerfile), ` CMD ["/openhqm", "healthcheck"]`)
+}
+
+func TestTheComposeFileWithRedisHasItsRolesApart(t *testing.T) {
+	t.Parallel()
+	services := composed(t, composeRedisFile)
+	require.Len(t, services, 3)
+	for name, role := range map[string]string{"api": RoleAPI, "worker": RoleWorker} {
+		service := services[name]
+		config := service.runsTheImage(t)
+		require.Equal(t, role, config.Role)
+		require.Equal(t, QueueRedis, config.Queue.Type)
+		url, err := config.ResolveRedis()
+		require.NoError(t, err)
+		require.Equal(t, "redis://redis:6379", url)
+		require.Equal(t, "service_healthy", service.Needs["redis"].Condition)
+		require.Empty(t, service.Volumes)
+		if role == RoleAPI {
+			require.Equal(t, []string{"127.0.0.1:8000:" + strconv.Itoa(config.Server.Port)}, service.Ports)
+		} else {
+			require.Empty(t, service.Ports)
+		}
+	}
+	redis := services["redis"]
+	require.Equal(t, []string{"data:/data"}, redis.Volumes)
+	require.Empty(t, redis.Ports)
+	// A 202 must outlive a power cut, and a Redis that is full must refuse.
+	command := strings.Join(redis.Command, " ")
+	for _, setting := range []string{"--appendonly yes", "--appendfsync always", "--maxmemory-policy noeviction"} {
+		require.Contains(t, command, setting)
+	}
+}
+
+func TestTheExampleForRedisLoads(t *testing.T) {
+	t.Parallel()
+	config, warnings, err := Load(Sources{
+		File:    filepath.Join("examples", "redis.yaml"),
+		Environ: []string{"REDIS_PASSWORD=s3cret", "ORDERS_TOKEN=t0ken"},
+		Flags:   map[string]string{"role": RoleWorker},
+	})
+	require.NoError(t, err)
+	require.Empty(t, warnings)
+	require.NoError(t, config.ResolveSecrets())
+	require.Equal(t, QueueRedis, config.Queue.Type)
+	url, err := config.ResolveRedis()
+	require.NoError(t, err)
+	require.Equal(t, "redis://:s3cret@localhost:6379", url)
 }
 
 func TestTheKubernetesManifestFitsTheImage(t *testing.T) {

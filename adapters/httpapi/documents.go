@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
@@ -99,4 +100,9 @@ func addTexts(o *rawjson.Writer, name string, texts map[string]string) {
 		o.Text(key, texts[key])
 	}
 	o.End()
+}
+
+// ResultURL is where a result can be fetched: a path, unless publicURL says what comes before it.
+func ResultURL(publicURL string, id domain.ID) string {
+	return strings.TrimSuffix(publicURL, "/") + "/api/v1/response/" + string(id)
 }

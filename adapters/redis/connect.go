@@ -3,6 +3,7 @@ package redis
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/url"
@@ -24,16 +25,16 @@ const (
 )
 
 // connect makes two clients of a URL: redis:// or rediss:// for one server, with addr=host:port for further seeds of a
-// Cluster, with master_name= for Sentinel (see ParseURL, ParseClusterURL and ParseFailoverURL of go-redis). It dials
-// nothing.
-func connect(rawURL string) (client, blocking redis.UniversalClient, err error) {
+// Cluster, with master_name= for Sentinel (see ParseURL, ParseClusterURL and ParseFailoverURL of go-redis). Secure is
+// how TLS is spoken where the URL asks for it; nil is go-redis's own way. It dials nothing.
+func connect(rawURL string, secure *tls.Config) (client, blocking redis.UniversalClient, err error) {
 	silence()
 	parsed, err := url.Parse(rawURL)
 	if err != nil {
 		// What url.Parse says repeats the URL, password included.
 		return nil, nil, errors.New("redis.url is no valid URL")
 	}
-	build, err := clientOf(rawURL, parsed.Query())
+	build, err := clientOf(rawURL, parsed.Query(), secure)
 	if err != nil {
 		return nil, nil, fmt.Errorf("redis.url: %w", err)
 	}
@@ -41,65 +42,65 @@ func connect(rawURL string) (client, blocking redis.UniversalClient, err error) 
 }
 
 // clientOf gives what makes a client with a pool of that size; 0 is the URL's, or go-redis's own.
-func clientOf(rawURL string, query url.Values) (func(pool int) redis.UniversalClient, error) {
+func clientOf(
+	rawURL string, query url.Values, secure *tls.Config,
+) (func(pool int) redis.UniversalClient, error) {
 	switch {
 	case query.Has("master_name"):
-		return failoverClient(rawURL)
+		opts, err := redis.ParseFailoverURL(rawURL)
+		return func(pool int) redis.UniversalClient {
+			o := *opts
+			settings{
+				&o.MaxRetries, &o.DialerRetries, &o.PoolSize, &o.DisableIdentity, &o.ContextTimeoutEnabled,
+				&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.TLSConfig,
+			}.set(pool, secure)
+			return redis.NewFailoverClient(&o)
+		}, err
 	case query.Has("addr"):
-		return clusterClient(rawURL)
+		opts, err := redis.ParseClusterURL(rawURL)
+		return func(pool int) redis.UniversalClient {
+			o := *opts
+			o.MaintNotificationsConfig = noNotifications()
+			settings{
+				&o.MaxRetries, &o.DialerRetries, &o.PoolSize, &o.DisableIdentity, &o.ContextTimeoutEnabled,
+				&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.TLSConfig,
+			}.set(pool, secure)
+			return redis.NewClusterClient(&o)
+		}, err
 	default:
-		return singleClient(rawURL)
+		opts, err := redis.ParseURL(rawURL)
+		return func(pool int) redis.UniversalClient {
+			o := *opts
+			o.MaintNotificationsConfig = noNotifications()
+			settings{
+				&o.MaxRetries, &o.DialerRetries, &o.PoolSize, &o.DisableIdentity, &o.ContextTimeoutEnabled,
+				&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.TLSConfig,
+			}.set(pool, secure)
+			return redis.NewClient(&o)
+		}, err
 	}
 }
 
-func singleClient(rawURL string) (func(pool int) redis.UniversalClient, error) {
-	opts, err := redis.ParseURL(rawURL)
-	if err != nil {
-		return nil, err
-	}
-	return func(pool int) redis.UniversalClient {
-		o := *opts
-		o.MaxRetries, o.DialerRetries, o.DisableIdentity = noRetries, 1, true
-		o.ContextTimeoutEnabled = true
-		o.MaintNotificationsConfig = noNotifications()
-		o.DialTimeout = cmp.Or(o.DialTimeout, dialTimeout)
-		o.ReadTimeout, o.WriteTimeout = cmp.Or(o.ReadTimeout, replyTimeout), cmp.Or(o.WriteTimeout, replyTimeout)
-		o.PoolSize = cmp.Or(pool, o.PoolSize)
-		return redis.NewClient(&o)
-	}, nil
+// settings are what the options of all three kinds of client have in common.
+type settings struct {
+	maxRetries, dialerRetries, poolSize    *int
+	disableIdentity, contextTimeoutEnabled *bool
+	dialTimeout, readTimeout, writeTimeout *time.Duration
+	tls                                    **tls.Config
 }
 
-func clusterClient(rawURL string) (func(pool int) redis.UniversalClient, error) {
-	opts, err := redis.ParseClusterURL(rawURL)
-	if err != nil {
-		return nil, err
+func (s settings) set(pool int, secure *tls.Config) {
+	*s.maxRetries, *s.dialerRetries, *s.disableIdentity = noRetries, 1, true
+	*s.contextTimeoutEnabled = true
+	*s.dialTimeout = cmp.Or(*s.dialTimeout, dialTimeout)
+	*s.readTimeout, *s.writeTimeout = cmp.Or(*s.readTimeout, replyTimeout), cmp.Or(*s.writeTimeout, replyTimeout)
+	*s.poolSize = cmp.Or(pool, *s.poolSize)
+	if fromURL := *s.tls; fromURL != nil && secure != nil {
+		config := secure.Clone()
+		config.ServerName = cmp.Or(config.ServerName, fromURL.ServerName)
+		config.InsecureSkipVerify = config.InsecureSkipVerify || fromURL.InsecureSkipVerify
+		*s.tls = config
 	}
-	return func(pool int) redis.UniversalClient {
-		o := *opts
-		o.MaxRetries, o.DialerRetries, o.DisableIdentity = noRetries, 1, true
-		o.ContextTimeoutEnabled = true
-		o.MaintNotificationsConfig = noNotifications()
-		o.DialTimeout = cmp.Or(o.DialTimeout, dialTimeout)
-		o.ReadTimeout, o.WriteTimeout = cmp.Or(o.ReadTimeout, replyTimeout), cmp.Or(o.WriteTimeout, replyTimeout)
-		o.PoolSize = cmp.Or(pool, o.PoolSize)
-		return redis.NewClusterClient(&o)
-	}, nil
-}
-
-func failoverClient(rawURL string) (func(pool int) redis.UniversalClient, error) {
-	opts, err := redis.ParseFailoverURL(rawURL)
-	if err != nil {
-		return nil, err
-	}
-	return func(pool int) redis.UniversalClient {
-		o := *opts
-		o.MaxRetries, o.DialerRetries, o.DisableIdentity = noRetries, 1, true
-		o.ContextTimeoutEnabled = true
-		o.DialTimeout = cmp.Or(o.DialTimeout, dialTimeout)
-		o.ReadTimeout, o.WriteTimeout = cmp.Or(o.ReadTimeout, replyTimeout), cmp.Or(o.WriteTimeout, replyTimeout)
-		o.PoolSize = cmp.Or(pool, o.PoolSize)
-		return redis.NewFailoverClient(&o)
-	}, nil
 }
 
 // noRetries: a command whose answer was lost may have been done. Those who know what that means try again.

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"crypto/tls"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -19,7 +20,7 @@ func TestURLsSayWhatToConnectTo(t *testing.T) {
 		{"redis://a:1?addr=b:2&addr=c:3", &redis.ClusterClient{}},
 		{"redis://a:26379?master_name=main&addr=b:26379", &redis.Client{}},
 	} {
-		client, blocking, err := connect(tt.give)
+		client, blocking, err := connect(tt.give, nil)
 		require.NoError(t, err)
 		require.IsType(t, tt.want, client)
 		require.IsType(t, tt.want, blocking)
@@ -35,7 +36,7 @@ func TestWrongURLsAreErrorsWithoutSecrets(t *testing.T) {
 		"redis://u:sesame%zz@a", "redis://u:sesame@a?unknown=1", "redis://u:sesame@a?addr=b",
 		"redis://u:sesame@a?master_name=m&unknown=1", "redis://u:ses\x00ame@a",
 	} {
-		_, _, err := connect(give)
+		_, _, err := connect(give, nil)
 		require.ErrorContains(t, err, "redis.url", give)
 		require.NotContains(t, err.Error(), "sesame")
 		require.NotContains(t, err.Error(), "ame@")
@@ -54,4 +55,49 @@ func TestInfoFields(t *testing.T) {
 	info := "# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\n"
 	require.Equal(t, "7.0.15", infoField(info, "redis_version"))
 	require.Empty(t, infoField(info, "redis"))
+}
+
+func TestTLSIsWhatTheURLAsksForInTheGivenWay(t *testing.T) {
+	t.Parallel()
+	given := &tls.Config{MinVersion: tls.VersionTLS13}
+	named := &tls.Config{MinVersion: tls.VersionTLS13, ServerName: "c"}
+	for _, tt := range []struct {
+		name string
+		url  string
+		give *tls.Config
+		want *tls.Config
+	}{
+		{"not asked for", "redis://a", given, nil},
+		{"go-redis's own", "rediss://a", nil, &tls.Config{MinVersion: tls.VersionTLS12, ServerName: "a"}},
+		{"one server", "rediss://a:1", given, &tls.Config{MinVersion: tls.VersionTLS13, ServerName: "a"}},
+		{"cluster", "rediss://a:1?addr=b:2", given, &tls.Config{MinVersion: tls.VersionTLS13, ServerName: "a"}},
+		{"sentinel", "rediss://a:1?master_name=m", given, &tls.Config{MinVersion: tls.VersionTLS13, ServerName: "a"}},
+		{"a name of its own", "rediss://a", named, named},
+		{
+			"no verification", "rediss://a?skip_verify=true", given,
+			&tls.Config{MinVersion: tls.VersionTLS13, ServerName: "a", InsecureSkipVerify: true},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			client, blocking, err := connect(tt.url, tt.give)
+			require.NoError(t, err)
+			for _, client := range []redis.UniversalClient{client, blocking} {
+				require.Equal(t, tt.want, tlsOf(client))
+				require.NoError(t, client.Close())
+			}
+		})
+	}
+	require.Empty(t, given.ServerName, "what was given is not changed")
+}
+
+func tlsOf(client redis.UniversalClient) *tls.Config {
+	switch client := client.(type) {
+	case *redis.ClusterClient:
+		return client.Options().TLSConfig
+	case *redis.Client:
+		return client.Options().TLSConfig
+	default:
+		return nil
+	}
 }

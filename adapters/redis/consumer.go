@@ -19,6 +19,7 @@ type Consumer struct {
 	name   string // unique, for as long as it lives
 	life   context.Context
 	leases *leases
+	unsure unsure
 
 	mu     sync.Mutex
 	first  int     // the shard to begin with
@@ -35,6 +36,7 @@ func (db *DB) NewConsumer(ctx context.Context) (c *Consumer, wait func()) {
 	c = &Consumer{
 		db: db, name: consumerName(), life: ctx,
 		leases: newLeases(db), turns: make([]int64, len(db.shards)),
+		unsure: unsure{byToken: make(map[string]string)},
 	}
 	stopped := make(chan struct{})
 	go func() {
@@ -55,7 +57,8 @@ func consumerName() string {
 
 func unique() string { return strconv.FormatUint(rand.Uint64(), 36) }
 
-// Receive hands out what is ready.
+// Receive hands out what is ready. When Redis began deliveries and its answer was lost, nobody knows their tokens: they
+// wait for the end of their lease, and are then handed out again with one more delivery counted.
 func (c *Consumer) Receive(ctx context.Context, credit ports.Credit) ([]ports.Delivery, error) {
 	if !c.db.enter() {
 		return nil, ports.ErrClosed

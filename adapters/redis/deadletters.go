@@ -30,6 +30,9 @@ func (db *DB) DeadLetters() DeadLetters { return DeadLetters{db} }
 // letterFields are what a dead letter in a list is read from.
 var letterFields = []string{"facts", "status", "attempts", "reason", "error", "code", "size", "failed"}
 
+// wholeLetterFields are letterFields and the original: a request, or the message that could not be read.
+var wholeLetterFields = append(slices.Clone(letterFields), "request", "message")
+
 func (s *shard) letterKey(id domain.ID) string { return s.key + ":d:" + string(id) }
 
 // deadKey is the sorted set of a shard's dead letters.
@@ -204,7 +207,7 @@ func (l DeadLetters) State(ctx context.Context, id domain.ID) (domain.DeadLetter
 
 // Find reads one with its original.
 func (l DeadLetters) Find(ctx context.Context, id domain.ID) (domain.DeadLetter, error) {
-	letter, rec, values, err := l.search(ctx, id, append(slices.Clone(letterFields), "request"))
+	letter, rec, values, err := l.search(ctx, id, wholeLetterFields)
 	if err != nil {
 		return domain.DeadLetter{}, err
 	}

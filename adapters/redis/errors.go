@@ -21,6 +21,7 @@ var troubles = []trouble{
 	{"WRONGPASS", ports.ErrUnavailable, "redis does not know this user and password"},
 	{"NOAUTH", ports.ErrUnavailable, "redis asks for a password"},
 	{"NOPERM", ports.ErrUnavailable, "redis does not allow this user to do that"},
+	{"The user executing the script", ports.ErrUnavailable, "redis does not allow this user to do that"},
 	{"READONLY", ports.ErrUnavailable, "this redis is a replica, which takes no writes"},
 	{"OOM", ports.ErrFull, "redis has reached maxmemory"},
 	{"LOADING", ports.ErrUnavailable, "redis is still loading its data"},

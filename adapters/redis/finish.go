@@ -1,11 +1,13 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
@@ -14,7 +16,9 @@ import (
 // tokenShard ends the number of the shard, with which a token begins.
 const tokenShard = "-"
 
-// Finish saves the outcomes and settles the deliveries: each is one script, and many share a round trip.
+// Finish saves the outcomes and settles the deliveries: each is one script, and many share a round trip. What is called
+// again after ports.ErrUnavailable succeeds when the first call did, unless another delivery of the request has had its
+// outcome meanwhile.
 func (c *Consumer) Finish(ctx context.Context, finishes []ports.Finish) []error {
 	if !c.db.enter() {
 		errs := make([]error, len(finishes))
@@ -30,6 +34,7 @@ func (c *Consumer) Finish(ctx context.Context, finishes []ports.Finish) []error 
 func (c *Consumer) finish(ctx context.Context, finishes []ports.Finish) []error {
 	errs := make([]error, len(finishes))
 	ops := make([]*op, 0, len(finishes))
+	calls := make([]string, 0, len(finishes))
 	places := make([]int, 0, len(finishes)) // of ops, in finishes
 	for i := range finishes {
 		f := &finishes[i]
@@ -38,14 +43,44 @@ func (c *Consumer) finish(ctx context.Context, finishes []ports.Finish) []error 
 			errs[i] = ports.ErrLost // no token of ours
 			continue
 		}
-		ops, places = append(ops, c.db.settlement(s, f)), append(places, i)
+		calls = append(calls, c.unsure.call(f.Token))
+		ops, places = append(ops, c.db.settlement(s, f, calls[len(ops)])), append(places, i)
 		c.db.sweeper.at(f.Outcome.NextAttemptAt)
 	}
 	gaveUp := c.db.outcomes.do(ctx, ops)
 	for n, o := range ops {
-		errs[places[n]] = c.settled(&finishes[places[n]], o, gaveUp)
+		f := &finishes[places[n]]
+		err := c.settled(f, o, gaveUp)
+		c.unsure.note(f.Token, calls[n], err)
+		errs[places[n]] = err
 	}
 	return errs
+}
+
+// unsure are the calls that may have saved an outcome although their answer was lost. Whoever makes one again gets that
+// answer, while a second outcome of a delivery, however alike, is lost. There are as many as callers that have not yet
+// repeated theirs.
+type unsure struct {
+	mu      sync.Mutex
+	byToken map[string]string
+}
+
+// call names a call of Finish, by its earlier name when it is a repeat.
+func (u *unsure) call(token string) string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return cmp.Or(u.byToken[token], unique())
+}
+
+// note takes note of how a call ended.
+func (u *unsure) note(token, call string, err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if err == nil || errors.Is(err, ports.ErrLost) {
+		delete(u.byToken, token)
+	} else {
+		u.byToken[token] = call
+	}
 }
 
 func (db *DB) shardOfToken(token string) *shard {
@@ -57,8 +92,8 @@ func (db *DB) shardOfToken(token string) *shard {
 	return db.shards[number]
 }
 
-// settlement is the script that saves an outcome.
-func (db *DB) settlement(s *shard, f *ports.Finish) *op {
+// settlement is the script that saves an outcome. Call names it, the same when it is repeated.
+func (db *DB) settlement(s *shard, f *ports.Finish, call string) *op {
 	out := &f.Outcome
 	code, response, size := "", []byte{}, int64(0)
 	if out.Response != nil {
@@ -72,7 +107,7 @@ func (db *DB) settlement(s *shard, f *ports.Finish) *op {
 	return newOp(s, db.scripts.finish, len(response),
 		string(f.ID), f.Token, string(out.Status), out.Attempts, micros(out.At), next, at,
 		string(out.Reason), out.Error, int64(out.ProcessingTime), code, response, size,
-		db.opts.TTL.Milliseconds(), db.opts.DeadLetterTTL.Milliseconds())
+		db.opts.TTL.Milliseconds(), db.opts.DeadLetterTTL.Milliseconds(), db.owed(), call)
 }
 
 // settled reads the answer. What was not confirmed stays leased, for the caller repeats it.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/ports/envelope"
 )
 
 // lateAfter is how long after its deadline a request is ended that nobody works on. Until it is final a record has no
@@ -16,6 +17,11 @@ const lateAfter = 5 * time.Second
 
 // Accept takes requests in: each is one script, and many share a round trip.
 func (db *DB) Accept(ctx context.Context, reqs []domain.Request) []ports.Accepted {
+	return db.accept(ctx, reqs, make([]int, len(reqs)))
+}
+
+// accept takes requests in of which attempts were charged already.
+func (db *DB) accept(ctx context.Context, reqs []domain.Request, attempts []int) []ports.Accepted {
 	answers := make([]ports.Accepted, len(reqs))
 	if !db.enter() {
 		for i := range answers {
@@ -26,7 +32,7 @@ func (db *DB) Accept(ctx context.Context, reqs []domain.Request) []ports.Accepte
 	defer db.leave()
 	ops := make([]*op, len(reqs))
 	for i := range reqs {
-		ops[i] = db.taking(&reqs[i])
+		ops[i] = db.taking(&reqs[i], attempts[i])
 		db.sweeper.at(reqs[i].NotBefore)
 	}
 	err := db.intake.do(ctx, ops)
@@ -37,18 +43,21 @@ func (db *DB) Accept(ctx context.Context, reqs []domain.Request) []ports.Accepte
 }
 
 // taking is the script that takes a request in.
-func (db *DB) taking(r *domain.Request) *op {
-	request := encodeRequest(r)
+func (db *DB) taking(r *domain.Request, attempts int) *op {
+	request, queue, message := encodeRequest(r), queueOf(r), []byte{}
+	if db.opts.Handover {
+		queue, message = "", envelope.Append(nil, &envelope.Message{Request: *r, RetryCount: attempts})
+	}
 	key, fingerprint, keyExpires := "", "", int64(0)
 	if r.Idempotency != nil {
 		key, fingerprint = idempotencyKey(r), string(r.Idempotency.Fingerprint[:])
 		keyExpires = millis(r.Idempotency.ExpiresAt)
 	}
-	return newOp(db.home(r), db.scripts.accept, len(request),
-		string(r.ID), encodeFacts(r), queueOf(r), r.Size(), request,
+	return newOp(db.home(r), db.scripts.accept, len(request)+len(message),
+		string(r.ID), encodeFacts(r), queue, r.Size(), request,
 		micros(r.SubmittedAt), micros(r.NotBefore), millis(r.NotBefore),
 		millis(r.Deadline.Add(lateAfter)), db.maxDepth(),
-		key, fingerprint, keyExpires)
+		key, fingerprint, keyExpires, attempts, message)
 }
 
 // maxDepth is a shard's part of the limit.
@@ -126,7 +135,7 @@ func (db *DB) Cancel(ctx context.Context, id domain.ID) (domain.Record, error) {
 func (db *DB) cancelIn(ctx context.Context, s *shard, id domain.ID) (domain.Record, error) {
 	at := db.opts.Now()
 	answer, err := db.outcomes.one(ctx, newOp(s, db.scripts.cancel, 0,
-		string(id), micros(at), db.opts.TTL.Milliseconds()))
+		string(id), micros(at), db.opts.TTL.Milliseconds(), db.owed()))
 	if err != nil {
 		return domain.Record{}, err
 	}
@@ -149,6 +158,10 @@ func (db *DB) cancelIn(ctx context.Context, s *shard, id domain.ID) (domain.Reco
 
 // tellEnded tells of what this process made final.
 func (db *DB) tellEnded(s *state) {
+	select {
+	case db.finals <- struct{}{}:
+	default: // the relay has not looked since the last one
+	}
 	if db.opts.Ended != nil {
 		db.opts.Ended(s.withResult())
 	}

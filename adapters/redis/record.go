@@ -12,10 +12,13 @@ import (
 //
 //	request    what decodeRequest reads; gone when the record is final
 //	response   what decodeResponse reads, of the last attempt that was answered
-//	queue      <lane>:<endpoint>, where it waits; gone when it is final, and so are the next four
+//	queue      <lane>:<endpoint>, where it waits, or nothing when consumers that are not ours have it; gone when it is
+//	           final, and so are the next four
 //	size       domain.Request.Size
 //	entry      its entry in the stream of that queue; empty while it is delayed
 //	token      of the delivery, while it is PROCESSING
+//	message    the one for consumers that are not ours, while it is delayed
+//	finished   names the last call that saved an outcome
 //	key        the idempotency key that it holds, if it has one
 
 // stateFields are the fields that a record is read from, in this order.
@@ -39,6 +42,25 @@ func (s *state) withResult() domain.Record {
 		rec.Result = &result
 	}
 	return rec
+}
+
+// whole gives the record as Find does.
+func (s *state) whole(response []byte) (rec domain.Record, err error) {
+	rec = s.withResult()
+	if rec.Result != nil && len(response) > 0 {
+		rec.Result.Response, err = decodeResponse(response)
+	}
+	return rec, err
+}
+
+// decodeWhole reads the values of wholeFields. It reports false when there is no record.
+func decodeWhole(id domain.ID, values []any) (domain.Record, bool, error) {
+	st, found, err := decodeState(id, values)
+	if err != nil || !found {
+		return domain.Record{}, false, err
+	}
+	rec, err := st.whole([]byte(text(values, len(stateFields))))
+	return rec, true, err
 }
 
 // decodeState reads the values of stateFields. It reports false when there is no record.

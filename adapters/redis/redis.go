@@ -7,10 +7,25 @@
 //
 // Base line is Redis 7.0; Sentinel and Cluster are told by the form of the URL. The keys of a shard have one hash tag,
 // and a request has all of its keys in one shard.
+//
+// A user of Redis for us may be allowed as little as this, here for a queue named openhqm-requests and streams for
+// others whose names also begin with openhqm-:
+//
+//	ACL SETUSER openhqm on >PASSWORD resetkeys ~openhqm-* ~{openhqm-requests* resetchannels &{openhqm-requests*
+//	    nocommands
+//	    +ping +info +config|get +script|load +eval +evalsha +multi +exec +time +wait +cluster|slots +command
+//	    +set +get +del +exists +expire +pexpire +pexpireat +hset +hget +hmget +hdel +sadd +smembers +zadd +zrem
+//	    +zcard +zscore +zrange +zrangebyscore +zrevrangebyscore +lpush +blpop +xadd +xlen +xrange +xdel +xack
+//	    +xclaim +xautoclaim +xreadgroup +xgroup|create +xgroup|delconsumer +xinfo|groups +xinfo|consumers
+//	    +spublish +ssubscribe
+//
+// Of these, wait is for redis.wait_replicas, cluster|slots and command are for a Cluster alone, and without config|get
+// and info nobody is warned of a Redis that may lose data or is too old.
 package redis
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,6 +43,7 @@ import (
 // Options of a connection. All durations and limits come from the configuration; there are no defaults here.
 type Options struct {
 	URL           string        // in one of the forms of go-redis; see connect
+	TLS           *tls.Config   // of a rediss:// URL, whose host is the ServerName unless one is set; nil: go-redis's own
 	Queue         string        // the name that all keys begin with, after "{"; without braces
 	Shards        int           // at least 1; the same in all processes that share the queue
 	WaitReplicas  int           // that must confirm what is accepted or finished; 0: none
@@ -38,6 +54,16 @@ type Options struct {
 	Now           func() time.Time
 	Ended         func(domain.Record) // told of what this process made final; nil: nobody; must not block
 	Logger        *slog.Logger
+
+	// Handover: ready requests are for consumers that are not ours. They are messages in the plain stream that has the
+	// queue's name, and StoreResults takes in what became of them. With one shard only, and in all processes that share
+	// the queue.
+	Handover bool
+
+	Responses        string                 // the stream that Relay tells of every result; empty: none
+	DeadLetterStream string                 // the stream that Relay tells of every dead letter; empty: none
+	Retention        time.Duration          // of entries in those two
+	ResultURL        func(domain.ID) string // where a result is that is too large for a message; nil: none is
 }
 
 // DB is a connection to queue and store. It implements ports.Intake, ports.Results, ports.Gauge, ports.Probe and
@@ -54,6 +80,7 @@ type DB struct {
 	outcomes *committer
 	sweeper  *sweeper
 	waiters  *waiters
+	finals   chan struct{} // this process made something final: there may be something to relay
 	details  atomic.Pointer[map[string]string]
 
 	ctx    context.Context // ends when Close begins
@@ -83,7 +110,10 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 	if opts.Queue == "" || strings.ContainsAny(opts.Queue, "{}") {
 		return nil, errors.New("queue.requests must be a name without braces")
 	}
-	client, blocking, err := connect(opts.URL)
+	if opts.Handover && opts.Shards > 1 {
+		return nil, errors.New("redis.shards must be 1 when requests are for other consumers: they read one stream")
+	}
+	client, blocking, err := connect(opts.URL, opts.TLS)
 	if err != nil {
 		return nil, err
 	}
@@ -103,6 +133,7 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 
 func newDB(opts Options, client, blocking redis.UniversalClient) *DB {
 	db := &DB{opts: opts, client: client, blocking: blocking, scripts: newScripts(), idle: make(chan struct{})}
+	db.finals = make(chan struct{}, 1)
 	db.ctx, db.cancel = context.WithCancel(context.Background())
 	db.outage = &outage{logger: opts.Logger, now: opts.Now}
 	db.shards = newShards(opts.Queue, opts.Shards)
@@ -124,8 +155,10 @@ func (db *DB) prepare(ctx context.Context) error {
 	if err := db.scripts.load(ctx, db.client); err != nil {
 		return translate(err)
 	}
-	if err := db.Probe(ctx); err != nil {
-		return err
+	for _, s := range db.shards {
+		if _, err := db.run(ctx, s, db.scripts.rehearse); err != nil {
+			return err
+		}
 	}
 	return db.requireShards(ctx)
 }

@@ -40,11 +40,9 @@ func (db *DB) Find(ctx context.Context, id domain.ID) (domain.Record, error) {
 	if err != nil {
 		return domain.Record{}, err
 	}
-	rec := f.withResult()
-	if rec.Result != nil && len(f.response) > 0 {
-		if rec.Result.Response, err = decodeResponse(f.response); err != nil {
-			return domain.Record{}, fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
-		}
+	rec, err := f.whole(f.response)
+	if err != nil {
+		return domain.Record{}, fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
 	}
 	return rec, nil
 }

@@ -63,7 +63,8 @@ func TestForeignMessages(t *testing.T) {
 			if tt.payload != nil {
 				entry.Values["payload"] = tt.payload
 			}
-			req, err := r.request(&entry)
+			m, err := r.decode(&entry)
+			req := m.Request
 			if tt.wantErr != "" {
 				require.ErrorContains(t, err, tt.wantErr)
 			} else {

@@ -27,7 +27,7 @@ func route(t *testing.T, db *redis.DB) (stop func()) {
 	}
 }
 
-func add(t *testing.T, client *goredis.Client, payload string) string {
+func add(t *testing.T, client goredis.UniversalClient, payload string) string {
 	t.Helper()
 	id, err := client.XAdd(t.Context(), &goredis.XAddArgs{
 		Stream: "openhqm-requests", Values: []string{"payload", payload},
@@ -60,6 +60,21 @@ func TestMessagesOfOthersBecomeRequests(t *testing.T) {
 		patience, 10*time.Millisecond, "what is taken in leaves the stream")
 }
 
+func TestAttemptsThatOthersChargedCount(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	db := openDB(t, options(s.url()))
+	add(t, s.client(), `{"correlation_id": "mine", "metadata": {"retry_count": 2, "max_attempts": 3}}`)
+	defer route(t, db)()
+	d := receive(t, consume(t, db))
+	require.Equal(t, 2, d.Attempts)
+	require.Equal(t, 3, d.Request.MaxAttempts)
+	require.Equal(t, 1, d.Deliveries, "which is another thing")
+	rec, err := db.State(t.Context(), "mine")
+	require.NoError(t, err)
+	require.Equal(t, 2, rec.Attempts)
+}
+
 func TestMessagesThatCannotBeReadBecomeDeadLetters(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -77,7 +92,7 @@ func TestMessagesThatCannotBeReadBecomeDeadLetters(t *testing.T) {
 	require.Equal(t, domain.ReasonUndecodable, letter.Reason)
 	require.Contains(t, letter.Error, "JSON")
 	require.Nil(t, letter.Request)
-	kept, err := client.HGet(t.Context(), "{openhqm-requests:0}:d:"+string(unreadable), "message").Result()
+	kept, err := client.HGet(t.Context(), "{openhqm-requests}:d:"+string(unreadable), "message").Result()
 	require.NoError(t, err)
 	require.Equal(t, "oops", kept, "the original is kept")
 	depths, err := db.Depths(t.Context())

@@ -24,7 +24,7 @@ type script struct {
 
 // scripts are all there are.
 type scripts struct {
-	accept, cancel, receive, finish, extend, sweep, depths, tidy, reject *script
+	accept, cancel, receive, finish, extend, sweep, depths, tidy, reject, result, rehearse *script
 }
 
 func newScripts() *scripts {
@@ -41,15 +41,17 @@ func newScripts() *scripts {
 		return &script{source: text.String(), sha: hex.EncodeToString(sum[:])}
 	}
 	return &scripts{
-		accept:  build("place", "accept"),
-		cancel:  build("place", "end", "cancel"),
-		receive: build("place", "stream", "receive"),
-		finish:  build("place", "end", "finish"),
-		extend:  build("extend"),
-		sweep:   build("place", "end", "sweep"),
-		depths:  build("stream", "depths"),
-		tidy:    build("stream", "tidy"),
-		reject:  build("end", "reject"),
+		accept:   build("place", "accept"),
+		cancel:   build("place", "end", "cancel"),
+		receive:  build("place", "stream", "receive"),
+		finish:   build("place", "end", "finish"),
+		extend:   build("extend"),
+		sweep:    build("place", "end", "sweep"),
+		depths:   build("stream", "depths"),
+		tidy:     build("stream", "tidy"),
+		reject:   build("end", "reject"),
+		result:   build("place", "end", "result"),
+		rehearse: build("rehearse"),
 	}
 }
 
@@ -64,7 +66,8 @@ func source(name string) string {
 // load makes the scripts known to Redis. A Redis that restarted has forgotten them.
 func (s *scripts) load(ctx context.Context, client redis.UniversalClient) error {
 	for _, one := range []*script{
-		s.accept, s.cancel, s.receive, s.finish, s.extend, s.sweep, s.depths, s.tidy, s.reject,
+		s.accept, s.cancel, s.receive, s.finish, s.extend, s.sweep, s.depths, s.tidy, s.reject, s.result,
+		s.rehearse,
 	} {
 		if err := client.ScriptLoad(ctx, one.source).Err(); err != nil {
 			return err

@@ -2,15 +2,18 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"strconv"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/openhqm/openhqm/domain"
 )
 
 // shard is a queue and store of its own. All of its keys begin with key, whose hash tag keeps them on one node of a
-// Cluster.
+// Cluster. That of the first is the queue's name alone, so the stream of that name is there too.
 type shard struct {
 	number int
 	key    string
@@ -21,24 +24,41 @@ func newShards(queue string, n int) []*shard {
 	for i := range shards {
 		shards[i] = &shard{number: i, key: "{" + queue + ":" + strconv.Itoa(i) + "}"}
 	}
+	shards[0].key = "{" + queue + "}"
 	return shards
 }
 
-// requireShards refuses a number of shards that is not the one that the queue was made with: processes that do not
-// agree on it look for requests where they are not.
+// handedOver stands for the number of shards of a queue whose requests are for consumers that are not ours.
+const handedOver = "handover"
+
+// requireShards refuses a number of shards that is not the one that the queue was made with, and other consumers than
+// those it was made for: processes that do not agree on these look for requests where they are not.
 func (db *DB) requireShards(ctx context.Context) error {
-	key, n := db.shards[0].key+":shards", len(db.shards)
-	pipe := db.client.Pipeline()
-	pipe.SetNX(ctx, key, n, 0)
-	made := pipe.Get(ctx, key)
-	if _, err := pipe.Exec(ctx); err != nil {
+	key, want := db.shards[0].key+":shards", strconv.Itoa(len(db.shards))
+	if db.opts.Handover {
+		want = handedOver
+	}
+	there, err := db.client.Get(ctx, key).Result()
+	if errors.Is(err, redis.Nil) {
+		// Another process may be faster. Only a new queue is written to: one that has used up memory can still be opened.
+		if err = db.client.SetNX(ctx, key, want, 0).Err(); err == nil {
+			there, err = db.client.Get(ctx, key).Result()
+		}
+	}
+	if err != nil {
 		return translate(err)
 	}
-	if there, err := made.Int(); err != nil || there != n {
-		return fmt.Errorf("redis.shards is %d, but the queue was made with %s: once it is drained, delete the key %s",
-			n, made.Val(), key)
+	const remedy = "once it is drained, delete the key "
+	switch {
+	case there == want:
+		return nil
+	case there == handedOver:
+		return errors.New("the queue was made for consumers that are not ours: " + remedy + key)
+	case db.opts.Handover:
+		return errors.New("the queue was made for our own consumers, not for others: " + remedy + key)
+	default:
+		return fmt.Errorf("redis.shards is %s, but the queue was made with %s: %s", want, there, remedy+key)
 	}
-	return nil
 }
 
 // home is the shard that a new request goes to. One with an idempotency key goes where that key is, so that both are

@@ -157,7 +157,7 @@ func (db *DB) sweeping() []any {
 	answered := domain.PastDeadline(0, true, time.Time{})
 	return []any{
 		sweepLimit, db.opts.TTL.Milliseconds(), db.opts.DeadLetterTTL.Milliseconds(), string(unanswered.Reason),
-		string(unanswered.Status), unanswered.Error, string(answered.Status), answered.Error,
+		string(unanswered.Status), unanswered.Error, string(answered.Status), answered.Error, db.owed(),
 	}
 }
 

@@ -42,7 +42,7 @@ func TestAGroupThatIsGoneIsMadeAnew(t *testing.T) {
 	s := startServer(t)
 	db := openDB(t, options(s.url()))
 	accept(t, db, newRequest())
-	stream := "{openhqm-requests:0}:q:low:orders"
+	stream := "{openhqm-requests}:q:low:orders"
 	require.NoError(t, s.client().XGroupDestroy(t.Context(), stream, "openhqm").Err())
 	receive(t, consume(t, db))
 }
@@ -88,7 +88,7 @@ func TestMemoryThatIsFullRefusesButWorksOff(t *testing.T) {
 	}
 	require.ErrorIs(t, err, ports.ErrFull)
 	require.ErrorContains(t, err, "maxmemory")
-	c := consume(t, db)
+	c := consume(t, openDB(t, options(s.url()))) // as after a restart
 	for range accepted - 1 {
 		finish(t, c, receive(t, c), domain.Completed)
 	}

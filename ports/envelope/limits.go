@@ -21,3 +21,7 @@ const (
 	maxRepeated   = 8 << 10 // of content_type, traceparent and tracestate
 	maxRetryCount = 1_000_000
 )
+
+// MaxInlineBody is the size in bytes of the largest response body that an outgoing result holds itself; a larger one is
+// told by result_url. It is the limit of the wire format, on every broker: larger bodies stay in the store.
+const MaxInlineBody = 256 << 10

@@ -3,16 +3,13 @@ package testkit
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -55,11 +52,7 @@ http {
 // cannot be had the test is skipped, and with CI=true it fails.
 func StartNginx(tb testing.TB, locations string, files map[string]string) *Nginx {
 	tb.Helper()
-	program, err := nginxProgram()
-	if err != nil && os.Getenv("CI") != "true" {
-		tb.Skipf("nginx cannot be had here: %v", err)
-	}
-	require.NoError(tb, err)
+	program := requireProgram(tb, nginxProgram)
 	n := &Nginx{tb: tb, dir: tb.TempDir()}
 	require.NoError(tb, os.Mkdir(filepath.Join(n.dir, "files"), 0o700))
 	for name, content := range files {
@@ -76,23 +69,7 @@ func StartNginx(tb testing.TB, locations string, files map[string]string) *Nginx
 }
 
 // nginxProgram gives the path of nginx, which it fetches at the first call.
-var nginxProgram = sync.OnceValues(func() (string, error) {
-	root, err := repository()
-	if err != nil {
-		return "", err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	ensure := filepath.Join(root, "scripts", "brokers", "ensure")
-	cmd := exec.CommandContext(ctx, ensure, "nginx") //nolint:gosec // a script of ours
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	path, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("scripts/brokers/ensure nginx: %w: %s", err, stderr.String())
-	}
-	return strings.TrimSpace(string(path)), nil
-})
+var nginxProgram = sync.OnceValues(func() (string, error) { return ensure("nginx") })
 
 // start runs nginx on a port that is free, and reports whether it serves there.
 func (n *Nginx) start(program, locations string) bool {
@@ -102,57 +79,26 @@ func (n *Nginx) start(program, locations string) bool {
 	require.NoError(n.tb, os.WriteFile(config, fmt.Appendf(nil, nginxConfig, address, locations), 0o600))
 	n.URL, n.Log = "http://"+address, &Log{}
 
-	args := []string{"-p", n.dir, "-c", config, "-e", "stderr"}
-	cmd := exec.CommandContext(context.Background(), program, args...) //nolint:gosec // nginx
-	cmd.Stderr = n.Log
-	require.NoError(n.tb, cmd.Start())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = cmd.Wait() // that it ended is all there is to know
-	}()
-	if n.awaitServing(ended) {
-		n.tb.Cleanup(func() {
-			_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
-			<-ended
-		})
-		return true
+	s := startServer(n.tb, n.Log, program, "-p", n.dir, "-c", config, "-e", "stderr")
+	if !s.await(n.tb.Context(), n.serves) {
+		s.end(syscall.SIGKILL)
+		return false
 	}
-	_ = cmd.Process.Kill() // it may have ended
-	<-ended
-	return false
+	n.tb.Cleanup(func() { s.end(syscall.SIGTERM) })
+	return true
 }
 
-func freeAddress(tb testing.TB) string {
-	tb.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(tb, err)
-	require.NoError(tb, listener.Close())
-	return listener.Addr().String()
-}
-
-// awaitServing asks until there is an answer, or nginx has ended.
-func (n *Nginx) awaitServing(ended <-chan struct{}) bool {
-	ctx, cancel := context.WithTimeout(n.tb.Context(), Patience)
-	defer cancel()
+// serves reports whether there is any answer.
+func (n *Nginx) serves(ctx context.Context) bool {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	ticker := time.NewTicker(10 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ended:
-			return false
-		case <-ctx.Done():
-			return false
-		case <-ticker.C:
-		}
-		req, err := http.NewRequestWithContext(ctx, http.MethodHead, n.URL, nil)
-		require.NoError(n.tb, err)
-		if resp, err := client.Do(req); err == nil {
-			_ = resp.Body.Close() // a HEAD has none
-			return true
-		}
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, n.URL, nil)
+	require.NoError(n.tb, err)
+	resp, err := client.Do(req)
+	if err != nil {
+		return false
 	}
+	_ = resp.Body.Close() // a HEAD has none
+	return true
 }
 
 // CallsOf gives nginx's own record of what it was asked for with that X-OpenHQM-ID: method, target, ID and status.

@@ -3,6 +3,8 @@ local id, facts, queue, size, request = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV
 local submitted, next, at = ARGV[6], ARGV[7], ARGV[8]
 local late, maxDepth = ARGV[9], tonumber(ARGV[10])
 local key, fingerprint, keyExpires = ARGV[11], ARGV[12], ARGV[13]
+local attempts = ARGV[14] -- charged already
+local message = ARGV[15] -- for consumers that are not ours
 
 if redis.call('EXISTS', recordKey(id)) == 1 then
     return {'same', id, submitted, state(id)} -- sent again, because the first answer was lost on its way
@@ -17,9 +19,10 @@ end
 if maxDepth > 0 and redis.call('ZCARD', deadlines) >= maxDepth then return {'full'} end
 
 local entry
-entry, next = enqueue(id, queue, size, at, next)
+entry, next = enqueue(id, queue, size, at, next, message)
 redis.call('HSET', recordKey(id), 'facts', facts, 'status', 'PENDING', 'updated', submitted, 'next', next,
     'queue', queue, 'size', size, 'entry', entry, 'request', request)
+if attempts ~= '0' then redis.call('HSET', recordKey(id), 'attempts', attempts) end
 redis.call('ZADD', deadlines, late, id)
 if key ~= '' then
     redis.call('HSET', recordKey(id), 'key', key)

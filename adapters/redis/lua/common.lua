@@ -6,6 +6,7 @@
 --
 --   :r:<id>             hash, the record, with request and response: see record.go
 --   :q:<lane>:<name>    stream, the ready and the begun requests of one endpoint in one lane, with one consumer group
+--   :outbox             stream, the final requests that others are still to be told of, with one consumer group
 --   :endpoints          set, the endpoints that have streams
 --   :bell:<endpoint>    list of one element at most: somebody may find ready work there; idle workers block on it
 --   :due                sorted set, delayed requests by the millisecond they are due
@@ -15,6 +16,10 @@
 --   :k:<owner and key>  hash, an idempotency key in use
 --   :final              channel, told the id of every request that becomes final
 --   :shards, :probe     strings: how many shards there are, in the first of them; what a health check writes
+--   :rehearsal          what Open tries out whether it may write
+--
+-- The tag of the first shard is the name of the queue alone, so the stream of just that name is in its slot too: other
+-- programs write requests there, or read them, when those are for consumers that are not ours.
 --
 -- Times in records are microseconds and only ever copied; Lua's numbers print fewer digits.
 
@@ -27,10 +32,13 @@ local nowMicros = time[1] .. string.format('%06d', tonumber(time[2]))
 
 local function recordKey(id) return shard .. ':r:' .. id end
 local function letterKey(id) return shard .. ':d:' .. id end
-local function streamKey(queue) return shard .. ':q:' .. queue end
 local function bellKey(endpoint) return shard .. ':bell:' .. endpoint end
 
--- A queue is named <lane>:<endpoint>.
+-- A queue is named <lane>:<endpoint>. The one without a name is the stream for consumers that are not ours.
+local function streamKey(queue)
+    if queue == '' then return string.sub(shard, 2, -2) end
+    return shard .. ':q:' .. queue
+end
 local function endpointOf(queue) return string.sub(queue, string.find(queue, ':', 1, true) + 1) end
 
 -- state reads a record as Go wants it.

@@ -1,4 +1,5 @@
 -- depths counts, and finds the oldest ready request.
+local handover = ARGV[1] == '1' -- ready requests are for consumers that are not ours
 
 -- readySince gives the millisecond since when the first unread entry of a stream is ready.
 local function readySince(stream)
@@ -9,6 +10,10 @@ local function readySince(stream)
 end
 
 local oldest = 0
+if handover then
+    local first = redis.call('XRANGE', streamKey(''), '-', '+', 'COUNT', 1)
+    if first[1] then oldest = tonumber(string.match(first[1][1], '^%d+')) end
+end
 for _, endpoint in ipairs(redis.call('SMEMBERS', shard .. ':endpoints')) do
     for _, lane in ipairs({'high:', 'low:'}) do
         local since = readySince(streamKey(lane .. endpoint))

@@ -1,18 +1,25 @@
--- finish saves the outcome of a delivery and settles it, if the delivery is still its holder's.
+-- finish saves the outcome of a delivery and settles it, if the delivery is still its holder's. The same call made
+-- again, because its answer was lost on its way, gets the same answer.
 local id, token, status, attempts, updated = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local next, at = ARGV[6], ARGV[7]
 local reason, problem, took = ARGV[8], ARGV[9], ARGV[10]
 local code, response, answered = ARGV[11], ARGV[12], ARGV[13]
-local lifetime, letterLifetime = ARGV[14], ARGV[15]
+local lifetime, letterLifetime, owed = ARGV[14], ARGV[15], ARGV[16]
+local call = ARGV[17]
 
 local key = recordKey(id)
-local r = redis.call('HMGET', key, 'status', 'token', 'queue', 'entry', 'size', 'facts', 'answered')
+local r = redis.call('HMGET', key, 'status', 'token', 'queue', 'entry', 'size', 'facts', 'answered', 'finished')
+if r[8] == call then
+    if status == 'PENDING' then return {'waits'} end
+    return {'ended', r[6], r[7]}
+end
 if r[1] ~= 'PROCESSING' or r[2] ~= token then return {'lost'} end
 
 dequeue(id, r[3], r[4], r[1])
+redis.call('HSET', key, 'finished', call)
 if code ~= '' then redis.call('HSET', key, 'code', code, 'response', response, 'answered', answered) end
 if status ~= 'PENDING' then
-    conclude(id, status, updated, attempts, reason, problem, took, lifetime, letterLifetime)
+    conclude(id, status, updated, attempts, reason, problem, took, lifetime, letterLifetime, owed)
     return {'ended', r[6], code ~= '' and answered or r[7]}
 end
 local entry

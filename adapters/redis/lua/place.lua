@@ -15,8 +15,9 @@ local function known(endpoint)
     ring('')
 end
 
--- ready puts a request at the end of its queue and gives its place there.
-local function ready(id, queue, size)
+-- ready puts a request at the end of its queue and gives its place there. Consumers that are not ours get a message.
+local function ready(id, queue, size, message)
+    if queue == '' then return redis.call('XADD', streamKey(queue), '*', 'payload', message) end
     local endpoint = endpointOf(queue)
     known(endpoint)
     local entry = redis.call('XADD', streamKey(queue), '*', 'id', id, 'size', size)
@@ -26,12 +27,13 @@ end
 
 -- enqueue puts a request where it waits, among the delayed until the millisecond at, or among the ready. It gives its
 -- fields entry and next; moment is at in microseconds.
-local function enqueue(id, queue, size, at, moment)
+local function enqueue(id, queue, size, at, moment, message)
     if tonumber(at) > now then
         redis.call('ZADD', due, at, id)
+        if queue == '' then redis.call('HSET', recordKey(id), 'message', message) end
         return '', moment
     end
-    return ready(id, queue, size), ''
+    return ready(id, queue, size, message), ''
 end
 
 -- dequeue takes a request out of wherever it waits or is held.

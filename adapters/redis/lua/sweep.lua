@@ -5,7 +5,7 @@ local limit, lifetime, letterLifetime = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 local reason = ARGV[4]
 local unanswered, unansweredProblem = ARGV[5], ARGV[6] -- how one ends that no backend answered
 local answered, answeredProblem = ARGV[7], ARGV[8]
-local only = ARGV[9]
+local owed, only = ARGV[9], ARGV[10]
 
 local ended = {}
 
@@ -25,7 +25,7 @@ local function expire(id)
     dequeue(id, r[2], r[3], r[1])
     local status, problem = unanswered, unansweredProblem
     if r[5] then status, problem = answered, answeredProblem end
-    conclude(id, status, nowMicros, r[4] or '0', reason, problem, '0', lifetime, letterLifetime)
+    conclude(id, status, nowMicros, r[4] or '0', reason, problem, '0', lifetime, letterLifetime, owed)
     ended[#ended + 1] = {id, state(id)}
 end
 
@@ -39,8 +39,9 @@ local function upTo(set, moment) return redis.call('ZRANGEBYSCORE', set, '-inf',
 
 for _, id in ipairs(upTo(due, now)) do
     redis.call('ZREM', due, id)
-    local r = redis.call('HMGET', recordKey(id), 'queue', 'size')
-    if r[1] then redis.call('HSET', recordKey(id), 'entry', ready(id, r[1], r[2]), 'next', '') end
+    local r = redis.call('HMGET', recordKey(id), 'queue', 'size', 'message')
+    if r[1] then redis.call('HSET', recordKey(id), 'entry', ready(id, r[1], r[2], r[3]), 'next', '') end
+    if r[3] then redis.call('HDEL', recordKey(id), 'message') end
 end
 for _, id in ipairs(upTo(deadlines, now)) do expire(id) end
 for _, id in ipairs(upTo(dead, now - tonumber(letterLifetime))) do

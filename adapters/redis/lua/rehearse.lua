@@ -1,0 +1,44 @@
+-- rehearse does each thing once that scripts do, with a key of its own, so that a user who is not allowed to is told at
+-- the start. Memory that is full does not keep it from that: what has written may write more.
+local key = shard .. ':rehearsal'
+local function fresh(...)
+    redis.call('DEL', key)
+    return redis.call(...)
+end
+
+fresh('HSET', key, 'a', '1')
+redis.call('HGET', key, 'a')
+redis.call('HMGET', key, 'a')
+redis.call('EXISTS', key)
+redis.call('PEXPIRE', key, 1000)
+redis.call('PEXPIREAT', key, now + 1000)
+redis.call('HDEL', key, 'a')
+
+fresh('SADD', key, 'a')
+redis.call('SMEMBERS', key)
+fresh('LPUSH', key, 'a')
+
+fresh('ZADD', key, 1, 'a')
+redis.call('ZCARD', key)
+redis.call('ZSCORE', key, 'a')
+redis.call('ZRANGE', key, 0, 0)
+redis.call('ZRANGEBYSCORE', key, 0, 1)
+redis.call('ZREVRANGEBYSCORE', key, 1, 0)
+redis.call('ZREM', key, 'a')
+
+local entry = fresh('XADD', key, '*', 'a', '1')
+redis.call('XLEN', key)
+redis.call('XRANGE', key, '-', '+')
+redis.call('XGROUP', 'CREATE', key, GROUP, '0')
+redis.call('XINFO', 'GROUPS', key)
+redis.call('XREADGROUP', 'GROUP', GROUP, 'a', 'STREAMS', key, '>')
+redis.call('XINFO', 'CONSUMERS', key, GROUP)
+redis.call('XAUTOCLAIM', key, GROUP, 'a', 0, '0')
+redis.call('XCLAIM', key, GROUP, 'a', 0, entry, 'JUSTID')
+redis.call('XACK', key, GROUP, entry)
+redis.call('XDEL', key, entry)
+redis.call('XGROUP', 'DELCONSUMER', key, GROUP, 'a')
+
+redis.call('DEL', key)
+redis.call('SPUBLISH', shard .. ':final', '')
+return {}

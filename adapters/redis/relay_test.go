@@ -1,0 +1,260 @@
+package redis_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/openhqm/openhqm/adapters/redis"
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/ports/envelope"
+)
+
+const (
+	responsesStream = "responses"
+	lettersStream   = "letters"
+	outboxStream    = "{openhqm-requests}:outbox"
+)
+
+func telling(url string) redis.Options {
+	opts := options(url)
+	opts.Responses, opts.DeadLetterStream, opts.Retention = responsesStream, lettersStream, time.Hour
+	opts.ResultURL = func(id domain.ID) string { return "http://localhost/" + string(id) }
+	return opts
+}
+
+func relay(t *testing.T, db *redis.DB) {
+	t.Helper()
+	run(t, db.Relay)
+}
+
+// toldResults waits until there are so many, and gives them.
+func toldResults(t *testing.T, client goredis.UniversalClient, n int) map[domain.ID]envelope.Result {
+	t.Helper()
+	results := make(map[domain.ID]envelope.Result)
+	for _, payload := range payloads(t, client, responsesStream, n) {
+		result, err := envelope.DecodeResult([]byte(payload), time.Time{}, 1<<24)
+		require.NoError(t, err)
+		results[result.ID] = result
+	}
+	return results
+}
+
+func toldLetters(t *testing.T, client goredis.UniversalClient, n int) map[domain.ID]envelope.DeadLetter {
+	t.Helper()
+	letters := make(map[domain.ID]envelope.DeadLetter)
+	for _, payload := range payloads(t, client, lettersStream, n) {
+		letter, err := envelope.DecodeDeadLetter([]byte(payload), 1<<24)
+		require.NoError(t, err)
+		letters[letter.ID] = letter
+	}
+	return letters
+}
+
+// payloads waits for at least n entries in a stream.
+func payloads(t *testing.T, client goredis.UniversalClient, stream string, n int) []string {
+	t.Helper()
+	require.Eventually(t, func() bool { return client.XLen(t.Context(), stream).Val() >= int64(n) },
+		patience, 10*time.Millisecond)
+	entries, err := client.XRange(t.Context(), stream, "-", "+").Result()
+	require.NoError(t, err)
+	var payloads []string
+	for _, entry := range entries {
+		payload, _ := entry.Values["payload"].(string)
+		payloads = append(payloads, payload)
+	}
+	return payloads
+}
+
+// end finishes the next request.
+func end(t *testing.T, c *redis.Consumer, status domain.Status, response *domain.Response) domain.ID {
+	t.Helper()
+	d := receive(t, c)
+	out := domain.Outcome{
+		Status: status, Attempts: 3, At: time.Now().UTC().Truncate(time.Millisecond),
+		ProcessingTime: 5 * time.Millisecond, Response: response,
+	}
+	if status.DeadLettered() {
+		out.Reason, out.Error = domain.ReasonAttempts, "no luck"
+	}
+	require.NoError(t, c.Finish(t.Context(), []ports.Finish{{ID: d.Request.ID, Token: d.Token, Outcome: out}})[0])
+	return d.Request.ID
+}
+
+func TestEveryEndIsTold(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	var log log
+	opts := telling(s.url())
+	opts.Logger = log.logger()
+	db := openDB(t, opts)
+	relay(t, db)
+	c := consume(t, db)
+	text := domain.Header{"Content-Type": {"text/plain"}}
+	accept(t, db, newRequest())
+	completed := end(t, c, domain.Completed, &domain.Response{StatusCode: 201, Header: text, Body: []byte("done")})
+	original := newRequest()
+	original.Header, original.Query = domain.Header{"X-A": {"b"}}, "c=d"
+	accept(t, db, original)
+	failed := end(t, c, domain.Failed, nil)
+	accept(t, db, newRequest())
+	large := make([]byte, envelope.MaxInlineBody+1)
+	huge := end(t, c, domain.Completed, &domain.Response{StatusCode: 200, Header: text, Body: large})
+	accept(t, db, newRequest())
+	inline := end(t, c, domain.Completed, &domain.Response{StatusCode: 200, Header: text, Body: large[1:]})
+	cancelled, late := newRequest(), newRequest()
+	accept(t, db, cancelled)
+	_, err := db.Cancel(t.Context(), cancelled.ID)
+	require.NoError(t, err)
+	late.Deadline = time.Now().Add(-time.Minute)
+	accept(t, db, late)
+
+	results := toldResults(t, s.client(), 6)
+	require.Len(t, results, 6)
+	require.Equal(t, "done", string(results[completed].Result.Response.Body))
+	require.Equal(t, 201, results[completed].Result.Response.StatusCode)
+	require.Equal(t, 5*time.Millisecond, results[completed].Result.ProcessingTime)
+	require.Equal(t, domain.Failed, results[failed].Status)
+	require.Equal(t, "no luck", results[failed].Result.Error)
+	require.Equal(t, "http://localhost/"+string(huge), results[huge].URL)
+	require.Equal(t, 200, results[huge].Result.Response.StatusCode)
+	require.Empty(t, results[huge].Result.Response.Body)
+	require.Empty(t, results[inline].URL)
+	require.Equal(t, large[1:], results[inline].Result.Response.Body)
+	require.Equal(t, domain.Cancelled, results[cancelled.ID].Status)
+	require.Nil(t, results[cancelled.ID].Result.Response)
+	require.Equal(t, domain.TimedOut, results[late.ID].Status)
+
+	letters := toldLetters(t, s.client(), 2)
+	require.Len(t, letters, 2)
+	require.Contains(t, letters, late.ID)
+	require.Equal(t, 3, letters[failed].Attempts)
+	require.Equal(t, "no luck", letters[failed].Error)
+	require.WithinDuration(t, time.Now(), letters[failed].FailedAt, patience)
+	m, err := envelope.Decode(letters[failed].Message, time.Time{}, 1<<20)
+	require.NoError(t, err)
+	require.Equal(t, envelope.Message{Request: original}, m)
+	requireSettled(t, s.client(), outboxStream)
+	require.Empty(t, log.String(), "nothing was looked for in vain")
+}
+
+func TestMessagesThatCannotBeReadAreTold(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	db := openDB(t, telling(s.url()))
+	relay(t, db)
+	storeResults(t, db)
+	defer route(t, db)()
+	request := domain.ID("stream-" + add(t, s.client(), "oops"))
+	result := domain.ID("result-" + addResult(t, s.client(), `{"oops": true}`))
+	letters := toldLetters(t, s.client(), 2)
+	require.Equal(t, "oops", string(letters[request].Message))
+	require.JSONEq(t, `{"oops": true}`, string(letters[result].Message))
+	requireSettled(t, s.client(), outboxStream)
+	results := toldResults(t, s.client(), 1)
+	require.Contains(t, results, request)
+	require.Len(t, results, 1, "a result that cannot be read is no result")
+}
+
+// TestWhatAProcessOwedIsToldByAnother ends a request in a process that never tells.
+func TestWhatAProcessOwedIsToldByAnother(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		kill func(t *testing.T, client *goredis.Client)
+	}{
+		{"before it looked", func(*testing.T, *goredis.Client) {}},
+		{"after it looked", func(t *testing.T, client *goredis.Client) {
+			t.Helper()
+			require.NoError(t, client.XGroupCreate(t.Context(), outboxStream, "openhqm", "0").Err())
+			require.NoError(t, client.XReadGroup(t.Context(), &goredis.XReadGroupArgs{
+				Group: "openhqm", Consumer: "dead", Streams: []string{outboxStream, ">"},
+			}).Err())
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := startServer(t)
+			opts := telling(s.url())
+			opts.Lease = 100 * time.Millisecond
+			dying := openDB(t, opts)
+			accept(t, dying, newRequest())
+			id := end(t, consume(t, dying), domain.Failed, nil)
+			require.NoError(t, dying.Close())
+			tt.kill(t, s.client())
+			relay(t, openDB(t, opts))
+			require.Contains(t, toldResults(t, s.client(), 1), id)
+			require.Contains(t, toldLetters(t, s.client(), 1), id)
+		})
+	}
+}
+
+// TestOnlyWhatIsAskedForIsTold has one stream or none.
+func TestOnlyWhatIsAskedForIsTold(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name               string
+		responses, letters bool
+	}{{"nothing", false, false}, {"results", true, false}, {"dead letters", false, true}} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := startServer(t)
+			opts := telling(s.url())
+			if !tt.responses {
+				opts.Responses = ""
+			}
+			if !tt.letters {
+				opts.DeadLetterStream = ""
+			}
+			db := openDB(t, opts)
+			c := consume(t, db)
+			count := func(wanted bool, n int64) int64 {
+				if wanted {
+					return n
+				}
+				return 0
+			}
+			for _, status := range []domain.Status{domain.Completed, domain.Failed} {
+				accept(t, db, newRequest())
+				end(t, c, status, nil)
+			}
+			client := s.client()
+			owed := max(count(tt.responses, 2), count(tt.letters, 1))
+			require.Equal(t, owed, client.XLen(t.Context(), outboxStream).Val())
+			relay(t, db)
+			if owed > 0 {
+				requireSettled(t, client, outboxStream)
+			}
+			require.Equal(t, count(tt.responses, 2), client.XLen(t.Context(), responsesStream).Val())
+			require.Equal(t, count(tt.letters, 1), client.XLen(t.Context(), lettersStream).Val())
+		})
+	}
+}
+
+// TestLoopsEndWithTheDatabase lets Close end what nobody else does.
+func TestLoopsEndWithTheDatabase(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	for _, opts := range []redis.Options{options(s.url()), telling(s.url())} {
+		db := openDB(t, opts)
+		ended := make(chan error, 2)
+		go func() { ended <- db.Relay(context.Background()) }()
+		go func() {
+			ended <- db.StoreResults(context.Background(), redis.ResultsInOptions{Stream: resultsStream, MaxSize: 1})
+		}()
+		accept(t, db, newRequest())
+		end(t, consume(t, db), domain.Completed, nil)
+		require.Empty(t, ended, "they go on, also when there is nobody to tell")
+		require.NoError(t, db.Close())
+		for range 2 {
+			if err := <-ended; err != nil {
+				require.ErrorIs(t, err, ports.ErrClosed, "it had not even begun")
+			}
+		}
+		require.ErrorIs(t, db.Relay(t.Context()), ports.ErrClosed)
+	}
+}
