@@ -27,8 +27,10 @@ type Options struct {
 	Logger   *slog.Logger
 }
 
-// saveTimeout bounds one try to save a group.
-const saveTimeout = 30 * time.Second
+const (
+	saveTimeout   = 30 * time.Second // for one try to save a group
+	complainEvery = time.Minute      // that outcomes are not saved is said so often at most
+)
 
 // Processor is the use-case that a slot runs.
 type Processor interface {
@@ -191,15 +193,21 @@ func (p *Pool) call(ctx context.Context, d ports.Delivery) (domain.Outcome, int6
 // stay charged: a store that is away stops the pool instead of piling results up.
 func (p *Pool) settle(ctx context.Context) {
 	var unsaved []settlement
+	var quiet time.Time // until then nothing is said of what is not saved
 	pause := backoff{}
 	for {
 		group := p.gather(unsaved)
 		if len(group) == 0 {
 			return
 		}
-		if unsaved = p.save(ctx, group); len(unsaved) == 0 {
+		var cause error
+		if unsaved, cause = p.save(ctx, group); cause == nil {
 			pause = backoff{}
 			continue
+		}
+		if now := p.opts.Now(); !now.Before(quiet) {
+			quiet = now.Add(complainEvery)
+			p.opts.Logger.Warn("outcomes not saved yet", "waiting", len(unsaved), "error", cause)
 		}
 		if !pause.wait(ctx) {
 			p.opts.Logger.Error("outcomes not saved before the end: these requests will be called again",
@@ -232,15 +240,14 @@ func (p *Pool) gather(group []settlement) []settlement {
 	}
 }
 
-// save tries once, and returns what was neither saved nor lost.
-func (p *Pool) save(ctx context.Context, group []settlement) (unsaved []settlement) {
+// save tries once, and returns what was neither saved nor lost, and why.
+func (p *Pool) save(ctx context.Context, group []settlement) (unsaved []settlement, cause error) {
 	finishes := make([]ports.Finish, len(group))
 	for i := range group {
 		finishes[i] = group[i].finish
 	}
 	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
 	defer cancel()
-	var cause error
 	for i, err := range p.work.Finish(ctx, finishes) {
 		// Of a queue that is closed nothing can be saved any more; it hands the request out again when it is open.
 		if err == nil || errors.Is(err, ports.ErrLost) || errors.Is(err, ports.ErrClosed) {
@@ -251,8 +258,5 @@ func (p *Pool) save(ctx context.Context, group []settlement) (unsaved []settleme
 		unsaved, cause = append(unsaved, group[i]), err
 	}
 	p.condition.Store(&cause)
-	if cause != nil {
-		p.opts.Logger.Warn("outcomes not saved yet", "waiting", len(unsaved), "error", cause)
-	}
-	return unsaved
+	return unsaved, cause
 }
