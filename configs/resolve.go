@@ -3,7 +3,6 @@ package configs
 import (
 	"io/fs"
 	"maps"
-	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -39,11 +38,10 @@ func (c *Config) ResolveRedis() (string, error) {
 		check.bad("redis.url", err.Error())
 		return "", check.report.err()
 	}
-	u, err := url.Parse(text)
-	switch {
-	case err != nil || u.Scheme != "redis" && u.Scheme != "rediss" || u.Hostname() == "":
-		check.bad("redis.url", "must be a URL that begins with redis:// or rediss:// and names a host")
-	case u.Scheme == "redis" && c.Redis.TLS != (TLS{}):
+	switch reason := checkRedisURL(text); {
+	case reason != "":
+		check.bad("redis.url", reason)
+	case strings.HasPrefix(text, "redis:") && c.Redis.TLS != (TLS{}):
 		check.bad("redis.url", "must begin with rediss://, because redis.tls is set")
 	default:
 		check.tls("redis.tls.", c.Redis.TLS)

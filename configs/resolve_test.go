@@ -75,18 +75,56 @@ proxy:
 
 func TestResolveRedis(t *testing.T) {
 	t.Parallel()
+	const escaped = "redis.url: has an @ or # behind the host: in a password @ is written %40, # %23, / %2F, ? %3F " +
+		"and % %25"
+	const parameters = "addr, client_name, dial_timeout, master_name, password, pool_size, read_timeout, skip_verify, " +
+		"username, write_timeout"
 	const scheme = "redis.url: must be a URL that begins with redis:// or rediss:// and names a host"
 	for name, test := range map[string]struct {
 		give string // the section
 		want string // the URL
 		err  string
 	}{
-		"the default":        {give: "url: redis://localhost:6379", want: "redis://localhost:6379"},
-		"a variable":         {give: "url: rediss://u:${PASSWORD}@a?addr=b:1", want: "rediss://u:s3cret@a?addr=b:1"},
-		"a missing variable": {give: "url: ${MISSING}", err: "redis.url: needs variables that are not set: MISSING"},
-		"no host":            {give: "url: redis://u:s3cret@", err: scheme},
-		"another scheme":     {give: "url: https://u:s3cret@a", err: scheme},
-		"not a URL":          {give: "url: 'redis://u:s3%cret@a'", err: scheme},
+		"the default": {give: "url: redis://localhost:6379", want: "redis://localhost:6379"},
+		"a variable":  {give: "url: rediss://u:${PASSWORD}@a?addr=b:1", want: "rediss://u:s3cret@a?addr=b:1"},
+		"Sentinels": {
+			give: "url: redis://:a@s1:26379/1?master_name=main&addr=s2:26379&username=u&password=b&read_timeout=2",
+			want: "redis://:a@s1:26379/1?master_name=main&addr=s2:26379&username=u&password=b&read_timeout=2",
+		},
+		"a password with a slash":    {give: "url: redis://u:12/s3cret@a", err: escaped},
+		"a password with a question": {give: "url: redis://u:12?s3cret@a", err: escaped},
+		"a password with a hash":     {give: "url: 'redis://u:12#s3cret@a'", err: escaped},
+		"a path": {
+			give: "url: redis://a/s3cret",
+			err:  "redis.url: may have the number of a database behind the host, and no other path",
+		},
+		"reads from replicas": {
+			give: "url: redis://a?addr=b:1&read_only=true",
+			err:  "redis.url: has a parameter that is none of " + parameters,
+		},
+		"no timeout": {
+			give: "url: redis://a?read_timeout=-1",
+			err:  "redis.url: has a parameter read_timeout that cannot be used",
+		},
+		"a bad node": {
+			give: "url: redis://a?addr=b",
+			err:  "redis.url: has a parameter addr that cannot be used",
+		},
+		"two masters": {
+			give: "url: redis://a?master_name=a&master_name=b",
+			err:  "redis.url: has the parameter master_name more than once",
+		},
+		"a password without Sentinel": {
+			give: "url: redis://a?password=s3cret",
+			err:  "redis.url: has a username or password as a parameter, which is only for the master behind Sentinels",
+		},
+		"a missing variable": {
+			give: "url: ${MISSING}",
+			err:  "redis.url: needs variables that are not set: MISSING",
+		},
+		"no host":        {give: "url: redis://u:s3cret@", err: scheme},
+		"another scheme": {give: "url: https://u:s3cret@a", err: scheme},
+		"not a URL":      {give: "url: 'redis://u:s3%cret@a'", err: scheme},
 		"files without TLS": {
 			give: "{url: redis://a, tls: {ca_file: /none}}",
 			err:  "redis.url: must begin with rediss://, because redis.tls is set",
@@ -108,7 +146,7 @@ func TestResolveRedis(t *testing.T) {
 				return
 			}
 			require.EqualError(t, err, "configuration: 1 fault\n  "+file+":2: "+test.err)
-			require.NotContains(t, err.Error(), "cret")
+			require.NotContains(t, err.Error(), "s3c")
 		})
 	}
 }

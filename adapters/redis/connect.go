@@ -36,7 +36,8 @@ func connect(rawURL string, secure *tls.Config) (client, blocking redis.Universa
 	}
 	build, err := clientOf(rawURL, parsed.Query(), secure)
 	if err != nil {
-		return nil, nil, fmt.Errorf("redis.url: %w", err)
+		// What go-redis says repeats a part of it, and a password with a "/" may be there.
+		return nil, nil, errors.New("redis.url is none that go-redis takes")
 	}
 	return build(0), build(blockingPool), nil
 }
