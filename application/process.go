@@ -1,6 +1,7 @@
 package application
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,6 +48,8 @@ func (p *Process) Process(ctx context.Context, d ports.Delivery, reserve ports.R
 		seen.Label, seen.Outcome = ports.LabelMaxDeliveries, undeliverable(d, now)
 	case !known:
 		seen.Label, seen.Outcome = ports.LabelUnknownEndpoint, HandBack(d, now, unknownEndpointDelay)
+	case d.Attempts >= cmp.Or(d.Request.MaxAttempts, endpoint.Retry.MaxAttempts):
+		seen.Label, seen.Outcome = string(domain.ReasonAttempts), exhausted(d, now)
 	default:
 		p.attempt(ctx, endpoint, d, reserve, &seen)
 	}
@@ -92,6 +95,15 @@ func failureOf(err error) *domain.Failure {
 		return failure
 	}
 	return &domain.Failure{Kind: domain.FailureBroken, Err: err}
+}
+
+// exhausted is the outcome of a request that came with its attempts used up: others had made them, or the limit was
+// higher then. The last response, if any, is kept.
+func exhausted(d ports.Delivery, now time.Time) domain.Outcome {
+	return domain.Outcome{
+		Status: domain.Failed, Attempts: d.Attempts, Reason: domain.ReasonAttempts, At: now,
+		Error: fmt.Sprintf("it had used up its attempts before: %d", d.Attempts),
+	}
 }
 
 func undeliverable(d ports.Delivery, now time.Time) domain.Outcome {

@@ -138,6 +138,30 @@ func TestProcessWithoutACall(t *testing.T) {
 			}},
 		},
 		{
+			"after its attempts were used up elsewhere",
+			func(d *ports.Delivery) { d.Attempts = 4 },
+			ports.Attempted{Endpoint: "orders", Attempt: 4, Label: "attempts_exhausted", Outcome: domain.Outcome{
+				Status: domain.Failed, Attempts: 4, Reason: domain.ReasonAttempts,
+				Error: "it had used up its attempts before: 4",
+			}},
+		},
+		{
+			"after more attempts than it asks for",
+			func(d *ports.Delivery) { d.Attempts, d.Request.MaxAttempts = 3, 2 },
+			ports.Attempted{Endpoint: "orders", Attempt: 3, Label: "attempts_exhausted", Outcome: domain.Outcome{
+				Status: domain.Failed, Attempts: 3, Reason: domain.ReasonAttempts,
+				Error: "it had used up its attempts before: 3",
+			}},
+		},
+		{
+			"past its deadline and with its attempts used up",
+			func(d *ports.Delivery) { d.Request.Deadline, d.Attempts = noon, 4 },
+			ports.Attempted{Endpoint: "orders", Attempt: 4, Label: "deadline", Outcome: domain.Outcome{
+				Status: domain.TimedOut, Attempts: 4, Reason: domain.ReasonDeadline,
+				Error: "the deadline passed before the backend answered",
+			}},
+		},
+		{
 			"for an endpoint that is not known here",
 			func(d *ports.Delivery) { d.Request.Endpoint, d.Attempts = "elsewhere", 3 },
 			ports.Attempted{Attempt: 3, Label: "unknown_endpoint", Outcome: domain.Outcome{
@@ -174,6 +198,13 @@ func TestProcessCallsUpToTheLastDelivery(t *testing.T) {
 	t.Parallel()
 	d := delivery()
 	d.Deliveries = 5
+	require.Equal(t, "answered", process(t, processOptions(), d, answer(&domain.Response{StatusCode: 200})).Label)
+}
+
+func TestProcessMakesTheAttemptsThatAreAskedFor(t *testing.T) {
+	t.Parallel()
+	d := delivery()
+	d.Attempts, d.Request.MaxAttempts = 4, 5
 	require.Equal(t, "answered", process(t, processOptions(), d, answer(&domain.Response{StatusCode: 200})).Label)
 }
 
