@@ -2,6 +2,7 @@ package redis_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -27,6 +28,18 @@ func documentedUser(t *testing.T) []string {
 	return strings.Fields(strings.NewReplacer("//\t", "", "PASSWORD", "sesame").Replace("ACL SETUSER " + command))
 }
 
+func TestTheReadmeAllowsTheSameUserTheSame(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	_, command, found := strings.Cut(string(readme), "redis-cli ACL SETUSER ")
+	require.True(t, found, "the README has no such command")
+	command, _, found = strings.Cut(command, "\n```")
+	require.True(t, found)
+	shell := strings.NewReplacer("'", "", "\\\n", " ", "PASSWORD", "sesame")
+	require.Equal(t, documentedUser(t), strings.Fields(shell.Replace("ACL SETUSER "+command)))
+}
+
 func setUser(t *testing.T, client *goredis.Client, rules ...string) {
 	t.Helper()
 	args := make([]any, len(rules))
@@ -44,7 +57,7 @@ func doEverything(t *testing.T, opts redis.Options, client goredis.UniversalClie
 	opts.Lease = 2 * time.Second
 	opts.Responses, opts.DeadLetterStream, opts.Retention = "openhqm-responses", "openhqm-dead-letters", time.Hour
 	db := openDB(t, opts)
-	relay(t, db)
+	relay(t, db, client, resultsOwed, lettersOwed)
 	run(t, func(ctx context.Context) error {
 		return db.StoreResults(ctx, redis.ResultsInOptions{Stream: "openhqm-results", MaxSize: 1 << 20})
 	})
@@ -58,7 +71,7 @@ func doEverything(t *testing.T, opts redis.Options, client goredis.UniversalClie
 	held := receive(t, c)
 	extended := float64(time.Now().Add(opts.Lease + opts.Lease/4).UnixMilli())
 	require.Eventually(t, func() bool {
-		for _, shard := range []string{"{openhqm-requests}", "{openhqm-requests:1}", "{openhqm-requests:2}"} {
+		for _, shard := range []string{"{openhqm-requests}", "{openhqm-requests/1}", "{openhqm-requests/2}"} {
 			if client.ZScore(t.Context(), shard+":deadlines", string(first.ID)).Val() > extended {
 				return true
 			}
@@ -103,6 +116,13 @@ func doEverything(t *testing.T, opts redis.Options, client goredis.UniversalClie
 	_, err = db.Depths(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, db.Tidy(t.Context(), 0))
+	require.Eventually(t, func() bool { // a worker that stops listening stirs itself
+		brief, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		_, err := c.Receive(brief, ports.Credit{Count: 1, Bytes: 1})
+		_, stirred := client.InfoMap(t.Context(), "commandstats").Val()["Commandstats"]["cmdstat_expire"]
+		return stirred && errors.Is(err, context.DeadlineExceeded)
+	}, patience, time.Millisecond)
 }
 
 // TestTheDocumentedPermissionsAreThoseThatAreNeeded has a user who may do no more than the documentation says, and

@@ -29,9 +29,10 @@ func TestSettledWorkLeavesNoMemory(t *testing.T) {
 		finish(t, c, receive(t, c), []domain.Status{domain.Completed, domain.Failed, domain.TimedOut}[i%3])
 	}
 	client := s.client()
-	want := []string{ // the names of endpoints, streams without entries, the number of shards
+	want := []string{ // the names of endpoints and their use, streams without entries, the number of shards
 		"{openhqm-requests}:endpoints",
-		"{openhqm-requests}:q:high:orders", "{openhqm-requests}:q:low:orders", "{openhqm-requests}:shards",
+		"{openhqm-requests}:q:high:orders", "{openhqm-requests}:q:low:orders",
+		"{openhqm-requests}:shards", "{openhqm-requests}:used",
 	}
 	require.Eventually(t, func() bool {
 		keys, err := client.Keys(t.Context(), "*").Result()
@@ -51,7 +52,7 @@ func TestAnIdleWorkerIsQuiet(t *testing.T) {
 	s := startServer(t)
 	db := openDB(t, telling(s.url()))
 	c := consume(t, db)
-	relay(t, db)
+	relay(t, db, s.client(), resultsOwed, lettersOwed)
 	storeResults(t, db)
 	defer route(t, db)()
 	accept(t, db, newRequest())

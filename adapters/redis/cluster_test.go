@@ -25,11 +25,18 @@ const slots = 16384 // of a Cluster, by its specification
 // startCluster starts three masters that share the slots, and gives the URL of their Cluster.
 func startCluster(tb testing.TB) string {
 	tb.Helper()
+	_, url := startMasters(tb)
+	return url
+}
+
+// startMasters is startCluster and also gives the masters, by their slots.
+func startMasters(tb testing.TB, args ...string) (nodes []*server, url string) {
+	tb.Helper()
 	const masters = 3
 	var clients []*goredis.Client
-	url := ""
 	for i := range masters {
-		s := startServer(tb, "--cluster-enabled", "yes", "--cluster-node-timeout", "5000")
+		s := startServer(tb, append([]string{"--cluster-enabled", "yes", "--cluster-node-timeout", "5000"}, args...)...)
+		nodes = append(nodes, s)
 		client := goredis.NewClient(&goredis.Options{Addr: s.address})
 		defer client.Close()
 		require.NoError(tb, client.ClusterAddSlotsRange(tb.Context(), slots*i/masters, slots*(i+1)/masters-1).Err())
@@ -50,13 +57,14 @@ func startCluster(tb testing.TB) string {
 		for _, client := range clients {
 			info, err := client.ClusterInfo(tb.Context()).Result()
 			if err != nil || !strings.Contains(info, "cluster_state:ok") ||
+				!strings.Contains(info, fmt.Sprintf("cluster_slots_assigned:%d", slots)) ||
 				!strings.Contains(info, fmt.Sprintf("cluster_known_nodes:%d", masters)) {
 				return false
 			}
 		}
 		return true
 	}, time.Minute, 20*time.Millisecond, "the nodes never become a Cluster")
-	return url
+	return nodes, url
 }
 
 // TestConformanceOnCluster runs the suite over three shards on three masters. Its cases share them, so none may stop

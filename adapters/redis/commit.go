@@ -2,12 +2,15 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/openhqm/openhqm/ports"
 )
 
 // Bounds of one pipeline: Redis works it off before others get their turn, and nobody should wait long for the rest.
@@ -23,7 +26,9 @@ type op struct {
 	args   []any
 	bytes  int // of the large ones among the arguments
 
-	vain   atomic.Bool // nobody waits for it any more
+	vain      atomic.Bool // nobody waits for it any more
+	forgotten bool        // Redis does not know the script
+
 	answer []any
 	err    error         // as ports have it; read after done, like the answer
 	done   chan struct{} // closed when there is an answer
@@ -34,19 +39,28 @@ func newOp(s *shard, one *script, bytes int, args ...any) *op {
 }
 
 // committer runs scripts for many callers in shared round trips: while one pipeline is under way the next gathers. Each
-// script is a step of its own, and has its own error.
+// script is a step of its own, and has its own error. Shards that fail alone have pipelines of their own.
 type committer struct {
-	db  *DB
-	ops chan *op
+	db     *DB
+	queues map[*shard]chan *op
 }
 
 func newCommitter(db *DB) *committer {
-	return &committer{db: db, ops: make(chan *op, maxGroupOps)}
+	c := &committer{db: db, queues: make(map[*shard]chan *op)}
+	for _, shards := range db.apart() {
+		queue := make(chan *op, maxGroupOps)
+		for _, s := range shards {
+			c.queues[s] = queue
+		}
+	}
+	return c
 }
 
-// do runs the scripts and returns when all have an answer. When ctx ends first they may still be run, and have no
-// answer; then it returns an error, which is that of all without one.
+// do runs the scripts and returns when all have an answer. When ctx ends first, or replyTimeout is over, they may still
+// be run, and have no answer; then it returns an error, which is that of all without one.
 func (c *committer) do(ctx context.Context, ops []*op) error {
+	ctx, cancel := context.WithTimeout(ctx, replyTimeout)
+	defer cancel()
 	defer func() {
 		for _, o := range ops {
 			o.vain.Store(true)
@@ -69,7 +83,7 @@ func (c *committer) do(ctx context.Context, ops []*op) error {
 
 func (c *committer) send(ctx context.Context, o *op) error {
 	select {
-	case c.ops <- o:
+	case c.queues[o.shard] <- o:
 		return nil
 	case <-ctx.Done():
 		return unconfirmed(ctx)
@@ -86,39 +100,54 @@ func (c *committer) one(ctx context.Context, o *op) ([]any, error) {
 
 // run commits until the database is closed, when nobody waits for an answer any more.
 func (c *committer) run() {
+	var serving sync.WaitGroup
+	for _, shards := range c.db.apart() {
+		serving.Go(func() { c.serve(c.queues[shards[0]]) })
+	}
+	serving.Wait()
+}
+
+func (c *committer) serve(queue <-chan *op) {
 	for {
 		select {
-		case o := <-c.ops:
-			c.commit(c.gather(o))
+		case o := <-queue:
+			if ops := gather(o, queue); len(ops) > 0 {
+				c.commit(ops)
+			}
 		case <-c.db.idle:
 			return
 		}
 	}
 }
 
-// gather takes what waits, within the bounds of a pipeline.
-func (c *committer) gather(first *op) []*op {
-	ops, bytes := []*op{first}, first.bytes
-	for len(ops) < maxGroupOps && bytes < maxGroupBytes {
-		select {
-		case o := <-c.ops:
-			if o.vain.Load() {
-				continue
-			}
+// gather takes what waits, within the bounds of a pipeline, without what nobody wants any more.
+func gather(first *op, queue <-chan *op) []*op {
+	var ops []*op
+	bytes := 0
+	for o := first; ; {
+		if !o.vain.Load() {
 			ops, bytes = append(ops, o), bytes+o.bytes
+		}
+		if len(ops) == maxGroupOps || bytes >= maxGroupBytes {
+			return ops
+		}
+		select {
+		case o = <-queue:
 		default:
 			return ops
 		}
 	}
-	return ops
 }
 
-// commit runs the scripts and answers the callers.
+// commit runs the scripts and answers the callers. What a caller waits for is done, also during Close, but not after
+// the caller has given up.
 func (c *committer) commit(ops []*op) {
-	ctx := context.WithoutCancel(c.db.ctx) // what a caller waits for is done, also during Close
+	lasting := context.WithoutCancel(c.db.ctx)
+	ctx, cancel := context.WithTimeout(lasting, replyTimeout)
+	defer cancel()
 	c.pipeline(ctx, ops)
 	if again := forgotten(ops); len(again) > 0 {
-		c.repeat(ctx, again)
+		c.pipeline(ctx, again)
 	}
 	failures := 0
 	var failure error
@@ -129,30 +158,24 @@ func (c *committer) commit(ops []*op) {
 		close(o.done)
 	}
 	if failures == 0 || failures == len(ops) {
-		c.db.report(ctx, failure)
+		c.db.report(lasting, failure)
+	}
+	if errors.Is(failure, ports.ErrUnavailable) {
+		c.db.relearn()
 	}
 }
 
-// forgotten lists the scripts that Redis did not know: they were not run.
+// forgotten lists the scripts that Redis did not know: they were not run. Now each is sent with its source, to where it
+// runs: to load them everywhere would need all nodes of a Cluster.
 func forgotten(ops []*op) []*op {
 	var again []*op
 	for _, o := range ops {
 		if unknown(o.err) {
+			o.forgotten = true
 			again = append(again, o)
 		}
 	}
 	return again
-}
-
-// repeat runs scripts that Redis has to be taught first.
-func (c *committer) repeat(ctx context.Context, ops []*op) {
-	if err := c.db.scripts.load(ctx, c.db.client); err != nil {
-		for _, o := range ops {
-			o.err = err
-		}
-		return
-	}
-	c.pipeline(ctx, ops)
 }
 
 // pipeline runs the scripts in one round trip, or in one for each shard when replicas are to confirm.
@@ -176,7 +199,11 @@ func (c *committer) pipeline(ctx context.Context, ops []*op) {
 func send(ctx context.Context, pipe redis.Pipeliner, ops []*op, after ...func(redis.Pipeliner)) {
 	commands := make([]*redis.Cmd, len(ops))
 	for i, o := range ops {
-		commands[i] = pipe.EvalSha(ctx, o.script.sha, []string{o.shard.key}, o.args...)
+		if o.forgotten {
+			commands[i] = pipe.Eval(ctx, o.script.source, []string{o.shard.key}, o.args...)
+		} else {
+			commands[i] = pipe.EvalSha(ctx, o.script.sha, []string{o.shard.key}, o.args...)
+		}
 	}
 	for _, add := range after {
 		add(pipe)
@@ -218,8 +245,8 @@ func fail(ops []*op, err error) {
 	}
 }
 
-// master gives the client of the node that has the shard. What it answers when the shard has moved is an error this
-// time, and right the next time.
+// master gives the client of the node that had the shard when the nodes were last asked. That the shard has moved
+// since, or the node is gone, is an error, after which commit has them asked again.
 func (db *DB) master(ctx context.Context, s *shard) (redis.Cmdable, error) {
 	cluster, ok := db.client.(*redis.ClusterClient)
 	if !ok {

@@ -73,7 +73,7 @@ func (c *Consumer) Receive(ctx context.Context, credit ports.Credit) ([]ports.De
 		if len(h.deliveries) > 0 {
 			return h.deliveries, nil
 		}
-		if err == nil {
+		if err == nil && !h.unfinished {
 			err = c.await(ctx, h.endpoints)
 		}
 		switch {

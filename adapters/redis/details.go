@@ -2,17 +2,47 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"strings"
+	"time"
+
+	"github.com/openhqm/openhqm/ports"
 )
 
-// Details tells what makes Redis keep less than a 202 promises: no persistence, or a policy that evicts keys when
-// memory runs out. Where Redis does not let us ask, there is nothing to tell. On a Cluster one node is asked.
-func (db *DB) Details() map[string]string {
-	if details := db.details.Load(); details != nil {
-		return *details
+// Probe writes to every shard. That memory is full is no error but a detail: what was accepted can be read, and is
+// worked off.
+func (db *DB) Probe(ctx context.Context) error {
+	if !db.enter() {
+		return ports.ErrClosed
 	}
+	defer db.leave()
+	full := false
+	for _, s := range db.shards {
+		err := translate(db.client.Set(ctx, s.key+":probe", "1", time.Minute).Err())
+		switch {
+		case errors.Is(err, ports.ErrFull):
+			full = true
+		case err != nil:
+			return err
+		}
+	}
+	db.full.Store(full)
 	return nil
+}
+
+// Details tells what makes Redis keep less than a 202 promises: no persistence, or a policy that evicts keys when
+// memory runs out. Where Redis does not let us ask, there is nothing to tell. On a Cluster one node is asked. It also
+// tells of memory that was full at the last Probe.
+func (db *DB) Details() map[string]string {
+	details := make(map[string]string)
+	if configured := db.details.Load(); configured != nil {
+		maps.Copy(details, *configured)
+	}
+	if db.full.Load() {
+		details["memory"] = "redis has reached maxmemory: new requests are refused"
+	}
+	return details
 }
 
 // inspect reads how Redis is configured, and logs what is new of it.
@@ -24,7 +54,7 @@ func (db *DB) inspect(ctx context.Context) {
 	if text := db.eviction(ctx); text != "" {
 		details["eviction"] = text
 	}
-	if !maps.Equal(details, db.Details()) {
+	if known := db.details.Load(); known == nil || !maps.Equal(details, *known) {
 		for part, text := range details {
 			db.opts.Logger.Warn("redis keeps less than a 202 promises", "part", part, "reason", text)
 		}

@@ -29,6 +29,7 @@ var troubles = []trouble{
 	{"MASTERDOWN", ports.ErrUnavailable, "the redis master is down"},
 	{"NOREPLICAS", ports.ErrUnavailable, "redis has too few replicas to take writes"},
 	{"MISCONF", ports.ErrUnavailable, "redis cannot write to its disk"},
+	{"UNBLOCKED", ports.ErrUnavailable, "redis ended a read that waited: it became a replica, or what was read is gone"},
 	{"BUSY", ports.ErrUnavailable, "redis is busy with another script"},
 	{"max number of clients", ports.ErrUnavailable, "redis has too many clients"}, // the one without a code
 }

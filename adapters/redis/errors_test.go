@@ -37,6 +37,7 @@ func TestErrorsAreToldApart(t *testing.T) {
 		{answer("MISCONF Redis is configured to save RDB snapshots"), ports.ErrUnavailable, "disk"},
 		{answer("ERR max number of clients reached"), ports.ErrUnavailable, "too many clients"},
 		{answer("BUSY Redis is busy running a script."), ports.ErrUnavailable, "another script"},
+		{answer("UNBLOCKED force unblock from blocking operation"), ports.ErrUnavailable, "became a replica"},
 		{answer("ERR unknown"), ports.ErrUnavailable, "redis answered"},
 		{io.EOF, ports.ErrUnavailable, "redis: wrapped: EOF"},
 		{redis.ErrClosed, ports.ErrClosed, ""},

@@ -3,6 +3,8 @@ package redis
 import (
 	"context"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // Tidy removes consumers of every shard that hold nothing and were not seen for so long.
@@ -14,3 +16,17 @@ func (db *DB) Tidy(ctx context.Context, unseen time.Duration) error {
 	}
 	return nil
 }
+
+// Reader reads a stream of another program.
+type Reader struct{ reader }
+
+// NewReader makes one.
+func (db *DB) NewReader(stream string) *Reader {
+	return &Reader{newReader(db, stream, blockFor)}
+}
+
+// Settle removes an entry.
+func (r *Reader) Settle(ctx context.Context, place string) error { return r.settle(ctx, place) }
+
+// Next gives what it takes in next, as a process of its own would.
+func (r *Reader) Next(ctx context.Context) ([]redis.XMessage, error) { return r.next(ctx) }

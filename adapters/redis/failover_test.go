@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
 )
 
 // startSentinel starts one Sentinel that watches a master named main, and gives its URL.
@@ -60,6 +62,11 @@ func TestAFailoverLosesNothingThatReplicasConfirmed(t *testing.T) {
 	require.NoError(t, master.stop())
 	require.Eventually(t, func() bool { return submit() == nil }, patience, 10*time.Millisecond,
 		"the new master never takes anything")
+	// go-redis has other connections for pipelines, and finds out about the others up to a second later.
+	require.Eventually(t, func() bool {
+		_, err := db.State(t.Context(), accepted[0])
+		return !errors.Is(err, ports.ErrUnavailable)
+	}, patience, 10*time.Millisecond, "the new master is never asked")
 	for _, id := range accepted {
 		rec, err := db.State(t.Context(), id)
 		require.NoError(t, err, "%s was accepted", id)

@@ -107,7 +107,7 @@ func (db *DB) settlement(s *shard, f *ports.Finish, call string) *op {
 	return newOp(s, db.scripts.finish, len(response),
 		string(f.ID), f.Token, string(out.Status), out.Attempts, micros(out.At), next, at,
 		string(out.Reason), out.Error, int64(out.ProcessingTime), code, response, size,
-		db.opts.TTL.Milliseconds(), db.opts.DeadLetterTTL.Milliseconds(), db.owed(), call)
+		db.opts.TTL.Milliseconds(), db.opts.DeadLetterTTL.Milliseconds(), call)
 }
 
 // settled reads the answer. What was not confirmed stays leased, for the caller repeats it.

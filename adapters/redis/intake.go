@@ -17,27 +17,29 @@ const lateAfter = 5 * time.Second
 
 // Accept takes requests in: each is one script, and many share a round trip.
 func (db *DB) Accept(ctx context.Context, reqs []domain.Request) []ports.Accepted {
-	return db.accept(ctx, reqs, make([]int, len(reqs)))
-}
-
-// accept takes requests in of which attempts were charged already.
-func (db *DB) accept(ctx context.Context, reqs []domain.Request, attempts []int) []ports.Accepted {
-	answers := make([]ports.Accepted, len(reqs))
 	if !db.enter() {
+		answers := make([]ports.Accepted, len(reqs))
 		for i := range answers {
 			answers[i].Err = ports.ErrClosed
 		}
 		return answers
 	}
 	defer db.leave()
+	return db.accept(ctx, reqs, make([]int, len(reqs)))
+}
+
+// accept takes requests in of which attempts were charged already. Its caller has entered: nobody may do so twice, or
+// Close could come between and both would wait for each other.
+func (db *DB) accept(ctx context.Context, reqs []domain.Request, attempts []int) []ports.Accepted {
+	answers := make([]ports.Accepted, len(reqs))
 	ops := make([]*op, len(reqs))
 	for i := range reqs {
 		ops[i] = db.taking(&reqs[i], attempts[i])
 		db.sweeper.at(reqs[i].NotBefore)
 	}
 	err := db.intake.do(ctx, ops)
-	for i, o := range ops {
-		answers[i] = accepted(&reqs[i], o, err)
+	for i := range reqs {
+		answers[i] = accepted(&reqs[i], ops[i], err)
 	}
 	return answers
 }
@@ -135,7 +137,7 @@ func (db *DB) Cancel(ctx context.Context, id domain.ID) (domain.Record, error) {
 func (db *DB) cancelIn(ctx context.Context, s *shard, id domain.ID) (domain.Record, error) {
 	at := db.opts.Now()
 	answer, err := db.outcomes.one(ctx, newOp(s, db.scripts.cancel, 0,
-		string(id), micros(at), db.opts.TTL.Milliseconds(), db.owed()))
+		string(id), micros(at), db.opts.TTL.Milliseconds()))
 	if err != nil {
 		return domain.Record{}, err
 	}

@@ -73,7 +73,8 @@ func (l *leases) take(id domain.ID, token string) *lease {
 
 // keep extends the leases until ctx ends or the database is closed.
 func (l *leases) keep(ctx context.Context) {
-	ticker := time.NewTicker(l.db.opts.Lease / triesPerLease)
+	every := l.db.opts.Lease / triesPerLease
+	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
 		select {
@@ -83,10 +84,25 @@ func (l *leases) keep(ctx context.Context) {
 		case <-l.db.ctx.Done():
 			return
 		}
-		for s, held := range l.held() {
-			l.extend(ctx, s, held)
-		}
+		l.extendAll(ctx, every)
 	}
+}
+
+// extendAll tries once to extend all leases, in so much time. Shards that fail alone are called side by side: one that
+// hangs costs only its own leases a try.
+func (l *leases) extendAll(ctx context.Context, within time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	held := l.held()
+	var extending sync.WaitGroup
+	for _, shards := range l.db.apart() {
+		extending.Go(func() {
+			for _, s := range shards {
+				l.extend(ctx, s, held[s])
+			}
+		})
+	}
+	extending.Wait()
 }
 
 // held lists the leases by shard.

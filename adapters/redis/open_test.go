@@ -27,8 +27,11 @@ func TestOpenTellsWhatIsWrong(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
+			var log log
+			opts := options(tt.give)
+			opts.Logger = log.logger()
 			began := time.Now()
-			_, err := redis.Open(t.Context(), options(tt.give))
+			_, err := redis.Open(t.Context(), opts)
 			require.ErrorIs(t, err, ports.ErrUnavailable)
 			require.ErrorContains(t, err, tt.want)
 			require.NotContains(t, err.Error(), "sesame")
@@ -36,6 +39,7 @@ func TestOpenTellsWhatIsWrong(t *testing.T) {
 			where, parseErr := url.Parse(tt.give)
 			require.NoError(t, parseErr)
 			require.ErrorContains(t, err, where.Host, "it names the server")
+			require.Empty(t, log.String(), "nothing is tried again")
 		})
 	}
 }

@@ -3,15 +3,25 @@ package redis
 import (
 	"context"
 	"errors"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/openhqm/openhqm/domain"
 )
 
 const (
 	payloadField = "payload" // of a stream entry: the message
-	readAtOnce   = 64        // entries
 	dontBlock    = -1
+)
+
+// Bounds of one read. Redis does nothing else meanwhile, and all of it is in memory at once, with what is made of it.
+// Entries of other programs may be as large as the largest message.
+const (
+	readAtOnce     = 64       // entries
+	readBytesAbout = 16 << 20 // and one more entry at most
 )
 
 // reader reads a stream as one of many processes, with the consumer group that all of them share. Each entry is
@@ -21,7 +31,11 @@ type reader struct {
 	stream   string
 	consumer string
 	block    time.Duration // of a read when there is nothing; dontBlock: not at all
+	results  bool          // what it reads are results: one that cannot be taken in has none of its own
 	claimed  time.Time     // when it last looked for what dead processes had read
+	flows    bool          // the last read found something
+	anew     bool          // it has made the group; for others to reset
+	rejected rarely        // messages that could not be taken in
 }
 
 func newReader(db *DB, stream string, block time.Duration) reader {
@@ -33,7 +47,7 @@ func newReader(db *DB, stream string, block time.Duration) reader {
 func (r *reader) run(ctx context.Context, take func(ctx context.Context, entries []redis.XMessage) error) {
 	var pause backoff
 	for !r.db.ended(ctx) {
-		entries, err := r.next(ctx)
+		entries, err := r.next(context.WithoutCancel(ctx)) // what Redis has handed out must be taken in
 		if err == nil && len(entries) > 0 {
 			err = take(ctx, entries)
 		}
@@ -49,18 +63,19 @@ func (r *reader) run(ctx context.Context, take func(ctx context.Context, entries
 // ended reports whether a loop is over.
 func (db *DB) ended(ctx context.Context) bool { return ctx.Err() != nil || db.ctx.Err() != nil }
 
-// next gives what there is to take in. It makes the group when that is not there.
+// next gives what there is to take in. It makes the group when that is not there, or goes while a read waits.
 func (r *reader) next(ctx context.Context) ([]redis.XMessage, error) {
 	entries, err := r.abandoned(ctx)
 	if err == nil && len(entries) == 0 {
 		entries, err = r.read(ctx)
 	}
-	if redis.HasErrorPrefix(err, "NOGROUP") {
+	if redis.HasErrorPrefix(err, "NOGROUP") || redis.HasErrorPrefix(err, "UNBLOCKED") {
 		err = r.db.client.XGroupCreateMkStream(ctx, r.stream, group, "0").Err()
 		if redis.HasErrorPrefix(err, "BUSYGROUP") {
 			err = nil // another process was faster
 		}
 		if err == nil {
+			r.anew = true
 			entries, err = r.read(ctx)
 		}
 	}
@@ -73,10 +88,7 @@ func (r *reader) abandoned(ctx context.Context) ([]redis.XMessage, error) {
 	if now.Sub(r.claimed) < r.db.opts.Lease {
 		return nil, nil
 	}
-	entries, _, err := r.db.client.XAutoClaim(ctx, &redis.XAutoClaimArgs{
-		Stream: r.stream, Group: group, Consumer: r.consumer,
-		MinIdle: r.db.opts.Lease, Start: "0", Count: readAtOnce,
-	}).Result()
+	entries, err := r.bounded(ctx, strconv.FormatInt(r.db.opts.Lease.Milliseconds(), 10))
 	if err != nil {
 		return nil, err
 	}
@@ -88,14 +100,26 @@ func (r *reader) abandoned(ctx context.Context) ([]redis.XMessage, error) {
 	return entries, nil
 }
 
-// read gives new entries. It does not end with ctx: what Redis has handed out must be taken in.
+// read gives new entries. A read that blocks takes one: how large the others are is seen by the script alone, which
+// reads them while there are any.
 func (r *reader) read(ctx context.Context) ([]redis.XMessage, error) {
-	client := r.db.client
-	if r.block != dontBlock {
-		client = r.db.blocking
+	if r.block == dontBlock {
+		return r.plain(ctx, r.db.client, readAtOnce)
 	}
-	streams, err := client.XReadGroup(context.WithoutCancel(ctx), &redis.XReadGroupArgs{
-		Group: group, Consumer: r.consumer, Streams: []string{r.stream, ">"}, Count: readAtOnce, Block: r.block,
+	if r.flows {
+		if entries, err := r.bounded(ctx, ""); err != nil || len(entries) > 0 {
+			return entries, err
+		}
+	}
+	entries, err := r.plain(ctx, r.db.blocking, 1)
+	r.flows = len(entries) > 0
+	return entries, err
+}
+
+// plain reads with the command.
+func (r *reader) plain(ctx context.Context, client redis.UniversalClient, n int64) ([]redis.XMessage, error) {
+	streams, err := client.XReadGroup(ctx, &redis.XReadGroupArgs{
+		Group: group, Consumer: r.consumer, Streams: []string{r.stream, ">"}, Count: n, Block: r.block,
 	}).Result()
 	if errors.Is(err, redis.Nil) {
 		return nil, nil
@@ -106,18 +130,56 @@ func (r *reader) read(ctx context.Context) ([]redis.XMessage, error) {
 	return streams[0].Messages, nil
 }
 
+// bounded reads within the bounds: new entries, or what others have held for so many milliseconds.
+func (r *reader) bounded(ctx context.Context, held string) ([]redis.XMessage, error) {
+	answer, err := r.db.eval(ctx, r.stream, r.db.scripts.read, r.consumer, readAtOnce, readBytesAbout, held)
+	entries := make([]redis.XMessage, 0, len(answer))
+	for i := range answer {
+		item, _ := answer[i].([]any)
+		fields := texts(item, 1)
+		values := make(map[string]any, len(fields)/2)
+		for pair := range slices.Chunk(fields, 2) {
+			values[pair[0]] = pair[1]
+		}
+		entries = append(entries, redis.XMessage{ID: text(item, 0), Values: values})
+	}
+	return entries, err
+}
+
 // settle removes entries from the stream.
 func (r *reader) settle(ctx context.Context, places ...string) error {
 	if len(places) == 0 {
 		return nil
 	}
-	ctx = context.WithoutCancel(ctx)
 	_, err := r.db.client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
-		pipe.XAck(ctx, r.stream, group, places...)
-		pipe.XDel(ctx, r.stream, places...)
+		r.remove(ctx, pipe, places)
 		return nil
 	})
 	return translate(err)
+}
+
+func (r *reader) remove(ctx context.Context, pipe redis.Pipeliner, places []string) {
+	pipe.XAck(ctx, r.stream, group, places...)
+	pipe.XDel(ctx, r.stream, places...)
+}
+
+// reject makes a dead letter of a message that cannot be taken in, and settles it.
+func (r *reader) reject(ctx context.Context, entry *redis.XMessage, req *domain.Request, cause error) error {
+	ctx, db, original := context.WithoutCancel(ctx), r.db, message(entry)
+	answer, err := db.outcomes.one(ctx, newOp(db.shardOf(string(req.ID)), db.scripts.reject, len(original),
+		string(req.ID), encodeFacts(req), original, cause.Error(),
+		db.opts.TTL.Milliseconds(), db.opts.DeadLetterTTL.Milliseconds(), r.results))
+	if err != nil {
+		return err
+	}
+	if n := r.rejected.note(db.opts.Now()); n > 0 {
+		db.opts.Logger.Error("messages cannot be taken in", "stream", r.stream, "count", n, "correlation_id", req.ID,
+			"error", cause)
+	}
+	if st, found, err := decodeState(req.ID, list(answer, 1)); err == nil && found {
+		db.tellEnded(&st)
+	}
+	return r.settle(ctx, entry.ID)
 }
 
 // message is what an entry holds; nil: nothing.

@@ -6,7 +6,8 @@
 // a timer). The clock that delays, leases and deadlines go by is that of Redis.
 //
 // Base line is Redis 7.0; Sentinel and Cluster are told by the form of the URL. The keys of a shard have one hash tag,
-// and a request has all of its keys in one shard.
+// and a request has all of its keys in one shard. While the slot of a shard is being moved to another node, its scripts
+// are refused and do nothing.
 //
 // A user of Redis for us may be allowed as little as this, here for a queue named openhqm-requests and streams for
 // others whose names also begin with openhqm-:
@@ -14,7 +15,7 @@
 //	ACL SETUSER openhqm on >PASSWORD resetkeys ~openhqm-* ~{openhqm-requests* resetchannels &{openhqm-requests*
 //	    nocommands
 //	    +ping +info +config|get +script|load +eval +evalsha +multi +exec +time +wait +cluster|slots +command
-//	    +set +get +del +exists +expire +pexpire +pexpireat +hset +hget +hmget +hdel +sadd +smembers +zadd +zrem
+//	    +set +get +del +exists +expire +pexpire +pexpireat +hset +hget +hmget +hdel +sadd +srem +smembers +zadd +zrem
 //	    +zcard +zscore +zrange +zrangebyscore +zrevrangebyscore +lpush +blpop +xadd +xlen +xrange +xdel +xack
 //	    +xclaim +xautoclaim +xreadgroup +xgroup|create +xgroup|delconsumer +xinfo|groups +xinfo|consumers
 //	    +spublish +ssubscribe
@@ -44,7 +45,7 @@ import (
 type Options struct {
 	URL           string        // in one of the forms of go-redis; see connect
 	TLS           *tls.Config   // of a rediss:// URL, whose host is the ServerName unless one is set; nil: go-redis's own
-	Queue         string        // the name that all keys begin with, after "{"; without braces
+	Queue         string        // the name that all keys begin with, after "{"; without braces and slashes
 	Shards        int           // at least 1; the same in all processes that share the queue
 	WaitReplicas  int           // that must confirm what is accepted or finished; 0: none
 	MaxDepth      int64         // unfinished requests; 0: no limit. Each shard holds its part of it
@@ -62,7 +63,7 @@ type Options struct {
 
 	Responses        string                 // the stream that Relay tells of every result; empty: none
 	DeadLetterStream string                 // the stream that Relay tells of every dead letter; empty: none
-	Retention        time.Duration          // of entries in those two
+	Retention        time.Duration          // of entries in those two, and of what is still owed to them: hours at least
 	ResultURL        func(domain.ID) string // where a result is that is too large for a message; nil: none is
 }
 
@@ -82,6 +83,7 @@ type DB struct {
 	waiters  *waiters
 	finals   chan struct{} // this process made something final: there may be something to relay
 	details  atomic.Pointer[map[string]string]
+	full     atomic.Bool // the last probe found no memory to write to
 
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
@@ -107,8 +109,8 @@ const openTimeout = 8 * time.Second
 // that is an error within 10 s; it names the server but never a password. What would make a 202 promise too much is
 // logged as a warning.
 func Open(ctx context.Context, opts Options) (*DB, error) {
-	if opts.Queue == "" || strings.ContainsAny(opts.Queue, "{}") {
-		return nil, errors.New("queue.requests must be a name without braces")
+	if opts.Queue == "" || strings.ContainsAny(opts.Queue, "{}"+tagSeparator) {
+		return nil, errors.New("queue.requests must be a name without braces and slashes")
 	}
 	if opts.Handover && opts.Shards > 1 {
 		return nil, errors.New("redis.shards must be 1 when requests are for other consumers: they read one stream")
@@ -144,7 +146,8 @@ func newDB(opts Options, client, blocking redis.UniversalClient) *DB {
 	return db
 }
 
-// prepare looks whether Redis is there, is new enough, and takes writes.
+// prepare looks whether Redis is there, is new enough, and takes writes. That it does not is the error of Open, and no
+// outage: nothing is tried again.
 func (db *DB) prepare(ctx context.Context) error {
 	if err := db.client.Ping(ctx).Err(); err != nil {
 		return translate(err)
@@ -156,8 +159,8 @@ func (db *DB) prepare(ctx context.Context) error {
 		return translate(err)
 	}
 	for _, s := range db.shards {
-		if _, err := db.run(ctx, s, db.scripts.rehearse); err != nil {
-			return err
+		if _, err := db.eval(ctx, s.key, db.scripts.rehearse); err != nil {
+			return translate(err)
 		}
 	}
 	return db.requireShards(ctx)
@@ -203,18 +206,4 @@ func (db *DB) report(ctx context.Context, err error) {
 	if ctx.Err() == nil && db.ctx.Err() == nil {
 		db.outage.report(err)
 	}
-}
-
-// Probe writes to every shard.
-func (db *DB) Probe(ctx context.Context) error {
-	if !db.enter() {
-		return ports.ErrClosed
-	}
-	defer db.leave()
-	for _, s := range db.shards {
-		if err := db.client.Set(ctx, s.key+":probe", "1", time.Minute).Err(); err != nil {
-			return translate(err)
-		}
-	}
-	return nil
 }

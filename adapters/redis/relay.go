@@ -2,16 +2,21 @@ package redis
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
 )
 
-// relayEvery is how often a relay looks for what other processes left in the outboxes.
-const relayEvery = time.Second
+const (
+	relayEvery   = time.Second // looks for what other processes left in the outboxes
+	farewellTime = time.Second // of the last round
+)
 
 // relay tells others of final requests.
 type relay struct {
@@ -21,42 +26,43 @@ type relay struct {
 	refused  rarely // tries that Redis refused
 }
 
-// outbox is that of a shard.
-type outbox struct {
-	reader
-
-	shard *shard
-}
-
 // Relay adds to the stream Options.Responses a result message for every request that became final, and to
 // Options.DeadLetterStream a message for every dead letter, each as the field "payload": at least once, also of what
-// processes made final that died before they told. What is older than Options.Retention is trimmed. It blocks until ctx
-// ends; while Redis is away it goes on trying, and with neither name set it only waits. Any number of processes may do
-// so.
+// processes made final that died before they told, or that have no such options. What is older than Options.Retention
+// is trimmed. What became final before the first Relay ever told of its kind, or more than Options.Retention after the
+// last one, is not told.
+//
+// It blocks until ctx ends, and at most about a second more, in which it tells what is left. While Redis is away it
+// goes on trying, and with neither name set it only waits. Any number of processes may do so, and each leaves to others
+// what it has no name for.
 func (db *DB) Relay(ctx context.Context) error {
 	if !db.enter() {
 		return ports.ErrClosed
 	}
 	defer db.leave()
 	r := &relay{db: db}
-	if db.owed() != owedNothing {
+	for _, k := range db.kinds() {
 		for _, s := range db.shards {
-			r.outboxes = append(r.outboxes, &outbox{reader: newReader(db, s.outboxKey(), dontBlock), shard: s})
+			r.outboxes = append(r.outboxes, newOutbox(db, s, k))
 		}
 	}
-	var pause backoff
 	for !db.ended(ctx) {
-		more, err := r.round(ctx)
-		switch {
-		case err != nil:
-			db.sleep(ctx, pause.next())
-			continue
-		case !more:
+		if !r.round(context.WithoutCancel(ctx)) {
 			r.wait(ctx)
 		}
-		pause.reset()
 	}
+	r.farewell(ctx)
 	return nil
+}
+
+// farewell tells what is left when ctx has ended, so that it does not wait for another process.
+func (r *relay) farewell(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewellTime)
+	defer cancel()
+	more := true
+	for more && ctx.Err() == nil {
+		more = r.round(ctx)
+	}
 }
 
 // wait returns when there may be something to tell.
@@ -75,97 +81,97 @@ func (r *relay) wait(ctx context.Context) {
 	}
 }
 
-// round works off a part of every outbox, and reports whether there may be more. An outbox that fails does not hold up
-// the others.
-func (r *relay) round(ctx context.Context) (more bool, failure error) {
+// round works off a part of every outbox, and reports whether there may be more. An outbox that fails is left alone for
+// a while, and does not hold up the others.
+func (r *relay) round(ctx context.Context) (more bool) {
 	for _, o := range r.outboxes {
-		entries, err := o.next(ctx)
-		r.db.report(ctx, err)
-		if err == nil {
-			err = r.payAll(ctx, o, entries)
+		now := r.db.opts.Now()
+		if now.Before(o.retry) {
+			continue
 		}
+		left, err := r.visit(ctx, o)
 		if err != nil {
-			failure = err
+			o.retry = now.Add(o.pause.next())
+			continue
 		}
-		more = more || len(entries) == readAtOnce
+		o.pause.reset()
+		more = more || left
 	}
-	return more, failure
+	return more
 }
 
-// payAll pays what entries say, again and again if need be. What is left when ctx ends is taken over by another
-// process.
-func (r *relay) payAll(ctx context.Context, o *outbox, entries []redis.XMessage) error {
-	later := make([]debt, len(entries))
-	for i := range entries {
-		later[i] = readDebt(&entries[i])
-	}
-	var pause backoff
-	for len(later) > 0 && !r.db.ended(ctx) {
-		var now []debt
-		now, later = portion(later)
-		for len(now) > 0 && !r.db.ended(ctx) {
-			paid, unpaid := r.pay(context.WithoutCancel(ctx), o.shard, now)
-			if err := o.settle(ctx, paid...); err != nil {
-				return err
-			}
-			if now = unpaid; len(now) > 0 {
-				r.db.sleep(ctx, pause.next())
-			}
-		}
-	}
-	return nil
-}
-
-// pay tells of the requests that debts name, and gives the places of those that are paid.
-func (r *relay) pay(ctx context.Context, s *shard, debts []debt) (paid []string, unpaid []debt) {
-	values, err := r.db.fetchOwed(ctx, s, debts)
+// visit pays a part of what an outbox has, and reports whether there may be more.
+func (r *relay) visit(ctx context.Context, o *outbox) (more bool, err error) {
+	more, err = o.fill(ctx)
+	r.db.report(ctx, err)
 	if err != nil {
-		r.db.report(ctx, err)
-		return nil, debts
+		return false, err
 	}
-	sent := make([][]*redis.StringCmd, len(debts))
+	renewing := o.renew(ctx)
+	r.db.report(ctx, renewing)
+	now, later := portion(o.debts)
+	paid, unpaid, err := r.pay(ctx, o, now)
+	if settling := o.settle(ctx, paid); settling != nil {
+		return false, settling // all of it is paid again
+	}
+	o.debts = slices.Concat(unpaid, later)
+	return more || len(later) > 0, errors.Join(renewing, err)
+}
+
+// pay tells of the requests that debts name, and says which are paid.
+func (r *relay) pay(ctx context.Context, o *outbox, debts []debt) (paid, unpaid []debt, failure error) {
+	if len(debts) == 0 {
+		return nil, nil, nil
+	}
+	values, err := o.fetch(ctx, debts)
+	r.db.report(ctx, err)
+	if err != nil {
+		return nil, debts, err
+	}
+	sent := make([]*redis.StringCmd, len(debts))
 	pipe := r.db.client.Pipeline()
 	for i := range debts {
-		for _, t := range r.owed(&debts[i], &values[i]) {
-			sent[i] = append(sent[i], pipe.XAdd(ctx, r.entry(t)))
+		message, err := o.kind.message(debts[i].id, values[i].Val())
+		if message == nil {
+			r.lament(debts[i].id, err)
+			continue
 		}
+		sent[i] = pipe.XAdd(ctx, r.entry(o.kind.stream, message))
 	}
 	if pipe.Len() > 0 {
 		_, _ = pipe.Exec(ctx) // each command has its own error
 	}
-	var failure error
 	for i := range debts {
-		if err := firstError(sent[i]); err != nil {
-			unpaid, failure = append(unpaid, debts[i]), translate(err)
+		if sent[i] != nil && sent[i].Err() != nil {
+			unpaid, failure = append(unpaid, debts[i]), translate(sent[i].Err())
 		} else {
-			paid = append(paid, debts[i].place)
+			paid = append(paid, debts[i])
 		}
 	}
-	r.complain(failure, len(unpaid))
-	return paid, unpaid
+	r.complain(failure, o.kind.stream, len(unpaid))
+	return paid, unpaid, failure
 }
 
-func firstError(commands []*redis.StringCmd) error {
-	for _, c := range commands {
-		if err := c.Err(); err != nil {
-			return err
-		}
+// lament logs that there is no message for a request: its lifetime is over, somebody removed it, or it is damaged.
+func (r *relay) lament(id domain.ID, err error) {
+	if n := r.gone.note(r.db.opts.Now()); n > 0 {
+		r.db.opts.Logger.Warn("requests are gone before others were told of them", "count", n, "correlation_id", id,
+			"error", err)
 	}
-	return nil
 }
 
 // complain tells why others are not told.
-func (r *relay) complain(err error, waiting int) {
+func (r *relay) complain(err error, stream string, waiting int) {
 	if err != nil && r.refused.note(r.db.opts.Now()) > 0 {
-		r.db.opts.Logger.Error("results and dead letters are not told yet", "waiting", waiting, "error", err)
+		r.db.opts.Logger.Error("results and dead letters are not told yet", "stream", stream, "waiting", waiting,
+			"error", err)
 	}
 }
 
 // entry is what is added to a stream.
-func (r *relay) entry(t told) *redis.XAddArgs {
-	args := &redis.XAddArgs{Stream: t.stream, Values: []any{payloadField, t.message}}
-	if keep := r.db.opts.Retention; keep > 0 {
-		args.MinID, args.Approx = strconv.FormatInt(r.db.opts.Now().Add(-keep).UnixMilli(), 10), true
+func (r *relay) entry(stream string, message []byte) *redis.XAddArgs {
+	oldest := r.db.opts.Now().Add(-r.db.opts.Retention).UnixMilli()
+	return &redis.XAddArgs{
+		Stream: stream, MinID: strconv.FormatInt(oldest, 10), Approx: true, Values: []any{payloadField, message},
 	}
-	return args
 }

@@ -17,7 +17,10 @@ import (
 const (
 	responsesStream = "responses"
 	lettersStream   = "letters"
-	outboxStream    = "{openhqm-requests}:outbox"
+	resultsOutbox   = "{openhqm-requests}:outbox:results"
+	lettersOutbox   = "{openhqm-requests}:outbox:letters"
+	resultsOwed     = "{openhqm-requests}:told:results"
+	lettersOwed     = "{openhqm-requests}:told:letters"
 )
 
 func telling(url string) redis.Options {
@@ -27,9 +30,36 @@ func telling(url string) redis.Options {
 	return opts
 }
 
-func relay(t *testing.T, db *redis.DB) {
+// relay runs a relay until the test ends. From now on everybody owes what it tells.
+func relay(t *testing.T, db *redis.DB, client goredis.UniversalClient, notes ...string) {
 	t.Helper()
 	run(t, db.Relay)
+	requireOwed(t, client, notes...)
+}
+
+// announce runs a relay for as long as it takes until everybody owes what it tells.
+func announce(t *testing.T, db *redis.DB, client goredis.UniversalClient, notes ...string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- db.Relay(ctx) }()
+	requireOwed(t, client, notes...)
+	cancel()
+	require.NoError(t, <-ended)
+}
+
+func requireOwed(t *testing.T, client goredis.UniversalClient, notes ...string) {
+	t.Helper()
+	for _, note := range notes {
+		require.Eventually(t, func() bool { return client.Exists(t.Context(), note).Val() == 1 },
+			patience, time.Millisecond, note)
+	}
+}
+
+func requireNothingOwed(t *testing.T, client goredis.UniversalClient) {
+	t.Helper()
+	requireSettled(t, client, resultsOutbox)
+	requireSettled(t, client, lettersOutbox)
 }
 
 // toldResults waits until there are so many, and gives them.
@@ -92,7 +122,7 @@ func TestEveryEndIsTold(t *testing.T) {
 	opts := telling(s.url())
 	opts.Logger = log.logger()
 	db := openDB(t, opts)
-	relay(t, db)
+	relay(t, db, s.client(), resultsOwed, lettersOwed)
 	c := consume(t, db)
 	text := domain.Header{"Content-Type": {"text/plain"}}
 	accept(t, db, newRequest())
@@ -138,7 +168,7 @@ func TestEveryEndIsTold(t *testing.T) {
 	m, err := envelope.Decode(letters[failed].Message, time.Time{}, 1<<20)
 	require.NoError(t, err)
 	require.Equal(t, envelope.Message{Request: original}, m)
-	requireSettled(t, s.client(), outboxStream)
+	requireNothingOwed(t, s.client())
 	require.Empty(t, log.String(), "nothing was looked for in vain")
 }
 
@@ -146,7 +176,7 @@ func TestMessagesThatCannotBeReadAreTold(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	db := openDB(t, telling(s.url()))
-	relay(t, db)
+	relay(t, db, s.client(), resultsOwed, lettersOwed)
 	storeResults(t, db)
 	defer route(t, db)()
 	request := domain.ID("stream-" + add(t, s.client(), "oops"))
@@ -154,13 +184,13 @@ func TestMessagesThatCannotBeReadAreTold(t *testing.T) {
 	letters := toldLetters(t, s.client(), 2)
 	require.Equal(t, "oops", string(letters[request].Message))
 	require.JSONEq(t, `{"oops": true}`, string(letters[result].Message))
-	requireSettled(t, s.client(), outboxStream)
+	requireNothingOwed(t, s.client())
 	results := toldResults(t, s.client(), 1)
 	require.Contains(t, results, request)
 	require.Len(t, results, 1, "a result that cannot be read is no result")
 }
 
-// TestWhatAProcessOwedIsToldByAnother ends a request in a process that never tells.
+// TestWhatAProcessOwedIsToldByAnother ends a request in a process that tells no more.
 func TestWhatAProcessOwedIsToldByAnother(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -170,10 +200,11 @@ func TestWhatAProcessOwedIsToldByAnother(t *testing.T) {
 		{"before it looked", func(*testing.T, *goredis.Client) {}},
 		{"after it looked", func(t *testing.T, client *goredis.Client) {
 			t.Helper()
-			require.NoError(t, client.XGroupCreate(t.Context(), outboxStream, "openhqm", "0").Err())
-			require.NoError(t, client.XReadGroup(t.Context(), &goredis.XReadGroupArgs{
-				Group: "openhqm", Consumer: "dead", Streams: []string{outboxStream, ">"},
-			}).Err())
+			for _, outbox := range []string{resultsOutbox, lettersOutbox} {
+				require.NoError(t, client.XReadGroup(t.Context(), &goredis.XReadGroupArgs{
+					Group: "openhqm", Consumer: "dead", Streams: []string{outbox, ">"},
+				}).Err())
+			}
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -182,55 +213,14 @@ func TestWhatAProcessOwedIsToldByAnother(t *testing.T) {
 			opts := telling(s.url())
 			opts.Lease = 100 * time.Millisecond
 			dying := openDB(t, opts)
+			announce(t, dying, s.client(), resultsOwed, lettersOwed)
 			accept(t, dying, newRequest())
 			id := end(t, consume(t, dying), domain.Failed, nil)
 			require.NoError(t, dying.Close())
 			tt.kill(t, s.client())
-			relay(t, openDB(t, opts))
+			relay(t, openDB(t, opts), s.client())
 			require.Contains(t, toldResults(t, s.client(), 1), id)
 			require.Contains(t, toldLetters(t, s.client(), 1), id)
-		})
-	}
-}
-
-// TestOnlyWhatIsAskedForIsTold has one stream or none.
-func TestOnlyWhatIsAskedForIsTold(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		name               string
-		responses, letters bool
-	}{{"nothing", false, false}, {"results", true, false}, {"dead letters", false, true}} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			s := startServer(t)
-			opts := telling(s.url())
-			if !tt.responses {
-				opts.Responses = ""
-			}
-			if !tt.letters {
-				opts.DeadLetterStream = ""
-			}
-			db := openDB(t, opts)
-			c := consume(t, db)
-			count := func(wanted bool, n int64) int64 {
-				if wanted {
-					return n
-				}
-				return 0
-			}
-			for _, status := range []domain.Status{domain.Completed, domain.Failed} {
-				accept(t, db, newRequest())
-				end(t, c, status, nil)
-			}
-			client := s.client()
-			owed := max(count(tt.responses, 2), count(tt.letters, 1))
-			require.Equal(t, owed, client.XLen(t.Context(), outboxStream).Val())
-			relay(t, db)
-			if owed > 0 {
-				requireSettled(t, client, outboxStream)
-			}
-			require.Equal(t, count(tt.responses, 2), client.XLen(t.Context(), responsesStream).Val())
-			require.Equal(t, count(tt.letters, 1), client.XLen(t.Context(), lettersStream).Val())
 		})
 	}
 }

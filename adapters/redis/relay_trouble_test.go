@@ -19,6 +19,7 @@ func TestWhatIsGoneIsNotTold(t *testing.T) {
 	opts := telling(s.url())
 	opts.Logger = log.logger()
 	db := openDB(t, opts)
+	announce(t, db, s.client(), resultsOwed, lettersOwed)
 	c := consume(t, db)
 	for range 10 {
 		accept(t, db, newRequest())
@@ -28,11 +29,11 @@ func TestWhatIsGoneIsNotTold(t *testing.T) {
 	}
 	accept(t, db, newRequest())
 	left := end(t, c, domain.Completed, nil)
-	relay(t, db)
+	relay(t, db, s.client())
 	results := toldResults(t, s.client(), 1)
 	require.Contains(t, results, left)
 	require.Len(t, results, 1)
-	requireSettled(t, s.client(), outboxStream)
+	requireNothingOwed(t, s.client())
 	require.Equal(t, 1, strings.Count(log.String(), "gone before others were told"), log.String())
 }
 
@@ -48,10 +49,10 @@ func TestWhatIsToldIsTrimmed(t *testing.T) {
 			Stream: responsesStream, ID: id, Values: []string{"payload", "x"},
 		}).Err())
 	}
-	relay(t, db)
+	relay(t, db, s.client(), resultsOwed, lettersOwed)
 	accept(t, db, newRequest())
 	end(t, consume(t, db), domain.Completed, nil)
-	requireSettled(t, client, outboxStream)
+	requireNothingOwed(t, client)
 	entries, err := client.XRange(t.Context(), responsesStream, "-", "+").Result()
 	require.NoError(t, err)
 	require.Len(t, entries, 2)
@@ -67,7 +68,7 @@ func TestAStreamThatCannotBeToldIsTriedAgain(t *testing.T) {
 	opts.Logger = log.logger()
 	db := openDB(t, opts)
 	require.NoError(t, s.client().Set(t.Context(), responsesStream, "no stream", 0).Err())
-	relay(t, db)
+	relay(t, db, s.client(), resultsOwed, lettersOwed)
 	accept(t, db, newRequest())
 	id := end(t, consume(t, db), domain.Completed, nil)
 	require.Eventually(t, func() bool { return strings.Contains(log.String(), "not told yet") },
@@ -81,10 +82,11 @@ func TestItIsToldAfterRedisCameBackEmpty(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--appendonly", "no")
 	db := openDB(t, telling(s.url()))
-	relay(t, db)
+	relay(t, db, s.client(), resultsOwed, lettersOwed)
 	for range 2 {
 		require.Eventually(t, func() bool { return tryAccept(t.Context(), db, newRequest()) == nil },
 			patience, 10*time.Millisecond)
+		requireOwed(t, s.client(), resultsOwed)
 		id := end(t, consume(t, db), domain.Completed, nil)
 		require.Contains(t, toldResults(t, s.client(), 1), id)
 		require.NoError(t, s.stop())
@@ -100,7 +102,9 @@ func TestOthersAreToldInAnotherSlot(t *testing.T) {
 	opts.Responses, opts.DeadLetterStream = "a-slot-of-its-own", "and-another"
 	client := clusterClient(t, url)
 	db := openDB(t, opts)
-	relay(t, db)
+	relay(t, db, client, resultsOwed, lettersOwed,
+		"{openhqm-requests/1}:told:results", "{openhqm-requests/1}:told:letters",
+		"{openhqm-requests/2}:told:results", "{openhqm-requests/2}:told:letters")
 	c := consume(t, db)
 	const n = 20
 	for range n {

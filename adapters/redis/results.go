@@ -63,14 +63,16 @@ func (f *found) late(now time.Time) bool {
 	return f.Status == domain.Pending && now.After(f.Deadline.Add(lateAfter))
 }
 
-// search looks through the shards.
+// search looks through the shards. One that fails is an error only when the request is in none of the others.
 func (db *DB) search(ctx context.Context, id domain.ID, fields []string) (found, error) {
+	failure := ports.ErrNotFound
 	for _, s := range db.searched(id) {
 		values, err := db.client.HMGet(ctx, s.recordKey(id), fields...).Result()
 		err = translate(err)
 		db.report(ctx, err)
 		if err != nil {
-			return found{}, err
+			failure = err
+			continue
 		}
 		st, there, err := decodeState(id, values)
 		if err != nil {
@@ -80,7 +82,7 @@ func (db *DB) search(ctx context.Context, id domain.ID, fields []string) (found,
 			return found{state: st, shard: s, response: []byte(text(values, len(stateFields)))}, nil
 		}
 	}
-	return found{}, ports.ErrNotFound
+	return found{}, failure
 }
 
 func (s *shard) recordKey(id domain.ID) string { return s.key + ":r:" + string(id) }
@@ -93,8 +95,7 @@ func (db *DB) Wait(ctx context.Context, id domain.ID) (domain.Record, error) {
 	defer db.leave()
 	look, leave := db.waiters.add(id)
 	defer leave()
-	// Listening before the first look: what becomes final in between is not missed.
-	db.waiters.listen(ctx)
+	db.waiters.listen()
 	for {
 		over := ctx.Err() != nil // before the look, which then is the last one
 		f, err := db.read(context.WithoutCancel(ctx), id, stateFields)

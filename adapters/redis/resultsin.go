@@ -38,6 +38,7 @@ func (db *DB) StoreResults(ctx context.Context, opts ResultsInOptions) error {
 	}
 	defer db.leave()
 	in := &resultsIn{reader: newReader(db, opts.Stream, blockFor), opts: opts}
+	in.results = true
 	in.run(ctx, in.take)
 	return nil
 }
@@ -61,10 +62,7 @@ func (in *resultsIn) take(ctx context.Context, entries []redis.XMessage) error {
 			results = append(results, &result{r, entry.ID, in.db.searched(r.ID)})
 			continue
 		}
-		if err = in.reject(ctx, entry, err); err == nil {
-			err = in.settle(ctx, entry.ID)
-		}
-		if err != nil {
+		if err = in.reject(ctx, entry, err); err != nil {
 			return err
 		}
 	}
@@ -93,11 +91,11 @@ func (in *resultsIn) decode(entry *redis.XMessage) (envelope.Result, error) {
 	return r, nil
 }
 
-// reject makes a dead letter of a message that cannot be read. It is no request's result, and none is told of.
+// reject makes a dead letter of a message that cannot be read.
 func (in *resultsIn) reject(ctx context.Context, entry *redis.XMessage, cause error) error {
 	arrived := arrival(entry.ID)
 	req := domain.Request{ID: derivedID(resultPlace, entry.ID), SubmittedAt: arrived, Deadline: arrived}
-	return in.db.reject(ctx, &req, message(entry), fmt.Errorf("result: %w", cause), in.db.owedLetter())
+	return in.reader.reject(ctx, entry, &req, fmt.Errorf("result: %w", cause))
 }
 
 // save makes requests final, again and again if need be.
@@ -155,7 +153,7 @@ func (db *DB) final(s *shard, r *envelope.Result) *op {
 	return newOp(s, db.scripts.result, len(response),
 		string(r.ID), string(r.Status), micros(r.Result.CompletedAt), string(reasonOf(r.Status)), r.Result.Error,
 		int64(r.Result.ProcessingTime), code, response, size,
-		db.opts.TTL.Milliseconds(), db.opts.DeadLetterTTL.Milliseconds(), db.owed())
+		db.opts.TTL.Milliseconds(), db.opts.DeadLetterTTL.Milliseconds())
 }
 
 // reasonOf is what a result does not say: those who wrote it have decided that no retry mends it.

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -55,10 +56,7 @@ func (r *router) route(ctx context.Context, entries []redis.XMessage) error {
 			all.add(m.Request, m.RetryCount, entries[i].ID)
 			continue
 		}
-		if err = r.db.reject(ctx, &m.Request, message(&entries[i]), err, r.db.owed()); err == nil {
-			err = r.settle(ctx, entries[i].ID)
-		}
-		if err != nil {
+		if err = r.reject(ctx, &entries[i], &m.Request, err); err != nil {
 			return err
 		}
 	}
@@ -90,7 +88,7 @@ func (r *router) accept(ctx context.Context, all arrivals) error {
 				left.add(all.reqs[i], all.attempts[i], all.places[i])
 			}
 		}
-		if err := r.settle(ctx, taken...); err != nil {
+		if err := r.settle(context.WithoutCancel(ctx), taken...); err != nil {
 			return err
 		}
 		if all = left; len(all.reqs) > 0 {
@@ -103,8 +101,13 @@ func (r *router) accept(ctx context.Context, all arrivals) error {
 var (
 	errNoPayload  = errors.New(`the stream entry has no field "payload"`)
 	errNoEndpoint = errors.New("the message names no endpoint, and there is no default one")
+	errEndpoint   = errors.New("the message names an endpoint that there cannot be: not 1 to 64 of A-Z a-z 0-9 . _ -")
 	errBodyRef    = errors.New("body_ref names nothing that is kept here")
 )
+
+// endpointName is what the configuration lets an endpoint be named. Of any other name Redis would keep streams, and
+// metrics a label, although no worker can have that endpoint.
+var endpointName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 // decode reads an entry. With an error its request still has an id and times.
 func (r *router) decode(entry *redis.XMessage) (envelope.Message, error) {
@@ -129,6 +132,9 @@ func (r *router) decode(entry *redis.XMessage) (envelope.Message, error) {
 	}
 	r.boundTimes(req, arrived)
 	switch {
+	case req.Endpoint != "" && !endpointName.MatchString(req.Endpoint):
+		req.Endpoint = ""
+		return m, errEndpoint
 	case m.BodyRef != "":
 		return m, errBodyRef
 	case req.Endpoint == "":
@@ -167,20 +173,3 @@ const (
 
 // derivedID names a message that has no id of its own, the same at every delivery.
 func derivedID(prefix, entry string) domain.ID { return domain.ID(prefix + entry) }
-
-// reject makes a dead letter of a message that cannot be taken in.
-func (db *DB) reject(ctx context.Context, req *domain.Request, message []byte, cause error, owed string) error {
-	id := req.ID
-	o := newOp(db.shardOf(string(id)), db.scripts.reject, len(message),
-		string(id), encodeFacts(req), message, cause.Error(),
-		db.opts.TTL.Milliseconds(), db.opts.DeadLetterTTL.Milliseconds(), owed)
-	answer, err := db.outcomes.one(context.WithoutCancel(ctx), o)
-	if err != nil {
-		return err
-	}
-	db.opts.Logger.Error("message cannot be taken in", "correlation_id", id, "error", cause)
-	if st, found, err := decodeState(id, list(answer, 1)); err == nil && found {
-		db.tellEnded(&st)
-	}
-	return nil
-}

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -51,6 +52,20 @@ func TestForeignMessages(t *testing.T) {
 		{"without id", `{"metadata":{"endpoint":"a"}}`, "", "stream-1767323045000-7", "a", ""},
 		{"without endpoint", `{"correlation_id":"mine"}`, "b", "mine", "b", ""},
 		{"without any endpoint", `{"correlation_id":"mine"}`, "", "mine", "", "no endpoint"},
+		{
+			"with another name than there are",
+			`{"correlation_id":"mine","metadata":{"endpoint":"a/b"}}`, "b", "mine", "", "names an endpoint",
+		},
+		{
+			"with a name that is too long, and a reference",
+			`{"correlation_id":"mine","body_ref":"x","metadata":{"endpoint":"` + strings.Repeat("a", 65) + `"}}`,
+			"b", "mine", "", "names an endpoint",
+		},
+		{
+			"with the longest name",
+			`{"correlation_id":"mine","metadata":{"endpoint":"` + strings.Repeat("Z", 60) + `.0_-"}}`,
+			"b", "mine", strings.Repeat("Z", 60) + ".0_-", "",
+		},
 		{"with a reference", `{"correlation_id":"mine","body_ref":"x"}`, "b", "mine", "b", "body_ref"},
 		{"not JSON", `oops`, "b", "stream-1767323045000-7", "", "JSON"},
 		{"too long", `{"payload":"` + string(make([]byte, 2000)) + `"}`, "b", "stream-1767323045000-7", "", "longer"},

@@ -24,35 +24,49 @@ type script struct {
 
 // scripts are all there are.
 type scripts struct {
-	accept, cancel, receive, finish, extend, sweep, depths, tidy, reject, result, rehearse *script
+	accept, cancel, receive, finish, extend, sweep, depths, tidy, reject, result, read, rehearse *script
 }
 
 func newScripts() *scripts {
-	prelude := "local GROUP = '" + group + "'\n" +
-		"local STATE = {'" + strings.Join(stateFields, "', '") + "'}\n"
-	// A script is made of files, each of which may use those before it.
-	build := func(names ...string) *script {
-		var text strings.Builder
-		text.WriteString(prelude + source("common"))
-		for _, name := range names {
-			text.WriteString(source(name))
-		}
-		sum := sha1.Sum([]byte(text.String())) //nolint:gosec // as above
-		return &script{source: text.String(), sha: hex.EncodeToString(sum[:])}
-	}
 	return &scripts{
-		accept:   build("place", "accept"),
-		cancel:   build("place", "end", "cancel"),
-		receive:  build("place", "stream", "receive"),
-		finish:   build("place", "end", "finish"),
-		extend:   build("extend"),
-		sweep:    build("place", "end", "sweep"),
-		depths:   build("stream", "depths"),
-		tidy:     build("stream", "tidy"),
-		reject:   build("end", "reject"),
-		result:   build("place", "end", "result"),
-		rehearse: build("rehearse"),
+		accept:   inShard(newcomer, "place", "accept"),
+		cancel:   inShard(allowOOM, "place", "end", "cancel"),
+		receive:  inShard(allowOOM, "place", "stream", "receive"),
+		finish:   inShard(allowOOM, "place", "end", "finish"),
+		extend:   inShard(allowOOM, "extend"),
+		sweep:    inShard(allowOOM, "place", "end", "sweep"),
+		depths:   inShard(newcomer, "stream", "depths"),
+		tidy:     build(newcomer, "stream", "tidy"),
+		reject:   inShard(newcomer, "end", "reject"),
+		result:   inShard(allowOOM, "place", "end", "result"),
+		read:     build(newcomer, "read"),
+		rehearse: inShard(allowOOM, "rehearse"),
 	}
+}
+
+// What a script begins with says whether it may write when Redis has reached maxmemory. Those may that work off what is
+// there: it ends, and then memory is free again. See "Script flags" in the manual of Redis 7.0.
+const (
+	newcomer = ""
+	allowOOM = "#!lua flags=allow-oom\n"
+)
+
+// inShard builds a script that works on the keys of a shard.
+func inShard(header string, names ...string) *script {
+	return build(header, append([]string{"common"}, names...)...)
+}
+
+// build makes a script of files, each of which may use those before it.
+func build(header string, names ...string) *script {
+	var text strings.Builder
+	text.WriteString(header +
+		"local GROUP = '" + group + "'\n" +
+		"local STATE = {'" + strings.Join(stateFields, "', '") + "'}\n")
+	for _, name := range names {
+		text.WriteString(source(name))
+	}
+	sum := sha1.Sum([]byte(text.String())) //nolint:gosec // as above
+	return &script{source: text.String(), sha: hex.EncodeToString(sum[:])}
 }
 
 func source(name string) string {
@@ -67,7 +81,7 @@ func source(name string) string {
 func (s *scripts) load(ctx context.Context, client redis.UniversalClient) error {
 	for _, one := range []*script{
 		s.accept, s.cancel, s.receive, s.finish, s.extend, s.sweep, s.depths, s.tidy, s.reject, s.result,
-		s.rehearse,
+		s.read, s.rehearse,
 	} {
 		if err := client.ScriptLoad(ctx, one.source).Err(); err != nil {
 			return err
@@ -86,11 +100,17 @@ func (db *DB) run(ctx context.Context, s *shard, one *script, args ...any) ([]an
 
 // runOn runs a script whose first key that is.
 func (db *DB) runOn(ctx context.Context, key string, one *script, args ...any) ([]any, error) {
+	answer, err := db.eval(ctx, key, one, args...)
+	err = translate(err)
+	db.report(ctx, err)
+	return answer, err
+}
+
+// eval is runOn with the error as Redis gives it, which is not reported.
+func (db *DB) eval(ctx context.Context, key string, one *script, args ...any) ([]any, error) {
 	answer, err := db.client.EvalSha(ctx, one.sha, []string{key}, args...).Slice()
 	if unknown(err) {
 		answer, err = db.client.Eval(ctx, one.source, []string{key}, args...).Slice() // and it knows it from now on
 	}
-	err = translate(err)
-	db.report(ctx, err)
 	return answer, err
 }

@@ -19,10 +19,13 @@ type shard struct {
 	key    string
 }
 
+// tagSeparator stands between name and number. No name holds it, so no shard is another queue's.
+const tagSeparator = "/"
+
 func newShards(queue string, n int) []*shard {
 	shards := make([]*shard, max(n, 1))
 	for i := range shards {
-		shards[i] = &shard{number: i, key: "{" + queue + ":" + strconv.Itoa(i) + "}"}
+		shards[i] = &shard{number: i, key: "{" + queue + tagSeparator + strconv.Itoa(i) + "}"}
 	}
 	shards[0].key = "{" + queue + "}"
 	return shards

@@ -9,30 +9,27 @@ import (
 )
 
 const (
-	sweepEvery   = time.Second          // when nothing is known to be due: others may have made it so
-	sweepPause   = 5 * time.Millisecond // between two sweeps at least, so that what is due together is moved together
-	sweepLimit   = 256                  // requests of a kind in one sweep of one shard
-	tidyEvery    = 10 * time.Minute     // looks for consumers of dead processes
-	tidyUnseen   = 24 * time.Hour       // how long those have done nothing
-	sweepTimeout = 10 * time.Second
+	sweepEvery = time.Second          // when nothing is known to be due: others may have made it so
+	sweepPause = 5 * time.Millisecond // between two sweeps at least, so that what is due together is moved together
+	sweepLimit = 256                  // requests of a kind in one sweep of one shard
+	tidyEvery  = 10 * time.Minute     // looks for consumers of dead processes
+	tidyUnseen = 24 * time.Hour       // how long those have done nothing
 )
 
 // sweeper does what time asks for: delays that are over, deadlines that are past, lifetimes of dead letters. Every
 // process has one, so that it gets done while any of them lives; they do not disturb each other. A process that makes
 // something due in the future sweeps at that moment by itself.
 type sweeper struct {
-	db *DB
-
-	wake chan struct{} // next has become earlier
-	mu   sync.Mutex
-	next time.Time // when to sweep
-
-	pause backoff   // the goroutine's own, like the next
-	tidy  time.Time // when to tidy
+	db    *DB
+	parts []*sweep
 }
 
 func newSweeper(db *DB) *sweeper {
-	return &sweeper{db: db, wake: make(chan struct{}, 1)}
+	s := &sweeper{db: db}
+	for _, shards := range db.apart() {
+		s.parts = append(s.parts, &sweep{db: db, shards: shards, wake: make(chan struct{}, 1)})
+	}
+	return s
 }
 
 // at sees to it that there is a sweep at that time.
@@ -40,6 +37,57 @@ func (s *sweeper) at(t time.Time) {
 	if t.IsZero() {
 		return
 	}
+	for _, part := range s.parts {
+		part.at(t)
+	}
+}
+
+// run sweeps and tidies up until the database is closed.
+func (s *sweeper) run() {
+	var parts sync.WaitGroup
+	defer parts.Wait()
+	for _, part := range s.parts {
+		parts.Go(part.run)
+	}
+	ticker := time.NewTicker(tidyEvery)
+	defer ticker.Stop()
+	for {
+		s.tidyUp()
+		select {
+		case <-ticker.C:
+		case <-s.db.ctx.Done():
+			return
+		}
+	}
+}
+
+// tidyUp removes consumers of processes that are gone for long. What is not done now is done the next time.
+func (s *sweeper) tidyUp() {
+	ctx := context.WithoutCancel(s.db.ctx)
+	s.db.inspect(ctx)
+	for _, shard := range s.db.shards {
+		if s.db.ctx.Err() != nil {
+			return
+		}
+		if !s.db.outage.isSilent(shard) {
+			_ = s.db.tidy(ctx, shard, tidyUnseen)
+		}
+	}
+}
+
+// sweep is the sweeping of shards that fail together.
+type sweep struct {
+	db     *DB
+	shards []*shard
+
+	wake chan struct{} // next has become earlier
+	mu   sync.Mutex
+	next time.Time // when to sweep
+
+	pause backoff // the goroutine's own
+}
+
+func (s *sweep) at(t time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !t.Before(s.next) {
@@ -53,20 +101,20 @@ func (s *sweeper) at(t time.Time) {
 }
 
 // rest puts the next sweep off for as long as may be; at makes it earlier again.
-func (s *sweeper) rest() {
+func (s *sweep) rest() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.next = s.db.opts.Now().Add(sweepEvery)
 }
 
-func (s *sweeper) wait() time.Duration {
+func (s *sweep) wait() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return max(s.next.Sub(s.db.opts.Now()), sweepPause)
 }
 
 // run sweeps until the database is closed.
-func (s *sweeper) run() {
+func (s *sweep) run() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -82,36 +130,22 @@ func (s *sweeper) run() {
 	}
 }
 
-// sweep sweeps all shards, and gives how long nothing more is known to be due.
-func (s *sweeper) sweep() time.Duration {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.db.ctx), sweepTimeout)
-	defer cancel()
-	wait := sweepEvery
-	for _, shard := range s.db.shards {
-		next, err := s.db.sweep(ctx, shard)
+// sweep sweeps the shards, and gives how long nothing more is known to be due. One that fails keeps none of the others.
+func (s *sweep) sweep() time.Duration {
+	wait, failures := sweepEvery, 0
+	for _, shard := range s.shards {
+		next, err := s.db.sweep(shard)
 		if err != nil {
-			return s.pause.next()
+			failures++
+			continue
 		}
 		wait = min(wait, next)
 	}
+	if failures == len(s.shards) {
+		return s.pause.next()
+	}
 	s.pause.reset()
-	s.tidyUp(ctx)
 	return wait
-}
-
-// tidyUp removes consumers of processes that are gone for long.
-func (s *sweeper) tidyUp(ctx context.Context) {
-	now := s.db.opts.Now()
-	if now.Before(s.tidy) {
-		return
-	}
-	s.tidy = now.Add(tidyEvery)
-	s.db.inspect(ctx)
-	for _, shard := range s.db.shards {
-		if err := s.db.tidy(ctx, shard, tidyUnseen); err != nil {
-			return // what is not done now is done the next time
-		}
-	}
 }
 
 // tidy removes the consumers of a shard that hold nothing and were not seen for so long.
@@ -132,8 +166,11 @@ func (db *DB) tidy(ctx context.Context, s *shard, unseen time.Duration) error {
 }
 
 // sweep does a part of what is due in a shard.
-func (db *DB) sweep(ctx context.Context, s *shard) (time.Duration, error) {
+func (db *DB) sweep(s *shard) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(db.ctx), replyTimeout)
+	defer cancel()
 	answer, err := db.run(ctx, s, db.scripts.sweep, db.sweeping()...)
+	db.note(s, err)
 	if err != nil {
 		return 0, err
 	}
@@ -157,7 +194,7 @@ func (db *DB) sweeping() []any {
 	answered := domain.PastDeadline(0, true, time.Time{})
 	return []any{
 		sweepLimit, db.opts.TTL.Milliseconds(), db.opts.DeadLetterTTL.Milliseconds(), string(unanswered.Reason),
-		string(unanswered.Status), unanswered.Error, string(answered.Status), answered.Error, db.owed(),
+		string(unanswered.Status), unanswered.Error, string(answered.Status), answered.Error,
 	}
 }
 

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -29,6 +30,7 @@ type haul struct {
 	left       ports.Credit
 	deliveries []ports.Delivery
 	endpoints  [][]string // by shard, those to wait for when there is nothing
+	unfinished bool       // leases that are over were not all looked at
 }
 
 // take begins what the credit allows. Deliveries that were begun before an error are given with it.
@@ -43,8 +45,11 @@ func (c *Consumer) take(ctx context.Context, credit ports.Credit) (*haul, error)
 }
 
 // takeByLane takes from many shards: first what the low lane must have, then from the high lane, then whatever there
-// is. A script sees its own shard alone, and the high lane of one goes before the low lane of another.
+// is. A script sees its own shard alone, and the high lane of one goes before the low lane of another. A shard that
+// fails keeps nobody from the others; it is an error when none answers.
 func (c *Consumer) takeByLane(ctx context.Context, h *haul) error {
+	var failure error
+	answered := false
 	shards, streak := c.round()
 	share := (min(streak, domain.LowLaneShare-1) + h.left.Count) / domain.LowLaneShare
 	for _, part := range []struct {
@@ -53,27 +58,32 @@ func (c *Consumer) takeByLane(ctx context.Context, h *haul) error {
 	}{{lowLane, share}, {highLane, h.left.Count}, {lowLane, h.left.Count}} {
 		atMost := len(h.deliveries) + part.count
 		for _, s := range shards {
-			if n := min(atMost-len(h.deliveries), h.left.Count); n > 0 {
-				if err := c.takeFrom(ctx, s, h, part.lane, n); err != nil {
-					return err
-				}
+			n := min(atMost-len(h.deliveries), h.left.Count)
+			if n <= 0 || failure != nil && c.db.outage.isSilent(s) {
+				continue
+			}
+			if err := c.takeFrom(ctx, s, h, part.lane, n); err != nil {
+				failure = err
+			} else {
+				answered = true
 			}
 		}
 	}
 	h.deliveries = c.interleave(h.deliveries)
-	return nil
+	if answered {
+		return nil
+	}
+	return failure
 }
 
-// round lists the shards, each time beginning with another one, and tells how long the low lane has waited.
+// round lists the shards that answer, each time beginning with another one, and tells how long the low lane has waited.
 func (c *Consumer) round() (shards []*shard, streak int) {
+	shards = slices.Concat(c.db.answering()...)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n := len(c.db.shards)
-	for i := range n {
-		shards = append(shards, c.db.shards[(c.first+i)%n])
-	}
-	c.first = (c.first + 1) % n
-	return shards, c.streak
+	first := c.first % len(shards)
+	c.first = (first + 1) % len(shards)
+	return slices.Concat(shards[first:], shards[:first]), c.streak
 }
 
 // interleave brings deliveries of both lanes into the order that they are promised in.
@@ -110,8 +120,11 @@ func (c *Consumer) takeFrom(ctx context.Context, s *shard, h *haul, lanes string
 		domain.LowLaneShare, streak, next, len(h.deliveries) > 0, lanes,
 	}
 	args = h.appendCredit(args)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), replyTimeout)
+	defer cancel()
 	sent := time.Now()
-	answer, err := c.db.run(context.WithoutCancel(ctx), s, c.db.scripts.receive, args...)
+	answer, err := c.db.run(ctx, s, c.db.scripts.receive, args...)
+	c.db.note(s, err)
 	if err != nil {
 		return err
 	}
@@ -122,6 +135,7 @@ func (c *Consumer) takeFrom(ctx context.Context, s *shard, h *haul, lanes string
 	c.turns[s.number] = number(answer, 1)
 	c.mu.Unlock()
 	h.endpoints[s.number] = texts(answer, 2)
+	h.unfinished = h.unfinished || number(answer, 4) == 1
 	for _, d := range c.deliveries(s, sent, list(answer, 3)) {
 		h.add(d)
 	}

@@ -85,7 +85,7 @@ func TestShardsOfTokens(t *testing.T) {
 func TestShardsHaveHashTagsAndAllAreUsed(t *testing.T) {
 	t.Parallel()
 	db := &DB{shards: newShards("queue", 3)}
-	require.Equal(t, "{queue:1}", db.shards[1].key)
+	require.Equal(t, "{queue/1}", db.shards[1].key)
 	used := make(map[*shard]bool)
 	for i := range 100 {
 		id := domain.ID(rune('a' + i))

@@ -47,6 +47,33 @@ func TestAGroupThatIsGoneIsMadeAnew(t *testing.T) {
 	receive(t, consume(t, db))
 }
 
+// TestLeasesOutliveTheirGroup has a worker that died before the group was gone.
+func TestLeasesOutliveTheirGroup(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	opts := options(s.url())
+	opts.Lease = 100 * time.Millisecond
+	db := openDB(t, opts)
+	dying, kill := context.WithCancel(t.Context())
+	dead, wait := db.NewConsumer(dying)
+	accept(t, db, newRequest())
+	held := receive(t, dead)
+	kill()
+	wait()
+	stream := "{openhqm-requests}:q:low:orders"
+	require.NoError(t, s.client().XGroupDestroy(t.Context(), stream, "openhqm").Err())
+	require.Eventually(t, func() bool {
+		over := s.client().ZScore(t.Context(), "{openhqm-requests}:leases", string(held.Request.ID)).Val()
+		return over > 0 && over < float64(time.Now().UnixMilli())
+	}, patience, 10*time.Millisecond)
+	c := consume(t, db)
+	again := receive(t, c)
+	require.Equal(t, held.Request.ID, again.Request.ID)
+	require.Equal(t, 2, again.Deliveries)
+	finish(t, c, again, domain.Completed)
+	require.Zero(t, s.client().XLen(t.Context(), stream).Val())
+}
+
 func TestAnOutageIsLoggedWithTwoLines(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)

@@ -2,30 +2,32 @@ package redis
 
 import (
 	"context"
+	"errors"
+	"net"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/openhqm/openhqm/domain"
 )
 
+// silenceAllowed is how long nothing may come over a subscription before the server is asked whether it is there, and
+// how long that may take it.
+const silenceAllowed = 5 * time.Second
+
 // waiters are those in this process who wait for requests to become final. They share one subscription for each shard,
 // which is made when the first of them comes.
 type waiters struct {
 	db   *DB
 	once sync.Once
-	// listening is closed when every shard is subscribed to.
-	listening chan struct{}
 
 	mu   sync.Mutex
 	byID map[domain.ID]map[chan struct{}]struct{}
 }
 
 func newWaiters(db *DB) *waiters {
-	return &waiters{
-		db: db, listening: make(chan struct{}),
-		byID: make(map[domain.ID]map[chan struct{}]struct{}),
-	}
+	return &waiters{db: db, byID: make(map[domain.ID]map[chan struct{}]struct{})}
 }
 
 // add registers a waiter; the channel tells when to look again. leave must be called in the end.
@@ -73,42 +75,54 @@ func (w *waiters) wakeAll(chans map[chan struct{}]struct{}) {
 	}
 }
 
-// listen blocks until what becomes final is heard of, from the first call on, or ctx ends or the database is closed.
-func (w *waiters) listen(ctx context.Context) {
-	w.once.Do(w.subscribe)
-	select {
-	case <-w.listening:
-	case <-ctx.Done():
-	case <-w.db.ctx.Done():
-	}
-}
+// listen sees to it that what becomes final is heard of. It does not wait until it is: everybody looks again then.
+func (w *waiters) listen() { w.once.Do(w.subscribe) }
 
 // subscribe starts a goroutine for each shard; they end with the database.
 func (w *waiters) subscribe() {
-	var subscribed sync.WaitGroup
-	subscribed.Add(len(w.db.shards))
 	for _, s := range w.db.shards {
-		first := sync.OnceFunc(subscribed.Done)
-		w.db.loops.Go(func() { w.hear(s, first) })
+		w.db.loops.Go(func() { w.hear(s) })
 	}
-	w.db.loops.Go(func() {
-		subscribed.Wait()
-		close(w.listening)
-	})
 }
 
-// hear listens to one shard. go-redis connects and subscribes again by itself, and tells so: then everybody looks, for
-// nobody knows what was missed.
-func (w *waiters) hear(s *shard, subscribed func()) {
-	defer subscribed()
+// hear listens to one shard until the database is closed, wherever the shard moves.
+func (w *waiters) hear(s *shard) {
+	var pause backoff
+	for w.db.ctx.Err() == nil {
+		if w.follow(s) {
+			pause.reset()
+		}
+		w.db.relearn()
+		w.db.sleep(w.db.ctx, pause.next())
+	}
+}
+
+// follow listens to one shard where it is now, until the connection is lost, or the shard has moved: Redis then ends
+// the subscription, or refuses it, and go-redis would leave it at that. It reports whether there was one.
+func (w *waiters) follow(s *shard) (subscribed bool) {
 	subscription := w.db.client.SSubscribe(w.db.ctx, s.key+":final")
-	stop := context.AfterFunc(w.db.ctx, func() { _ = subscription.Close() }) // it has no error of interest
+	defer func() { _ = subscription.Close() }() // it has no error of interest
+	stop := context.AfterFunc(w.db.ctx, func() { _ = subscription.Close() })
 	defer stop()
-	for message := range subscription.ChannelWithSubscriptions() {
+	asked := false // whether it is there
+	for {
+		message, err := subscription.ReceiveTimeout(w.db.ctx, silenceAllowed)
+		if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() && !asked {
+			asked = true
+			err = subscription.Ping(w.db.ctx)
+		} else {
+			asked = false
+		}
+		if err != nil {
+			return subscribed
+		}
 		switch m := message.(type) {
 		case *redis.Subscription:
-			subscribed()
-			w.wakeEverybody()
+			if m.Kind == "sunsubscribe" {
+				return subscribed
+			}
+			subscribed = true
+			w.wakeEverybody() // nobody knows what was missed
 		case *redis.Message:
 			w.wake(domain.ID(m.Payload))
 		}

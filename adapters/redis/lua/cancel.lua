@@ -1,12 +1,12 @@
 -- cancel ends a request that nobody has begun.
-local id, updated, lifetime, owed = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local id, updated, lifetime = ARGV[1], ARGV[2], ARGV[3]
 
 local r = redis.call('HMGET', recordKey(id), 'status', 'queue', 'entry', 'attempts')
 local status = r[1]
 if not status then return {'missing'} end
 if status == 'PENDING' then
     dequeue(id, r[2], r[3], status)
-    conclude(id, 'CANCELLED', updated, r[4] or '0', '', '', '0', lifetime, '0', owed)
+    conclude(id, 'CANCELLED', updated, r[4] or '0', '', '', '0', lifetime, '0')
     return {'ended', state(id)}
 end
 if status == 'CANCELLED' then return {'same', state(id)} end

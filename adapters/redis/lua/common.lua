@@ -1,13 +1,16 @@
--- What all scripts share: this text stands before each of them, after lines that Go writes with the name of the
--- consumer group and the fields of a record (GROUP, STATE). See scripts.go.
+-- What the scripts of a shard share: this text stands before each of them, after lines that Go writes with the name of
+-- the consumer group and the fields of a record (GROUP, STATE). See scripts.go.
 --
 -- A script runs alone, so whatever one of them does to a request is one step. All keys of a shard begin with KEYS[1],
 -- whose hash tag keeps them on one node of a Cluster; the scripts make the others from it:
 --
 --   :r:<id>             hash, the record, with request and response: see record.go
 --   :q:<lane>:<name>    stream, the ready and the begun requests of one endpoint in one lane, with one consumer group
---   :outbox             stream, the final requests that others are still to be told of, with one consumer group
+--   :outbox:<kind>      stream, the final requests that others are still to be told of, by what they are told, results
+--                       or letters, with one consumer group each
+--   :told:<kind>        string, how many milliseconds an outbox keeps; not there when no process tells others
 --   :endpoints          set, the endpoints that have streams
+--   :used               sorted set, the same by the millisecond they were last known to be used
 --   :bell:<endpoint>    list of one element at most: somebody may find ready work there; idle workers block on it
 --   :due                sorted set, delayed requests by the millisecond they are due
 --   :leases             sorted set, begun requests by the millisecond their lease ends
@@ -25,6 +28,16 @@
 
 local shard = KEYS[1]
 local due, leases, deadlines, dead = shard .. ':due', shard .. ':leases', shard .. ':deadlines', shard .. ':dead'
+local endpointSet, usedSet = shard .. ':endpoints', shard .. ':used'
+
+-- While a slot of a Cluster is moved, its keys are on two nodes. Then both refuse a command with several keys when they
+-- do not have them all ("Multi-key operations" in the specification of Redis Cluster). So asking for two that there
+-- never are keeps a script from working on a part of the shard: it is refused before it has done anything.
+local whole = redis.pcall('EXISTS', shard .. ':never', shard .. ':nowhere')
+if type(whole) == 'table' then
+    if not string.find(whole.err, 'non local key', 1, true) then return whole end
+    return redis.error_reply('TRYAGAIN the slot of ' .. shard .. ' is being moved')
+end
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)

@@ -14,7 +14,7 @@ if handover then
     local first = redis.call('XRANGE', streamKey(''), '-', '+', 'COUNT', 1)
     if first[1] then oldest = tonumber(string.match(first[1][1], '^%d+')) end
 end
-for _, endpoint in ipairs(redis.call('SMEMBERS', shard .. ':endpoints')) do
+for _, endpoint in ipairs(redis.call('SMEMBERS', endpointSet)) do
     for _, lane in ipairs({'high:', 'low:'}) do
         local since = readySince(streamKey(lane .. endpoint))
         if since and (oldest == 0 or since < oldest) then oldest = since end

@@ -27,16 +27,25 @@ end
 
 local function lettered(status) return status == 'FAILED' or status == 'TIMEOUT' end
 
--- owe notes what others are to be told of a final request: see outbox.go. It tells how many bytes that means to read.
-local function owe(id, status, owed)
-    if owed == '' or owed == 'letters' and not lettered(status) then return end
-    if owed == 'all' and not lettered(status) then owed = 'results' end
-    local sizes = redis.call('HMGET', recordKey(id), 'size', 'answered')
-    redis.call('XADD', shard .. ':outbox', '*', 'id', id, 'owed', owed, 'bytes', (sizes[1] or 0) + (sizes[2] or 0))
+-- owe notes that others are to be told of a final request, when there are processes that tell them: see outbox.go. The
+-- field of the record says how many bytes have to be read for that, from a hash with that lifetime. A hash that would be
+-- gone before the note is kept for as long as that; until says when it would have been gone.
+local function owe(kind, id, size, hash, lifetime)
+    local keep = redis.call('GET', shard .. ':told:' .. kind)
+    if not keep then return end
+    local ends = ''
+    if tonumber(keep) > tonumber(lifetime) then
+        redis.call('PEXPIRE', hash, keep)
+        ends = now + tonumber(lifetime)
+    end
+    local outbox, bytes = shard .. ':outbox:' .. kind, redis.call('HGET', recordKey(id), size) or '0'
+    redis.call('XADD', outbox, 'MINID', '~', now - tonumber(keep), '*', 'id', id, 'bytes', bytes, 'until', ends)
+    redis.call('PEXPIRE', outbox, keep)
 end
 
--- conclude makes a request final that is in no queue any more, with everything that this owes.
-local function conclude(id, status, updated, attempts, reason, problem, took, lifetime, letterLifetime, owed)
+-- conclude makes a request final that is in no queue any more, with everything that this owes. Nobody is told of the
+-- result of what has none.
+local function conclude(id, status, updated, attempts, reason, problem, took, lifetime, letterLifetime, hasNone)
     local key = recordKey(id)
     redis.call('ZREM', deadlines, id)
     redis.call('HSET', key, 'status', status, 'updated', updated, 'attempts', attempts, 'deliveries', '0',
@@ -44,8 +53,9 @@ local function conclude(id, status, updated, attempts, reason, problem, took, li
     if lettered(status) then bury(id, letterLifetime) end
     if status == 'FAILED' or status == 'CANCELLED' then free(id) end
     if status == 'CANCELLED' then redis.call('HDEL', key, 'code', 'response', 'answered') end
-    owe(id, status, owed)
-    redis.call('HDEL', key, 'request', 'message', 'token', 'entry', 'queue', 'size', 'key')
     redis.call('PEXPIRE', key, lifetime)
+    if not hasNone then owe('results', id, 'answered', key, lifetime) end
+    if lettered(status) then owe('letters', id, 'size', letterKey(id), letterLifetime) end
+    redis.call('HDEL', key, 'request', 'message', 'token', 'entry', 'queue', 'size', 'key')
     redis.call('SPUBLISH', shard .. ':final', id)
 end

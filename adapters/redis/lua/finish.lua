@@ -4,8 +4,8 @@ local id, token, status, attempts, updated = ARGV[1], ARGV[2], ARGV[3], ARGV[4],
 local next, at = ARGV[6], ARGV[7]
 local reason, problem, took = ARGV[8], ARGV[9], ARGV[10]
 local code, response, answered = ARGV[11], ARGV[12], ARGV[13]
-local lifetime, letterLifetime, owed = ARGV[14], ARGV[15], ARGV[16]
-local call = ARGV[17]
+local lifetime, letterLifetime = ARGV[14], ARGV[15]
+local call = ARGV[16]
 
 local key = recordKey(id)
 local r = redis.call('HMGET', key, 'status', 'token', 'queue', 'entry', 'size', 'facts', 'answered', 'finished')
@@ -19,7 +19,7 @@ dequeue(id, r[3], r[4], r[1])
 redis.call('HSET', key, 'finished', call)
 if code ~= '' then redis.call('HSET', key, 'code', code, 'response', response, 'answered', answered) end
 if status ~= 'PENDING' then
-    conclude(id, status, updated, attempts, reason, problem, took, lifetime, letterLifetime, owed)
+    conclude(id, status, updated, attempts, reason, problem, took, lifetime, letterLifetime)
     return {'ended', r[6], code ~= '' and answered or r[7]}
 end
 local entry

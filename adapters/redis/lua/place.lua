@@ -8,7 +8,8 @@ end
 
 -- known makes the streams of an endpoint that is new. The bell without a name wakes a worker that listens for such.
 local function known(endpoint)
-    if redis.call('SADD', shard .. ':endpoints', endpoint) == 0 then return end
+    redis.call('ZADD', usedSet, now, endpoint)
+    if redis.call('SADD', endpointSet, endpoint) == 0 then return end
     for _, lane in ipairs({'high:', 'low:'}) do
         redis.pcall('XGROUP', 'CREATE', streamKey(lane .. endpoint), GROUP, '0', 'MKSTREAM')
     end

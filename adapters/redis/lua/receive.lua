@@ -38,22 +38,34 @@ local function begin(id, entry, status, endpoint, size)
     return true
 end
 
--- takeOver begins again what a consumer held that did not extend its lease.
+-- giveBack makes ready again what a consumer held. It waits behind the others; nothing is charged.
+local function giveBack(id, queue, entry, size)
+    dequeue(id, queue, entry, 'PROCESSING')
+    redis.call('HSET', recordKey(id), 'status', 'PENDING', 'token', '', 'updated', nowMicros,
+        'entry', ready(id, queue, size))
+end
+
+-- takeOver begins again what a consumer held that did not extend its lease. What has no credit it gives back, so that it
+-- is not in the way of others. It reports whether there may be more to look at.
 local function takeOver()
-    local over = redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, 256)
+    local atOnce = 256
+    local over = redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, atOnce)
     for _, id in ipairs(over) do
-        if #out == count then return end
-        local r = redis.call('HMGET', recordKey(id), 'queue', 'entry', 'size')
-        if not r[1] then
+        if #out == count then break end
+        local r = redis.call('HMGET', recordKey(id), 'queue', 'entry', 'size', 'status')
+        if r[4] ~= 'PROCESSING' then
             redis.call('ZREM', leases, id) -- the record was deleted by somebody else
         else
             local endpoint, size = endpointOf(r[1]), tonumber(r[3])
-            if wanted(r[1]) and allowed(endpoint, 0) and fits(size, #out, used) then
-                redis.call('XCLAIM', streamKey(r[1]), GROUP, consumer, 0, r[2], 'JUSTID')
-                if not begin(id, r[2], 'PROCESSING', endpoint, size) then redis.call('ZREM', leases, id) end
+            if not allowed(endpoint, 0) then
+                giveBack(id, r[1], r[2], size)
+            elseif wanted(r[1]) and fits(size, #out, used) then
+                redis.pcall('XCLAIM', streamKey(r[1]), GROUP, consumer, 0, r[2], 'JUSTID')
+                begin(id, r[2], 'PROCESSING', endpoint, size)
             end
         end
     end
+    return #over == atOnce
 end
 
 -- unreadFrom is lastDelivered, and makes the group anew if that is gone.
@@ -91,7 +103,7 @@ local function peek(q)
 end
 
 local endpoints = {}
-for _, endpoint in ipairs(redis.call('SMEMBERS', shard .. ':endpoints')) do
+for _, endpoint in ipairs(redis.call('SMEMBERS', endpointSet)) do
     if allowed(endpoint, 0) then endpoints[#endpoints + 1] = endpoint end
 end
 table.sort(endpoints) -- so that a turn means something
@@ -138,7 +150,7 @@ local function pick()
     return order
 end
 
-takeOver()
+local more = takeOver()
 local order = pick()
 for _, q in pairs(queues) do
     if q.taken > 0 then
@@ -162,4 +174,4 @@ for endpoint in pairs(looked) do
         redis.call('DEL', bellKey(endpoint))
     end
 end
-return {streak, turn, endpoints, out}
+return {streak, turn, endpoints, out, more and 1 or 0}

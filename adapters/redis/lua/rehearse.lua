@@ -1,5 +1,5 @@
 -- rehearse does each thing once that scripts do, with a key of its own, so that a user who is not allowed to is told at
--- the start. Memory that is full does not keep it from that: what has written may write more.
+-- the start. Memory that is full does not keep it from that.
 local key = shard .. ':rehearsal'
 local function fresh(...)
     redis.call('DEL', key)
@@ -14,8 +14,10 @@ redis.call('PEXPIRE', key, 1000)
 redis.call('PEXPIREAT', key, now + 1000)
 redis.call('HDEL', key, 'a')
 
+fresh('GET', key)
 fresh('SADD', key, 'a')
 redis.call('SMEMBERS', key)
+redis.call('SREM', key, 'a')
 fresh('LPUSH', key, 'a')
 
 fresh('ZADD', key, 1, 'a')

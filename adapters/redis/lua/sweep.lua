@@ -1,12 +1,13 @@
--- sweep does what time asks for: delayed requests become ready, those past their deadline end, dead letters are
--- forgotten. It does a bounded part, and tells in how many milliseconds it should come again, and what ended. With an
--- id it looks only at that request's deadline.
+-- sweep does what time asks for: delayed requests become ready, those past their deadline end, dead letters and unused
+-- endpoints are forgotten. It does a bounded part, and tells in how many milliseconds it should come again, and what
+-- ended. With an id it looks only at that request's deadline.
 local limit, lifetime, letterLifetime = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 local reason = ARGV[4]
 local unanswered, unansweredProblem = ARGV[5], ARGV[6] -- how one ends that no backend answered
 local answered, answeredProblem = ARGV[7], ARGV[8]
-local owed, only = ARGV[9], ARGV[10]
+local only = ARGV[9]
 
+local unused = 60000 -- milliseconds after which an endpoint without requests is forgotten: any program may name some
 local ended = {}
 
 -- expire ends a request that is too late. What a worker holds is left to it, until its lease is over.
@@ -25,7 +26,7 @@ local function expire(id)
     dequeue(id, r[2], r[3], r[1])
     local status, problem = unanswered, unansweredProblem
     if r[5] then status, problem = answered, answeredProblem end
-    conclude(id, status, nowMicros, r[4] or '0', reason, problem, '0', lifetime, letterLifetime, owed)
+    conclude(id, status, nowMicros, r[4] or '0', reason, problem, '0', lifetime, letterLifetime)
     ended[#ended + 1] = {id, state(id)}
 end
 
@@ -33,6 +34,18 @@ if only then
     local late = tonumber(redis.call('ZSCORE', deadlines, only) or 'inf')
     if late <= now then expire(only) end
     return {0, ended}
+end
+
+-- forget removes the streams of an endpoint that is not in use. They are made anew when it is.
+local function forget(endpoint)
+    local high, low = streamKey('high:' .. endpoint), streamKey('low:' .. endpoint)
+    if redis.call('XLEN', high) + redis.call('XLEN', low) > 0 then
+        redis.call('ZADD', usedSet, now, endpoint)
+        return
+    end
+    redis.call('DEL', high, low, bellKey(endpoint))
+    redis.call('SREM', endpointSet, endpoint)
+    redis.call('ZREM', usedSet, endpoint)
 end
 
 local function upTo(set, moment) return redis.call('ZRANGEBYSCORE', set, '-inf', moment, 'LIMIT', 0, limit) end
@@ -45,9 +58,9 @@ for _, id in ipairs(upTo(due, now)) do
 end
 for _, id in ipairs(upTo(deadlines, now)) do expire(id) end
 for _, id in ipairs(upTo(dead, now - tonumber(letterLifetime))) do
-    redis.call('ZREM', dead, id)
-    redis.call('DEL', letterKey(id))
+    redis.call('ZREM', dead, id) -- the letter has a lifetime of its own, which may be longer: see owe
 end
+for _, endpoint in ipairs(upTo(usedSet, now - unused)) do forget(endpoint) end
 
 local wait = 1000
 for _, set in ipairs({due, deadlines}) do

@@ -1,0 +1,54 @@
+package redis
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/openhqm/openhqm/ports"
+)
+
+func TestNobodyWaitsLongerForACommitThanForOneAnswer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		db := &DB{shards: newShards("queue", 1)}
+		c := newCommitter(db) // which is held up by what came before
+		ops := make([]*op, maxGroupOps+1)
+		for i := range ops {
+			ops[i] = newOp(db.shards[0], nil, 0)
+		}
+		for _, waiting := range [][]*op{ops[:1], ops} { // for an answer, and for a place
+			began := time.Now()
+			err := c.do(t.Context(), waiting)
+			require.ErrorIs(t, err, ports.ErrUnavailable)
+			require.Equal(t, replyTimeout, time.Since(began))
+		}
+		require.Empty(t, gather(ops[0], c.queues[db.shards[0]]), "nobody waits for them any more")
+	})
+}
+
+func TestAGroupIsWhatWaitsWithinTheBounds(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		give int // ops
+		size int // of each
+		want int
+	}{
+		{"one", 1, 1, 1},
+		{"all that wait", 100, 1, 100},
+		{"a full group", 2 * maxGroupOps, 0, maxGroupOps},
+		{"large ones", 10, maxGroupBytes / 2, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			queue := make(chan *op, tt.give)
+			for range tt.give {
+				queue <- newOp(nil, nil, tt.size)
+			}
+			require.Len(t, gather(<-queue, queue), tt.want)
+		})
+	}
+}
