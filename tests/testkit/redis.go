@@ -50,7 +50,7 @@ const sentinelConfig = `
 bind 127.0.0.1
 dir %s
 sentinel monitor main %s %s 1
-sentinel down-after-milliseconds main 2000
+sentinel down-after-milliseconds main 3000
 sentinel failover-timeout main 5000
 `
 

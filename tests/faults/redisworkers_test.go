@@ -1,0 +1,225 @@
+package faults_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/openhqm/openhqm/tests/testkit"
+)
+
+func TestWhatADeadWorkerHeldIsTakenOverWhenItsLeaseIsOver(t *testing.T) {
+	t.Parallel()
+	const lease, others = 2 * time.Second, slots / 2
+	release := make(chan struct{})
+	backend := testkit.NewBackend(t, testkit.InTurn(testkit.Hold(release, testkit.Echo()), testkit.Echo()))
+	f := newFleet(t, testkit.StartRedis(t),
+		testkit.OneBackend(backend.URL)+fmt.Sprintf("worker: {count: %d}\nqueue: {lease: %s}\n", slots, lease))
+	client := f.api.Start().Client()
+	victim := f.workers.Start()
+	held := submitMany(t, client, slots, to("backend"))
+	backend.Await(slots)
+	f.workers.Start()
+	kept := submitMany(t, client, others, to("backend"))
+	backend.Await(slots + others)
+	began := f.redis.Time()
+
+	killed := time.Now()
+	victim.Kill()
+	requireCompleted(t, client, held)
+	took := time.Since(killed)
+	testkit.Until(t, "the others are older than their leases", func() bool {
+		return f.redis.Time().Sub(began) > 2*lease
+	})
+	close(release)
+	requireCompleted(t, client, kept)
+
+	t.Logf("taken over and final %s after the death, with leases of %s", took, lease)
+	require.Less(t, took, lease+10*time.Second, "the promise is 2 s after the lease; the rest is for a busy machine")
+	for _, id := range held {
+		require.Len(t, backend.CallsOf(id), 2)
+	}
+	for _, id := range kept {
+		require.Len(t, backend.CallsOf(id), 1, "its worker lives")
+	}
+}
+
+// A process may be stopped for longer than its lease (by a debugger, a hypervisor, a full disk) and go on as if nothing
+// had happened. What it has to say then comes too late.
+func TestAWorkerThatWasStoppedPastItsLeaseChangesNothing(t *testing.T) {
+	t.Parallel()
+	first, second := make(chan struct{}), make(chan struct{})
+	late := testkit.Respond(http.StatusOK, "text/plain", "too late")
+	backend := testkit.NewBackend(t,
+		testkit.InTurn(testkit.Hold(first, late), testkit.Hold(second, testkit.Echo())))
+	f := newFleet(t, testkit.StartRedis(t),
+		testkit.OneBackend(backend.URL)+fmt.Sprintf("worker: {count: %d}\nqueue: {lease: 1s}\n", slots))
+	client := f.api.Start().Client()
+	stopped := f.workers.Start()
+	ids := submitMany(t, client, slots, to("backend"))
+	backend.Await(slots)
+
+	stopped.Signal(syscall.SIGSTOP)
+	f.workers.Start()
+	backend.Await(2 * slots)
+	close(first)
+	stopped.Signal(syscall.SIGCONT)
+	stopped.Signal(syscall.SIGTERM)
+	require.True(t, stopped.Wait().Success(), "it has said all that it had to say")
+	require.Equal(t, testkit.Depth{Leased: slots}, client.Depth())
+	close(second)
+
+	for _, id := range ids {
+		requireCompletedAt(t, client, id, 1, "the other's call was the one that counts")
+		require.NotContains(t, string(client.Result(id).Result), "too late")
+		require.Len(t, backend.CallsOf(id), 2)
+	}
+	require.Equal(t, testkit.Depth{}, client.Depth())
+	requireFewComplaints(t, 0, stopped)
+}
+
+func TestWorkersAreReplacedOneByOneUnderLoad(t *testing.T) {
+	t.Parallel()
+	const workers = 3
+	backend := testkit.NewBackend(t, func(w http.ResponseWriter, r *http.Request, call *testkit.Call) {
+		reply := answerLoad
+		if rand.N(20) == 0 {
+			reply = func(w http.ResponseWriter, r *http.Request, call *testkit.Call) {
+				testkit.Delay(500*time.Millisecond, answerLoad)(w, r, call)
+			}
+		}
+		reply(w, r, call)
+	})
+	f := newFleet(t, testkit.StartRedis(t), fleetConfig(backend))
+	processes := f.start(workers)
+	load := startLoad(t, f.api)
+
+	for _, old := range processes[1:] {
+		awaitMoment(t, load.ledger, backend)
+		old.Signal(syscall.SIGTERM)
+		f.workers.Start()
+		state := old.Wait()
+		require.True(t, state.Success(), "%s", state)
+	}
+	load.stop()
+
+	load.ledger.settle(t, processes[0].Client())
+	require.Zero(t, load.ledger.audit(t, backend), "every call had the time to end")
+	requireFewComplaints(t, 0, processes...)
+}
+
+func TestWhatADrainCutsOffGoesOnElsewhere(t *testing.T) {
+	t.Parallel()
+	const waiting = 50
+	release := make(chan struct{})
+	backend := testkit.NewBackend(t, testkit.Hold(release, testkit.Echo()))
+	f := newFleet(t, testkit.StartRedis(t),
+		testkit.OneBackend(backend.URL)+fmt.Sprintf("worker: {count: %d, drain: 300ms}\n", slots))
+	client := f.api.Start().Client()
+	old := f.workers.Start()
+	cut := submitMany(t, client, slots, to("backend"))
+	backend.Await(slots)
+	left := submitMany(t, client, waiting, to("backend"))
+
+	old.Signal(syscall.SIGTERM)
+	require.True(t, old.Wait().Success())
+	require.Equal(t, testkit.Depth{Ready: slots + waiting}, client.Depth(), "all of it was handed back")
+	close(release)
+	f.workers.Start()
+	for _, id := range cut {
+		requireCompletedAt(t, client, id, 2, "the one that was cut off is charged")
+		require.Len(t, backend.CallsOf(id), 2)
+	}
+	for _, id := range left {
+		requireCompletedAt(t, client, id, 1, "it was not begun")
+		require.Len(t, backend.CallsOf(id), 1)
+	}
+}
+
+// requireCompletedAt waits for a good end at that attempt.
+func requireCompletedAt(t *testing.T, client *testkit.Client, id string, attempts int, why string) {
+	t.Helper()
+	result := client.Result(id)
+	require.Equalf(t, "COMPLETED", result.Status, "%s", result.Document)
+	require.Equal(t, attempts, result.Attempts, why)
+}
+
+func TestARequestThatKillsItsWorkerEveryTimeIsADeadLetter(t *testing.T) {
+	t.Parallel()
+	const deliveries = 2
+	backend := testkit.NewBackend(t, testkit.Hold(t.Context().Done(), testkit.Echo()))
+	f := newFleet(t, testkit.StartRedis(t),
+		testkit.OneBackend(backend.URL)+fmt.Sprintf("queue: {max_deliveries: %d, lease: 1s}\n", deliveries))
+	client := f.api.Start().Client()
+	id := client.Submit(`{"payload": "poison"}`).CorrelationID
+	for n := range deliveries {
+		worker := f.workers.Start()
+		backend.Await(n + 1)
+		worker.Kill()
+	}
+	f.workers.Start()
+
+	result := client.Result(id)
+
+	require.Equal(t, "FAILED", result.Status)
+	require.Zero(t, result.Attempts, "no attempt has ended")
+	require.Len(t, backend.CallsOf(id), deliveries)
+	letter := client.Get("/api/v1/dead-letters/" + id)
+	require.Equal(t, http.StatusOK, letter.Code)
+	require.Contains(t, string(letter.Body), `"reason":"max_deliveries"`)
+	require.Contains(t, string(letter.Body), `"poison"`)
+}
+
+func TestAnEndpointThatHangsLeavesTheOthersAloneOnRedis(t *testing.T) {
+	t.Parallel()
+	const workers, hanging, good, half = 2, 1000, 500, 32 // half of worker.count, which is 64 by default
+	never := make(chan struct{})
+	hangs, works := testkit.NewBackend(t, testkit.Hold(never, testkit.Echo())), testkit.NewBackend(t, testkit.Echo())
+	config := "proxy: {endpoints: {hangs: {url: '" + hangs.URL + "'}, works: {url: '" + works.URL + "'}}}\n"
+	f := newFleet(t, testkit.StartRedis(t), config)
+	processes := f.start(workers)
+	client := processes[0].Client()
+	work := func() (commands int) {
+		before := f.redis.Calls()
+		requireCompleted(t, client, submitMany(t, client, good, to("works")))
+		return f.redis.Calls() - before
+	}
+
+	alone := work()
+	submitMany(t, client, hanging, to("hangs"))
+	hangs.Await(workers * half)
+	beside := work()
+
+	require.Len(t, hangs.Calls(), workers*half)
+	require.Equal(t, testkit.Depth{Ready: hanging - workers*half, Leased: workers * half}, client.Depth())
+	t.Logf("%d requests took %d commands, and %d beside those that wait", good, alone, beside)
+	require.Less(t, beside, 2*alone)
+	requireQuiet(t, f.redis, len(processes))
+}
+
+func TestProcessesWithoutWorkLeaveRedisAlone(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, testkit.StartRedis(t), "")
+	processes := f.start(2)
+	client := processes[0].Client()
+	client.Result(client.Submit(`{"payload": 1}`).CorrelationID) // all that starts with the first work has started
+
+	requireQuiet(t, f.redis, len(processes))
+}
+
+// requireQuiet counts what Redis is made to do for some seconds of its own clock, the commands in scripts included.
+func requireQuiet(t *testing.T, redis *testkit.Redis, processes int) {
+	t.Helper()
+	const most = 15.0 // commands a second for each process
+	before, began := redis.Calls(), redis.Time()
+	redis.Run("BLPOP", "nothing", "3")
+	calls, seconds := redis.Calls()-before, redis.Time().Sub(began).Seconds()
+	rate := float64(calls) / seconds / float64(processes)
+	t.Logf("%.1f commands a second for each process", rate)
+	require.LessOrEqual(t, rate, most, "%v", redis.Info("commandstats"))
+}
