@@ -12,6 +12,7 @@ import (
 
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/ports/envelope"
 )
 
 // SubmitOptions are the rules of submission.
@@ -60,17 +61,39 @@ func (s *Submit) Submit(ctx context.Context, sub ports.Submission) (ports.Receip
 	}, nil
 }
 
-// request checks a submission and completes it.
-func (s *Submit) request(sub ports.Submission) (domain.Request, error) {
+// Check says what Submit would refuse whatever the body is.
+func (s *Submit) Check(sub ports.Submission) error {
+	sub.Bodiless = true
+	_, err := s.terms(sub)
+	return err
+}
+
+// terms are what follows from a submission that is in order.
+type terms struct {
+	endpoint                 string
+	now, notBefore, deadline time.Time
+}
+
+// terms checks a submission.
+func (s *Submit) terms(sub ports.Submission) (terms, error) {
 	endpoint, err := s.endpoint(sub)
 	if err != nil {
-		return domain.Request{}, err
+		return terms{}, err
 	}
 	if err := checkTarget(sub, endpoint.MethodFor(sub.Method)); err != nil {
-		return domain.Request{}, err
+		return terms{}, err
 	}
-	now := s.opts.Now().UTC().Truncate(time.Microsecond)
-	deadline, notBefore, err := s.times(sub, now)
+	if err := checkRanges(sub); err != nil {
+		return terms{}, err
+	}
+	t := terms{endpoint: endpoint.Name, now: s.opts.Now().UTC().Truncate(time.Microsecond)}
+	t.deadline, t.notBefore, err = s.times(sub, t.now)
+	return t, err
+}
+
+// request checks a submission and completes it.
+func (s *Submit) request(sub ports.Submission) (domain.Request, error) {
+	terms, err := s.terms(sub)
 	if err != nil {
 		return domain.Request{}, err
 	}
@@ -79,14 +102,14 @@ func (s *Submit) request(sub ports.Submission) (domain.Request, error) {
 		return domain.Request{}, fmt.Errorf("make a correlation id: %w", err)
 	}
 	req := domain.Request{
-		ID: id, Endpoint: endpoint.Name, Method: sub.Method, Path: sub.Path, Query: sub.Query,
+		ID: id, Endpoint: terms.endpoint, Method: sub.Method, Path: sub.Path, Query: sub.Query,
 		Header: s.opts.Headers.Apply(sub.Header), Body: sub.Body,
 		Owner: sub.Caller.Name, Priority: sub.Priority, Labels: sub.Labels,
-		SubmittedAt: now, NotBefore: notBefore, Deadline: deadline, MaxAttempts: sub.MaxAttempts,
+		SubmittedAt: terms.now, NotBefore: terms.notBefore, Deadline: terms.deadline, MaxAttempts: sub.MaxAttempts,
 	}
 	if sub.IdempotencyKey != "" {
 		req.Idempotency = &domain.Idempotency{
-			Key: sub.IdempotencyKey, Fingerprint: fingerprint(&req), ExpiresAt: now.Add(s.opts.IdempotencyTTL),
+			Key: sub.IdempotencyKey, Fingerprint: fingerprint(&req), ExpiresAt: terms.now.Add(s.opts.IdempotencyTTL),
 		}
 	}
 	return req, nil
@@ -128,8 +151,26 @@ func checkTarget(sub ports.Submission, method string) error {
 	if reason := domain.CheckQuery(sub.Query); reason != "" {
 		return &domain.Invalid{Field: "metadata.query", Reason: reason}
 	}
-	if sub.Body == nil && !slices.Contains(bodiless, method) {
+	if sub.Body == nil && !sub.Bodiless && !slices.Contains(bodiless, method) {
 		return &domain.Invalid{Field: "payload", Reason: "is needed with the method " + method}
+	}
+	return nil
+}
+
+// checkRanges holds what a submission says to what a message can say.
+func checkRanges(sub ports.Submission) error {
+	invalid := func(field, reason string) error { return &domain.Invalid{Field: "metadata." + field, Reason: reason} }
+	switch {
+	case sub.Priority < 0 || sub.Priority > envelope.MaxPriority:
+		return invalid("priority", fmt.Sprintf("must be from 0 to %d", envelope.MaxPriority))
+	case sub.MaxAttempts < 0 || sub.MaxAttempts > envelope.MaxAttempts:
+		return invalid("max_attempts", fmt.Sprintf("must be from 1 to %d", envelope.MaxAttempts))
+	case sub.Timeout < 0:
+		return invalid("timeout", "must not be negative")
+	case sub.Delay < 0:
+		return invalid("delay", "must not be negative")
+	case sub.Delay > 0 && !sub.NotBefore.IsZero():
+		return invalid("not_before", "cannot be combined with delay")
 	}
 	return nil
 }
@@ -153,7 +194,7 @@ func (s *Submit) times(sub ports.Submission, now time.Time) (deadline, notBefore
 	}
 	if !notBefore.IsZero() && !notBefore.Before(deadline) {
 		return deadline, notBefore, &domain.Invalid{
-			Field: field, Reason: "must be before the deadline (metadata.timeout, or request.max_age)",
+			Field: field, Reason: "must be before the deadline (timeout, or request.max_age)",
 		}
 	}
 	if !notBefore.After(now) {

@@ -219,6 +219,71 @@ func TestSubmitPayload(t *testing.T) {
 	}
 }
 
+// TestSubmitRanges holds that no adapter is trusted to have looked.
+func TestSubmitRanges(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		give ports.Submission
+		want string // the field; empty: it is accepted
+	}{
+		{"the highest priority", ports.Submission{Priority: 9}, ""},
+		{"a higher one", ports.Submission{Priority: 10}, "metadata.priority"},
+		{"a negative one", ports.Submission{Priority: -1}, "metadata.priority"},
+		{"the most attempts", ports.Submission{MaxAttempts: 1000}, ""},
+		{"more", ports.Submission{MaxAttempts: 1001}, "metadata.max_attempts"},
+		{"less than none", ports.Submission{MaxAttempts: -1}, "metadata.max_attempts"},
+		{"a negative timeout", ports.Submission{Timeout: -1}, "metadata.timeout"},
+		{"a negative delay", ports.Submission{Delay: -1}, "metadata.delay"},
+		{"a delay and a moment", ports.Submission{Delay: 1, NotBefore: noon}, "metadata.not_before"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			tt.give.Endpoint, tt.give.Body = "orders", []byte("{}")
+			if tt.want == "" {
+				got := accept(t, submitOptions(), tt.give)
+				require.Equal(t, tt.give.Priority, got.Priority)
+				require.Equal(t, tt.give.MaxAttempts, got.MaxAttempts)
+				return
+			}
+			var invalid *domain.Invalid
+			require.ErrorAs(t, refuse(t, submitOptions(), tt.give), &invalid)
+			require.Equal(t, tt.want, invalid.Field)
+		})
+	}
+}
+
+func TestSubmitTakesAnyMethodWithoutABodyOnPurpose(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{"POST", "PUT", "PROPFIND"} {
+		got := accept(t, submitOptions(), ports.Submission{Endpoint: "orders", Method: method, Bodiless: true})
+		require.Nil(t, got.Body)
+	}
+}
+
+// TestCheckSaysWhatSubmitWould holds that Check refuses what no body could make good, and nothing else.
+func TestCheckSaysWhatSubmitWould(t *testing.T) {
+	t.Parallel()
+	submit := application.NewSubmit(submitOptions(), nil, nil)
+	for _, s := range []ports.Submission{
+		{Endpoint: "nowhere"},
+		{Endpoint: "orders", Caller: ports.Caller{Endpoints: []string{"reports"}}},
+		{Endpoint: "orders", Path: "/.."},
+		{Endpoint: "orders", Method: "TRACE"},
+		{Endpoint: "orders", Priority: 10},
+		{Endpoint: "orders", Delay: 100 * time.Hour},
+		{},
+	} {
+		s.Body = []byte("1")
+		want := refuse(t, submitOptions(), s)
+		require.Equal(t, want, submit.Check(s))
+		s.Body = nil
+		require.Equal(t, want, submit.Check(s))
+	}
+	require.NoError(t, submit.Check(valid()))
+	require.NoError(t, submit.Check(ports.Submission{Endpoint: "orders", Method: "POST"}), "its body may come yet")
+}
+
 func TestSubmitWithoutAnID(t *testing.T) {
 	t.Parallel()
 	noEntropy := errors.New("no entropy")

@@ -62,8 +62,8 @@ func TestSubmitRefusesTimesByField(t *testing.T) {
 	t.Parallel()
 	const (
 		tooLong = "metadata.timeout: must be at most 72h0m0s (request.max_age)"
-		delay   = "metadata.delay: must be before the deadline (metadata.timeout, or request.max_age)"
-		moment  = "metadata.not_before: must be before the deadline (metadata.timeout, or request.max_age)"
+		delay   = "metadata.delay: must be before the deadline (timeout, or request.max_age)"
+		moment  = "metadata.not_before: must be before the deadline (timeout, or request.max_age)"
 	)
 	tests := []struct {
 		name string

@@ -9,6 +9,10 @@ import (
 
 // Submitter is what an inbound adapter needs to hand a request in.
 type Submitter interface {
+	// Check says what Submit would refuse whatever the body is, so that nobody sends one in vain. It does not block.
+	// Errors: *domain.Invalid, ErrUnknownEndpoint, ErrForbidden.
+	Check(s Submission) error
+
 	// Submit validates and accepts. It blocks until the request is durable. Errors: *domain.Invalid,
 	// ErrUnknownEndpoint, ErrForbidden, ErrMismatch, ErrFull, ErrUnavailable, ErrClosed.
 	Submit(ctx context.Context, s Submission) (Receipt, error)
@@ -47,6 +51,7 @@ type Submission struct {
 	Query    string
 	Header   domain.Header // the client's, before the header policy
 	Body     []byte        // nil: none; kept by Submit
+	Bodiless bool          // without a body on purpose; else the methods that are commonly sent with one need it
 
 	Priority    int
 	Labels      map[string]string

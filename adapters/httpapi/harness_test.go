@@ -31,6 +31,7 @@ var testNow = time.Date(2026, 3, 4, 5, 6, 7, 891_234_567, time.FixedZone("CET", 
 
 // The driving ports as functions.
 type (
+	checkFunc  func(ports.Submission) error
 	submitFunc func(context.Context, ports.Submission) (ports.Receipt, error)
 	stateFunc  func(context.Context, domain.ID) (domain.Record, error)
 	waitFunc   func(context.Context, domain.ID, time.Duration) (domain.Record, error)
@@ -40,11 +41,19 @@ type (
 
 // fakes stands for the application. What a test does not set answers ErrNotFound.
 type fakes struct {
+	check  checkFunc // nil: everything is in order
 	submit submitFunc
 	state  stateFunc
 	wait   waitFunc
 	find   stateFunc
 	cancel cancelFunc
+}
+
+func (f *fakes) Check(s ports.Submission) error {
+	if f.check == nil {
+		return nil
+	}
+	return f.check(s)
 }
 
 func (f *fakes) Submit(ctx context.Context, s ports.Submission) (ports.Receipt, error) {
@@ -209,7 +218,13 @@ func (r *rig) serve() {
 // admin is the same server behind its administrative address.
 func (r *rig) admin() *rig {
 	r.t.Helper()
-	dial := func() (net.Conn, error) { return net.Dial("tcp", r.server.AdminAddr().String()) }
+	return r.behind(r.server.AdminAddr())
+}
+
+// behind is the same server at another of its addresses.
+func (r *rig) behind(address net.Addr) *rig {
+	r.t.Helper()
+	dial := func() (net.Conn, error) { return net.Dial("tcp", address.String()) }
 	client := &http.Client{Transport: &http.Transport{
 		DialContext: func(context.Context, string, string) (net.Conn, error) { return dial() },
 	}}

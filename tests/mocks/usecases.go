@@ -37,6 +37,20 @@ func (m *MockSubmitter) EXPECT() *MockSubmitterMockRecorder {
 	return m.recorder
 }
 
+// Check mocks base method.
+func (m *MockSubmitter) Check(s ports.Submission) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Check", s)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// Check indicates an expected call of Check.
+func (mr *MockSubmitterMockRecorder) Check(s interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Check", reflect.TypeOf((*MockSubmitter)(nil).Check), s)
+}
+
 // Submit mocks base method.
 func (m *MockSubmitter) Submit(ctx context.Context, s ports.Submission) (ports.Receipt, error) {
 	m.ctrl.T.Helper()
