@@ -67,32 +67,35 @@ func TestProcessTakesTheFailureOfTheBackend(t *testing.T) {
 	t.Parallel()
 	refused := &domain.Failure{Kind: domain.FailureRefused, Err: errors.New("open"), After: 5 * time.Second}
 	tests := []struct {
-		name      string
-		give      error
-		wantLabel string
-		want      domain.Outcome
+		name        string
+		give        error
+		wantLabel   string
+		wantAddress string
+		want        domain.Outcome
 	}{
 		{
-			"a failure", &domain.Failure{Kind: domain.FailureUnreachable, Err: errors.New("no route")}, "unreachable",
+			"a failure",
+			&domain.Failure{Kind: domain.FailureUnreachable, Err: errors.New("no route"), Address: "a:80"},
+			"unreachable", "a:80",
 			domain.Outcome{
 				Status: domain.Pending, Attempts: 2, NextAttemptAt: noon.Add(2 * time.Second), Error: "unreachable: no route",
 			},
 		},
 		{
-			"a failure within another error", fmt.Errorf("decorated: %w", refused), "refused",
+			"a failure within another error", fmt.Errorf("decorated: %w", refused), "refused", "",
 			domain.Outcome{
 				Status: domain.Pending, Attempts: 1, NextAttemptAt: noon.Add(5 * time.Second), Error: "refused: open",
 			},
 		},
 		{
 			"a failure that no retry mends",
-			&domain.Failure{Kind: domain.FailureTooLarge, Err: errors.New("over 10 MiB")}, "response_too_large",
+			&domain.Failure{Kind: domain.FailureTooLarge, Err: errors.New("over 10 MiB")}, "response_too_large", "",
 			domain.Outcome{
 				Status: domain.Failed, Attempts: 2, Reason: domain.ReasonTooLarge, Error: "response_too_large: over 10 MiB",
 			},
 		},
 		{
-			"any other error", errors.New("boom"), "broken",
+			"any other error", errors.New("boom"), "broken", "",
 			domain.Outcome{
 				Status: domain.Pending, Attempts: 2, NextAttemptAt: noon.Add(2 * time.Second), Error: "broken: boom",
 			},
@@ -105,7 +108,7 @@ func TestProcessTakesTheFailureOfTheBackend(t *testing.T) {
 			d.Attempts = 1
 			tt.want.At = noon
 			require.Equal(t, ports.Attempted{
-				Endpoint: "orders", Attempt: 2, Deliveries: 1, Label: tt.wantLabel, Outcome: tt.want,
+				Endpoint: "orders", Attempt: 2, Deliveries: 1, Label: tt.wantLabel, Address: tt.wantAddress, Outcome: tt.want,
 			}, process(t, processOptions(), d, fail(tt.give)))
 		})
 	}

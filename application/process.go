@@ -81,7 +81,7 @@ func (p *Process) attempt(
 	a.Ended = p.opts.Now().UTC()
 	if err != nil {
 		a.Failure = failureOf(err)
-		seen.Label = string(a.Failure.Kind)
+		seen.Label, seen.Address = string(a.Failure.Kind), a.Failure.Address
 	} else {
 		a.Response = response
 		seen.Label, seen.StatusCode = ports.LabelAnswered, response.StatusCode

@@ -2,6 +2,7 @@ package bootstrap
 
 import (
 	"context"
+	"slices"
 
 	"go.uber.org/fx"
 
@@ -73,7 +74,7 @@ func httpBackendModule() fx.Option {
 }
 
 // newHTTPBackend resolves the secrets, so it is only built in roles that call backends.
-func newHTTPBackend(lc fx.Lifecycle, config configs.Config, version Version) (rawBackend, error) {
+func newHTTPBackend(lc fx.Lifecycle, config configs.Config) (rawBackend, error) {
 	endpoints, err := httpEndpoints(config)
 	if err != nil {
 		return rawBackend{}, err
@@ -83,7 +84,6 @@ func newHTTPBackend(lc fx.Lifecycle, config configs.Config, version Version) (ra
 		HeaderPolicy:    headerPolicy(config),
 		MaxResponseSize: int64(config.Proxy.MaxResponseSize),
 		MaxIdlePerHost:  config.Worker.Count,
-		Version:         string(version),
 	})
 	if err != nil {
 		return rawBackend{}, err
@@ -92,6 +92,10 @@ func newHTTPBackend(lc fx.Lifecycle, config configs.Config, version Version) (ra
 	return rawBackend{client}, nil
 }
 
+// headerPolicy lets the fields pass that we write about the client, also where the client's own are left behind.
 func headerPolicy(config configs.Config) domain.HeaderPolicy {
-	return domain.HeaderPolicy{Forward: config.Proxy.ForwardHeaders, Strip: config.Proxy.StripHeaders}
+	return domain.HeaderPolicy{
+		Forward: slices.Concat(config.Proxy.ForwardHeaders, domain.Forwarding(config.Proxy.Forwarded).Names()),
+		Strip:   config.Proxy.StripHeaders,
+	}
 }

@@ -1,6 +1,7 @@
 package bootstrap
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -90,6 +91,13 @@ func httpEndpoint(name string, e configs.Endpoint) (httpbackend.Endpoint, error)
 		}
 		header.Set(field, value)
 	}
+	var secure *tls.Config
+	if e.TLS != (configs.TLS{}) {
+		var err error
+		if secure, err = tlsConfig(e.TLS); err != nil {
+			return httpbackend.Endpoint{}, fmt.Errorf("tls: %w", err)
+		}
+	}
 	token, tokenErr := e.Auth.Token.Resolve()
 	password, passwordErr := e.Auth.Password.Resolve()
 	return httpbackend.Endpoint{
@@ -98,6 +106,6 @@ func httpEndpoint(name string, e configs.Endpoint) (httpbackend.Endpoint, error)
 			Kind: httpbackend.AuthKind(e.Auth.Type), Token: token,
 			Username: e.Auth.Username, Password: password, Header: e.Auth.Header,
 		},
-		TLS: httpbackend.TLS(e.TLS),
+		TLS: secure, DialTimeout: e.DialTimeout, HeaderTimeout: e.HeaderTimeout,
 	}, errors.Join(tokenErr, passwordErr)
 }

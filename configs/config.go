@@ -146,19 +146,38 @@ type Proxy struct {
 	ForwardHeaders  []string            `koanf:"forward_headers"`   // names, or "*" for all
 	StripHeaders    []string            `koanf:"strip_headers"`     // names; wins over ForwardHeaders
 	MaxResponseSize ByteSize            `koanf:"max_response_size"` // of one body
+	Forwarded       string              `koanf:"forwarded"`         // ForwardedOff, ForwardedX or ForwardedRFC7239
+	Transparent     Transparent         `koanf:"transparent"`
 	Endpoints       map[string]Endpoint `koanf:"endpoints" keys:"endpoint"`
+}
+
+// The fields in which a backend is told who asked.
+const (
+	ForwardedOff     = "off"
+	ForwardedX       = "x-forwarded" // X-Forwarded-For, -Proto and -Host
+	ForwardedRFC7239 = "rfc7239"     // Forwarded
+)
+
+// Transparent is a listener that takes every request at any path for one endpoint. Both fields are set, or none.
+type Transparent struct {
+	Listen   string `koanf:"listen"`   // host:port; empty: there is none
+	Endpoint string `koanf:"endpoint"` // one that there is
 }
 
 // EndpointEcho is the built-in endpoint, there only while Endpoints is empty.
 const EndpointEcho = "echo"
 
 // Endpoint is a backend. What its own configuration leaves out is filled in: Method is POST, Timeout is Worker.Timeout,
-// each field of Retry is that of Config.Retry, MaxInFlight is Worker.Count or, with two or more endpoints, half of it,
-// Breaker opens after 5 failures for 30 seconds.
+// DialTimeout is 10 seconds, each field of Retry is that of Config.Retry, MaxInFlight is Worker.Count or, with two or
+// more endpoints, half of it, Breaker opens after 5 failures for 30 seconds.
 type Endpoint struct {
-	URL     string            `koanf:"url"` // absolute http or https, without user, query and fragment
-	Method  string            `koanf:"method"`
-	Timeout time.Duration     `koanf:"timeout"` // of one attempt
+	URL     string        `koanf:"url"` // absolute http or https, without user, query and fragment
+	Method  string        `koanf:"method"`
+	Timeout time.Duration `koanf:"timeout"` // of one attempt
+
+	DialTimeout   time.Duration `koanf:"dial_timeout"`   // of a connection: name lookup, connecting, TLS handshake
+	HeaderTimeout time.Duration `koanf:"header_timeout"` // from the request to the response's header; 0: none of its own
+
 	Headers map[string]Secret `koanf:"headers" keys:"header"`
 	Auth    Auth              `koanf:"auth"`
 	TLS     TLS               `koanf:"tls"`

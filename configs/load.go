@@ -191,8 +191,9 @@ func (l *loader) flags(flags map[string]string) []setting {
 	return readAssignments(matchFlags(flags, &l.report), &l.report)
 }
 
-// The defaults of breakers.
+// The defaults of endpoints.
 const (
+	dialTimeout     = 10 * time.Second
 	breakerFailures = 5
 	breakerCooldown = 30 * time.Second
 )
@@ -210,6 +211,7 @@ func (l *loader) inherit() []setting {
 		}
 		give(setting{value: http.MethodPost}, "method")
 		give(setting{value: AuthNone}, "auth", "type")
+		give(setting{value: dialTimeout}, "dial_timeout")
 		give(setting{value: breakerFailures}, "breaker", "failures")
 		give(setting{value: breakerCooldown}, "breaker", "cooldown")
 		give(l.settings["worker.timeout"], "timeout")

@@ -32,7 +32,9 @@ func TestTheDefaults(t *testing.T) {
 			MaxAttempts: 4, Base: time.Second, Max: time.Minute, Jitter: 0.2,
 			OnStatus: []int{408, 425, 429, 500, 502, 503, 504},
 		},
-		Proxy: Proxy{ForwardHeaders: []string{"*"}, StripHeaders: []string{}, MaxResponseSize: 10 * MiB},
+		Proxy: Proxy{
+			ForwardHeaders: []string{"*"}, StripHeaders: []string{}, MaxResponseSize: 10 * MiB, Forwarded: ForwardedOff,
+		},
 	}, config)
 }
 
@@ -86,11 +88,15 @@ proxy:
   default_endpoint: orders.v1
   forward_headers: [X-A, X-B]
   strip_headers: [Cookie]
+  forwarded: rfc7239
+  transparent: {listen: ":8080", endpoint: notify}
   endpoints:
     orders.v1:
       url: http://orders:8080/api
       method: PUT
       timeout: 10s
+      dial_timeout: 250ms
+      header_timeout: 5s
       headers: {X-Team: a-team, X-Number: 007}
       auth: {type: basic, username: u, password: 0123}
       retry: {jitter: 0, on_status: []}
@@ -116,11 +122,16 @@ proxy:
 	require.Equal(t, []string{"X-A", "X-B"}, config.Proxy.ForwardHeaders)
 	require.Equal(t, []string{"Cookie"}, config.Proxy.StripHeaders)
 
+	require.Equal(t, ForwardedRFC7239, config.Proxy.Forwarded)
+	require.Equal(t, Transparent{Listen: ":8080", Endpoint: "notify"}, config.Proxy.Transparent)
+
 	orders := config.Proxy.Endpoints["orders.v1"]
 	require.Equal(t, map[string]string{"X-Team": "a-team", "X-Number": "007"}, resolved(t, orders.Headers))
 	require.Equal(t, "0123", resolved(t, map[string]Secret{"password": orders.Auth.Password})["password"])
 	require.Equal(t, "PUT", orders.Method)
 	require.Equal(t, 10*time.Second, orders.Timeout)
+	require.Equal(t, 250*time.Millisecond, orders.DialTimeout)
+	require.Equal(t, 5*time.Second, orders.HeaderTimeout)
 	require.Equal(t, Retry{MaxAttempts: 4, Base: time.Second, Max: time.Minute, OnStatus: []int{}}, orders.Retry)
 	require.Equal(t, RateLimit{RPS: 100, Burst: 7}, orders.RateLimit)
 	require.Equal(t, 3, orders.MaxInFlight)
@@ -153,6 +164,8 @@ proxy:
 		endpoint := config.Proxy.Endpoints[name]
 		require.Equal(t, "POST", endpoint.Method)
 		require.Equal(t, 7*time.Second, endpoint.Timeout)
+		require.Equal(t, 10*time.Second, endpoint.DialTimeout)
+		require.Zero(t, endpoint.HeaderTimeout)
 		require.Equal(t, AuthNone, endpoint.Auth.Type)
 		require.Equal(t, Retry{
 			MaxAttempts: 9, Base: 2 * time.Second, Max: want, Jitter: 1, OnStatus: []int{500},

@@ -46,6 +46,7 @@ func (c *Config) validate(v *validator) {
 	between(v, "worker.drain", c.Worker.Drain, 0, time.Hour)
 	c.Retry.validate(v, "retry.")
 	c.Proxy.validate(v)
+	c.validateTransparent(v)
 	c.validateMemory(v) // compares keys, so it comes after those for each of them
 }
 

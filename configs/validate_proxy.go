@@ -2,9 +2,11 @@ package configs
 
 import (
 	"maps"
+	"net"
 	"net/http"
 	"net/textproto"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -25,10 +27,43 @@ func (p *Proxy) validate(v *validator) {
 		}
 	}
 	between(v, "proxy.max_response_size", p.MaxResponseSize, Byte, maxBody)
+	oneOf(v, "proxy.forwarded", p.Forwarded, ForwardedOff, ForwardedX, ForwardedRFC7239)
 	for _, name := range slices.Sorted(maps.Keys(p.Endpoints)) {
 		endpoint := p.Endpoints[name]
 		endpoint.validate(v, "proxy.endpoints."+name+".")
 	}
+}
+
+// validateTransparent compares the listener with the others and with the endpoints.
+func (c *Config) validateTransparent(v *validator) {
+	const listen, endpoint = "proxy.transparent.listen", "proxy.transparent.endpoint"
+	t, names := c.Proxy.Transparent, c.Proxy.names()
+	switch {
+	case t.Listen == "" && t.Endpoint == "":
+		return
+	case t.Listen == "":
+		v.bad(listen, "is required with proxy.transparent.endpoint: host:port, for instance 127.0.0.1:8080")
+	case !validListen(t.Listen):
+		v.bad(listen, "must be empty or host:port, for instance 127.0.0.1:8080")
+	case c.Role == RoleWorker:
+		v.bad(listen, "has no use with role worker, which takes no requests")
+	case samePort(t.Listen, net.JoinHostPort("", strconv.Itoa(c.Server.Port))):
+		v.bad(listen, "must have another port than server.port")
+	case samePort(t.Listen, c.Server.AdminListen):
+		v.bad(listen, "must have another port than server.admin_listen")
+	}
+	if !slices.Contains(names, t.Endpoint) {
+		v.bad(endpoint, "must be an endpoint that there is: "+strings.Join(names, ", "))
+	}
+}
+
+// samePort compares two addresses. Port 0 is a free one, and never the same.
+func samePort(a, b string) bool {
+	_, first, _ := net.SplitHostPort(a)
+	_, second, _ := net.SplitHostPort(b)
+	n, _ := strconv.ParseUint(first, 10, 16)
+	m, _ := strconv.ParseUint(second, 10, 16)
+	return n == m && n != 0
 }
 
 // names lists the endpoints that there are.
@@ -54,6 +89,10 @@ func (e *Endpoint) validate(v *validator, prefix string) {
 		v.bad(prefix+"method", "must be an HTTP method in capitals, and not CONNECT")
 	}
 	between(v, prefix+"timeout", e.Timeout, time.Millisecond, maxDuration)
+	between(v, prefix+"dial_timeout", e.DialTimeout, time.Millisecond, maxDuration)
+	if e.HeaderTimeout != 0 {
+		between(v, prefix+"header_timeout", e.HeaderTimeout, time.Millisecond, maxDuration)
+	}
 	e.validateHeaders(v, prefix+"headers.")
 	e.Auth.validate(v, prefix+"auth.")
 	e.TLS.validate(v, prefix+"tls.", strings.HasPrefix(strings.ToLower(e.URL), "http:"))

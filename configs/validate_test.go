@@ -226,6 +226,14 @@ func TestFieldsOfAnEndpoint(t *testing.T) {
 		{give: "method: 'A B'", want: []string{`method: "A B": must be an HTTP method in capitals, and not CONNECT`}},
 		{give: "method: ''", want: []string{`method: "": must be an HTTP method in capitals, and not CONNECT`}},
 
+		{give: "{dial_timeout: 1ms, header_timeout: 1ms}"},
+		{give: "{dial_timeout: 8760h, header_timeout: 0s}"},
+		{give: "{dial_timeout: 0s, header_timeout: -1s}", want: []string{
+			`dial_timeout: "0s": must be 1ms to 8760h`,
+			`header_timeout: "-1s": must be 1ms to 8760h`,
+		}},
+		{give: "header_timeout: 999us", want: []string{`header_timeout: "999us": must be 1ms to 8760h`}},
+
 		{give: "headers: {X-A: a, x_b: '', Authorization: file:/run/x}"},
 		{give: "headers: {X-A: a, x-a: b}", want: []string{"headers.x-a: ***: is the same header as X-A"}},
 		{give: "headers: {host: a, Transfer-Encoding: b}", want: []string{

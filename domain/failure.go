@@ -25,11 +25,13 @@ func (k FailureKind) Charged() bool { return k != FailureRefused }
 // Retryable reports whether another attempt could end better.
 func (k FailureKind) Retryable() bool { return k != FailureTooLarge && k != FailureUnsendable }
 
-// Failure is an attempt without a response. Its text is shown to clients and operators: no secrets, no URL with any.
+// Failure is an attempt without a response. Its text is shown to clients and operators: no secrets, and no
+// address, which is nobody's business but ours.
 type Failure struct {
-	Kind  FailureKind
-	Err   error
-	After time.Duration // with FailureRefused: how long to stay away, at the least
+	Kind    FailureKind
+	Err     error
+	After   time.Duration // with FailureRefused: how long to stay away, at the least
+	Address string        // host:port of the backend that was called, for the log alone: it is no part of the text
 }
 
 // Error gives kind and cause.

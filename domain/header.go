@@ -62,12 +62,15 @@ func (h Header) size() int64 {
 // HeaderKey carries a caller's key for this gateway. It is ours alone and never forwarded or stored.
 const HeaderKey = "X-Openhqm-Key"
 
-// hopByHop are the connection-level fields that an intermediary must not forward (RFC 9110 section 7.6.1), with the
-// proxy credentials of section 11.7, which belong to this hop.
+// hopByHop are the connection-level fields that an intermediary must not forward (RFC 9110 section 7.6.1), with those
+// of proxy authentication (section 11.7), which belong to this hop.
 var hopByHop = []string{
-	"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection",
-	"Te", "Trailer", "Transfer-Encoding", "Upgrade",
+	"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authentication-Info", "Proxy-Authorization",
+	"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
 }
+
+// ofThisMessage are fields of the message that came, which the one that is sent writes anew, and our own key.
+var ofThisMessage = []string{HeaderKey, "Host", "Content-Length"}
 
 // EndToEnd returns a copy without hop-by-hop fields, those that Connection names included. One field under several
 // spellings becomes one: what only one of them names or holds must not slip through beside it.
@@ -95,23 +98,34 @@ type HeaderPolicy struct {
 }
 
 // Apply returns what may travel: end-to-end fields that Forward names and Strip does not, never our own key, and
-// neither Host nor Content-Length, which belong to the message that is sent, not to the one that came.
+// neither Host nor Content-Length, which belong to the message that is sent, not to the one that came. What does not
+// travel does not do so under an alias either, see FoldName.
 func (p HeaderPolicy) Apply(h Header) Header {
 	out := h.EndToEnd()
-	if !slices.Contains(p.Forward, "*") {
-		for name := range out {
-			if !containsFold(p.Forward, name) {
-				delete(out, name)
-			}
+	all := slices.Contains(p.Forward, "*")
+	for name := range out {
+		if !all && !containsFold(p.Forward, name) || p.stays(FoldName(name)) {
+			delete(out, name)
 		}
 	}
-	for _, name := range p.Strip {
-		out.Del(name)
-	}
-	out.Del(HeaderKey)
-	out.Del("Host")
-	out.Del("Content-Length")
 	return out
+}
+
+// stays tells of a folded name whether it is one of those that never travel.
+func (p HeaderPolicy) stays(name string) bool {
+	for _, stripped := range p.Strip {
+		if FoldName(stripped) == name {
+			return true
+		}
+	}
+	return slices.Contains(ofThisMessage, name) || slices.Contains(hopByHop, name)
+}
+
+// FoldName gives a field's name as a backend sees it that cannot tell "_" from "-": CGI turns both into "_" (RFC 3875
+// section 4.1.18), and so do WSGI and others after it. There X_Api_Key stands for X-Api-Key, and would be a way around
+// whoever sets or strips that one. The result is canonical.
+func FoldName(name string) string {
+	return textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(name, "_", "-"))
 }
 
 func containsFold(names []string, name string) bool {

@@ -168,6 +168,28 @@ func TestHeaderPolicyApply(t *testing.T) {
 	}
 }
 
+// TestHeaderPolicyApplyKnowsAliases gives fields that differ from others only in "_" for "-".
+func TestHeaderPolicyApplyKnowsAliases(t *testing.T) {
+	t.Parallel()
+	policy := domain.HeaderPolicy{Forward: []string{"*"}, Strip: []string{"x-user-id", "Under_Score"}}
+	got := policy.Apply(domain.Header{
+		"X_User_ID": {"1"}, "x-user_id": {"1"}, "Under-Score": {"1"}, "under_score": {"1"}, "X_OpenHQM_Key": {"1"},
+		"X-OpenHQM_Key": {"1"}, "content_length": {"1"}, "Transfer_Encoding": {"1"}, "Proxy_Authorization": {"1"},
+		"X_Other": {"kept"}, "X-Other": {"kept"}, "Accept_Language": {"kept"},
+	})
+	require.Equal(t, domain.Header{"X_other": {"kept"}, "X-Other": {"kept"}, "Accept_language": {"kept"}}, got)
+	require.Empty(t, domain.HeaderPolicy{Forward: []string{"x-other"}}.Apply(domain.Header{"X_Other": {"1"}}))
+}
+
+func TestFoldName(t *testing.T) {
+	t.Parallel()
+	for give, want := range map[string]string{
+		"X-Api-Key": "X-Api-Key", "x_api_key": "X-Api-Key", "X_API-Key": "X-Api-Key", "_": "-", "": "", "Host": "Host",
+	} {
+		require.Equal(t, want, domain.FoldName(give))
+	}
+}
+
 func TestHeaderPolicyNeverLetsTheKeyThrough(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"X-OpenHQM-Key", "x-openhqm-key", "X-OPENHQM-KEY", "X-Openhqm-Key"} {

@@ -25,6 +25,7 @@ type Attempted struct {
 	Attempt    int
 	Deliveries int
 	StatusCode int    // of the backend; 0 without an answer
+	Address    string // host:port of the backend that a call failed at; "" otherwise
 	Label      string // LabelAnswered, or the kind of failure, or why no call was made
 	Outcome    domain.Outcome
 }

@@ -1,7 +1,8 @@
 // Package httpbackend calls the services behind the configured endpoints over HTTP/1.1 or HTTP/2.
 //
 // It is a gateway in the sense of RFC 9110 section 3.7: bytes go out and come in as they are, nothing is decompressed,
-// no redirect is followed, no cookie is kept, and no proxy is taken from the environment.
+// no redirect is followed, no cookie is kept, no proxy is taken from the environment, and no field is made up that the
+// contract does not name: a request without a User-Agent stays without one.
 package httpbackend
 
 import (
@@ -11,8 +12,6 @@ import (
 	"io"
 	"net/http"
 	"time"
-
-	"golang.org/x/net/http/httpguts"
 
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
@@ -29,21 +28,18 @@ type Options struct {
 	// MaxIdlePerHost is how many unused connections are kept per endpoint: at least the number of concurrent calls,
 	// or busy times end in a new connection for every call.
 	MaxIdlePerHost int
-
-	Version string // of this program, for the User-Agent of requests that came without one
 }
 
 // Client implements ports.Backend. It is safe for concurrent use.
 type Client struct {
 	endpoints map[string]*endpoint
 	policy    domain.HeaderPolicy
-	userAgent string
 	maxSize   int64
 }
 
 var _ ports.Backend = (*Client)(nil)
 
-// New checks the options and reads the certificate files; it connects to nothing. Its error names the first fault of
+// New checks the options; it connects to nothing. Its error names the first fault of
 // every endpoint, and no secret.
 func New(o Options) (*Client, error) {
 	if err := o.check(); err != nil {
@@ -52,7 +48,6 @@ func New(o Options) (*Client, error) {
 	c := &Client{
 		endpoints: make(map[string]*endpoint, len(o.Endpoints)),
 		policy:    o.HeaderPolicy,
-		userAgent: userAgent(o.Version),
 		maxSize:   o.MaxResponseSize,
 	}
 	var faults []error
@@ -80,18 +75,9 @@ func (o *Options) check() error {
 		return errors.New("the response size limit must be positive")
 	case o.MaxIdlePerHost <= 0:
 		return errors.New("the number of idle connections must be positive")
-	case !httpguts.ValidHeaderFieldValue(o.Version):
-		return errors.New("the version cannot be sent as a User-Agent")
 	default:
 		return nil
 	}
-}
-
-func userAgent(version string) string {
-	if version == "" {
-		return "OpenHQM"
-	}
-	return "OpenHQM/" + version
 }
 
 // unknownAfter is how long a request for an endpoint that is not configured here stays away: a rolling configuration
@@ -113,7 +99,7 @@ func (c *Client) Do(ctx context.Context, call ports.Call) (*domain.Response, err
 	}
 	wire, release := sendOnce(ctx, req)
 	defer release()
-	resp, err := ep.transport.RoundTrip(req.WithContext(wire))
+	resp, err := ep.pool.current().RoundTrip(req.WithContext(wire))
 	if err != nil {
 		return nil, failureOf(ctx, ep.address, err)
 	}
@@ -129,7 +115,7 @@ func (c *Client) Do(ctx context.Context, call ports.Call) (*domain.Response, err
 // last call, if it is an HTTP/2 one only after the idle time of 90 seconds.
 func (c *Client) Close() {
 	for _, ep := range c.endpoints {
-		ep.transport.CloseIdleConnections()
+		ep.pool.closeIdle()
 	}
 }
 

@@ -1,6 +1,8 @@
 package httpbackend_test
 
 import (
+	"cmp"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -8,9 +10,11 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -48,12 +52,12 @@ func serveTLS(t *testing.T, handler http.HandlerFunc) *httptest.Server {
 }
 
 func options(endpoint httpbackend.Endpoint) httpbackend.Options {
+	endpoint.DialTimeout = cmp.Or(endpoint.DialTimeout, time.Minute)
 	return httpbackend.Options{
 		Endpoints:       []httpbackend.Endpoint{endpoint},
 		HeaderPolicy:    domain.HeaderPolicy{Forward: []string{"*"}},
 		MaxResponseSize: maxResponse,
 		MaxIdlePerHost:  8,
-		Version:         "1.2.3",
 	}
 }
 
@@ -109,7 +113,7 @@ func TestNewRefuses(t *testing.T) {
 		{"userinfo", httpbackend.Endpoint{URL: "http://u:" + secret + "@h"}, "username or password"},
 		{"a fragment", httpbackend.Endpoint{URL: "http://h/#f"}, "fragment"},
 		{"a space in the query", httpbackend.Endpoint{URL: "http://h/?a b"}, "percent-encoded"},
-		{"TLS without https", httpbackend.Endpoint{URL: url, TLS: httpbackend.TLS{ServerName: "x"}}, "https"},
+		{"TLS without https", httpbackend.Endpoint{URL: url, TLS: new(tls.Config)}, "https"},
 		{"an unknown auth type", httpbackend.Endpoint{URL: url, Auth: httpbackend.Auth{Kind: "magic"}}, `"magic"`},
 		{"an empty token", httpbackend.Endpoint{URL: url, Auth: httpbackend.Auth{Kind: bearer}}, "token is empty"},
 		{
@@ -150,26 +154,8 @@ func TestNewRefuses(t *testing.T) {
 			httpbackend.Endpoint{URL: url, Header: domain.Header{"X-A": {secret + "\r\n"}}},
 			"X-A has an invalid value",
 		},
-		{
-			"a missing CA file",
-			httpbackend.Endpoint{URL: "https://h", TLS: httpbackend.TLS{CAFile: "no-such-file"}},
-			"ca_file",
-		},
-		{
-			"a CA file without certificates",
-			httpbackend.Endpoint{URL: "https://h", TLS: httpbackend.TLS{CAFile: "client_test.go"}},
-			"no certificate",
-		},
-		{
-			"a certificate without its key",
-			httpbackend.Endpoint{URL: "https://h", TLS: httpbackend.TLS{CertFile: "c.pem"}},
-			"go together",
-		},
-		{
-			"a missing certificate",
-			httpbackend.Endpoint{URL: "https://h", TLS: httpbackend.TLS{CertFile: "c.pem", KeyFile: "k.pem"}},
-			"cert_file and key_file",
-		},
+		{"a negative dial timeout", httpbackend.Endpoint{URL: url, DialTimeout: -1}, "dial timeout"},
+		{"a negative header timeout", httpbackend.Endpoint{URL: url, HeaderTimeout: -1}, "header timeout"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -192,7 +178,6 @@ func TestNewChecksItsLimits(t *testing.T) {
 	}{
 		{func(o *httpbackend.Options) { o.MaxResponseSize = 0 }, "size limit"},
 		{func(o *httpbackend.Options) { o.MaxIdlePerHost = 0 }, "idle connections"},
-		{func(o *httpbackend.Options) { o.Version = "1\n2" }, "version"},
 		{func(o *httpbackend.Options) { o.Endpoints = append(o.Endpoints, o.Endpoints[0]) }, "twice"},
 	}
 	for _, tt := range tests {
@@ -258,8 +243,10 @@ func TestDoReusesConnections(t *testing.T) {
 	client := newClient(t, httpbackend.Endpoint{URL: server.URL})
 	for i := range 100 {
 		call := callOf([]string{http.MethodPost, http.MethodGet, http.MethodHead}[i%3], nil)
-		call.Request.Path = []string{"/known", "/none", "/chunked", "/large"}[i%4]
-		do(t, client, call)
+		call.Request.Path = []string{"/known", "/none", "/chunked", "/largest", "/missing", "/broken", "/endless"}[i%7]
+		if resp := do(t, client, call); call.Method != http.MethodHead && call.Request.Path == "/largest" {
+			require.Len(t, resp.Body, maxResponse)
+		}
 	}
 	require.EqualValues(t, 1, connections.Load())
 }
@@ -273,8 +260,15 @@ func answerAllKinds(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "a")
 		_ = http.NewResponseController(w).Flush()
 		_, _ = io.WriteString(w, "b")
-	case "/large":
-		_, _ = w.Write(make([]byte, 300<<10))
+	case "/largest":
+		w.Header().Set("Content-Length", strconv.Itoa(maxResponse))
+		_, _ = w.Write(make([]byte, maxResponse))
+	case "/endless": // as far as it tells before
+		_, _ = w.Write(make([]byte, maxResponse))
+	case "/missing":
+		http.Error(w, "no such order", http.StatusNotFound)
+	case "/broken":
+		http.Error(w, "out of order", http.StatusInternalServerError)
 	default:
 		_, _ = io.WriteString(w, "known")
 	}

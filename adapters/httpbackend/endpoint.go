@@ -1,13 +1,14 @@
 package httpbackend
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/openhqm/openhqm/domain"
 )
@@ -18,7 +19,13 @@ type Endpoint struct {
 	URL    string        // http or https, without userinfo and fragment; paths and queries are appended to it
 	Header domain.Header // sent with every request, stronger than the client's
 	Auth   Auth          // stronger than Header
-	TLS    TLS
+
+	// TLS is how the backend is verified, and who we are there; only with https. nil: the system's authorities. It is
+	// copied; without a ServerName the URL's host is asked for and verified.
+	TLS *tls.Config
+
+	DialTimeout   time.Duration // of a connection: name lookup, connecting, and the TLS handshake
+	HeaderTimeout time.Duration // from the request's last byte to the response's header; 0: none of its own
 }
 
 // Format prints the name, whatever the verb.
@@ -29,12 +36,13 @@ func (e Endpoint) MarshalText() ([]byte, error) { return []byte(e.Name), nil }
 
 // endpoint is an Endpoint ready for use.
 type endpoint struct {
-	base      url.URL       // scheme and host
-	path      string        // escaped, as configured
-	query     string        // raw, as configured
-	address   string        // host:port, to be shown
-	fixed     domain.Header // static headers and auth; never changed after New
-	transport *http.Transport
+	base    url.URL         // scheme and host
+	path    string          // escaped, as configured
+	query   string          // raw, as configured
+	address string          // host:port, to be shown
+	fixed   domain.Header   // static headers and auth; never changed after New
+	owned   map[string]bool // the names of fixed and of what we always set, folded
+	pool    *pool
 }
 
 func newEndpoint(e *Endpoint, maxIdle int) (*endpoint, error) {
@@ -46,20 +54,22 @@ func newEndpoint(e *Endpoint, maxIdle int) (*endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	if base.Scheme == "http" && e.TLS != (TLS{}) {
+	switch {
+	case base.Scheme == "http" && e.TLS != nil:
 		return nil, errors.New("url: TLS is configured, so it must begin with https://")
-	}
-	secure, err := e.TLS.config(base.Hostname())
-	if err != nil {
-		return nil, fmt.Errorf("tls: %w", err)
+	case e.DialTimeout <= 0:
+		return nil, errors.New("the dial timeout must be positive")
+	case e.HeaderTimeout < 0:
+		return nil, errors.New("the header timeout must not be negative")
 	}
 	return &endpoint{
-		base:      url.URL{Scheme: base.Scheme, Host: base.Host},
-		path:      base.EscapedPath(),
-		query:     base.RawQuery,
-		address:   addressOf(base),
-		fixed:     fixed,
-		transport: newTransport(secure, maxIdle),
+		base:    url.URL{Scheme: base.Scheme, Host: base.Host},
+		path:    base.EscapedPath(),
+		query:   base.RawQuery,
+		address: addressOf(base),
+		fixed:   fixed,
+		owned:   ownedNames(fixed),
+		pool:    newPool(e, base.Hostname(), maxIdle),
 	}, nil
 }
 
@@ -116,6 +126,15 @@ func fixedHeader(e *Endpoint) (domain.Header, error) {
 		}
 	}
 	return fixed, nil
+}
+
+// ownedNames are those that a client cannot give a value: the endpoint's, and the ones that name a call of ours.
+func ownedNames(fixed domain.Header) map[string]bool {
+	owned := map[string]bool{headerID: true, headerAttempt: true}
+	for name := range fixed {
+		owned[domain.FoldName(name)] = true
+	}
+	return owned
 }
 
 // target appends path and query so that the bytes on the wire are those given. URL.Opaque is sent as it stands, but a

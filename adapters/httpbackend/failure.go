@@ -15,8 +15,14 @@ import (
 )
 
 // failureOf translates what net and net/http say, by type. Its texts are for clients and operators: short, the same
-// every time, and nothing of the request in them.
+// every time, and nothing of the request in them. Where the backend is, is for operators alone.
 func failureOf(ctx context.Context, address string, err error) *domain.Failure {
+	failure := failed(ctx, err)
+	failure.Address = address
+	return failure
+}
+
+func failed(ctx context.Context, err error) *domain.Failure {
 	var (
 		tooLarge tooLargeError
 		connect  *connectError
@@ -29,14 +35,25 @@ func failureOf(ctx context.Context, address string, err error) *domain.Failure {
 	case ctx.Err() != nil:
 		return newFailure(domain.FailureTimeout, "no whole response within the time of the attempt")
 	case errors.As(err, &connect):
-		return newFailure(domain.FailureUnreachable, address+": "+connectText(connect))
+		return newFailure(domain.FailureUnreachable, connectText(connect))
+	case lateHeader(err):
+		return newFailure(domain.FailureTimeout, "no response within header_timeout")
 	default:
-		return newFailure(domain.FailureBroken, address+": "+brokenText(err))
+		return newFailure(domain.FailureBroken, brokenText(err))
 	}
 }
 
 func newFailure(kind domain.FailureKind, text string) *domain.Failure {
 	return &domain.Failure{Kind: kind, Err: errors.New(text)}
+}
+
+// lateHeader tells net/http's own limit from those of the operating system, which mean that a connection is dead.
+func lateHeader(err error) bool {
+	var (
+		limit net.Error
+		op    *net.OpError
+	)
+	return errors.As(err, &limit) && limit.Timeout() && !errors.As(err, &op)
 }
 
 func connectText(err *connectError) string {

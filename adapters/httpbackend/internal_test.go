@@ -1,7 +1,6 @@
 package httpbackend
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/x509"
@@ -15,7 +14,7 @@ import (
 	"syscall"
 	"testing"
 	"testing/iotest"
-	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -28,7 +27,7 @@ const testMaxSize = 1 << 20
 func newTestClient(t *testing.T, url string) *Client {
 	t.Helper()
 	client, err := New(Options{
-		Endpoints:       []Endpoint{{Name: "e", URL: url}},
+		Endpoints:       []Endpoint{{Name: "e", URL: url, DialTimeout: time.Minute}},
 		HeaderPolicy:    domain.HeaderPolicy{Forward: []string{"*"}},
 		MaxResponseSize: testMaxSize,
 		MaxIdlePerHost:  4,
@@ -130,54 +129,10 @@ func TestReadUpTo(t *testing.T) {
 	}
 }
 
-// TestDeadConnectionIsReplaced closes a connection while it is idle: no request has been seen, so the next goes on.
-func TestDeadConnectionIsReplaced(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		client := newTestClient(t, "http://backend.test")
-		dialed := 0
-		client.endpoints["e"].transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
-			dialed++
-			near, far := net.Pipe()
-			go answerOnce(far)
-			return near, nil
-		}
-		for range 3 {
-			_, err := client.Do(t.Context(), get(""))
-			require.NoError(t, err)
-			synctest.Wait() // until the transport has seen the end
-		}
-		require.Equal(t, 3, dialed)
-	})
-}
-
-func answerOnce(conn net.Conn) {
-	defer conn.Close()
-	if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
-		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-	}
-}
-
-func TestSilentConnectionEndsWithTheDial(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		near, far := net.Pipe()
-		defer far.Close()
-		config, err := TLS{}.config("backend.test")
-		require.NoError(t, err)
-		d := &dialer{secure: config}
-		go func() { _, _ = io.Copy(io.Discard, far) }()
-		_, err = d.handshake(t.Context(), near)
-		failure := failureOf(t.Context(), "backend.test:443", err)
-		require.Equal(t, domain.FailureUnreachable, failure.Kind)
-		require.EqualError(t, failure.Err, "backend.test:443: the TLS handshake timed out")
-	})
-}
-
 func TestNoProxyOfTheEnvironment(t *testing.T) {
 	t.Setenv("HTTP_PROXY", "http://proxy.test")
 	req := httptest.NewRequest(http.MethodGet, "http://backend.test/", nil)
-	proxy, err := newTransport(nil, 1).Proxy(req)
+	proxy, err := newPool(new(Endpoint), "", 1).current().Proxy(req)
 	require.NoError(t, err)
 	require.Nil(t, proxy)
 }
@@ -210,7 +165,8 @@ func TestFailureOfErrorsThatAreHardToMeet(t *testing.T) {
 	for _, tt := range tests {
 		failure := failureOf(t.Context(), "h:80", tt.give)
 		require.Equal(t, tt.want, failure.Kind)
-		require.EqualError(t, failure.Err, "h:80: "+tt.text)
+		require.EqualError(t, failure.Err, tt.text)
+		require.Equal(t, "h:80", failure.Address)
 	}
 	require.Equal(t, "the certificate is not valid", certificateText(x509.ConstraintViolationError{}))
 }

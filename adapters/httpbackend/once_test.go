@@ -82,9 +82,9 @@ func TestDoSendsOnceOverHTTP2(t *testing.T) {
 		for _, tt := range replayable {
 			t.Run(refusal.name+", "+tt.method+" with body "+string(tt.body), func(t *testing.T) {
 				t.Parallel()
-				server := listen(t, func(c *conversation) { talkHTTP2(c, id.pair, refusal.give) })
+				server := listen(t, func(c *conversation) { talkHTTP2(c, id, refusal.give) })
 				client := newClient(t, httpbackend.Endpoint{
-					URL: "https://" + server.address, TLS: httpbackend.TLS{CAFile: ca.file, ServerName: "backend.test"},
+					URL: "https://" + server.address, TLS: ca.trusted("backend.test"),
 				})
 				resp, err := client.Do(t.Context(), callOf(tt.method, tt.body))
 				requireFailure(t, domain.FailureBroken, resp, err)

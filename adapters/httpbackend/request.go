@@ -23,28 +23,38 @@ const (
 	headerAttempt     = "X-Openhqm-Attempt"
 	headerCorrelation = "X-Correlation-Id"
 	headerIdempotency = "Idempotency-Key"
+	headerVia         = "Via"
+	headerUserAgent   = "User-Agent"
 
 	// via is our entry in Via: protocol version and a pseudonym (RFC 9110 section 7.6.3).
 	via = "1.1 openhqm"
 )
+
+// added are fields that we set as far as the client has not. No other spelling of them may stand beside ours.
+var added = map[string]bool{headerCorrelation: true, headerIdempotency: true, headerVia: true}
 
 // header builds what is sent, the stronger over the weaker: the client's fields, the endpoint's, its auth, ours.
 func (c *Client) header(ep *endpoint, call ports.Call) domain.Header {
 	h := c.policy.Apply(call.Request.Header)
 	// The wait for 100 Continue was between the client and us: the body is here (RFC 9110 section 10.1.1).
 	delete(h, "Expect")
+	for name := range h {
+		if folded := domain.FoldName(name); ep.owned[folded] || folded != name && added[folded] {
+			delete(h, name)
+		}
+	}
 	maps.Copy(h, ep.fixed)
 	id := []string{string(call.Request.ID)}
 	h[headerID] = id
 	h[headerAttempt] = []string{strconv.Itoa(call.Attempt)}
-	h["Via"] = []string{strings.Join(slices.Concat(h["Via"], []string{via}), ", ")}
+	h[headerVia] = []string{strings.Join(slices.Concat(h[headerVia], []string{via}), ", ")}
 	for _, name := range [...]string{headerCorrelation, headerIdempotency} {
 		if !h.Has(name) {
 			h[name] = id
 		}
 	}
-	if !h.Has("User-Agent") {
-		h["User-Agent"] = []string{c.userAgent}
+	if !h.Has(headerUserAgent) {
+		h[headerUserAgent] = nil // net/http makes one up for a header without this key
 	}
 	return h
 }

@@ -1,6 +1,7 @@
 package httpbackend_test
 
 import (
+	"crypto/tls"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -21,7 +22,7 @@ type received struct {
 }
 
 // record starts a server, with TLS and HTTP/2 if secure, that tells what it receives.
-func record(t *testing.T, secure bool) (*httptest.Server, httpbackend.TLS, <-chan received) {
+func record(t *testing.T, secure bool) (*httptest.Server, *tls.Config, <-chan received) {
 	t.Helper()
 	seen := make(chan received, 1)
 	handler := func(_ http.ResponseWriter, r *http.Request) {
@@ -29,10 +30,10 @@ func record(t *testing.T, secure bool) (*httptest.Server, httpbackend.TLS, <-cha
 		seen <- received{r, string(body)}
 	}
 	if !secure {
-		return serve(t, handler), httpbackend.TLS{}, seen
+		return serve(t, handler), nil, seen
 	}
 	server := serveTLS(t, handler)
-	return server, httpbackend.TLS{CAFile: writeCertificate(t, server.Certificate().Raw)}, seen
+	return server, trusting(server.Certificate()), seen
 }
 
 func TestDoSendsPathAndQueryAsTheyAre(t *testing.T) {
@@ -78,139 +79,6 @@ func TestDoSendsPathAndQueryAsTheyAre(t *testing.T) {
 			require.Equal(t, strings.SplitAfter(server.URL, "://")[1], got.Host)
 			require.Equal(t, secure, got.ProtoMajor == 2)
 		}
-	}
-}
-
-func TestDoSendsHeaders(t *testing.T) {
-	t.Parallel()
-	bearer := httpbackend.Auth{Kind: httpbackend.AuthBearer, Token: secret}
-	tests := []struct {
-		name   string
-		give   domain.Header
-		policy domain.HeaderPolicy // the zero value forwards all
-		static domain.Header
-		auth   httpbackend.Auth
-		want   domain.Header // nil values: not sent
-	}{
-		{
-			name: "ours are added",
-			want: domain.Header{
-				"X-Openhqm-Id": {"id-1"}, "X-Openhqm-Attempt": {"1"}, "Via": {"1.1 openhqm"},
-				"X-Correlation-Id": {"id-1"}, "Idempotency-Key": {"id-1"}, "User-Agent": {"OpenHQM/1.2.3"},
-				"Accept-Encoding": nil, "Content-Type": nil, "Authorization": nil,
-			},
-		},
-		{
-			name: "the client's win where they may",
-			give: domain.Header{
-				"x-correlation-id": {"mine"}, "IDEMPOTENCY-KEY": {"key"}, "user-agent": {"curl"}, "X-Openhqm-Id": {"forged"},
-				"X-Openhqm-Attempt": {"9"}, "Via": {"1.0 fred", "1.1 p.example.net"}, "Accept": {"a", "b"},
-			},
-			want: domain.Header{
-				"X-Openhqm-Id": {"id-1"}, "X-Openhqm-Attempt": {"1"}, "Via": {"1.0 fred, 1.1 p.example.net, 1.1 openhqm"},
-				"X-Correlation-Id": {"mine"}, "Idempotency-Key": {"key"}, "User-Agent": {"curl"}, "Accept": {"a", "b"},
-			},
-		},
-		{
-			name: "those of one connection stay there",
-			give: domain.Header{
-				"Connection": {"close, X-Hop", "Upgrade"}, "Upgrade": {"h2c"}, "X-Hop": {"1"}, "Te": {"trailers"},
-				"Transfer-Encoding": {"chunked"}, "Trailer": {"X"}, "Proxy-Authorization": {secret}, "Keep-Alive": {"1"},
-				"Expect": {"100-continue"}, "Host": {"evil"}, "Content-Length": {"7"}, "X-Openhqm-Key": {secret}, "X-End": {""},
-			},
-			want: domain.Header{
-				"Connection": nil, "Upgrade": nil, "X-Hop": nil, "Te": nil, "Transfer-Encoding": nil, "Trailer": nil,
-				"Proxy-Authorization": nil, "Keep-Alive": nil, "Expect": nil, "Host": nil, "Content-Length": {"0"},
-				"X-Openhqm-Key": nil, "X-End": {""},
-			},
-		},
-		{
-			name:   "the policy is applied again",
-			give:   domain.Header{"Accept": {"a"}, "Cookie": {"c"}, "X-Other": {"o"}},
-			policy: domain.HeaderPolicy{Forward: []string{"accept", "cookie"}, Strip: []string{"COOKIE"}},
-			want:   domain.Header{"Accept": {"a"}, "Cookie": nil, "X-Other": nil},
-		},
-		{
-			name:   "the endpoint's win over the client's, and auth over both",
-			give:   domain.Header{"X-Tenant": {"a", "b"}, "Authorization": {"client"}, "X-Both": {"client"}},
-			static: domain.Header{"x-tenant": {"c"}, "authorization": {"static"}, "User-Agent": {"ua"}, "Via": {"1.1 s"}},
-			auth:   bearer,
-			want: domain.Header{
-				"X-Tenant": {"c"}, "Authorization": {"Bearer " + secret}, "X-Both": {"client"}, "User-Agent": {"ua"},
-				"Via": {"1.1 s, 1.1 openhqm"},
-			},
-		},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			server, _, seen := record(t, false)
-			o := options(httpbackend.Endpoint{Name: endpointName, URL: server.URL, Header: tt.static, Auth: tt.auth})
-			if tt.policy.Forward != nil {
-				o.HeaderPolicy = tt.policy
-			}
-			client, err := httpbackend.New(o)
-			require.NoError(t, err)
-			t.Cleanup(client.Close)
-			call := callOf(http.MethodPost, nil)
-			call.Request.Header = tt.give
-			before := tt.give.Clone()
-			do(t, client, call)
-			got := <-seen
-			for name, values := range tt.want {
-				require.Equal(t, values, domain.Header(got.Header)[name], name)
-			}
-			require.Equal(t, before, tt.give.Clone(), "the request belongs to the caller")
-		})
-	}
-}
-
-func TestDoAuthenticates(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		name  string
-		give  httpbackend.Auth
-		field string
-		want  string
-	}{
-		{"the zero value", httpbackend.Auth{}, "Authorization", "client"},
-		{"none", httpbackend.Auth{Kind: httpbackend.AuthNone, Token: secret}, "Authorization", "client"},
-		{"bearer", httpbackend.Auth{Kind: httpbackend.AuthBearer, Token: secret}, "Authorization", "Bearer " + secret},
-		{"api_key", httpbackend.Auth{Kind: httpbackend.AuthAPIKey, Token: secret}, "X-API-Key", secret},
-		{
-			"api_key elsewhere",
-			httpbackend.Auth{Kind: httpbackend.AuthAPIKey, Token: secret, Header: "apikey"},
-			"Apikey", secret,
-		},
-		{
-			"basic",
-			httpbackend.Auth{Kind: httpbackend.AuthBasic, Username: "Aladdin", Password: "open sesame"},
-			"Authorization", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==",
-		}, // RFC 7617 section 2
-		{
-			"basic without a password",
-			httpbackend.Auth{Kind: httpbackend.AuthBasic, Username: "key"},
-			"Authorization", "Basic a2V5Og==",
-		},
-		{
-			"custom",
-			httpbackend.Auth{Kind: httpbackend.AuthCustom, Token: "Token " + secret, Header: "x-auth"},
-			"X-Auth", "Token " + secret,
-		},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			server, _, seen := record(t, false)
-			client := newClient(t, httpbackend.Endpoint{URL: server.URL, Auth: tt.give})
-			call := callOf(http.MethodPost, nil)
-			call.Request.Header = domain.Header{}
-			for _, name := range []string{"Authorization", "X-API-Key", "apikey", "X-Auth"} {
-				call.Request.Header.Set(name, "client")
-			}
-			do(t, client, call)
-			require.Equal(t, []string{tt.want}, (<-seen).Header.Values(tt.field))
-		})
 	}
 }
 

@@ -26,7 +26,7 @@ func both(t *testing.T, handler http.HandlerFunc, test func(t *testing.T, client
 			var server *httptest.Server
 			if secure {
 				server = serveTLS(t, handler)
-				endpoint.TLS.CAFile = writeCertificate(t, server.Certificate().Raw)
+				endpoint.TLS = trusting(server.Certificate())
 			} else {
 				server = serve(t, handler)
 			}

@@ -3,20 +3,15 @@ package httpbackend
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
-	"errors"
-	"fmt"
 	"net"
 	"net/http"
-	"os"
+	"sync"
 	"time"
 )
 
 // Limits of a connection. A whole call is limited by its context alone.
 const (
-	dialTimeout      = 10 * time.Second // name lookup included
-	handshakeTimeout = 10 * time.Second
-	idleTimeout      = 90 * time.Second
+	idleTimeout = 90 * time.Second
 
 	// An HTTP/2 connection carries many calls: one that died silently is found by a ping, not by all of their timeouts.
 	pingAfter   = 30 * time.Second
@@ -25,68 +20,86 @@ const (
 	// maxResponseHeader bounds the header block of a response in bytes, interim responses (1xx) included. It is as
 	// large as the one we take from clients.
 	maxResponseHeader = 64 << 10
+
+	// connectionAge is for how long new calls use a connection. One that is never idle would otherwise stay for ever
+	// with an address that the backend's name has left.
+	connectionAge = 5 * time.Minute
 )
 
-// TLS says how the backend is verified, and who we are. The zero value verifies against the system's authorities.
-type TLS struct {
-	CAFile     string // PEM; these authorities instead of the system's
-	CertFile   string // PEM; our certificate, with KeyFile
-	KeyFile    string
-	ServerName string // to ask for and to verify, in place of the URL's host
+// pool holds the connections of one endpoint. It is safe for concurrent use.
+type pool struct {
+	dialer        *dialer
+	maxIdle       int
+	headerTimeout time.Duration
+
+	mu        sync.Mutex
+	transport *http.Transport
+	since     time.Time
 }
 
-func (t TLS) config(host string) (*tls.Config, error) {
-	config := &tls.Config{
-		MinVersion: tls.VersionTLS12,
-		ServerName: host,
-		NextProtos: []string{"h2", "http/1.1"},
+func newPool(e *Endpoint, host string, maxIdle int) *pool {
+	p := &pool{
+		dialer:        &dialer{connect: new(net.Dialer).DialContext, secure: secured(e.TLS, host), timeout: e.DialTimeout},
+		maxIdle:       maxIdle,
+		headerTimeout: e.HeaderTimeout,
+		since:         time.Now(),
 	}
-	if t.ServerName != "" {
-		config.ServerName = t.ServerName
-	}
-	if t.CAFile != "" {
-		pem, err := os.ReadFile(t.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("ca_file: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("ca_file: no certificate in %s", t.CAFile)
-		}
-	}
-	if (t.CertFile == "") != (t.KeyFile == "") {
-		return nil, errors.New("cert_file and key_file go together")
-	}
-	if t.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("cert_file and key_file: %w", err)
-		}
-		config.Certificates = []tls.Certificate{pair}
-	}
-	return config, nil
+	p.transport = p.newTransport()
+	return p
 }
 
-// newTransport makes the connection pool of one endpoint.
-func newTransport(secure *tls.Config, maxIdle int) *http.Transport {
-	d := &dialer{plain: net.Dialer{Timeout: dialTimeout}, secure: secure}
+// secured fits a configuration to a host and to what we speak, without changing the original.
+func secured(given *tls.Config, host string) *tls.Config {
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if given != nil {
+		config = given.Clone()
+	}
+	if config.ServerName == "" {
+		config.ServerName = host
+	}
+	config.NextProtos = []string{"h2", "http/1.1"}
+	return config
+}
+
+func (p *pool) newTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                  stopHTTP1,
-		DialContext:            d.dial,
-		DialTLSContext:         d.dialTLS,
+		DialContext:            p.dialer.dial,
+		DialTLSContext:         p.dialer.dialTLS,
 		ForceAttemptHTTP2:      true,
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 		DisableCompression:     true,
-		MaxIdleConnsPerHost:    maxIdle,
+		MaxIdleConnsPerHost:    p.maxIdle,
 		IdleConnTimeout:        idleTimeout,
+		ResponseHeaderTimeout:  p.headerTimeout,
 		MaxResponseHeaderBytes: maxResponseHeader,
 	}
 }
 
+// current gives the transport for a call that begins now. Once in a connectionAge it is a new one, whose connections
+// look the name up again; those of the old one close as they become idle.
+func (p *pool) current() *http.Transport {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now := time.Now(); now.Sub(p.since) >= connectionAge {
+		old := p.transport
+		p.transport, p.since = p.newTransport(), now
+		old.CloseIdleConnections()
+	}
+	return p.transport
+}
+
+func (p *pool) closeIdle() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.transport.CloseIdleConnections()
+}
+
 // dialer marks what goes wrong before a request can be sent, which net/http leaves untyped in part.
 type dialer struct {
-	plain  net.Dialer
-	secure *tls.Config
+	connect func(ctx context.Context, network, address string) (net.Conn, error)
+	secure  *tls.Config
+	timeout time.Duration // of a connection: name lookup, connecting, and the TLS handshake
 }
 
 // connectError is a connection that did not come about.
@@ -99,7 +112,9 @@ func (e *connectError) Error() string { return e.step + ": " + e.err.Error() }
 func (e *connectError) Unwrap() error { return e.err }
 
 func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	conn, err := d.plain.DialContext(ctx, network, address)
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	conn, err := d.connect(ctx, network, address)
 	if err != nil {
 		return nil, &connectError{step: "connecting", err: err}
 	}
@@ -107,16 +122,12 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 }
 
 func (d *dialer) dialTLS(ctx context.Context, network, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
 	conn, err := d.dial(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
-	return d.handshake(ctx, conn)
-}
-
-func (d *dialer) handshake(ctx context.Context, conn net.Conn) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
-	defer cancel()
 	secure := tls.Client(conn, d.secure)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = conn.Close() // the handshake's error says it all

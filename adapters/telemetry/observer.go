@@ -88,6 +88,9 @@ func appendAttrs(attrs []slog.Attr, a *ports.Attempted) []slog.Attr {
 	if a.StatusCode != 0 {
 		attrs = append(attrs, slog.Int("status_code", a.StatusCode))
 	}
+	if a.Address != "" {
+		attrs = append(attrs, slog.String("backend", a.Address))
+	}
 	if out.Reason != "" {
 		attrs = append(attrs, slog.String("reason", string(out.Reason)))
 	}

@@ -40,7 +40,7 @@ func completed() ports.Attempted {
 func retried() ports.Attempted {
 	a := completed()
 	a.StatusCode = 0
-	a.Label = string(domain.FailureTimeout)
+	a.Label, a.Address = string(domain.FailureTimeout), "10.0.0.7:8080"
 	a.Outcome = domain.Outcome{
 		Status: domain.Pending, Attempts: 2, At: noon, ProcessingTime: 5 * time.Second,
 		NextAttemptAt: noon.Add(1250 * time.Millisecond).In(time.FixedZone("", 3600)), Error: "timeout: no answer in 5s",
@@ -59,7 +59,7 @@ func failed() ports.Attempted {
 
 func refused() ports.Attempted {
 	a := retried()
-	a.Label = string(domain.FailureRefused)
+	a.Label, a.Address = string(domain.FailureRefused), ""
 	return a
 }
 
@@ -86,6 +86,7 @@ func TestAttemptedLogsOneWideLine(t *testing.T) {
 		{"retried", retried(), `{
 			"level": "WARN", "msg": "attempt", "correlation_id": "0190-a", "endpoint": "orders", "attempt": 2,
 			"deliveries": 1, "outcome": "timeout", "status": "PENDING", "processing_time_ms": 5000,
+			"backend": "10.0.0.7:8080",
 			"next_attempt_at": "2026-03-04T12:00:01.250Z", "error": "timeout: no answer in 5s"}`},
 		{"failed", failed(), `{
 			"level": "WARN", "msg": "attempt", "correlation_id": "0190-a", "endpoint": "orders", "attempt": 2,
