@@ -78,10 +78,24 @@ func (a *api) authenticate(c *gin.Context) error {
 	}
 	caller, known := findKey(a.opts.Keys, presented[0])
 	if !known {
-		return errUnauthorized
+		return a.wrongKey(c)
 	}
 	c.Set(callerKey, &caller)
 	return nil
+}
+
+// guesses bounds the wrong keys of one client address.
+var guesses = RateLimit{RPS: 1, Burst: 10}
+
+// wrongKey refuses a key that is not known. Whoever sends many has to connect anew for each: trying keys is slow then,
+// and shows in the metrics as 429. A right key is never refused for the wrong ones that others send from behind the
+// same address, or any of them could lock out all.
+func (a *api) wrongKey(c *gin.Context) error {
+	if err := a.take(c, a.guesses, a.address(c)); err != nil {
+		c.Header("Connection", "close")
+		return err
+	}
+	return errUnauthorized
 }
 
 // requireAdmin comes after authenticate.

@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"maps"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -93,6 +95,12 @@ func keyed(opts *Options) {
 	opts.Keys = testKeys()
 }
 
+// passing lets time pass, so that nobody is taken for one who guesses keys.
+func passing(opts *Options) {
+	var seconds atomic.Int64
+	opts.Now = func() time.Time { return testNow.Add(time.Duration(seconds.Add(1)) * time.Second) }
+}
+
 // visitor is somebody who comes to one of the addresses, with or without a key.
 type visitor struct {
 	name  string
@@ -102,7 +110,7 @@ type visitor struct {
 
 func visitors(t *testing.T) []visitor {
 	t.Helper()
-	open, closed := start(t, &fakes{}, gate), start(t, &fakes{}, keyed)
+	open, closed := start(t, &fakes{}, gate), start(t, &fakes{}, keyed, passing)
 	with := func(keys ...string) (fields []string) {
 		for _, key := range keys {
 			fields = append(fields, "X-OpenHQM-Key", key)
@@ -138,6 +146,10 @@ var access = []struct {
 	{"GET", "/api/v1/status/:id", [12]int{200, 200, 401, 401, 401, 200, 404, 404, 200, 404, 404, 404}},
 	{"DELETE", "/api/v1/status/:id", [12]int{200, 200, 401, 401, 401, 200, 404, 404, 200, 404, 404, 404}},
 	{"GET", "/api/v1/response/:id", [12]int{200, 200, 401, 401, 401, 200, 404, 404, 200, 404, 404, 404}},
+
+	{"GET", "/api/v1/response/:id/raw", [12]int{410, 410, 401, 401, 401, 410, 404, 404, 410, 404, 404, 404}},
+	{"POST", "/proxy/orders/x", [12]int{202, 202, 401, 401, 401, 202, 202, 403, 202, 404, 404, 404}},
+	{"GET", "/proxy/orders", [12]int{202, 202, 401, 401, 401, 202, 202, 403, 202, 404, 404, 404}},
 
 	{"GET", "/metrics", administration(200)},
 	{"GET", "/api/v1/dead-letters", administration(200)},
@@ -243,6 +255,38 @@ func TestARefusedBodyIsNotRead(t *testing.T) {
 	r := start(t, &fakes{}, keyed)
 	conn := post(t, r, "Content-Length: 1000000", `{"pay`)
 	requireClosingProblem(t, conn, http.StatusUnauthorized, "UNAUTHORIZED")
+}
+
+// TestGuessingKeysIsSlow holds that wrong keys are counted by address, and that right ones cost nothing and pass.
+func TestGuessingKeysIsSlow(t *testing.T) {
+	t.Parallel()
+	var now atomic.Int64
+	r := start(t, &fakes{}, keyed, func(o *Options) {
+		o.Now = func() time.Time { return testNow.Add(time.Duration(now.Load())) }
+		o.TrustedProxies = ProxyTrust{netip.MustParsePrefix("127.0.0.0/8")}
+	})
+	ask := func(key, from string) answer {
+		return r.do("GET", statusURL, "", "X-OpenHQM-Key", key, "X-Forwarded-For", from)
+	}
+	for range 3 * guesses.Burst {
+		require.Equal(t, http.StatusOK, ask("shop", "192.0.2.1").StatusCode)
+		requireProblem(t, r.do("GET", statusURL, "", "X-Forwarded-For", "192.0.2.1"), 401, "UNAUTHORIZED") // no guess
+	}
+	for range guesses.Burst {
+		a := ask("guess", "192.0.2.1")
+		requireProblem(t, a, http.StatusUnauthorized, "UNAUTHORIZED")
+		require.False(t, a.Close)
+	}
+	a := ask("guess", "192.0.2.1")
+	requireProblem(t, a, http.StatusTooManyRequests, "RATE_LIMITED")
+	require.Equal(t, "1", a.Header.Get("Retry-After"))
+	require.True(t, a.Close, "the next guess needs a connection of its own")
+	require.Equal(t, http.StatusOK, ask("shop", "192.0.2.1").StatusCode, "a right key of the same address")
+	require.Equal(t, http.StatusUnauthorized, ask("guess", "192.0.2.2").StatusCode, "another address")
+	now.Add(int64(time.Second))
+	require.Equal(t, http.StatusUnauthorized, ask("guess", "192.0.2.1").StatusCode)
+	require.Equal(t, http.StatusTooManyRequests, ask("guess", "192.0.2.1").StatusCode)
+	require.NotContains(t, r.log.String(), "guess")
 }
 
 func TestKeysAreFoundWhereverTheyStand(t *testing.T) {

@@ -29,15 +29,20 @@ func newAnswerBudget(total int64) *answerBudget {
 	return &answerBudget{total: total, free: semaphore.NewWeighted(total)}
 }
 
-// acquire blocks until there is room to show so many bytes of content, at most for answerPatience. It comes before the
-// content is loaded; release comes when the answer is written. What would never fit takes all the room there is.
-// Errors: errNoAnswerRoom; that of ctx when it has ended.
-func (b *answerBudget) acquire(ctx context.Context, content int64) (release func(), err error) {
+// inDocument is the room, in bytes, to show so much content in a document. It is there twice: as it was loaded, and in
+// the document, where base64 makes it a third larger.
+func inDocument(content int64) int64 {
+	return content + int64(base64.StdEncoding.EncodedLen(int(content)))
+}
+
+// acquire blocks until there is so much room to show content of so many bytes, at most for answerPatience. It comes
+// before the content is loaded; release comes when the answer is written. What would never fit takes all the room there
+// is. Errors: errNoAnswerRoom; that of ctx when it has ended.
+func (b *answerBudget) acquire(ctx context.Context, content, room int64) (release func(), err error) {
 	if content <= smallAnswer {
 		return func() {}, nil
 	}
-	// The content is there twice: as it was loaded, and in the document, where base64 makes it a third larger.
-	room := min(content+int64(base64.StdEncoding.EncodedLen(int(content))), b.total)
+	room = min(room, b.total)
 	waiting, cancel := context.WithTimeout(ctx, answerPatience)
 	defer cancel()
 	if b.free.Acquire(waiting, room) == nil {

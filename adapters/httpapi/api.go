@@ -17,7 +17,10 @@ type api struct {
 	bodies   *bodyReader
 	answers  *answerBudget
 	health   *health
-	limiter  *limiter // nil: nobody is limited
+	limiter  *limiter      // nil: nobody is limited
+	guesses  *limiter      // of wrong keys, by address
+	streams  chan struct{} // a slot for each request that HTTP/2 may have under way
+	mainPort func() string // of the main address, once it is bound
 	draining context.Context
 	labels   map[string]string // of routes, by gin's patterns
 }
@@ -31,6 +34,8 @@ func newAPI(draining context.Context, opts Options) *api {
 		answers:  newAnswerBudget(opts.MaxResponseBytes),
 		health:   newHealth(opts.Version, opts.Probes, opts.Now),
 		limiter:  newLimiter(opts.RateLimit),
+		guesses:  newLimiter(guesses),
+		streams:  make(chan struct{}, opts.MaxConnections),
 		draining: draining,
 		labels:   make(map[string]string),
 	}
@@ -76,6 +81,7 @@ func (a *api) clientRoutes(r gin.IRoutes) {
 	get(r, statusPath+":id", a.handle(a.status))
 	r.DELETE(statusPath+":id", a.handle(a.cancel))
 	get(r, "/api/v1/response/:id", a.handle(a.response))
+	get(r, "/api/v1/response/:id/raw", a.handle(a.raw))
 }
 
 // adminRoutes are for administrators.
@@ -95,7 +101,7 @@ func (a *api) emptyEngine() *gin.Engine {
 	e.RedirectTrailingSlash = false
 	e.ForwardedByClientIP = false // who may speak for another address is decided in ProxyTrust, not by gin
 
-	e.Use(a.observe, a.recover, a.closeUnread)
+	e.Use(a.observe, a.recover, a.limitStreams, a.closeUnread)
 	e.NoRoute(a.handle(func(*gin.Context) error { return errNoRoute }))
 	e.NoMethod(a.handle(func(*gin.Context) error { return errNoMethod }))
 	return e
@@ -137,10 +143,27 @@ func (a *api) recover(c *gin.Context) {
 	c.Next()
 }
 
+// limitStreams lets no more requests run over HTTP/2, which has many on one connection, than there may be connections:
+// what each may hold in memory is counted on that.
+func (a *api) limitStreams(c *gin.Context) {
+	if c.Request.ProtoMajor < 2 {
+		return
+	}
+	select {
+	case a.streams <- struct{}{}:
+		defer func() { <-a.streams }()
+		c.Next()
+	default:
+		c.Abort()
+		a.fail(c, errBusy)
+	}
+}
+
 // closeUnread ends the connection with an answer that comes before the body was read: net/http would otherwise read the
-// rest first, and the answer wait for a client that may never send it. bodyReader takes it back.
+// rest first, and the answer wait for a client that may never send it. bodyReader takes it back. HTTP/2 has no need of
+// it: only the stream ends.
 func (a *api) closeUnread(c *gin.Context) {
-	if c.Request.ContentLength != 0 {
+	if c.Request.ContentLength != 0 && c.Request.ProtoMajor < 2 {
 		c.Header("Connection", "close")
 	}
 }

@@ -10,49 +10,47 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/openhqm/openhqm/domain"
 )
 
 // smallBody is the size in bytes up to which a body needs no room in the budget.
 const smallBody = 64 << 10
 
-var (
-	errSlowBody = errors.New("the body did not arrive in time")
-	errNoRoom   = errors.New("too many large bodies are being received")
-)
+var errSlowBody = errors.New("the body did not arrive in time")
 
 // bodyReader reads request bodies whole, each limited in size and time, the large ones together limited in memory.
 type bodyReader struct {
 	limit   int64         // bytes of one body
 	timeout time.Duration // to find room, and again to read; without room to find the server's own counts
-	budget  *semaphore.Weighted
+	budget  *bodyBudget
 }
 
 func newBodyReader(limit, total int64, timeout time.Duration) *bodyReader {
-	return &bodyReader{limit: limit, timeout: timeout, budget: semaphore.NewWeighted(max(total, limit))}
+	return &bodyReader{limit: limit, timeout: timeout, budget: newBodyBudget(total, limit)}
 }
 
-// body is a request body in memory, and the room in the budget that it takes.
+// body is a request body in memory.
 type body struct {
-	data   []byte
-	room   int64
-	budget *semaphore.Weighted
+	data     []byte
+	giveBack func() // the room in the budget; nil: it took none
 }
 
 // release gives the room back. The bytes may be kept, but count no more.
-func (b *body) release() { b.budget.Release(b.room) }
+func (b *body) release() {
+	if b.giveBack != nil {
+		b.giveBack()
+	}
+}
 
-// read gives the whole body of r; the caller releases it. Errors: *http.MaxBytesError, without reading where
-// Content-Length tells; errSlowBody; errNoRoom; *domain.Invalid when it is cut off or malformed.
-func (b *bodyReader) read(w http.ResponseWriter, r *http.Request) (body, error) {
-	into := body{budget: b.budget}
+// read gives the whole body of r, which comes from client; the caller releases it. Errors: *http.MaxBytesError, without
+// reading where Content-Length tells; errSlowBody; errNoRoom; *domain.Invalid when it is cut off or malformed.
+func (b *bodyReader) read(w http.ResponseWriter, r *http.Request, client string) (body, error) {
+	var into body
 	var err error
 	if r.ContentLength >= 0 {
-		err = b.readSized(w, r, &into)
+		err = b.readSized(w, r, client, &into)
 	} else {
-		err = b.readChunked(w, r, &into)
+		err = b.readChunked(w, r, client, &into)
 	}
 	if err != nil {
 		into.release()
@@ -63,13 +61,13 @@ func (b *bodyReader) read(w http.ResponseWriter, r *http.Request) (body, error) 
 }
 
 // readSized reads a body whose size is announced.
-func (b *bodyReader) readSized(w http.ResponseWriter, r *http.Request, into *body) error {
+func (b *bodyReader) readSized(w http.ResponseWriter, r *http.Request, client string, into *body) error {
 	size := r.ContentLength
 	if size > b.limit {
 		return &http.MaxBytesError{Limit: b.limit}
 	}
 	if size > smallBody {
-		if err := b.acquire(w, r, size, into); err != nil {
+		if err := b.acquire(w, r, client, size, into); err != nil {
 			return err
 		}
 	}
@@ -80,12 +78,12 @@ func (b *bodyReader) readSized(w http.ResponseWriter, r *http.Request, into *bod
 
 // readChunked reads a body of unknown size. Most are small and need no room; a larger one takes room for the largest
 // there may be, because asking for more while holding some could leave all waiting for each other.
-func (b *bodyReader) readChunked(w http.ResponseWriter, r *http.Request, into *body) error {
+func (b *bodyReader) readChunked(w http.ResponseWriter, r *http.Request, client string, into *body) error {
 	reader := http.MaxBytesReader(w, r.Body, b.limit)
 	var buffer bytes.Buffer
 	_, err := buffer.ReadFrom(io.LimitReader(reader, smallBody+1))
 	if err == nil && buffer.Len() > smallBody {
-		if err := b.acquire(w, r, b.limit, into); err != nil {
+		if err := b.acquire(w, r, client, b.limit, into); err != nil {
 			return err
 		}
 		_, err = buffer.ReadFrom(reader)
@@ -96,13 +94,14 @@ func (b *bodyReader) readChunked(w http.ResponseWriter, r *http.Request, into *b
 
 // acquire blocks until there is room for size bytes, at most for the timeout. The time to read begins anew then: the
 // client is not to pay for our waiting.
-func (b *bodyReader) acquire(w http.ResponseWriter, r *http.Request, size int64, into *body) error {
+func (b *bodyReader) acquire(w http.ResponseWriter, r *http.Request, client string, size int64, into *body) error {
 	ctx, cancel := context.WithTimeout(r.Context(), b.timeout)
 	defer cancel()
-	if err := b.budget.Acquire(ctx, size); err != nil {
-		return errNoRoom
+	release, err := b.budget.acquire(ctx, client, size)
+	if err != nil {
+		return err
 	}
-	into.room = size
+	into.giveBack = release
 	deadline := time.Now().Add(b.timeout) // the kernel's clock, not Options.Now
 	return http.NewResponseController(w).SetReadDeadline(deadline)
 }

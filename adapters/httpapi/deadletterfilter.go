@@ -41,7 +41,7 @@ func parseFilterQuery(rawQuery string) (ports.DeadLetterFilter, error) {
 		if name == "limit" {
 			filter.Limit, err = parsePage(values[0])
 		} else if known, err = setFilter(&filter, name, values[0]); !known {
-			err = unknownField(bodyField, name)
+			err = unknownField(member(bodyField, name))
 		}
 		if err != nil {
 			return filter, err
@@ -68,7 +68,7 @@ func parseResendOrder(document []byte) (filter ports.DeadLetterFilter, rate int,
 				_, err = setFilter(&filter, key, text)
 			}
 		default:
-			err = unknownField(bodyField, key)
+			err = unknownField(member(bodyField, key))
 		}
 		return err
 	})

@@ -56,7 +56,7 @@ func (a *api) showDeadLetter(c *gin.Context) error {
 		return err
 	}
 	setRecord(c, state.ID, state.Status)
-	release, err := a.answers.acquire(ctx, state.RequestSize)
+	release, err := a.answers.acquire(ctx, state.RequestSize, inDocument(state.RequestSize))
 	if err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func (a *api) resendOrder(c *gin.Context) (filter ports.DeadLetterFilter, rate i
 	if err := checkMedia(c.Request.Header); err != nil {
 		return filter, rate, err
 	}
-	document, err := a.bodies.read(c.Writer, c.Request)
+	document, err := a.bodies.read(c.Writer, c.Request, a.client(c))
 	if err != nil {
 		return filter, rate, err
 	}

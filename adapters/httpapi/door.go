@@ -11,6 +11,10 @@ import (
 	"golang.org/x/net/netutil"
 )
 
+// maxStreams is how many requests one HTTP/2 connection may have under way: the least that RFC 9113 section 6.5.2
+// recommends.
+const maxStreams = 100
+
 // door is one address with what is served there.
 type door struct {
 	name           string // for errors
@@ -21,12 +25,24 @@ type door struct {
 }
 
 func newDoor(name, address string, maxConnections int, handler http.Handler, opts Options) *door {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true) // with prior knowledge (RFC 9113 section 3.3)
 	return &door{
 		name:           name,
 		address:        address,
 		maxConnections: maxConnections,
 		server: http.Server{
-			Handler:        handler,
+			Handler:   handler,
+			Protocols: &protocols,
+			HTTP2: &http.HTTP2Config{
+				MaxConcurrentStreams: maxStreams,
+				// What arrives before a handler reads it takes no room in the budget of bodies, so it may be as much as a
+				// small body.
+				MaxReceiveBufferPerConnection: smallBody,
+				MaxReceiveBufferPerStream:     smallBody,
+				WriteByteTimeout:              opts.ReadTimeout,
+			},
 			MaxHeaderBytes: maxHeaderBlock - headerSlop,
 			// For header and body together, whether a handler reads the body or not. With the body its work is done: a
 			// handler may wait for longer.
@@ -50,11 +66,18 @@ func (d *door) listen(ctx context.Context) error {
 	return nil
 }
 
+// addr is nil before listen, and of no door.
 func (d *door) addr() net.Addr {
-	if d.listener == nil {
+	if d == nil || d.listener == nil {
 		return nil
 	}
 	return d.listener.Addr()
+}
+
+// port is that of the bound address.
+func (d *door) port() string {
+	_, port, _ := net.SplitHostPort(d.addr().String())
+	return port
 }
 
 // serve blocks until shutdown or close, and then gives nil.

@@ -10,6 +10,10 @@ import (
 	"github.com/openhqm/openhqm/ports/envelope/rawjson"
 )
 
+var reasonHeaders = fmt.Sprintf(
+	"may have %d fields and %d bytes at most", envelope.MaxHeaderFields, envelope.MaxHeaderBytes,
+)
+
 // headerReader reads {name: value | [values]} into header and counts.
 type headerReader struct {
 	header      domain.Header
@@ -24,8 +28,7 @@ func parseHeaders(field string, value []byte, header domain.Header) error {
 			return err
 		}
 		if reader.lines > envelope.MaxHeaderFields || reader.size > envelope.MaxHeaderBytes {
-			reason := fmt.Sprintf("may have %d fields and %d bytes at most", envelope.MaxHeaderFields, envelope.MaxHeaderBytes)
-			return &domain.Invalid{Field: field, Reason: reason}
+			return &domain.Invalid{Field: field, Reason: reasonHeaders}
 		}
 		return nil
 	})

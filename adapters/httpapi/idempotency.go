@@ -19,7 +19,7 @@ func idempotencyKey(values []string) (string, error) {
 		return "", nil
 	}
 	if len(values) > 1 {
-		return "", &domain.Invalid{Field: idempotencyField, Reason: "is given twice"}
+		return "", &domain.Invalid{Field: idempotencyField, Reason: reasonTwice}
 	}
 	key, ok := unquote(values[0])
 	if !ok {

@@ -25,6 +25,12 @@ func checkJSON(document []byte) error {
 	return &domain.Invalid{Field: "body", Reason: reason}
 }
 
+// reasonTwice refuses what may be there once.
+const reasonTwice = "is given twice"
+
+// reasonUTF8 refuses what no JSON document can hold as it is.
+const reasonUTF8 = "must be valid UTF-8"
+
 // eachMember calls visit for every member of a JSON object in order, with its decoded key and the bytes of its value.
 // The value must have passed checkJSON. Errors: *domain.Invalid when it is no object or has a key twice, and visit's.
 func eachMember(field string, value []byte, visit func(key string, value []byte) error) error {
@@ -35,11 +41,11 @@ func eachMember(field string, value []byte, visit func(key string, value []byte)
 	seen := make(map[string]struct{})
 	for key, value := range rawjson.Members(object) {
 		if !utf8.Valid(key) {
-			return &domain.Invalid{Field: field, Reason: "must be valid UTF-8"}
+			return &domain.Invalid{Field: field, Reason: reasonUTF8}
 		}
 		key := string(key)
 		if _, twice := seen[key]; twice {
-			return &domain.Invalid{Field: member(field, key), Reason: "is given twice"}
+			return &domain.Invalid{Field: member(field, key), Reason: reasonTwice}
 		}
 		seen[key] = struct{}{}
 		if err := visit(key, value); err != nil {
@@ -56,7 +62,7 @@ func decodeString(field string, value []byte) (string, error) {
 	case !ok:
 		return "", &domain.Invalid{Field: field, Reason: "must be a string"}
 	case !utf8.Valid(text):
-		return "", &domain.Invalid{Field: field, Reason: "must be valid UTF-8"}
+		return "", &domain.Invalid{Field: field, Reason: reasonUTF8}
 	}
 	return string(text), nil
 }

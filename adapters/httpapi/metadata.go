@@ -21,17 +21,13 @@ const (
 
 // parseMetadata reads the members of metadata into s.
 func parseMetadata(field string, value []byte, s *ports.Submission) error {
-	err := eachMember(field, value, func(key string, value []byte) error {
-		return parseMetadataField(s, field, key, value)
+	return eachMember(field, value, func(key string, value []byte) error {
+		return parseOption(s, member(field, key), key, value)
 	})
-	if err == nil && s.Delay > 0 && !s.NotBefore.IsZero() {
-		return &domain.Invalid{Field: member(field, "not_before"), Reason: "cannot be combined with delay"}
-	}
-	return err
 }
 
-func parseMetadataField(s *ports.Submission, parent, key string, value []byte) (err error) {
-	field := member(parent, key)
+// parseOption reads one member of metadata, which is called field in errors.
+func parseOption(s *ports.Submission, field, key string, value []byte) (err error) {
 	switch key {
 	case "endpoint":
 		s.Endpoint, err = parseText(field, value, envelope.MaxEndpoint)
@@ -54,7 +50,7 @@ func parseMetadataField(s *ports.Submission, parent, key string, value []byte) (
 	case "labels":
 		s.Labels, err = parseLabels(field, value)
 	default:
-		err = unknownField(parent, key)
+		err = unknownField(field)
 	}
 	return err
 }
@@ -142,16 +138,22 @@ func parseInteger(field string, value []byte, lowest, highest int) (int, error) 
 func parseLabels(field string, value []byte) (map[string]string, error) {
 	labels := make(map[string]string)
 	err := eachMember(field, value, func(key string, value []byte) error {
-		if len(key) > envelope.MaxLabelKey {
-			reason := fmt.Sprintf("is a key of more than %d bytes", envelope.MaxLabelKey)
-			return &domain.Invalid{Field: member(field, key), Reason: reason}
-		}
-		if len(labels) == envelope.MaxLabels {
-			return &domain.Invalid{Field: field, Reason: fmt.Sprintf("may have %d entries at most", envelope.MaxLabels)}
-		}
-		text, err := parseText(member(field, key), value, envelope.MaxLabelValue)
-		labels[key] = text
-		return err
+		return parseLabel(labels, member(field, key), key, value)
 	})
 	return labels, err
+}
+
+// parseLabel adds one label, which is called field in errors.
+func parseLabel(labels map[string]string, field, key string, value []byte) error {
+	if len(key) > envelope.MaxLabelKey {
+		reason := fmt.Sprintf("is a key of more than %d bytes", envelope.MaxLabelKey)
+		return &domain.Invalid{Field: field, Reason: reason}
+	}
+	if len(labels) == envelope.MaxLabels {
+		reason := fmt.Sprintf("is one label too many: there may be %d", envelope.MaxLabels)
+		return &domain.Invalid{Field: field, Reason: reason}
+	}
+	text, err := parseText(field, value, envelope.MaxLabelValue)
+	labels[key] = text
+	return err
 }

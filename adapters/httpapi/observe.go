@@ -22,14 +22,24 @@ const other = "other"
 func (a *api) observe(c *gin.Context) {
 	started := a.opts.Now()
 	defer func() {
-		route, known := a.labels[c.FullPath()]
-		if !known {
-			route = other
-		}
 		method := knownMethod(c.Request.Method)
-		a.opts.Observer.Requested(method, route, c.Writer.Status(), a.opts.Now().Sub(started))
+		a.opts.Observer.Requested(method, a.route(c), c.Writer.Status(), a.opts.Now().Sub(started))
 	}()
 	c.Next()
+}
+
+// routeKey is where gin keeps the label of a request that is not for one of its routes.
+const routeKey = "route"
+
+// route labels a request.
+func (a *api) route(c *gin.Context) string {
+	if label := c.GetString(routeKey); label != "" {
+		return label
+	}
+	if label, known := a.labels[c.FullPath()]; known {
+		return label
+	}
+	return other
 }
 
 func knownMethod(method string) string {

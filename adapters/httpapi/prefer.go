@@ -48,13 +48,10 @@ func firstPreferences(fields []string) map[string]string {
 		for rest, more := field, true; more; {
 			var item string
 			item, rest, more = cutUnquoted(rest, ',')
-			item, _, _ = cutUnquoted(item, ';') // parameters: the preferences that we know have none
-			name, value, _ := strings.Cut(item, "=")
-			name = strings.ToLower(trimSpace(name))
-			if _, again := first[name]; again || name != preferWait && name != preferAsync {
+			name, value := splitPreference(item)
+			if _, again := first[name]; again || !knownPreference(name) {
 				continue
 			}
-			value = trimSpace(value)
 			if content, ok := unquote(value); ok {
 				value = content
 			}
@@ -62,6 +59,37 @@ func firstPreferences(fields []string) map[string]string {
 		}
 	}
 	return first
+}
+
+// splitPreference gives the name of a preference in lower case, and its value as it is. Parameters are left out: the
+// preferences that we know have none.
+func splitPreference(item string) (name, value string) {
+	item, _, _ = cutUnquoted(item, ';')
+	name, value, _ = strings.Cut(item, "=")
+	return strings.ToLower(trimSpace(name)), trimSpace(value)
+}
+
+func knownPreference(name string) bool { return name == preferWait || name == preferAsync }
+
+// preferencesOfOthers gives the Prefer fields without the preferences that we know, and otherwise as they are. RFC 7240
+// section 2 has a proxy forward the field; but what it acts on itself a backend would do once more, and answer us with
+// a 202 of its own.
+func preferencesOfOthers(fields []string) []string {
+	var others []string
+	for _, field := range fields {
+		var kept []string
+		for rest, more := field, true; more; {
+			var item string
+			item, rest, more = cutUnquoted(rest, ',')
+			if name, _ := splitPreference(item); !knownPreference(name) {
+				kept = append(kept, item)
+			}
+		}
+		if len(kept) > 0 {
+			others = append(others, trimSpace(strings.Join(kept, ",")))
+		}
+	}
+	return others
 }
 
 // cutUnquoted slices s around the first separator that stands outside of quotes (RFC 9110 section 5.6.4).

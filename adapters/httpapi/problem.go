@@ -27,6 +27,7 @@ const (
 var (
 	errNoRoute  = errors.New("there is no such resource")
 	errNoMethod = errors.New("the resource does not have this method")
+	errBusy     = errors.New("too many requests are under way")
 )
 
 // problem is an RFC 9457 problem document, but for what the answer it goes into adds.
@@ -51,6 +52,11 @@ var problems = []struct {
 	{errUnauthorized, problem{status: http.StatusUnauthorized, code: "UNAUTHORIZED"}},
 	{errCrossOrigin, problem{status: http.StatusForbidden, code: "FORBIDDEN"}},
 	{errRateLimited, problem{status: http.StatusTooManyRequests, code: "RATE_LIMITED"}},
+	{errBackendFailed, problem{status: http.StatusBadGateway, code: "BACKEND_FAILED"}},
+	{errUnreplayable, problem{status: http.StatusBadGateway, code: "BACKEND_FAILED"}},
+	{errBackendTimeout, problem{status: http.StatusGatewayTimeout, code: "BACKEND_TIMEOUT"}},
+	{errCancelled, problem{status: http.StatusGone, code: "GONE"}},
+	{errBusy, problem{status: http.StatusServiceUnavailable, code: "QUEUE_FULL"}},
 	{errNoRoom, problem{
 		status: http.StatusServiceUnavailable, code: "QUEUE_FULL",
 		detail: "too many large bodies are being received; nothing was accepted",
@@ -147,7 +153,7 @@ func (a *api) fail(c *gin.Context, err error) {
 // logInternal is the only trace of an inner text: clients do not get it.
 func (a *api) logInternal(c *gin.Context, err error) {
 	a.opts.Logger.ErrorContext(c.Request.Context(), "handle request",
-		"error", err, "method", knownMethod(c.Request.Method), "route", a.labels[c.FullPath()],
+		"error", err, "method", knownMethod(c.Request.Method), "route", a.route(c),
 		"correlation_id", c.Writer.Header().Get(headerCorrelationID))
 }
 

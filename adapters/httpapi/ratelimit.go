@@ -30,16 +30,29 @@ func (a *api) limitRate(c *gin.Context) error {
 	if a.limiter == nil {
 		return nil
 	}
-	client := callerOf(c).Name
-	if client == "" { // there are no keys
-		client = a.opts.TrustedProxies.client(c.Request).String()
+	return a.take(c, a.limiter, a.client(c))
+}
+
+// client names who shares limits: a key or, without keys, an address. It comes after authenticate.
+func (a *api) client(c *gin.Context) string {
+	if name := callerOf(c).Name; name != "" {
+		return name
 	}
-	if wait := a.limiter.take(client, a.opts.Now()); wait > 0 {
-		seconds := int64(math.Ceil(wait.Seconds()))
-		c.Header("Retry-After", strconv.FormatInt(max(seconds, 1), 10))
-		return errRateLimited
+	return a.address(c)
+}
+
+// address is that of the client, see ProxyTrust.
+func (a *api) address(c *gin.Context) string { return a.opts.TrustedProxies.client(c.Request).String() }
+
+// take takes a token of the client. Without one it is errRateLimited, with the time to come again on the answer.
+func (a *api) take(c *gin.Context, from *limiter, client string) error {
+	wait := from.take(client, a.opts.Now())
+	if wait <= 0 {
+		return nil
 	}
-	return nil
+	seconds := int64(math.Ceil(wait.Seconds()))
+	c.Header("Retry-After", strconv.FormatInt(max(seconds, 1), 10))
+	return errRateLimited
 }
 
 // limiter has a token bucket for each client that was here lately. It is safe for concurrent use.

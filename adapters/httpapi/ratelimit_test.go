@@ -112,7 +112,8 @@ func TestLimitedRoutes(t *testing.T) {
 			}
 			a := r.do(row.method, row.path, body)
 			switch row.path {
-			case "/api/v1/submit", "/api/v1/status/:id", "/api/v1/response/:id":
+			case "/api/v1/submit", "/api/v1/status/:id", "/api/v1/response/:id", "/api/v1/response/:id/raw",
+				"/proxy/orders/x", "/proxy/orders":
 				requireProblem(t, a, http.StatusTooManyRequests, "RATE_LIMITED")
 				require.Equal(t, "10", a.Header.Get("Retry-After"))
 			default:

@@ -53,7 +53,10 @@ func (a *api) cancel(c *gin.Context) error {
 }
 
 // response gives the final result, or says that there is none yet: GET /api/v1/response/{id}.
-func (a *api) response(c *gin.Context) error {
+func (a *api) response(c *gin.Context) error { return a.whenFinal(c, a.respondResult) }
+
+// whenFinal answers with the result of a record, or says that there is none yet.
+func (a *api) whenFinal(c *gin.Context, write resultWriter) error {
 	id, err := pathID(c)
 	if err != nil {
 		return err
@@ -71,7 +74,7 @@ func (a *api) response(c *gin.Context) error {
 		a.respondRecord(c, http.StatusAccepted, &record, pendingDocument(&record))
 		return nil
 	}
-	return a.respondResult(c, &record)
+	return write(c, &record)
 }
 
 // await gives a record without its result, at once or after waiting for it to be final. A drain ends the waiting, and
@@ -95,8 +98,15 @@ func (a *api) await(c *gin.Context, id domain.ID, wait time.Duration) (domain.Re
 // respondResult answers with the result of a record that is final. It is loaded when there is room for it, which is
 // given back when the client has read the answer, or has left.
 func (a *api) respondResult(c *gin.Context, record *domain.Record) error {
+	return a.load(c, record, inDocument(record.ResponseSize), func(whole *domain.Record) {
+		a.respondRecord(c, http.StatusOK, whole, resultDocument(whole))
+	})
+}
+
+// load gives all of a record to show, when there is so much room in memory. The room is given back when show returns.
+func (a *api) load(c *gin.Context, record *domain.Record, room int64, show func(whole *domain.Record)) error {
 	setRecord(c, record.ID, record.Status)
-	release, err := a.answers.acquire(c.Request.Context(), record.ResponseSize)
+	release, err := a.answers.acquire(c.Request.Context(), record.ResponseSize, room)
 	if err != nil {
 		return err
 	}
@@ -107,7 +117,7 @@ func (a *api) respondResult(c *gin.Context, record *domain.Record) error {
 	if err != nil {
 		return err
 	}
-	a.respondRecord(c, http.StatusOK, &whole, resultDocument(&whole))
+	show(&whole)
 	return nil
 }
 

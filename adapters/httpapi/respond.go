@@ -36,25 +36,48 @@ func (a *api) respond(c *gin.Context, status int, contentType string, body []byt
 	}
 	header.Set("Content-Length", strconv.Itoa(len(body)))
 	header.Set("Cache-Control", "no-store") // each answer is true only for its moment
-	if a.draining.Err() != nil {
-		header.Set("Connection", "close") // let the client find another server before this one stops listening
-	}
+	a.closeWhenDraining(c)
 	c.Status(status)
 	c.Writer.WriteHeaderNow()
-	connection := http.NewResponseController(c.Writer)
-	end := time.Now().Add(a.opts.ReadTimeout + time.Duration(len(body))*time.Second/slowestReader)
-	for len(body) > 0 {
-		piece := body[:min(len(body), writePiece)]
-		body = body[len(piece):]
-		deadline := time.Now().Add(a.opts.ReadTimeout)
-		if deadline.After(end) {
-			deadline = end
+	_, _ = a.pace(c, len(body)).Write(body) // fails when the client has left, and net/http closes the connection
+}
+
+// closeWhenDraining lets the client find another server before this one stops listening.
+func (a *api) closeWhenDraining(c *gin.Context) {
+	if a.draining.Err() != nil {
+		c.Header("Connection", "close")
+	}
+}
+
+// paced writes content to a client that has to take it in time.
+type paced struct {
+	gin.ResponseWriter
+
+	timeout time.Duration // for a piece
+	end     time.Time     // of all
+}
+
+// pace bounds how long a client may take for so many bytes of content.
+func (a *api) pace(c *gin.Context, content int) paced {
+	slowest := time.Duration(content) * time.Second / slowestReader
+	return paced{c.Writer, a.opts.ReadTimeout, time.Now().Add(a.opts.ReadTimeout + slowest)}
+}
+
+func (p paced) Write(content []byte) (written int, err error) {
+	connection := http.NewResponseController(p.ResponseWriter)
+	for len(content) > 0 && err == nil {
+		piece := content[:min(len(content), writePiece)]
+		content = content[len(piece):]
+		deadline := time.Now().Add(p.timeout)
+		if deadline.After(p.end) {
+			deadline = p.end
 		}
 		_ = connection.SetWriteDeadline(deadline) // unsupported: no connection to bound
-		if _, err := c.Writer.Write(piece); err != nil {
-			return // the client has left, and net/http closes the connection
-		}
+		var n int
+		n, err = p.ResponseWriter.Write(piece)
+		written += n
 	}
+	return written, err
 }
 
 // respondRecord writes an answer about a request that there is a record of.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -16,9 +17,10 @@ import (
 )
 
 const (
-	// maxHeaderBlock bounds request line and fields together, in bytes. net/http reads headerSlop more than it is told.
+	// maxHeaderBlock bounds request line and fields together, in bytes. net/http reads headerSlop more than it is told,
+	// and for the first request of a connection as much besides as it takes to know one of HTTP/2.
 	maxHeaderBlock = 64 << 10
-	headerSlop     = 4 << 10
+	headerSlop     = 4<<10 + len("PRI * HTTP/2.0")
 
 	// idleTimeout is how long a connection may wait for its next request: nginx's keepalive_timeout.
 	idleTimeout = 75 * time.Second
@@ -32,10 +34,11 @@ const (
 
 // Options is what a Server is made of. All fields are needed except those that say what they mean when they are empty.
 type Options struct {
-	Address      string // host:port to listen on; port 0 is any free one
-	AdminAddress string // of a second listener, for administrators only; empty: none
-	PublicURL    string // scheme, host and path prefix that clients use; makes Location absolute; empty: it is a path
-	Version      string // shown by /health
+	Address      string      // host:port to listen on; port 0 is any free one
+	AdminAddress string      // of a second listener, for administrators only; empty: none
+	Transparent  Transparent // a listener that looks like one endpoint; zero: none
+	PublicURL    string      // scheme, host and path prefix that clients use; makes Location absolute; empty: it is a path
+	Version      string      // shown by /health
 
 	Submitter   ports.Submitter
 	Poller      ports.Poller
@@ -63,9 +66,10 @@ type Options struct {
 // Server serves the HTTP interface. Listen comes first, and only once; the other methods may then be called from any
 // goroutine, Drain and Shutdown more than once.
 type Server struct {
-	clients *door
-	admins  *door // nil: there is none
-	drain   context.CancelFunc
+	clients     *door
+	transparent *door // nil: there is none
+	admins      *door // nil: there is none
+	drain       context.CancelFunc
 }
 
 // New makes a server that does not listen yet.
@@ -73,7 +77,13 @@ func New(opts Options) *Server {
 	draining, drain := context.WithCancel(context.Background())
 	a := newAPI(draining, opts)
 	s := &Server{drain: drain}
-	s.clients = newDoor("HTTP", opts.Address, opts.MaxConnections, a.engine(), opts)
+	s.clients = newDoor("HTTP", opts.Address, opts.MaxConnections, a.handler(), opts)
+	a.mainPort = s.clients.port
+	if t := opts.Transparent; t.Address != "" {
+		engine := a.proxyEngine(front{endpoint: t.Endpoint})
+		s.transparent = newDoor("the transparent proxy", t.Address, opts.MaxConnections, engine, opts)
+		s.transparent.server.DisableGeneralOptionsHandler = true // "OPTIONS *" would get the gateway's own
+	}
 	if opts.AdminAddress != "" {
 		s.admins = newDoor("administration", opts.AdminAddress, maxAdminConnections, a.adminEngine(), opts)
 	}
@@ -82,37 +92,28 @@ func New(opts Options) *Server {
 
 // doors lists the addresses that there are.
 func (s *Server) doors() []*door {
-	if s.admins == nil {
-		return []*door{s.clients}
-	}
-	return []*door{s.clients, s.admins}
+	return slices.DeleteFunc([]*door{s.clients, s.transparent, s.admins}, func(d *door) bool { return d == nil })
 }
 
 // Listen binds the addresses, all or none. Connections made from now on wait for Serve.
 func (s *Server) Listen(ctx context.Context) error {
-	if err := s.clients.listen(ctx); err != nil {
-		return err
+	for _, d := range s.doors() {
+		if err := d.listen(ctx); err != nil {
+			s.close()
+			return err
+		}
 	}
-	if s.admins == nil {
-		return nil
-	}
-	err := s.admins.listen(ctx)
-	if err != nil {
-		s.clients.close()
-	}
-	return err
+	return nil
 }
 
 // Addr is the bound address, with the real port; nil before Listen.
 func (s *Server) Addr() net.Addr { return s.clients.addr() }
 
+// TransparentAddr is the bound address of the transparent proxy; nil before Listen, and where there is none.
+func (s *Server) TransparentAddr() net.Addr { return s.transparent.addr() }
+
 // AdminAddr is the bound address for administrators; nil before Listen, and where there is none.
-func (s *Server) AdminAddr() net.Addr {
-	if s.admins == nil {
-		return nil
-	}
-	return s.admins.addr()
-}
+func (s *Server) AdminAddr() net.Addr { return s.admins.addr() }
 
 // Serve answers requests until Shutdown, and then gives nil. Any other end is an error, and ends all of it: a server
 // that has lost one of its addresses must not look well on the other.
@@ -138,7 +139,13 @@ func (s *Server) Drain() { s.drain() }
 // error. Administrators go last: health and metrics are to be seen until the work is done.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.Drain()
-	err := s.clients.shutdown(ctx)
+	var clients errgroup.Group
+	for _, d := range s.doors() {
+		if d != s.admins {
+			clients.Go(func() error { return d.shutdown(ctx) })
+		}
+	}
+	err := clients.Wait()
 	if s.admins == nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func parseSubmission(document []byte) (ports.Submission, error) {
 		case "metadata":
 			return parseMetadata(key, value, &s)
 		default:
-			return unknownField(bodyField, key)
+			return unknownField(member(bodyField, key))
 		}
 	})
 	if err != nil {
@@ -38,6 +38,6 @@ func parseSubmission(document []byte) (ports.Submission, error) {
 	return s, nil
 }
 
-func unknownField(field, key string) error {
-	return &domain.Invalid{Field: member(field, key), Reason: "is not a known field"}
+func unknownField(field string) error {
+	return &domain.Invalid{Field: field, Reason: "is not a known field"}
 }

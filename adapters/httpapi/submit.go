@@ -28,15 +28,24 @@ func (a *api) submit(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	c.Header("Location", a.base+statusPath+string(receipt.ID))
+	a.answerSubmit(c, receipt, a.base, a.respondResult)
+	return nil
+}
+
+// resultWriter answers with the result of a record that is final. After an error nothing has been written.
+type resultWriter func(c *gin.Context, record *domain.Record) error
+
+// answerSubmit answers a request that was accepted: with its result if the client prefers to wait and it is there in
+// time, and else with where to ask for it, at a URL that begins with base.
+func (a *api) answerSubmit(c *gin.Context, receipt ports.Receipt, base string, write resultWriter) {
+	c.Header("Location", base+statusPath+string(receipt.ID))
 	preferred := parsePrefer(c.Request.Header[preferField])
 	if preferred.applied != "" {
 		c.Header("Preference-Applied", preferred.applied)
 	}
-	if !a.answeredInTime(c, receipt.ID, preferred.wait) {
+	if !a.answeredInTime(c, receipt.ID, preferred.wait, write) {
 		a.accepted(c, receipt)
 	}
-	return nil
 }
 
 // accept reads the document of a submit and hands it in. Nothing of it is held when it returns.
@@ -48,7 +57,7 @@ func (a *api) accept(c *gin.Context) (receipt ports.Receipt, err error) {
 	if err != nil {
 		return receipt, err
 	}
-	document, err := a.bodies.read(c.Writer, c.Request)
+	document, err := a.bodies.read(c.Writer, c.Request, a.client(c))
 	if err != nil {
 		return receipt, err
 	}
@@ -69,12 +78,12 @@ func (a *api) accept(c *gin.Context) (receipt ports.Receipt, err error) {
 // answeredInTime answers with the result of a request that was accepted, if it is final within so much time, and
 // reports whether it did; a drain ends the waiting. That the result cannot be given, because it cannot be read or there
 // is no room for it, is no error: the request is accepted, and the client is told so.
-func (a *api) answeredInTime(c *gin.Context, id domain.ID, wait time.Duration) bool {
+func (a *api) answeredInTime(c *gin.Context, id domain.ID, wait time.Duration, write resultWriter) bool {
 	if wait <= 0 {
 		return false
 	}
 	record, err := a.await(c, id, wait)
-	return err == nil && record.Status.Final() && a.respondResult(c, &record) == nil
+	return err == nil && record.Status.Final() && write(c, &record) == nil
 }
 
 // accepted answers as the asynchronous request-reply pattern has it, after where to ask: that there is nothing yet, and
@@ -87,8 +96,13 @@ func (a *api) accepted(c *gin.Context, receipt ports.Receipt) {
 
 // checkMedia refuses a body that says it is something else than JSON. One that says nothing is taken at its word.
 func checkMedia(header http.Header) error {
-	if encoding := header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return errEncoded
+	for _, encoding := range header["Content-Encoding"] {
+		if encoding != "" && !strings.EqualFold(encoding, "identity") {
+			return errEncoded
+		}
+	}
+	if len(header["Content-Type"]) > 1 { // which of them to believe nobody can say
+		return &domain.Invalid{Field: "Content-Type", Reason: reasonTwice}
 	}
 	if value := header.Get("Content-Type"); value != "" && !envelope.IsJSON(value) {
 		return errNotJSON

@@ -121,6 +121,12 @@ func TestSubmitWantsJSON(t *testing.T) {
 		requireProblem(t, a, http.StatusUnsupportedMediaType, "UNSUPPORTED_MEDIA_TYPE")
 		require.Empty(t, given)
 	}
+	a := r.do("POST", "/api/v1/submit", `{}`, "Content-Encoding", "identity", "Content-Encoding", "gzip")
+	requireProblem(t, a, http.StatusUnsupportedMediaType, "UNSUPPORTED_MEDIA_TYPE")
+	a = r.do("POST", "/api/v1/submit", `{}`, "Content-Type", "application/json", "Content-Type", "application/json")
+	p := requireProblem(t, a, http.StatusBadRequest, "VALIDATION_ERROR")
+	require.Equal(t, "Content-Type", p["field"])
+	require.Empty(t, given)
 }
 
 func TestInvalidSubmitNamesTheField(t *testing.T) {

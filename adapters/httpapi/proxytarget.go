@@ -1,0 +1,73 @@
+package httpapi
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports/envelope"
+)
+
+// proxyPath is where the endpoints are: /proxy/{endpoint}/{path...}.
+const proxyPath = "/proxy/"
+
+// target is what a request that is taken as it is asks for.
+type target struct {
+	endpoint    string
+	path, query string // as they were sent; an empty query is none
+}
+
+// sentTarget gives path and query as they were sent. What net/http makes of them is decoded, and not always encoded
+// again as it was. Without ok the request names no resource: "*", or the authority of a CONNECT.
+func sentTarget(r *http.Request) (path, query string, ok bool) {
+	rest := r.RequestURI
+	if !strings.HasPrefix(rest, "/") { // a server takes the absolute form too (RFC 9112 section 3.2.2)
+		_, rest, ok = strings.Cut(rest, "://")
+		if !ok {
+			return "", "", false
+		}
+		rest = strings.TrimLeftFunc(rest, func(c rune) bool { return c != '/' && c != '?' })
+	}
+	path, query, _ = strings.Cut(rest, "?")
+	return path, query, true
+}
+
+// proxyTarget reads the target of a request on the proxy path. A path without an endpoint is errNoRoute.
+func proxyTarget(r *http.Request) (target, error) {
+	path, query, _ := sentTarget(r)
+	segment, rest, more := strings.Cut(strings.TrimPrefix(path, proxyPath), "/")
+	if more {
+		rest = "/" + rest
+	}
+	endpoint, err := url.PathUnescape(segment)
+	if err != nil || endpoint == "" {
+		return target{}, errNoRoute
+	}
+	return target{endpoint, rest, query}, checkLength(rest, query)
+}
+
+// wholeTarget reads the target of a request where all of an address is one endpoint.
+func wholeTarget(r *http.Request, endpoint string) (target, error) {
+	path, query, ok := sentTarget(r)
+	if !ok {
+		return target{}, &domain.Invalid{Field: "path", Reason: "is needed (RFC 9112 sections 3.2.1 and 3.2.2)"}
+	}
+	return target{endpoint, path, query}, checkLength(path, query)
+}
+
+// checkLength holds path and query to what a message can say. ports.Submitter looks at the rest.
+func checkLength(path, query string) error {
+	for _, part := range []struct{ field, text string }{{"path", path}, {"query", query}} {
+		if len(part.text) > envelope.MaxTarget {
+			reason := fmt.Sprintf("may have %d bytes at most", envelope.MaxTarget)
+			return &domain.Invalid{Field: part.field, Reason: reason}
+		}
+		if !utf8.ValidString(part.text) {
+			return &domain.Invalid{Field: part.field, Reason: "must be percent-encoded (RFC 3986 section 2.1)"}
+		}
+	}
+	return nil
+}
