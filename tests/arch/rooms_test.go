@@ -54,7 +54,8 @@ func adapter(name string, vendors ...string) room {
 func forTests() []string {
 	return []string{
 		"testing", "net/http/httptest",
-		"github.com/golang/mock/gomock", "github.com/stretchr/testify", "go.uber.org/goleak", "pgregory.net/rapid",
+		"github.com/getkin/kin-openapi", "github.com/golang/mock/gomock", "github.com/stretchr/testify",
+		"go.uber.org/goleak", "pgregory.net/rapid",
 		"tests/conformance", "tests/mocks", "tests/testkit",
 	}
 }

@@ -1,0 +1,42 @@
+package httpapi
+
+import (
+	"bytes"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+)
+
+// openAPIPath is open to everybody: the document is the same for all, and whoever has no key yet reads it first.
+const openAPIPath = "/openapi.yaml"
+
+// openAPIType is that of RFC 9512.
+const openAPIType = "application/yaml"
+
+// openAPIDocument describes all of this interface (OpenAPI 3.1).
+//
+//go:embed openapi.yaml
+var openAPIDocument []byte
+
+// openAPITag changes with the document and only with it.
+var openAPITag = func() string {
+	hash := sha256.Sum256(openAPIDocument)
+	return `"` + hex.EncodeToString(hash[:16]) + `"`
+}()
+
+// openAPI gives the document: GET /openapi.yaml. Clients may keep it, and ask whether it is still the same.
+func (a *api) openAPI(c *gin.Context) error {
+	c.Header("Content-Type", openAPIType)
+	c.Header("ETag", openAPITag)
+	c.Header("Cache-Control", "no-cache")
+	if !strings.HasPrefix(c.Request.Header.Get("Range"), "bytes=") {
+		c.Request.Header.Del("Range") // of a unit that nobody knows, which RFC 9110 section 14.2 has a server ignore
+	}
+	http.ServeContent(c.Writer, c.Request, "", time.Time{}, bytes.NewReader(openAPIDocument))
+	return nil
+}
