@@ -20,7 +20,8 @@ type SubmitOptions struct {
 	Endpoints       map[string]domain.Endpoint
 	DefaultEndpoint string // empty: a submission must name one
 	Headers         domain.HeaderPolicy
-	MaxAge          time.Duration // the longest deadline, and that of requests that name none
+	Forwarded       domain.Forwarding // what backends are told of a submission's origin
+	MaxAge          time.Duration     // the longest deadline, and that of requests that name none
 	IdempotencyTTL  time.Duration
 	Now             func() time.Time
 	NewID           func() (domain.ID, error)
@@ -101,9 +102,11 @@ func (s *Submit) request(sub ports.Submission) (domain.Request, error) {
 	if err != nil {
 		return domain.Request{}, fmt.Errorf("make a correlation id: %w", err)
 	}
+	header := s.opts.Headers.Apply(sub.Header)
+	s.opts.Forwarded.Apply(header, sub.Origin)
 	req := domain.Request{
 		ID: id, Endpoint: terms.endpoint, Method: sub.Method, Path: sub.Path, Query: sub.Query,
-		Header: s.opts.Headers.Apply(sub.Header), Body: sub.Body,
+		Header: header, Body: sub.Body,
 		Owner: sub.Caller.Name, Priority: sub.Priority, Labels: sub.Labels,
 		SubmittedAt: terms.now, NotBefore: terms.notBefore, Deadline: terms.deadline, MaxAttempts: sub.MaxAttempts,
 	}

@@ -3,6 +3,7 @@ package application_test
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -63,6 +64,31 @@ func refuse(t *testing.T, opts application.SubmitOptions, s ports.Submission) er
 	require.Error(t, err)
 	require.Zero(t, receipt)
 	return err
+}
+
+// TestSubmitTellsTheOrigin has a client that claims to be another, and a policy that lets nothing of that pass.
+func TestSubmitTellsTheOrigin(t *testing.T) {
+	t.Parallel()
+	const for7239, forX = "Forwarded", "X-Forwarded-For"
+	opts, s := submitOptions(), valid()
+	s.Header = domain.Header{for7239: {"for=10.0.0.1"}, forX: {"10.0.0.1"}, "Connection": {"forwarded, x-forwarded-for"}}
+	s.Origin = domain.Origin{Address: netip.MustParseAddr("192.0.2.43"), Proto: "https", Host: "hqm.example.com"}
+	sent := s.Header.Clone()
+	tests := map[domain.Forwarding]domain.Header{
+		domain.ForwardingOff: {},
+		domain.ForwardingX: {
+			forX: {"192.0.2.43"}, "X-Forwarded-Host": {"hqm.example.com"}, "X-Forwarded-Proto": {"https"},
+		},
+		domain.ForwardingRFC7239: {for7239: {`for=192.0.2.43;host="hqm.example.com";proto=https`}},
+	}
+	for mode, want := range tests {
+		opts.Forwarded = mode
+		require.Equal(t, want, accept(t, opts, s).Header)
+	}
+	delete(s.Header, "Connection")
+	opts.Forwarded = domain.ForwardingX
+	require.Equal(t, tests[domain.ForwardingX], accept(t, opts, s).Header)
+	require.Equal(t, sent[forX], s.Header[forX], "the submission belongs to the caller")
 }
 
 func TestSubmitHandsOverAllOfIt(t *testing.T) {

@@ -77,6 +77,7 @@ func newSubmit(
 		Endpoints:       endpoints,
 		DefaultEndpoint: defaultEndpoint(config),
 		Headers:         headerPolicy(config),
+		Forwarded:       domain.Forwarding(config.Proxy.Forwarded),
 		MaxAge:          config.Request.MaxAge,
 		IdempotencyTTL:  config.Request.IdempotencyTTL,
 		Now:             time.Now,
@@ -205,6 +206,7 @@ func newServer(in serverInput) *httpapi.Server {
 	return httpapi.New(httpapi.Options{
 		Address:          net.JoinHostPort(server.Host, strconv.Itoa(server.Port)),
 		AdminAddress:     server.AdminListen,
+		Transparent:      transparent(in.Config.Proxy.Transparent),
 		PublicURL:        server.PublicURL,
 		Version:          string(in.Version),
 		Submitter:        in.Submit,
@@ -264,6 +266,7 @@ func (s *serving) start() *loop {
 	if admin := s.Server.AdminAddr(); admin != nil {
 		s.Logger.Info("listening for administration", "address", admin.String())
 	}
+	s.announceTransparent(s.Server.TransparentAddr())
 	for _, text := range exposures(s.Server, s.Config) {
 		s.Logger.Warn("open to other machines", "warning", text)
 	}

@@ -45,6 +45,7 @@ type Caller struct {
 // Submission is a request as a client words it. Zero values mean "not said".
 type Submission struct {
 	Caller   Caller
+	Origin   domain.Origin // as far as the adapter believes what it is told
 	Endpoint string
 	Method   string
 	Path     string

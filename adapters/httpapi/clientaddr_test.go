@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/openhqm/openhqm/domain"
 )
 
 func TestClientAddress(t *testing.T) {
@@ -48,6 +50,56 @@ func TestClientAddress(t *testing.T) {
 				alone := &http.Request{RemoteAddr: tt.remote}
 				require.Equal(t, trusted.client(alone), ProxyTrust(nil).client(r), "nobody is trusted")
 			}
+		})
+	}
+}
+
+// fromHere is the origin of the requests that tests make.
+func fromHere(host string) domain.Origin {
+	return domain.Origin{Address: netip.MustParseAddr("127.0.0.1"), Proto: "http", Host: host}
+}
+
+func TestOrigin(t *testing.T) {
+	t.Parallel()
+	trusted := ProxyTrust{netip.MustParsePrefix("10.0.0.0/8")}
+	const client, other = "198.51.100.7", "203.0.113.1"
+	claims := http.Header{
+		"X-Forwarded-For": {other}, "X-Forwarded-Proto": {"http, https"},
+		"X-Forwarded-Host": {"evil", "evil, hqm.example.com:8443"},
+	}
+	for _, tt := range []struct {
+		name   string
+		remote string
+		header http.Header
+		want   domain.Origin
+	}{
+		{
+			"a client says what it likes", client + ":1", claims,
+			domain.Origin{Address: netip.MustParseAddr(client), Proto: "http", Host: "gateway:8000"},
+		},
+		{
+			"a proxy says what it was asked", "10.0.0.1:1", claims,
+			domain.Origin{Address: netip.MustParseAddr(other), Proto: "https", Host: "hqm.example.com:8443"},
+		},
+		{
+			"a proxy that says nothing", "10.0.0.1:1", nil,
+			domain.Origin{Address: netip.MustParseAddr("10.0.0.1"), Proto: "http", Host: "gateway:8000"},
+		},
+		{
+			"a proxy that says nonsense", "10.0.0.1:1",
+			http.Header{"X-Forwarded-Proto": {"https, gopher"}, "X-Forwarded-Host": {"a b"}},
+			domain.Origin{Address: netip.MustParseAddr("10.0.0.1"), Proto: "http", Host: "gateway:8000"},
+		},
+		{"not TCP", "pipe", claims, domain.Origin{Proto: "http", Host: "gateway:8000"}},
+		{
+			"IPv6 is one address, not its network", "[2001:db8::7]:1", nil,
+			domain.Origin{Address: netip.MustParseAddr("2001:db8::7"), Proto: "http", Host: "gateway:8000"},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := &http.Request{RemoteAddr: tt.remote, Header: tt.header, Host: "gateway:8000"}
+			require.Equal(t, tt.want, trusted.origin(r))
 		})
 	}
 }

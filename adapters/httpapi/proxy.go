@@ -107,7 +107,8 @@ func (a *api) asItIs(c *gin.Context, f front) (s ports.Submission, err error) {
 		return s, &domain.Invalid{Field: "method", Reason: reason}
 	}
 	s = ports.Submission{
-		Caller: callerOf(c), Endpoint: asked.endpoint, Method: r.Method, Path: asked.path, Query: asked.query,
+		Caller: callerOf(c), Origin: a.opts.TrustedProxies.origin(r),
+		Endpoint: asked.endpoint, Method: r.Method, Path: asked.path, Query: asked.query,
 		Header:   domain.Header(maps.Clone(r.Header)),
 		Bodiless: r.ContentLength == 0 && len(r.Header["Content-Length"]) == 0,
 	}

@@ -106,7 +106,7 @@ func TestProxyTakesARequestAsItIs(t *testing.T) {
 			f, given := accepting()
 			reply := start(t, f).exchange(tt.give)
 			require.Contains(t, reply, "HTTP/1.1 202 Accepted\r\n")
-			tt.want.Caller, tt.want.Endpoint = everybody, "orders"
+			tt.want.Caller, tt.want.Origin, tt.want.Endpoint = everybody, fromHere("gateway"), "orders"
 			require.Equal(t, tt.want, <-given)
 		})
 	}

@@ -67,6 +67,7 @@ func (a *api) accept(c *gin.Context) (receipt ports.Receipt, err error) {
 		return receipt, err
 	}
 	submission.Caller = callerOf(c)
+	submission.Origin = a.opts.TrustedProxies.origin(c.Request)
 	submission.IdempotencyKey = key
 	passContext(submission.Header, c.Request.Header)
 

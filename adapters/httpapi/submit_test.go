@@ -37,7 +37,8 @@ func TestSubmitIsAnsweredWithAReceipt(t *testing.T) {
 	require.Equal(t, "PENDING", a.Header.Get("X-OpenHQM-Status"))
 	require.False(t, a.Close, "the connection can be used again")
 	require.Equal(t, ports.Submission{
-		Caller: everybody, Header: domain.Header{"Content-Type": {"application/json"}}, Body: []byte("[1, 2]"),
+		Caller: everybody, Origin: fromHere("gateway"),
+		Header: domain.Header{"Content-Type": {"application/json"}}, Body: []byte("[1, 2]"),
 	}, <-given)
 	require.Equal(t, observed{"POST", "/api/v1/submit", 202}, <-r.observed)
 	require.Empty(t, r.log.String(), "no line per request")

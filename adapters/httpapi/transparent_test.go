@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,8 +44,13 @@ func TestTransparentAddressIsTheEndpoint(t *testing.T) {
 	} {
 		reply := r.exchange(rawRequest(tt.method + " " + tt.give))
 		require.Contains(t, reply, "HTTP/1.1 202 Accepted", tt.give)
+		origin := fromHere("gateway")
+		if strings.HasPrefix(tt.give, "http://else") {
+			origin.Host = "else"
+		}
 		require.Equal(t, ports.Submission{
-			Caller: everybody, Endpoint: "orders", Method: tt.method, Path: tt.path, Query: tt.query, Bodiless: true,
+			Caller: everybody, Origin: origin, Endpoint: "orders",
+			Method: tt.method, Path: tt.path, Query: tt.query, Bodiless: true,
 			Header: domain.Header{"Connection": {"close"}},
 		}, <-given)
 		require.Equal(t, observed{knownMethod(tt.method), "/proxy/{endpoint}", 202}, <-r.observed)
