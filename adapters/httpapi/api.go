@@ -63,7 +63,7 @@ func (a *api) engine() *gin.Engine {
 // engine has not.
 func (a *api) adminEngine() *gin.Engine {
 	e := a.emptyEngine()
-	a.publicRoutes(e)
+	a.publicRoutes(e.Group("", a.handle(a.trust)))
 	a.adminRoutes(e.Group("", a.handle(a.trust)))
 	return e
 }

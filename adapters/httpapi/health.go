@@ -185,9 +185,18 @@ func (a *api) respondHealth(c *gin.Context, r report, status string) {
 	if status == healthOK && !r.ok() {
 		status = healthDown
 	}
+	if !a.trusted(c) {
+		r.details = make([]map[string]string, len(r.details))
+	}
 	code := http.StatusOK
 	if status != healthOK {
 		code = http.StatusServiceUnavailable
 	}
 	a.respond(c, code, jsonType, a.health.document(status, r))
+}
+
+// trusted tells whether whoever asks may know the endpoints by name: with keys, only on the administrative address.
+func (a *api) trusted(c *gin.Context) bool {
+	caller, known := c.Value(callerKey).(*ports.Caller)
+	return len(a.opts.Keys) == 0 || known && caller.Admin
 }

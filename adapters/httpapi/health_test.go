@@ -100,6 +100,22 @@ func TestDetailsAreShownAndChangeNothing(t *testing.T) {
 	}
 }
 
+// Endpoints have names that tell something, and probes have no keys.
+func TestDetailsAreForAdministrators(t *testing.T) {
+	t.Parallel()
+	open := detailed{well, map[string]string{"orders": "breaker open"}}
+	r := start(t, &fakes{}, func(o *Options) {
+		o.Keys, o.AdminAddress, o.Probes = testKeys(), "127.0.0.1:0", map[string]ports.Probe{"worker": open}
+	})
+	for _, path := range []string{"/health", "/health/ready"} {
+		public, admin := r.do("GET", path, ""), r.admin().do("GET", path, "")
+		require.Equal(t, http.StatusOK, public.StatusCode)
+		require.Contains(t, public.body, `"components":{"worker":{"status":"ok"}}}`)
+		require.Equal(t, http.StatusOK, admin.StatusCode)
+		require.Contains(t, admin.body, `"details":{"orders":"breaker open"}`)
+	}
+}
+
 func TestDrainTurnsReadinessOff(t *testing.T) {
 	t.Parallel()
 	f, given := accepting()
