@@ -166,8 +166,8 @@ func TestDoEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// TestDoEndsWithTheHeaderTimeout has a backend that is silent, which is given up although the attempt has a minute left,
-// and one that has begun to answer, which has the whole minute.
+// TestDoEndsWithTheHeaderTimeout has a backend that is silent, which is given up although the attempt has a minute, and
+// one that has begun to answer, which has the whole minute.
 func TestDoEndsWithTheHeaderTimeout(t *testing.T) {
 	t.Parallel()
 	for _, secure := range []bool{false, true} {
