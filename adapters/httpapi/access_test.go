@@ -141,6 +141,7 @@ var access = []struct {
 	{"GET", "/health", each(200)},
 	{"GET", "/health/live", each(200)},
 	{"GET", "/health/ready", each(200)},
+	{"GET", "/openapi.yaml", each(200)},
 
 	{"POST", "/api/v1/submit", [12]int{202, 202, 401, 401, 401, 202, 202, 403, 202, 404, 404, 404}},
 	{"GET", "/api/v1/status/:id", [12]int{200, 200, 401, 401, 401, 200, 404, 404, 200, 404, 404, 404}},

@@ -181,3 +181,31 @@ func TestMalformedBodyIsRefused(t *testing.T) {
 		requireClosingProblem(t, post(t, r, tt.header, tt.body), http.StatusBadRequest, "VALIDATION_ERROR")
 	}
 }
+
+// TestStalledUploadsLeaveRoomForOtherClients is about uploads of unknown size: each holds room for the largest.
+func TestStalledUploadsLeaveRoomForOtherClients(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f, given := accepting()
+		r := startPiped(t, f, func(o *Options) {
+			o.Keys = testKeys()
+			o.MaxBodyBytes = clientShare * testBodyMax
+		})
+		chunk := fmt.Sprintf("%x\r\n%s", 3*smallBody, strings.Repeat(" ", smallBody+1))
+		var stalled []net.Conn
+		for range 2 * clientShare {
+			stalled = append(stalled, post(t, r, "X-OpenHQM-Key: shop\r\nTransfer-Encoding: chunked", chunk))
+		}
+		synctest.Wait()
+		large := `{"payload":"` + strings.Repeat("x", 2*smallBody) + `"}`
+		began := time.Now()
+		require.Equal(t, http.StatusAccepted, r.do("POST", "/api/v1/submit", large, "X-OpenHQM-Key", "ops").StatusCode)
+		require.NotEmpty(t, (<-given).Body)
+		small := r.do("POST", "/api/v1/submit", `{}`, "X-OpenHQM-Key", "shop")
+		require.Equal(t, http.StatusAccepted, small.StatusCode, "small ones need no room")
+		require.Zero(t, time.Since(began))
+		for _, conn := range stalled {
+			require.NoError(t, conn.Close())
+		}
+	})
+}

@@ -27,7 +27,7 @@ func TestMalformedRequestLeavesTheServerWell(t *testing.T) {
 	t.Parallel()
 	r := start(t, &fakes{})
 	for raw, want := range map[string]string{
-		"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n":                                  "400 ",
+		"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03abc\r\n\r\n":               "400 ",
 		"GET / HTTP/9.9\r\n\r\n":                                                "505 ",
 		"GET /health\r\n\r\n":                                                   "400 ",
 		"GET /health HTTP/1.1\r\nHost: a\r\nBad Name: x\r\n\r\n":                "400 ",

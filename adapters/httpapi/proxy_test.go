@@ -193,7 +193,8 @@ func TestNobodySendsABodyInVain(t *testing.T) {
 			return ports.ErrForbidden
 		}
 		return ports.ErrUnknownEndpoint
-	}, submit: func(context.Context, ports.Submission) (ports.Receipt, error) {
+	}, submit: func(_ context.Context, s ports.Submission) (ports.Receipt, error) {
+		require.NotContains(t, s.Header, "Expect", "it was for us")
 		return ports.Receipt{ID: testID}, nil
 	}}, func(o *Options) { o.Keys = testKeys() })
 	for _, tt := range []struct {

@@ -30,17 +30,20 @@ var optionMembers = map[string]string{
 	"Max-Attempts": "max_attempts",
 }
 
-// takeOptions moves what speaks to the gateway from the header to s. Fields that nobody knows are dropped too: they can
-// only be meant for a gateway.
+// takeOptions moves what speaks to the gateway from the header to s. Fields that nobody knows are dropped too, as they
+// can only be meant for a gateway, and so are aliases (see domain.FoldName), which a backend could take for ours.
 func takeOptions(s *ports.Submission) error {
 	labels := make(map[string]string)
 	for _, field := range slices.Sorted(maps.Keys(s.Header)) {
-		name, ours := strings.CutPrefix(field, optionPrefix)
-		if !ours {
+		if !strings.HasPrefix(domain.FoldName(field), optionPrefix) {
 			continue
 		}
 		values := s.Header[field]
 		delete(s.Header, field)
+		name, ours := strings.CutPrefix(field, optionPrefix)
+		if !ours {
+			continue
+		}
 		var err error
 		if key, known := optionMembers[name]; known {
 			err = takeOption(s, shownPrefix+name, key, values)

@@ -145,13 +145,15 @@ func TestOptionsOfTheProxyPath(t *testing.T) {
 	s := ports.Submission{Header: domain.Header{
 		"X-Openhqm-Timeout": {"90s"}, "X-Openhqm-Delay": {"1.5"}, "X-Openhqm-Priority": {"9"},
 		"X-Openhqm-Max-Attempts": {"3"}, "X-Openhqm-Label-Team": {"red"}, "X-Openhqm-Label-Cost-Center": {"42"},
-		"X-Openhqm-Id": {"a"}, "X-Openhqm-Label-": {"b"}, "X-Openhqm-": {"c", "d"}, "X-Openhqm": {"kept"}, "X-One": {"1", "2"},
+		"X-Openhqm-Id": {"a"}, "X-Openhqm-Label-": {"b"}, "X-Openhqm-": {"c", "d"}, "X_openhqm_priority": {"1"},
+		"X-Openhqm-Label-A_b": {"c"},
+		"X-Openhqm":           {"kept"}, "X-One": {"1", "2"},
 	}}
 	require.NoError(t, takeOptions(&s))
 	require.Equal(t, ports.Submission{
 		Header:  domain.Header{"X-Openhqm": {"kept"}, "X-One": {"1", "2"}},
 		Timeout: 90e9, Delay: 15e8, Priority: 9, MaxAttempts: 3,
-		Labels: map[string]string{"team": "red", "cost-center": "42"},
+		Labels: map[string]string{"team": "red", "cost-center": "42", "a_b": "c"},
 	}, s)
 
 	s = ports.Submission{Header: domain.Header{"X-Openhqm-Not-Before": {"2026-01-02T03:04:05+01:00"}}}
@@ -191,7 +193,7 @@ func TestPreferencesOfOthers(t *testing.T) {
 		{[]string{"wait=10"}, nil},
 		{[]string{"respond-async, WAIT = 10; x"}, nil},
 		{[]string{"return=minimal"}, []string{"return=minimal"}},
-		{[]string{`handling=strict;a="b, wait=1" , wait=1,return="x"`}, []string{`handling=strict;a="b, wait=1" ,return="x"`}},
+		{[]string{`strict;a="b, wait=1" , wait=1,return="x"`}, []string{`strict;a="b, wait=1" ,return="x"`}},
 		{[]string{"wait=1", "a", "b, respond-async"}, []string{"a", "b"}},
 		{[]string{`x="open, wait=1`}, []string{`x="open, wait=1`}},
 	} {

@@ -92,7 +92,6 @@ func (a *api) respondReplay(c *gin.Context, record *domain.Record, as answered) 
 	if as.resource && response.StatusCode == http.StatusOK {
 		known := whole{to, contentLength(response, c.Request.Method)}
 		http.ServeContent(known, c.Request, "", lastModified(response.Header), bytes.NewReader(response.Body))
-		c.Writer.WriteHeaderNow() // there may be no content to come
 		return
 	}
 	c.Status(response.StatusCode)
@@ -102,9 +101,7 @@ func (a *api) respondReplay(c *gin.Context, record *domain.Record, as answered) 
 	}
 	c.Header("Content-Length", strconv.FormatInt(contentLength(response, c.Request.Method), 10))
 	c.Writer.WriteHeaderNow()
-	if c.Request.Method != http.MethodHead {
-		_, _ = to.Write(response.Body) // fails when the client has left, and net/http closes the connection
-	}
+	_, _ = to.Write(response.Body) // fails when the client has left, and net/http closes the connection
 }
 
 // replayHeader puts the backend's fields on an answer. What is there already stands after its values of the same field,

@@ -159,7 +159,7 @@ func TestRawRangesAndConditions(t *testing.T) {
 		{"beyond the end", 200, plain, []string{"Range", "bytes=10-"}, 416, ""},
 		{"a malformed range", 200, plain, []string{"Range", "bytes=x"}, 416, ""},
 		{"if it is the same", 200, known, []string{"Range", "bytes=0-0", "If-Range", `"a"`}, 206, "0"},
-		{"if it is the same, but it is not", 200, known, []string{"Range", "bytes=0-0", "If-Range", `"b"`}, 200, "0123456789"},
+		{"if the same, but it is not", 200, known, []string{"Range", "bytes=0-0", "If-Range", `"b"`}, 200, "0123456789"},
 		{"still the same", 200, known, []string{"If-None-Match", `"b", "a"`}, 304, ""},
 		{"another", 200, known, []string{"If-None-Match", `"b"`}, 200, "0123456789"},
 		{"no tag, so another", 200, plain, []string{"If-None-Match", `"b"`}, 200, "0123456789"},
@@ -257,6 +257,15 @@ func TestRawOfAFailureWithAResponse(t *testing.T) {
 	}
 }
 
+func TestRawDuringADrainIsTheLastOfItsConnection(t *testing.T) {
+	t.Parallel()
+	r := start(t, found(kept(404, "x", nil)))
+	r.server.Drain()
+	a := r.do("GET", rawURL, "")
+	require.Equal(t, "x", a.body)
+	require.True(t, a.Close)
+}
+
 func TestRawThatIsNotFinal(t *testing.T) {
 	t.Parallel()
 	r := start(t, found(pendingRecord))
@@ -278,8 +287,8 @@ func TestRawIsNotForTheCacheOfAnother(t *testing.T) {
 	require.Equal(t, []string{"Accept", "X-OpenHQM-Key"}, a.Header.Values("Vary"))
 }
 
-// TestRawTakesRoomForItself holds that a response which is replayed is counted once, and that a client who does not read
-// it loses its connection and the room with it.
+// TestRawTakesRoomForItself holds that a response which is replayed is counted once, and that a client who does not
+// read it loses its connection and the room with it.
 func TestRawTakesRoomForItself(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{200, 500} {
