@@ -123,7 +123,7 @@ func responseCases() []proxyCase {
 		{name: "304", give: exchange{
 			Method: "GET", Target: "/", Header: [][2]string{{"If-None-Match", `"v1"`}, {"Cache-Control", "no-cache"}},
 		}, reply: with(tagged, 304, ""), status: 304, nothing: true},
-		{name: "404", give: get, reply: with(http.Header{"Content-Type": {"text/plain"}}, 404, "no such page\n"), status: 404},
+		{name: "404", give: get, reply: with(http.Header{"Content-Type": {"text/plain"}}, 404, "no page\n"), status: 404},
 		{
 			name: "500 after retries", give: exchange{Method: "POST", Target: "/", Body: []byte("x")},
 			reply: with(http.Header{"Content-Type": {"text/plain"}}, 500, "broken"), status: 500, calls: 2,

@@ -13,8 +13,8 @@ import (
 // What the gateway says of itself in /openapi.yaml holds for thousands of requests that a program made up.
 func TestTheGatewayAnswersAsItsDocumentSays(t *testing.T) {
 	t.Parallel()
-	gateway := testkit.NewGateway(t, "").Start()
 	python(t)
+	gateway := testkit.NewGateway(t, "").Start()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*testkit.Patience)
 	defer cancel()
 	url := "http://" + gateway.Client().Address
