@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"slices"
 	"strings"
@@ -365,4 +366,7 @@ func TestAWorkerShowsHealthAndMetricsAlone(t *testing.T) {
 			require.ElementsMatch(t, []string{http.MethodGet, http.MethodHead}, methods, path)
 		}
 	}
+	recorder := httptest.NewRecorder()
+	a.handler().ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/proxy/orders/1", nil))
+	require.Equal(t, http.StatusNotFound, recorder.Code)
 }

@@ -73,7 +73,9 @@ func (a *api) publicRoutes(r gin.IRoutes) {
 	get(r, "/health", a.handle(a.overall))
 	get(r, "/health/live", a.handle(a.live))
 	get(r, "/health/ready", a.handle(a.ready))
-	get(r, openAPIPath, a.handle(a.openAPI))
+	if !a.opts.HealthOnly {
+		get(r, openAPIPath, a.handle(a.openAPI))
+	}
 }
 
 // clientRoutes are for everybody who may use the gateway.

@@ -102,7 +102,7 @@ func addTexts(o *rawjson.Writer, name string, texts map[string]string) {
 	o.End()
 }
 
-// ResultURL is where a result can be fetched: a path, unless publicURL says what comes before it.
+// ResultURL is where the response of a backend can be fetched: a path, unless publicURL says what comes before it.
 func ResultURL(publicURL string, id domain.ID) string {
-	return strings.TrimSuffix(publicURL, "/") + "/api/v1/response/" + string(id)
+	return strings.TrimSuffix(publicURL, "/") + "/api/v1/response/" + string(id) + "/raw"
 }

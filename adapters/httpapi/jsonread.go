@@ -75,6 +75,9 @@ func member(field, key string) string {
 	if len(key) > maxShownKey {
 		key = key[:maxShownKey] + "..."
 	}
+	if key == "" {
+		key = `""`
+	}
 	if field == bodyField {
 		return key
 	}

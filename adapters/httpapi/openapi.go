@@ -1,12 +1,9 @@
 package httpapi
 
 import (
-	"bytes"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
-	"net/http"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -34,9 +31,6 @@ func (a *api) openAPI(c *gin.Context) error {
 	c.Header("Content-Type", openAPIType)
 	c.Header("ETag", openAPITag)
 	c.Header("Cache-Control", "no-cache")
-	if !strings.HasPrefix(c.Request.Header.Get("Range"), "bytes=") {
-		c.Request.Header.Del("Range") // of a unit that nobody knows, which RFC 9110 section 14.2 has a server ignore
-	}
-	http.ServeContent(c.Writer, c.Request, "", time.Time{}, bytes.NewReader(openAPIDocument))
+	serveContent(c.Writer, c.Request, time.Time{}, openAPIDocument)
 	return nil
 }

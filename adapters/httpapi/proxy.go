@@ -34,7 +34,11 @@ type front struct {
 // handler serves the main address. The proxy path does not go through gin's routes, which know nine methods and match
 // decoded paths.
 func (a *api) handler() http.Handler {
-	routes, proxy := a.engine(), a.proxyEngine(front{})
+	routes := a.engine()
+	if a.opts.HealthOnly {
+		return routes
+	}
+	proxy := a.proxyEngine(front{})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if path, _, _ := sentTarget(r); strings.HasPrefix(path, proxyPath) {
 			proxy.ServeHTTP(w, r)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -91,7 +92,7 @@ func (a *api) respondReplay(c *gin.Context, record *domain.Record, as answered) 
 	to := a.pace(c, len(response.Body))
 	if as.resource && response.StatusCode == http.StatusOK {
 		known := whole{to, contentLength(response, c.Request.Method)}
-		http.ServeContent(known, c.Request, "", lastModified(response.Header), bytes.NewReader(response.Body))
+		serveContent(known, c.Request, lastModified(response.Header), response.Body)
 		return
 	}
 	c.Status(response.StatusCode)
@@ -102,6 +103,15 @@ func (a *api) respondReplay(c *gin.Context, record *domain.Record, as answered) 
 	c.Header("Content-Length", strconv.FormatInt(contentLength(response, c.Request.Method), 10))
 	c.Writer.WriteHeaderNow()
 	_, _ = to.Write(response.Body) // fails when the client has left, and net/http closes the connection
+}
+
+// serveContent answers as the conditions and ranges of a request ask. A range of another unit than bytes is ignored, as
+// RFC 9110 section 14.2 has it.
+func serveContent(w http.ResponseWriter, r *http.Request, modified time.Time, content []byte) {
+	if !strings.HasPrefix(r.Header.Get("Range"), "bytes=") {
+		r.Header.Del("Range")
+	}
+	http.ServeContent(w, r, "", modified, bytes.NewReader(content))
 }
 
 // replayHeader puts the backend's fields on an answer. What is there already stands after its values of the same field,

@@ -158,6 +158,7 @@ func TestRawRangesAndConditions(t *testing.T) {
 		{"of encoded content", 200, encoded, []string{"Range", "bytes=-3"}, 206, "789"},
 		{"beyond the end", 200, plain, []string{"Range", "bytes=10-"}, 416, ""},
 		{"a malformed range", 200, plain, []string{"Range", "bytes=x"}, 416, ""},
+		{"a range of something else", 200, plain, []string{"Range", "lines=1-2"}, 200, "0123456789"},
 		{"if it is the same", 200, known, []string{"Range", "bytes=0-0", "If-Range", `"a"`}, 206, "0"},
 		{"if the same, but it is not", 200, known, []string{"Range", "bytes=0-0", "If-Range", `"b"`}, 200, "0123456789"},
 		{"still the same", 200, known, []string{"If-None-Match", `"b", "a"`}, 304, ""},

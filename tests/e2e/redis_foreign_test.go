@@ -265,7 +265,7 @@ func (f foreign) aLargeResult() {
 
 	require.Equal(t, "COMPLETED", result.Status)
 	require.Nil(t, result.Result)
-	require.Equal(t, "https://hqm.example.com/api/v1/response/large", result.URL)
+	require.Equal(t, "https://hqm.example.com/api/v1/response/large/raw", result.URL)
 	client := onRedis(t, f.server, "api", f.config).Start().Client()
 	require.Len(t, string(client.Result("large").Result), 256<<10+1+len(`""`))
 }
