@@ -130,19 +130,28 @@ func TestTimeToReadBeginsWhenThereIsRoom(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				f, given := accepting()
-				r := startPiped(t, f)
+				submit := f.submit
 				const blocked = testTimeout - 10*time.Second
-				blocking := post(t, r, fmt.Sprintf("Content-Length: %d", testBodyMax), "")
+				f.submit = func(ctx context.Context, s ports.Submission) (ports.Receipt, error) {
+					if len(s.Body) > 3*smallBody { // of the first, which holds all the room until then
+						<-time.After(blocked)
+						return ports.Receipt{ID: testID}, nil
+					}
+					return submit(ctx, s)
+				}
+				r := startPiped(t, f)
+				blocking := `{"payload":"` + strings.Repeat("x", testBodyMax-100) + `"}`
+				first := make(chan int, 1)
+				go func() { first <- r.do("POST", "/api/v1/submit", blocking).StatusCode }()
 				synctest.Wait()
 				conn := post(t, r, tt.header, "")
-				late := time.After(blocked + testTimeout/2)
+				late := time.After(blocked + readPatience - time.Second)
 				go func() {
 					_, _ = io.WriteString(conn, tt.first)
 					<-late
 					_, _ = io.WriteString(conn, tt.second)
 				}()
-				<-time.After(blocked)
-				require.NoError(t, blocking.Close())
+				require.Equal(t, http.StatusAccepted, <-first)
 				response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 				require.NoError(t, err)
 				require.Equal(t, http.StatusAccepted, readAnswer(t, response).StatusCode)

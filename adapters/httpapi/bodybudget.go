@@ -42,8 +42,20 @@ func newBodyBudget(total, largest int64) *bodyBudget {
 // acquire blocks until there is room for size bytes or ctx ends, which is errNoRoom. Whoever waits for its own share
 // stands in nobody's way.
 func (b *bodyBudget) acquire(ctx context.Context, client string, size int64) (release func(), err error) {
+	return b.take(client, size, func(free *semaphore.Weighted) bool { return free.Acquire(ctx, size) == nil })
+}
+
+// tryAcquire is acquire without blocking: where somebody waits already, there is no room either.
+func (b *bodyBudget) tryAcquire(client string, size int64) (release func(), err error) {
+	return b.take(client, size, func(free *semaphore.Weighted) bool { return free.TryAcquire(size) })
+}
+
+// take takes size bytes from the share of the client, and then from all there is.
+func (b *bodyBudget) take(
+	client string, size int64, from func(*semaphore.Weighted) bool,
+) (release func(), err error) {
 	own := b.enter(client)
-	if own.free.Acquire(ctx, size) != nil {
+	if !from(own.free) {
 		b.leave(client, own)
 		return nil, errNoRoom
 	}
@@ -51,7 +63,7 @@ func (b *bodyBudget) acquire(ctx context.Context, client string, size int64) (re
 		own.free.Release(size)
 		b.leave(client, own)
 	}
-	if b.free.Acquire(ctx, size) != nil {
+	if !from(b.free) {
 		giveBack()
 		return nil, errNoRoom
 	}

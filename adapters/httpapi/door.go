@@ -37,9 +37,10 @@ func newDoor(name, address string, maxConnections int, handler http.Handler, opt
 			Protocols: &protocols,
 			HTTP2: &http.HTTP2Config{
 				MaxConcurrentStreams: maxStreams,
-				// What arrives before a handler reads it takes no room in the budget of bodies, so it may be as much as a
-				// small body.
-				MaxReceiveBufferPerConnection: smallBody,
+				// What arrives before a handler reads it takes no room in the budget of bodies, so of one request it may
+				// be as much as a small body. The connection may have more, or a request that is not read yet would keep
+				// all others from being sent; but not much more, as there may be Options.MaxConnections of them.
+				MaxReceiveBufferPerConnection: 2 * smallBody,
 				MaxReceiveBufferPerStream:     smallBody,
 				WriteByteTimeout:              opts.ReadTimeout,
 			},

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -129,4 +130,94 @@ func TestHTTP2HasNoMoreRequestsThanConnections(t *testing.T) {
 	require.Equal(t, http.StatusAccepted, <-first)
 	require.Eventually(t, func() bool { return r.do("GET", "/health/live", "").StatusCode == http.StatusOK },
 		testTimeout, time.Millisecond, "there is room again")
+}
+
+// TestHTTP2UploadDoesNotWaitForRoom holds that one which waited could not be read, and would keep the window of its
+// connection from all others.
+func TestHTTP2UploadDoesNotWaitForRoom(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		held, proceed := make(chan struct{}), make(chan struct{})
+		r := startPiped(t, &fakes{submit: func(_ context.Context, s ports.Submission) (ports.Receipt, error) {
+			if len(s.Body) == testBodyMax {
+				close(held)
+				<-proceed
+			}
+			return ports.Receipt{ID: testID}, nil
+		}})
+		first := make(chan int, 1)
+		go func() { first <- r.do("PUT", "/proxy/orders", strings.Repeat("x", testBodyMax)).StatusCode }()
+		<-held
+		r = r.http2()
+		began := time.Now()
+		for _, size := range []int{2 * smallBody, testBodyMax} {
+			for _, chunked := range []bool{false, true} {
+				var content io.Reader = strings.NewReader(strings.Repeat("x", size))
+				if chunked {
+					content = io.MultiReader(content)
+				}
+				request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://gateway/proxy/orders", content)
+				require.NoError(t, err)
+				response, err := r.client.Do(request)
+				require.NoError(t, err)
+				refused := readAnswer(t, response)
+				requireProblem(t, refused, http.StatusServiceUnavailable, "QUEUE_FULL")
+				require.Equal(t, troubleRetryAfter, refused.Header.Get("Retry-After"))
+				require.Equal(t, http.StatusAccepted, r.do("PUT", "/proxy/orders", "abc").StatusCode, "small ones need no room")
+			}
+		}
+		require.Zero(t, time.Since(began))
+		close(proceed)
+		require.Equal(t, http.StatusAccepted, <-first)
+		require.Equal(t, http.StatusAccepted, r.do("PUT", "/proxy/orders", strings.Repeat("x", 2*smallBody)).StatusCode)
+	})
+}
+
+// TestHTTP2UploadThatIsNotReadYetLeavesTheConnectionToOthers is about one that fills the window of its stream.
+func TestHTTP2UploadThatIsNotReadYetLeavesTheConnectionToOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f, given := accepting()
+		proceed := make(chan struct{})
+		f.check = func(s ports.Submission) error {
+			if s.Endpoint == "slow" {
+				<-proceed
+			}
+			return nil
+		}
+		r := startPiped(t, f).http2()
+		first := make(chan int, 1)
+		go func() { first <- r.do("PUT", "/proxy/slow", strings.Repeat("x", 2*smallBody)).StatusCode }()
+		synctest.Wait() // for as much as may be sent
+		ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
+		defer cancel()
+		request, err := http.NewRequestWithContext(ctx, http.MethodPut, "http://gateway/proxy/orders", strings.NewReader("abc"))
+		require.NoError(t, err)
+		response, err := r.client.Do(request)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusAccepted, readAnswer(t, response).StatusCode)
+		require.Equal(t, "abc", string((<-given).Body))
+		close(proceed)
+		require.Equal(t, http.StatusAccepted, <-first)
+		require.Len(t, (<-given).Body, 2*smallBody)
+	})
+}
+
+func TestHTTP2UploadThatStallsIsCutOffAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f, _ := accepting()
+		r := startPiped(t, f).http2()
+		content, stalled := io.Pipe()
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://gateway/proxy/orders", content)
+		require.NoError(t, err)
+		request.ContentLength = testBodyMax
+		began := time.Now()
+		response, err := r.client.Do(request)
+		require.NoError(t, err)
+		requireProblem(t, readAnswer(t, response), http.StatusRequestTimeout, "REQUEST_TIMEOUT")
+		require.Equal(t, readPatience, time.Since(began))
+		require.NoError(t, stalled.Close())
+		require.Equal(t, http.StatusAccepted, r.do("PUT", "/proxy/orders", strings.Repeat("x", testBodyMax)).StatusCode)
+	})
 }

@@ -59,7 +59,7 @@ type Options struct {
 	MaxBodySize      int64         // bytes of one request body
 	MaxBodyBytes     int64         // bytes of all bodies over 64 KiB that are held at once; at least MaxBodySize is used
 	MaxResponseBytes int64         // bytes of all results over 64 KiB that are being read at once; one is always given
-	ReadTimeout      time.Duration // for a request, and for a client to take a piece of an answer
+	ReadTimeout      time.Duration // for a request at most, and for a client to take a piece of an answer
 	MaxConnections   int           // open at once; further ones wait in the kernel's backlog
 }
 

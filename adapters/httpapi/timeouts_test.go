@@ -108,12 +108,18 @@ func TestHeaderThatStopsLosesItsConnection(t *testing.T) {
 
 func TestBodyThatStopsIsTimedOut(t *testing.T) {
 	t.Parallel()
-	for name, tt := range map[string]struct{ header, body string }{
-		"none of it":    {"Content-Length: 10", ""},
-		"half of it":    {"Content-Length: 10", `{"pay`},
-		"half of a lot": {"Content-Length: 100000", `{"pay`},
-		"half a chunk":  {"Transfer-Encoding: chunked", "a\r\n{\"pay"},
-		"no last chunk": {"Transfer-Encoding: chunked", "2\r\n{}\r\n"},
+	chunk := fmt.Sprintf("%x\r\n%s", 3*smallBody, strings.Repeat(" ", smallBody+1))
+	for name, tt := range map[string]struct {
+		header, body string
+		want         time.Duration
+	}{
+		"none of it":      {"Content-Length: 10", "", testTimeout},
+		"half of it":      {"Content-Length: 10", `{"pay`, testTimeout},
+		"half a chunk":    {"Transfer-Encoding: chunked", "a\r\n{\"pay", testTimeout},
+		"no last chunk":   {"Transfer-Encoding: chunked", "2\r\n{}\r\n", testTimeout},
+		"none of a lot":   {"Content-Length: 100000", "", readPatience},
+		"half of a lot":   {"Content-Length: 100000", strings.Repeat(" ", 50000), readPatience},
+		"a lot in chunks": {"Transfer-Encoding: chunked", chunk, readPatience},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -122,8 +128,61 @@ func TestBodyThatStopsIsTimedOut(t *testing.T) {
 				began := time.Now()
 				conn := post(t, r, tt.header, tt.body)
 				requireClosingProblem(t, conn, http.StatusRequestTimeout, "REQUEST_TIMEOUT")
-				require.Equal(t, testTimeout, time.Since(began))
+				require.Equal(t, tt.want, time.Since(began))
 				require.Equal(t, observed{"POST", "/api/v1/submit", 408}, <-r.observed)
+			})
+		})
+	}
+}
+
+// trickle sends a piece of a large body at a time, with a pause before each, and gives what becomes of it and when.
+func trickle(t *testing.T, timeout time.Duration, piece int, pause time.Duration) (status int, took time.Duration) {
+	t.Helper()
+	f, _ := accepting()
+	r := startPiped(t, f, func(o *Options) { o.ReadTimeout = timeout })
+	document := `{"payload":"` + strings.Repeat("x", 5*readPiece) + `"}`
+	began := time.Now()
+	conn := post(t, r, fmt.Sprintf("Content-Length: %d", len(document)), "")
+	trickled := make(chan struct{})
+	go func() {
+		defer close(trickled)
+		for sent := 0; sent < len(document); sent += piece {
+			<-time.After(pause)
+			if _, err := io.WriteString(conn, document[sent:min(sent+piece, len(document))]); err != nil {
+				return
+			}
+		}
+	}()
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	took, status = time.Since(began), readAnswer(t, response).StatusCode
+	require.NoError(t, conn.Close())
+	<-trickled
+	return status, took
+}
+
+// TestLargeBodyHasToKeepAPace holds that room which others wait for is not held by a client that hardly sends, while
+// one that is slow but steady gets through, in the time that there is for all.
+func TestLargeBodyHasToKeepAPace(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		timeout time.Duration
+		piece   int
+		pause   time.Duration
+		want    int
+		took    time.Duration
+	}{
+		"slow but steady": {testTimeout, readPiece, 9 * time.Second, http.StatusAccepted, 6 * 9 * time.Second},
+		"byte by byte":    {testTimeout, 1, time.Second / 2, http.StatusRequestTimeout, readPatience},
+		"too long in all": {testTimeout / 2, readPiece, 9 * time.Second, http.StatusRequestTimeout, testTimeout / 2},
+		"little time":     {time.Second, 1, time.Second / 2, http.StatusRequestTimeout, time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				status, took := trickle(t, tt.timeout, tt.piece, tt.pause)
+				require.Equal(t, tt.want, status)
+				require.Equal(t, tt.took, took)
 			})
 		})
 	}
