@@ -138,8 +138,9 @@ func ownedNames(fixed domain.Header) map[string]bool {
 }
 
 // target appends path and query so that the bytes on the wire are those given. URL.Opaque is sent as it stands, but a
-// leading "//" in it would be taken for a host; such a path goes through RawPath, which is sent as it stands as far as
-// it keeps to RFC 3986.
+// leading "//" in it would be taken for a host. Such a path, which an endpoint with a path of its own seldom gets, goes
+// through RawPath. That is sent as it stands if it keeps to RFC 3986. Bytes that do not, and they alone, are
+// percent-encoded: so that RFC writes the same path.
 func (e *endpoint) target(path, query string) *url.URL {
 	u := e.base
 	full := e.path
@@ -150,8 +151,8 @@ func (e *endpoint) target(path, query string) *url.URL {
 	case full == "":
 		u.Opaque = "/"
 	case strings.HasPrefix(full, "//"):
-		u.RawPath = full
-		u.Path, _ = url.PathUnescape(full) // both parts were checked
+		u.RawPath = encodeForeign(full)
+		u.Path, _ = url.PathUnescape(u.RawPath) // both parts were checked
 	default:
 		u.Opaque = full
 	}
@@ -161,4 +162,18 @@ func (e *endpoint) target(path, query string) *url.URL {
 	}
 	u.RawQuery += query
 	return &u
+}
+
+// encodeForeign percent-encodes the bytes that net/url does not take in a RawPath, and leaves the others. With one of
+// them in it net/url would encode the path anew from its decoded form, where "%2F" is "/": another resource.
+func encodeForeign(path string) string {
+	var out strings.Builder
+	for i := range len(path) {
+		c := path[i : i+1]
+		if c != "%" { // it begins a triplet, or the path had been refused
+			c = (&url.URL{Path: c, RawPath: c}).EscapedPath() // as it stands where it is valid
+		}
+		out.WriteString(c)
+	}
+	return out.String()
 }
