@@ -1,7 +1,9 @@
 package httpbackend_test
 
 import (
+	"bufio"
 	"bytes"
+	"crypto/tls"
 	"io"
 	"net/http"
 	"testing"
@@ -15,8 +17,8 @@ import (
 	"github.com/openhqm/openhqm/domain"
 )
 
-// TestDoTakesAResponseThatEndsWithItsConnection is the one case in which the end cannot be told from a cut (RFC 9112
-// section 6.3); with TLS neither, since crypto/tls takes an end without a close_notify for one at a record's boundary.
+// TestDoTakesAResponseThatEndsWithItsConnection is the one case in which the end cannot be told from a cut: without
+// TLS (RFC 9112 section 6.3).
 func TestDoTakesAResponseThatEndsWithItsConnection(t *testing.T) {
 	t.Parallel()
 	server := listen(t, func(c *conversation) {
@@ -25,6 +27,63 @@ func TestDoTakesAResponseThatEndsWithItsConnection(t *testing.T) {
 	})
 	resp := do(t, newClient(t, httpbackend.Endpoint{URL: server.url}), callOf(http.MethodGet, nil))
 	require.Equal(t, "all there is", string(resp.Body))
+}
+
+// TestDoWantsTheClosureAlertOfTLS ends connections with it and without it, at a record's boundary (RFC 9112 section
+// 9.8).
+func TestDoWantsTheClosureAlertOfTLS(t *testing.T) {
+	t.Parallel()
+	const (
+		untilClose = "HTTP/1.1 200 OK\r\n\r\nall there is"
+		length     = "HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nall there is"
+		chunked    = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nc\r\nall there is\r\n0\r\n\r\n"
+	)
+	tests := []struct {
+		name, give string
+		alert      bool
+		want       bool
+	}{
+		{"no length, an alert", untilClose, true, true},
+		{"no length, a cut", untilClose, false, false},
+		{"no length and no body yet, a cut", "HTTP/1.1 200 OK\r\n\r\n", false, false},
+		{"HTTP/1.0, a cut", "HTTP/1.0 200 OK\r\n\r\nall there is", false, false},
+		{"a length, a cut", length, false, true},
+		{"chunks, a cut", chunked, false, true},
+	}
+	ca := newAuthority(t)
+	id := ca.issue(t, "backend.test", time.Now().Add(time.Hour))
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		config := &tls.Config{Certificates: []tls.Certificate{id}, MinVersion: version, MaxVersion: version}
+		for _, tt := range tests {
+			t.Run(tls.VersionName(version)+", "+tt.name, func(t *testing.T) {
+				t.Parallel()
+				server := listen(t, func(c *conversation) { c.answerOverTLS(config, tt.give, tt.alert) })
+				client := newClient(t, httpbackend.Endpoint{URL: "https://" + server.address, TLS: ca.trusted("backend.test")})
+				resp, err := client.Do(t.Context(), callOf(http.MethodPost, []byte("{}")))
+				if tt.want {
+					require.NoError(t, err)
+					require.Equal(t, "all there is", string(resp.Body))
+					return
+				}
+				failure := requireFailure(t, domain.FailureBroken, resp, err)
+				require.EqualError(t, failure.Err, "the connection was closed before the response was complete")
+			})
+		}
+	}
+}
+
+// answerOverTLS answers one request; then the connection is closed, after a closure alert if alert.
+func (c *conversation) answerOverTLS(config *tls.Config, answer string, alert bool) {
+	secure := tls.Server(c.Conn, config)
+	req, err := http.ReadRequest(bufio.NewReader(secure))
+	if err != nil {
+		return
+	}
+	_, _ = io.Copy(io.Discard, req.Body)
+	_, _ = io.WriteString(secure, answer)
+	if alert {
+		_ = secure.CloseWrite()
+	}
 }
 
 // TestDoNeverTakesAPartForTheWholeOverHTTP2 ends streams in ways that no server of net/http does.

@@ -3,6 +3,8 @@ package httpbackend
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -77,7 +79,8 @@ func (p *pool) newTransport() *http.Transport {
 }
 
 // current gives the transport for a call that begins now. Once in a connectionAge it is a new one, whose connections
-// look the name up again; those of the old one close as they become idle.
+// look the name up again. Those of the old one get no new calls: what is idle closes at once, an HTTP/1.1 connection
+// after its call, and an HTTP/2 one when it has been without calls for idleTimeout.
 func (p *pool) current() *http.Transport {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -128,10 +131,24 @@ func (d *dialer) dialTLS(ctx context.Context, network, address string) (net.Conn
 	if err != nil {
 		return nil, err
 	}
-	secure := tls.Client(conn, d.secure)
+	secure := tls.Client(alertedConn{conn}, d.secure)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = conn.Close() // the handshake's error says it all
 		return nil, &connectError{step: "the TLS handshake", err: err}
 	}
 	return secure, nil
+}
+
+// alertedConn is what lies under TLS. Where it just ends, its reader gets an error: between two records crypto/tls would
+// take that for a proper end, but whoever can cut a connection can do so. After a closure alert TLS reads no further. So
+// a response that only the end of its connection delimits is complete with the alert alone (RFC 9112 section 9.8).
+type alertedConn struct{ net.Conn }
+
+func (c alertedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if errors.Is(err, io.EOF) {
+		// What net gives for a connection that broke: net/http and its HTTP/2 go by this type.
+		err = &net.OpError{Op: "read", Net: "tcp", Err: io.ErrUnexpectedEOF}
+	}
+	return n, err
 }
