@@ -26,7 +26,9 @@ const (
 	headerVia         = "Via"
 	headerUserAgent   = "User-Agent"
 
-	// via is our entry in Via: protocol version and a pseudonym (RFC 9110 section 7.6.3).
+	// via is our entry in Via: protocol version and a pseudonym (RFC 9110 section 7.6.3). The version should be the one
+	// in which the request came. A message of the queue does not say it: some programs write theirs without HTTP, and
+	// POST /api/v1/submit carries a request that came in no version at all. What we forward is what 1.1 can say.
 	via = "1.1 openhqm"
 )
 
