@@ -72,21 +72,25 @@ var hopByHop = []string{
 // ofThisMessage are fields of the message that came, which the one that is sent writes anew, and our own key.
 var ofThisMessage = []string{HeaderKey, "Host", "Content-Length"}
 
-// EndToEnd returns a copy without hop-by-hop fields, those that Connection names included. One field under several
-// spellings becomes one: what only one of them names or holds must not slip through beside it.
+// EndToEnd returns a copy without hop-by-hop fields, those that Connection names included, under any alias (see
+// FoldName). One field under several spellings becomes one: what only one of them names or holds must not slip through
+// beside it.
 func (h Header) EndToEnd() Header {
 	out := make(Header, len(h))
 	for name, values := range h {
 		key := textproto.CanonicalMIMEHeaderKey(name)
 		out[key] = append(out[key], values...)
 	}
+	named := make(map[string]bool)
 	for _, value := range out["Connection"] {
 		for name := range strings.SplitSeq(value, ",") {
-			out.Del(strings.TrimSpace(name))
+			named[FoldName(strings.TrimSpace(name))] = true
 		}
 	}
-	for _, name := range hopByHop {
-		delete(out, name)
+	for name := range out {
+		if folded := FoldName(name); named[folded] || slices.Contains(hopByHop, folded) {
+			delete(out, name)
+		}
 	}
 	return out
 }
@@ -111,14 +115,14 @@ func (p HeaderPolicy) Apply(h Header) Header {
 	return out
 }
 
-// stays tells of a folded name whether it is one of those that never travel.
+// stays tells of a folded name whether it is one of the end-to-end fields that do not travel.
 func (p HeaderPolicy) stays(name string) bool {
 	for _, stripped := range p.Strip {
 		if FoldName(stripped) == name {
 			return true
 		}
 	}
-	return slices.Contains(ofThisMessage, name) || slices.Contains(hopByHop, name)
+	return slices.Contains(ofThisMessage, name)
 }
 
 // FoldName gives a field's name as a backend sees it that cannot tell "_" from "-": CGI turns both into "_" (RFC 3875
