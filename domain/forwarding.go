@@ -30,11 +30,20 @@ const (
 	headerXProto    = "X-Forwarded-Proto"
 )
 
-// claims are the fields that a backend may believe about a client. Besides those that we write there are the ones that
-// proxies commonly write; all of them say something about a connection that was not ours.
+// claims are the fields that a backend may believe about a client, or about what it asked for: all that begin with
+// claimPrefix, and these. Besides those that we write there are the ones that proxies, content delivery networks and
+// rewriting servers commonly write; all of them say something about a connection that was not ours.
 var claims = []string{
-	headerForwarded, headerXFor, headerXHost, headerXProto,
-	"X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Server", "X-Forwarded-Ssl", "X-Real-Ip",
+	headerForwarded, "Cf-Connecting-Ip", "Fastly-Client-Ip", "True-Client-Ip", "X-Client-Ip", "X-Cluster-Client-Ip",
+	"X-Original-Host", "X-Original-Url", "X-Real-Ip", "X-Rewrite-Url",
+}
+
+const claimPrefix = "X-Forwarded-"
+
+// isClaim tells a claim under any name that a backend may read as one, see FoldName.
+func isClaim(name string) bool {
+	folded := FoldName(name)
+	return strings.HasPrefix(folded, claimPrefix) || slices.Contains(claims, folded)
 }
 
 // Names lists the fields that are written.
@@ -56,7 +65,7 @@ func (f Forwarding) Apply(h Header, from Origin) {
 		return
 	}
 	for name := range h {
-		if slices.Contains(claims, FoldName(name)) {
+		if isClaim(name) {
 			delete(h, name)
 		}
 	}

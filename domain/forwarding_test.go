@@ -17,9 +17,13 @@ func TestForwardingApply(t *testing.T) {
 		"Forwarded": {"for=10.0.0.1", "for=10.0.0.2;proto=https"}, "X-Forwarded-For": {"10.0.0.1", "10.0.0.2"},
 		"X-Forwarded-Host": {"evil"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Port": {"1"},
 		"X-Forwarded-Prefix": {"/evil"}, "X-Forwarded-Server": {"evil"}, "X-Forwarded-Ssl": {"on"}, "X-Real-Ip": {"10.0.0.1"},
-		"X_forwarded_for": {"10.0.0.1"}, "X-Forwarded-User": {"kept"}, "Accept": {"kept"},
+		"X_forwarded_for": {"10.0.0.1"}, "X-Forwarded-User": {"evil"}, "x_forwarded-anything": {"evil"},
+		"X-Client-Ip": {"10.0.0.1"}, "X-Cluster-Client-Ip": {"10.0.0.1"}, "True-Client-Ip": {"10.0.0.1"},
+		"CF-Connecting-IP": {"10.0.0.1"}, "Fastly-Client-Ip": {"10.0.0.1"}, "Cf_connecting_ip": {"10.0.0.1"},
+		"X-Original-Url": {"/admin"}, "X-Rewrite-URL": {"/admin"}, "X-Original-Host": {"evil"}, "X_original_url": {"/admin"},
+		"X-Original": {"kept"}, "Accept": {"kept"},
 	}
-	kept := domain.Header{"X-Forwarded-User": {"kept"}, "Accept": {"kept"}}
+	kept := domain.Header{"X-Original": {"kept"}, "Accept": {"kept"}}
 	tests := []struct {
 		name string
 		mode domain.Forwarding
