@@ -22,5 +22,5 @@ func TestTheGatewayAnswersAsItsDocumentSays(t *testing.T) {
 	output, err := exec.CommandContext(ctx, "../../scripts/schemathesis", url).CombinedOutput()
 
 	require.NoError(t, err, "%s", output)
-	require.NotContains(t, string(output), "API Links:    0 covered", "no call led to another one")
+	require.Regexp(t, `API Links:\s+[1-9][0-9]* covered`, string(output), "no call led to another one")
 }
