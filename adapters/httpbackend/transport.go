@@ -139,9 +139,10 @@ func (d *dialer) dialTLS(ctx context.Context, network, address string) (net.Conn
 	return secure, nil
 }
 
-// alertedConn is what lies under TLS. Where it just ends, its reader gets an error: between two records crypto/tls would
-// take that for a proper end, but whoever can cut a connection can do so. After a closure alert TLS reads no further. So
-// a response that only the end of its connection delimits is complete with the alert alone (RFC 9112 section 9.8).
+// alertedConn is what lies under TLS. Where it just ends, its reader gets an error: between two records crypto/tls
+// would take that for a proper end, but whoever can cut a connection can do so. After a closure alert TLS reads no
+// further. So a response that only the end of its connection delimits is complete with the alert alone (RFC 9112
+// section 9.8).
 type alertedConn struct{ net.Conn }
 
 func (c alertedConn) Read(p []byte) (int, error) {
