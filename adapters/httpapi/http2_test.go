@@ -191,7 +191,8 @@ func TestHTTP2UploadThatIsNotReadYetLeavesTheConnectionToOthers(t *testing.T) {
 		synctest.Wait() // for as much as may be sent
 		ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 		defer cancel()
-		request, err := http.NewRequestWithContext(ctx, http.MethodPut, "http://gateway/proxy/orders", strings.NewReader("abc"))
+		request, err := http.NewRequestWithContext(
+			ctx, http.MethodPut, "http://gateway/proxy/orders", strings.NewReader("abc"))
 		require.NoError(t, err)
 		response, err := r.client.Do(request)
 		require.NoError(t, err)

@@ -121,6 +121,8 @@ func rawAnswers() (all []provocation) {
 		{operation: operation, want: 206, replayed: true, app: same, header: []string{"Range", "bytes=1-2"}},
 		{operation: operation, want: 304, replayed: true, app: same, header: []string{"If-None-Match", `"v1"`}},
 		{operation: operation, want: 404, replayed: true, target: responseURL + "/raw?wait=1s"},
+		{operation: operation, want: 412, app: same, header: []string{"If-Match", `"v2"`}},
+		{operation: operation, want: 416, app: same, header: []string{"Range", "bytes=7-"}},
 		{operation: operation, want: 202, app: found(pendingRecord)},
 		{operation: operation, want: 400, target: responseURL + "/raw?wait=soon"},
 	}

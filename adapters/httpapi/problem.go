@@ -56,6 +56,8 @@ var problems = []struct {
 	{errUnreplayable, problem{status: http.StatusBadGateway, code: "BACKEND_FAILED"}},
 	{errBackendTimeout, problem{status: http.StatusGatewayTimeout, code: "BACKEND_TIMEOUT"}},
 	{errCancelled, problem{status: http.StatusGone, code: "GONE"}},
+	{errPrecondition, problem{status: http.StatusPreconditionFailed, code: "PRECONDITION_FAILED"}},
+	{errNoSuchRange, problem{status: http.StatusRequestedRangeNotSatisfiable, code: "RANGE_NOT_SATISFIABLE"}},
 	{errBusy, problem{status: http.StatusServiceUnavailable, code: "QUEUE_FULL"}},
 	{errNoRoom, problem{
 		status: http.StatusServiceUnavailable, code: "QUEUE_FULL",

@@ -1,12 +1,10 @@
 package httpapi
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -86,37 +84,34 @@ func (a *api) respondReplay(c *gin.Context, record *domain.Record, as answered) 
 	if len(a.opts.Keys) > 0 { // a cache must not give it to another key, whatever the backend says of caching
 		c.Writer.Header().Add("Vary", shownPrefix+"Key")
 	}
-	replayHeader(c.Writer.Header(), response, as)
-	setRecord(c, record.ID, record.Status)
 	a.closeWhenDraining(c)
 	to := a.pace(c, len(response.Body))
+	length := contentLength(response, c.Request.Method)
 	if as.resource && response.StatusCode == http.StatusOK {
-		known := whole{to, contentLength(response, c.Request.Method)}
-		serveContent(known, c.Request, lastModified(response.Header), response.Body)
+		header := c.Writer.Header().Clone()
+		replayHeader(header, record, as)
+		content := resource{header, lastModified(response.Header), response.Body, length}
+		if err := content.serve(to, c.Request); err != nil {
+			a.fail(c, err)
+		}
 		return
 	}
+	replayHeader(c.Writer.Header(), record, as)
 	c.Status(response.StatusCode)
 	if hasNoContent(response.StatusCode) {
 		c.Writer.WriteHeaderNow()
 		return
 	}
-	c.Header("Content-Length", strconv.FormatInt(contentLength(response, c.Request.Method), 10))
+	setContentLength(c.Writer.Header(), length)
 	c.Writer.WriteHeaderNow()
 	_, _ = to.Write(response.Body) // fails when the client has left, and net/http closes the connection
 }
 
-// serveContent answers as the conditions and ranges of a request ask. A range of another unit than bytes is ignored, as
-// RFC 9110 section 14.2 has it.
-func serveContent(w http.ResponseWriter, r *http.Request, modified time.Time, content []byte) {
-	if !strings.HasPrefix(r.Header.Get("Range"), "bytes=") {
-		r.Header.Del("Range")
-	}
-	http.ServeContent(w, r, "", modified, bytes.NewReader(content))
-}
-
 // replayHeader puts the backend's fields on an answer. What is there already stands after its values of the same field,
-// but for Location, which is the backend's alone. Without a Content-Type there is none: net/http is not to guess.
-func replayHeader(to http.Header, response *domain.Response, as answered) {
+// but for Location, which is the backend's alone, and the fields that every answer about a request carries, which are
+// ours. Without a Content-Type there is none: net/http is not to guess.
+func replayHeader(to http.Header, record *domain.Record, as answered) {
+	response := record.Result.Response
 	to.Del("Location")
 	for name, values := range response.Header.EndToEnd() {
 		to[name] = append(values, to[name]...)
@@ -126,6 +121,8 @@ func replayHeader(to http.Header, response *domain.Response, as answered) {
 	}
 	to.Del("Content-Length")
 	to.Set(headerReplay, "1")
+	to.Set(headerCorrelationID, string(record.ID))
+	to.Set(headerStatus, string(record.Status))
 	if as.guarded {
 		to.Add("Content-Security-Policy", "sandbox")
 		to.Set("X-Content-Type-Options", "nosniff")
@@ -137,17 +134,29 @@ func hasNoContent(status int) bool {
 	return status == http.StatusNoContent || status == http.StatusNotModified
 }
 
+// unknownLength is that of content of which nobody has said it.
+const unknownLength = -1
+
 // contentLength gives the Content-Length of a response in bytes. That of a response to HEAD tells of content that is
-// not there, which only another answer to HEAD can say.
+// not there, which only another answer to HEAD can say; one that told nothing gets none (RFC 9110 section 8.6).
 func contentLength(response *domain.Response, method string) int64 {
 	length := int64(len(response.Body))
-	if method == http.MethodHead && length == 0 {
-		told, err := strconv.ParseInt(response.Header.Get("Content-Length"), 10, 64)
-		if err == nil && told > 0 {
-			return told
-		}
+	if method != http.MethodHead || length > 0 {
+		return length
 	}
-	return length
+	told, err := strconv.ParseInt(response.Header.Get("Content-Length"), 10, 64)
+	if err != nil || told < 0 {
+		return unknownLength
+	}
+	return told
+}
+
+func setContentLength(header http.Header, length int64) {
+	if length == unknownLength {
+		header.Del("Content-Length")
+		return
+	}
+	header.Set("Content-Length", strconv.FormatInt(length, 10))
 }
 
 // lastModified gives the time of a response for conditions, zero without one. One in an old form is not used: it would
@@ -159,18 +168,4 @@ func lastModified(header domain.Header) time.Time {
 		return time.Time{}
 	}
 	return at
-}
-
-// whole is where http.ServeContent writes. It leaves out the length of content with a Content-Encoding; ours is known.
-type whole struct {
-	gin.ResponseWriter
-
-	length int64 // of all the content
-}
-
-func (w whole) WriteHeader(status int) {
-	if status == http.StatusOK {
-		w.Header().Set("Content-Length", strconv.FormatInt(w.length, 10))
-	}
-	w.ResponseWriter.WriteHeader(status)
 }
