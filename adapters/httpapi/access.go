@@ -21,6 +21,8 @@ import (
 //	key                      +        +                                  403
 //	admin key                +        +, records of all                  +
 //	administrative address   +        no such routes                     +, without a key
+//
+// The proxy path is as submit. Where no key is asked for, pages of other sites in a browser may less, see pageRule.
 
 // Key is what one API key may do. Only its hash is known: whoever reads the configuration cannot use it.
 type Key struct {
@@ -36,9 +38,25 @@ var errUnauthorized = errors.New("X-OpenHQM-Key is missing or not known")
 
 var errCrossOrigin = errors.New("a page of another origin may not do this without a key")
 
-// pages tells requests that a browser makes for a page of another site: where nobody is asked for a key, any page that
-// an operator opens could otherwise use his own access. It lets through what reads, and whatever no browser sent.
+// A pageRule refuses requests that a browser makes for a page of another site: where nobody is asked for a key, any
+// page that an operator opens could otherwise use his own access. Whatever no browser sent passes, and so does a GET
+// from one that does not say for whom it asks, which it need not over plain HTTP to another machine.
+type pageRule func(*http.Request) error
+
 var pages = http.NewCrossOriginProtection()
+
+// pagesMayRead is for what is the gateway's own: a page does not see the answers, and reading changes nothing.
+func pagesMayRead(r *http.Request) error { return pages.Check(r) }
+
+// pagesMayNothing is for the proxy path: a backend is called whatever the method, so none is safe.
+func pagesMayNothing(r *http.Request) error {
+	unsafe := r.WithContext(r.Context())
+	unsafe.Method = http.MethodPost
+	return pages.Check(unsafe)
+}
+
+// pagesMayAll is for an address that stands for an application, which has rules of its own.
+func pagesMayAll(*http.Request) error { return nil }
 
 // everybody is the caller where nobody is asked for a key.
 var everybody = ports.Caller{Admin: true}
@@ -56,9 +74,9 @@ func callerOf(c *gin.Context) ports.Caller {
 }
 
 // trust takes whoever can connect for an administrator, but not the pages that he reads.
-func (a *api) trust(c *gin.Context) error {
+func trust(c *gin.Context, mayPages pageRule) error {
 	c.Request.Header.Del(domain.HeaderKey)
-	if pages.Check(c.Request) != nil {
+	if mayPages(c.Request) != nil {
 		return errCrossOrigin
 	}
 	c.Set(callerKey, &everybody)
@@ -66,12 +84,12 @@ func (a *api) trust(c *gin.Context) error {
 }
 
 // authenticate finds out who asks. The key is taken from the request at once: nothing behind can store, forward or log
-// it.
-func (a *api) authenticate(c *gin.Context) error {
+// it. A page that has one may do what the key may.
+func (a *api) authenticate(c *gin.Context, mayPages pageRule) error {
 	presented := c.Request.Header[domain.HeaderKey]
 	c.Request.Header.Del(domain.HeaderKey)
 	if len(a.opts.Keys) == 0 {
-		return a.trust(c)
+		return trust(c, mayPages)
 	}
 	if len(presented) != 1 {
 		return errUnauthorized

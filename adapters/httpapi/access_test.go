@@ -348,6 +348,44 @@ func TestPagesOfOthersMayNotUseAnOpenDoor(t *testing.T) {
 	require.Equal(t, http.StatusAccepted, a.StatusCode)
 }
 
+// TestPagesOfOthersMayNotQueueAnything holds that on the proxy path no method is safe, as the backend is called
+// whatever it is; but that an address which stands for the application leaves it to that.
+func TestPagesOfOthersMayNotQueueAnything(t *testing.T) {
+	t.Parallel()
+	f, given := accepting()
+	r := start(t, f, sidecar)
+	for _, tt := range []struct {
+		header []string
+		refuse bool
+	}{
+		{[]string{"Sec-Fetch-Site", "cross-site"}, true},
+		{[]string{"Sec-Fetch-Site", "same-site"}, true},
+		{[]string{"Sec-Fetch-Site", "cross-site", "Origin", "http://gateway"}, true},
+		{[]string{"Origin", "https://evil.example"}, true},
+		{[]string{"Origin", "null"}, true},
+		{[]string{"Origin", "http://gateway"}, false},
+		{[]string{"Sec-Fetch-Site", "same-origin", "Origin", "https://gateway"}, false},
+		{[]string{"Sec-Fetch-Site", "none"}, false},
+		{nil, false},
+	} {
+		for _, method := range []string{"GET", "OPTIONS", "PUT", "PROPFIND"} {
+			a := r.do(method, "/proxy/orders/x", "", tt.header...)
+			if tt.refuse {
+				requireProblem(t, a, http.StatusForbidden, "FORBIDDEN")
+			} else {
+				require.Equal(t, http.StatusAccepted, a.StatusCode, "%s %s", method, tt.header)
+				require.Equal(t, method, (<-given).Method)
+			}
+			a = r.transparent().do(method, "/x", "", tt.header...)
+			require.Equal(t, http.StatusAccepted, a.StatusCode, "%s %s", method, tt.header)
+			require.Equal(t, "orders", (<-given).Endpoint)
+		}
+		require.Equal(t, http.StatusOK, r.do("GET", "/health", "", tt.header...).StatusCode)
+		require.Equal(t, http.StatusNotFound, r.do("GET", statusURL, "", tt.header...).StatusCode, "reading is no harm")
+	}
+	require.Empty(t, given)
+}
+
 func TestAWorkerShowsHealthAndMetricsAlone(t *testing.T) {
 	t.Parallel()
 	opts, _, _ := testOptions(&fakes{})

@@ -47,7 +47,7 @@ type handler func(c *gin.Context) error
 // engine serves the main address. Who may use which routes stands here and in adminEngine, and nowhere else.
 func (a *api) engine() *gin.Engine {
 	e := a.emptyEngine()
-	authenticate := a.handle(a.authenticate)
+	authenticate := a.handle(func(c *gin.Context) error { return a.authenticate(c, pagesMayRead) })
 	a.publicRoutes(e)
 	if !a.opts.HealthOnly {
 		a.clientRoutes(e.Group("", authenticate, a.handle(a.limitRate)))
@@ -63,8 +63,9 @@ func (a *api) engine() *gin.Engine {
 // engine has not.
 func (a *api) adminEngine() *gin.Engine {
 	e := a.emptyEngine()
-	a.publicRoutes(e.Group("", a.handle(a.trust)))
-	a.adminRoutes(e.Group("", a.handle(a.trust)))
+	trusted := e.Group("", a.handle(func(c *gin.Context) error { return trust(c, pagesMayRead) }))
+	a.publicRoutes(trusted)
+	a.adminRoutes(trusted)
 	return e
 }
 

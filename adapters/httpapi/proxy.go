@@ -20,7 +20,9 @@ import (
 const proxyRoute = "/proxy/{endpoint}"
 
 // Transparent is an address where all requests are taken as they are, for one endpoint. It looks like the application
-// behind it: nothing of the gateway's own is served there.
+// behind it: nothing of the gateway's own is served there, and pages of other sites in a browser are not refused, even
+// where no key is asked for. Which of them may do what is the application's to say, by the Origin and Sec-Fetch-Site
+// that it gets, as it is without the gateway.
 type Transparent struct {
 	Address  string // host:port to listen on; empty: there is none
 	Endpoint string // its name
@@ -50,10 +52,14 @@ func (a *api) handler() http.Handler {
 
 // proxyEngine has no routes: whatever comes is for the front, after the same middleware as everywhere.
 func (a *api) proxyEngine(f front) *gin.Engine {
+	mayPages := pagesMayNothing
+	if f.endpoint != "" {
+		mayPages = pagesMayAll
+	}
 	e := a.emptyEngine()
 	e.NoRoute(
 		func(c *gin.Context) { c.Set(routeKey, proxyRoute) },
-		a.handle(a.authenticate),
+		a.handle(func(c *gin.Context) error { return a.authenticate(c, mayPages) }),
 		a.handle(a.limitRate),
 		a.handle(func(c *gin.Context) error { return a.proxy(c, f) }),
 	)

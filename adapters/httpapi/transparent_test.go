@@ -97,10 +97,6 @@ func TestTransparentAddressAsksForTheSameKey(t *testing.T) {
 	requireProblem(t, a, http.StatusTooManyRequests, "RATE_LIMITED")
 	a = r.do("POST", "/", "x", "Content-Length", "1", "X-OpenHQM-Key", "ops", "Origin", "https://evil.example")
 	require.Equal(t, http.StatusAccepted, a.StatusCode, "a page that has a key")
-
-	open := start(t, &fakes{}, gate, sidecar).transparent()
-	a = open.do("POST", "/", "x", "Origin", "https://evil.example")
-	requireProblem(t, a, http.StatusForbidden, "FORBIDDEN")
 }
 
 func TestTransparentAddressAnswersAsTheBackendDid(t *testing.T) {
