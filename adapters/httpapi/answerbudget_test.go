@@ -131,6 +131,10 @@ func TestLargeAnswersShareABudget(t *testing.T) {
 		require.Equal(t, troubleRetryAfter, a.Header.Get("Retry-After"))
 		require.NotEmpty(t, a.Header.Get("X-OpenHQM-Status"))
 	}
+	acceptedAndFinal := func(t *testing.T, a answer) {
+		t.Helper()
+		requireReceiptWith(t, a, domain.Completed)
+	}
 	for name, tt := range map[string]struct {
 		method, path, body string
 		wantWithoutRoom    func(*testing.T, answer)
@@ -138,7 +142,8 @@ func TestLargeAnswersShareABudget(t *testing.T) {
 		"a result":                    {"GET", responseURL, "", refused},
 		"a result that is waited for": {"GET", responseURL + "?wait=1s", "", refused},
 		"a dead letter":               {"GET", deadLetterURL, "", refused},
-		"a submit that waits":         {"POST", "/api/v1/submit", "{}", requireReceipt},
+		"a submit that waits":         {"POST", "/api/v1/submit", "{}", acceptedAndFinal},
+		"a proxied one that waits":    {"POST", "/proxy/orders", "{}", acceptedAndFinal},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

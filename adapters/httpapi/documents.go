@@ -21,10 +21,11 @@ const (
 // newDocument begins a document; size is about how many bytes it will have.
 func newDocument(size int) *rawjson.Writer { return rawjson.Append(make([]byte, 0, size)) }
 
-func receiptDocument(receipt ports.Receipt) []byte {
+// receiptDocument describes a request that was accepted, and was last seen with this status.
+func receiptDocument(receipt ports.Receipt, last domain.Status) []byte {
 	o := newDocument(receiptSize)
 	o.Text("correlation_id", string(receipt.ID))
-	o.Text("status", string(domain.Pending))
+	o.Text("status", string(last))
 	o.Time("submitted_at", receipt.SubmittedAt)
 	return o.Close()
 }

@@ -56,6 +56,12 @@ func clientSuccesses() []provocation {
 	return []provocation{
 		{operation: "POST /api/v1/submit", want: 202},
 		{operation: "POST /api/v1/submit", want: 202, name: "preferred", header: []string{"Prefer", "respond-async"}},
+		{
+			operation: "POST /api/v1/submit", want: 202, name: "begun", header: []string{"Prefer", "wait=7"},
+			app: ending(func(context.Context, domain.ID, time.Duration) (domain.Record, error) {
+				return domain.Record{ID: testID, Status: domain.Processing}, nil
+			}),
+		},
 		{operation: "POST /api/v1/submit", want: 200, header: []string{"Prefer", "wait=7", "Idempotency-Key", `"k"`}},
 		{operation: "GET /api/v1/status/{id}", want: 200},
 		{

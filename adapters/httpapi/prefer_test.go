@@ -108,12 +108,18 @@ func ending(read waitFunc) *fakes {
 // requireReceipt checks that a is the answer to a submit that nobody waited for.
 func requireReceipt(t *testing.T, a answer) {
 	t.Helper()
+	requireReceiptWith(t, a, domain.Pending)
+}
+
+// requireReceiptWith checks that a is the answer to a submit that was accepted, and was last seen with this status.
+func requireReceiptWith(t *testing.T, a answer, status domain.Status) {
+	t.Helper()
 	require.Equal(t, http.StatusAccepted, a.StatusCode, a.body)
-	require.Equal(t, `{"correlation_id":"`+string(testID)+`","status":"PENDING",`+
+	require.Equal(t, `{"correlation_id":"`+string(testID)+`","status":"`+string(status)+`",`+
 		`"submitted_at":"2026-03-04T04:06:07.891Z"}`, a.body)
 	require.Equal(t, statusURL, a.Header.Get("Location"))
 	require.Equal(t, "1", a.Header.Get("Retry-After"))
-	requireRecordFields(t, a, domain.Pending)
+	requireRecordFields(t, a, status)
 }
 
 func TestSubmitTellsWhatItAppliedOfPrefer(t *testing.T) {
@@ -193,23 +199,34 @@ func TestSubmitIsAcceptedWhateverBecomesOfTheWait(t *testing.T) {
 	t.Parallel()
 	processing := pendingRecord
 	processing.Status = domain.Processing
+	failed := kept(500, "x", nil)
+	failed.Status = domain.Failed
 	for name, tt := range map[string]struct {
 		record domain.Record
 		err    error
+		lost   error // the result cannot be read
+		want   domain.Status
 	}{
-		"not final":           {record: processing},
-		"the store is away":   {err: ports.ErrUnavailable},
-		"the record is gone":  {err: ports.ErrNotFound},
-		"nobody foresaw that": {err: errors.New("cause")},
+		"not final":            {record: processing, want: domain.Processing},
+		"the store is away":    {err: ports.ErrUnavailable, want: domain.Pending},
+		"the record is gone":   {err: ports.ErrNotFound, want: domain.Pending},
+		"nobody foresaw that":  {err: errors.New("cause"), want: domain.Pending},
+		"the store went away":  {record: kept(200, "x", nil), lost: ports.ErrUnavailable, want: domain.Completed},
+		"failed, and it went":  {record: failed, lost: ports.ErrUnavailable, want: domain.Failed},
+		"the record went away": {record: kept(200, "x", nil), lost: ports.ErrNotFound, want: domain.Completed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := start(t, ending(func(context.Context, domain.ID, time.Duration) (domain.Record, error) {
+			f := ending(func(context.Context, domain.ID, time.Duration) (domain.Record, error) {
 				return tt.record, tt.err
-			}))
-			a := r.do("POST", "/api/v1/submit", `{}`, "Prefer", "wait=1")
-			requireReceipt(t, a)
-			require.Equal(t, "wait=1", a.Header.Get("Preference-Applied"))
+			})
+			f.find = func(context.Context, domain.ID) (domain.Record, error) { return domain.Record{}, tt.lost }
+			r := start(t, f)
+			for _, path := range []string{"/api/v1/submit", "/proxy/orders"} {
+				a := r.do("POST", path, `{}`, "Prefer", "wait=1")
+				requireReceiptWith(t, a, tt.want)
+				require.Equal(t, "wait=1", a.Header.Get("Preference-Applied"))
+			}
 		})
 	}
 }

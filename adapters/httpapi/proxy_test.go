@@ -120,7 +120,7 @@ func TestProxyIsAnsweredWithAReceipt(t *testing.T) {
 		a := r.do(method, "/proxy/orders/x", "")
 		if method == http.MethodHead {
 			require.Empty(t, a.body)
-			a.body = string(receiptDocument(ports.Receipt{ID: testID, SubmittedAt: testNow}))
+			a.body = string(receiptDocument(ports.Receipt{ID: testID, SubmittedAt: testNow}, domain.Pending))
 		}
 		requireReceipt(t, a)
 		require.Equal(t, "Prefer", a.Header.Get("Vary"))

@@ -43,8 +43,8 @@ func (a *api) answerSubmit(c *gin.Context, receipt ports.Receipt, base string, w
 	if preferred.applied != "" {
 		c.Header("Preference-Applied", preferred.applied)
 	}
-	if !a.answeredInTime(c, receipt.ID, preferred.wait, write) {
-		a.accepted(c, receipt)
+	if last, answered := a.answeredInTime(c, receipt.ID, preferred.wait, write); !answered {
+		a.accepted(c, receipt, last)
 	}
 }
 
@@ -77,22 +77,27 @@ func (a *api) accept(c *gin.Context) (receipt ports.Receipt, err error) {
 }
 
 // answeredInTime answers with the result of a request that was accepted, if it is final within so much time, and
-// reports whether it did; a drain ends the waiting. That the result cannot be given, because it cannot be read or there
-// is no room for it, is no error: the request is accepted, and the client is told so.
-func (a *api) answeredInTime(c *gin.Context, id domain.ID, wait time.Duration, write resultWriter) bool {
+// reports whether it did, and else how it was last seen; a drain ends the waiting. That the result cannot be given,
+// because it cannot be read or there is no room for it, is no error: the request is accepted, and the client is told.
+func (a *api) answeredInTime(
+	c *gin.Context, id domain.ID, wait time.Duration, write resultWriter,
+) (last domain.Status, answered bool) {
 	if wait <= 0 {
-		return false
+		return domain.Pending, false
 	}
 	record, err := a.await(c, id, wait)
-	return err == nil && record.Status.Final() && write(c, &record) == nil
+	if err != nil {
+		return domain.Pending, false
+	}
+	return record.Status, record.Status.Final() && write(c, &record) == nil
 }
 
-// accepted answers as the asynchronous request-reply pattern has it, after where to ask: that there is nothing yet, and
-// when to ask.
-func (a *api) accepted(c *gin.Context, receipt ports.Receipt) {
-	setRecord(c, receipt.ID, domain.Pending)
+// accepted answers as the asynchronous request-reply pattern has it, after where to ask: that there is nothing to give
+// yet, and when to ask.
+func (a *api) accepted(c *gin.Context, receipt ports.Receipt, last domain.Status) {
+	setRecord(c, receipt.ID, last)
 	c.Header("Retry-After", "1")
-	a.respond(c, http.StatusAccepted, jsonType, receiptDocument(receipt))
+	a.respond(c, http.StatusAccepted, jsonType, receiptDocument(receipt, last))
 }
 
 // checkMedia refuses a body that says it is something else than JSON. One that says nothing is taken at its word.
