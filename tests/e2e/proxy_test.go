@@ -132,29 +132,53 @@ func responseCases() []proxyCase {
 		{name: "redirect", give: get, reply: with(http.Header{"Location": {"/elsewhere?a=b"}}, 302, ""), status: 302},
 		{name: "no content type", give: get, reply: with(http.Header{"Content-Type": nil}, 200, "<html>"), status: 200},
 		{name: "599", give: get, reply: with(nil, 599, "odd"), status: 599},
+		{name: "bytes back", give: get, reply: with(
+			http.Header{"Content-Type": {"application/octet-stream"}}, 200, "\x00\xff\xfe\x80\r\n\r\n\x00",
+		), status: 200},
+		{name: "fields that are no UTF-8", only: "Go", give: get, reply: with(
+			http.Header{"X-Bytes": {"caf\xe9", "\x80\xff", "größe"}, "Content-Type": {"text/plain"}}, 200, "x",
+		), status: 200},
 	}
 }
 
 func TestTheGatewayChangesNothingBetweenClientAndBackend(t *testing.T) {
 	t.Parallel()
 	cases := proxyCases()
+	backend := newCaseBackend(t, cases)
+	gateway := testkit.NewGateway(t, caseConfig(backend)).Start()
+	requireNothingChanged(t, backend, cases, gateway.Client().Address, theClients)
+}
+
+// newCaseBackend answers each case as it says.
+func newCaseBackend(t *testing.T, cases []proxyCase) *testkit.Backend {
+	t.Helper()
 	replies := make(map[string]testkit.Reply)
 	for _, c := range cases {
 		replies[c.name] = c.reply
 	}
-	backend := testkit.NewBackend(t, func(w http.ResponseWriter, r *http.Request, call *testkit.Call) {
+	return testkit.NewBackend(t, func(w http.ResponseWriter, r *http.Request, call *testkit.Call) {
 		reply := replies[r.Header.Get(caseField)]
 		if reply == nil {
 			reply = testkit.With("X-Backend", "echo", testkit.Echo())
 		}
 		reply(w, r, call)
 	})
-	gateway := testkit.NewGateway(t, testkit.OneBackend(backend.URL)+"retry: {base: 10ms, max_attempts: 2}\n").Start()
-	for name, call := range theClients {
+}
+
+func caseConfig(backend *testkit.Backend) string {
+	return testkit.OneBackend(backend.URL) + "retry: {base: 10ms, max_attempts: 2}\n"
+}
+
+// requireNothingChanged makes the exchanges of all cases with each client, of the backend and of a gateway's address.
+func requireNothingChanged(
+	t *testing.T, backend *testkit.Backend, cases []proxyCase, gateway string, clients map[string]client,
+) {
+	t.Helper()
+	for name, call := range clients {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			chosen := slices.DeleteFunc(slices.Clone(cases), func(c proxyCase) bool { return !strings.Contains(name, c.only) })
-			outcomes := call(t, exchangesOf(chosen, backend.URL, gateway.Client().Address))
+			outcomes := call(t, exchangesOf(chosen, backend.URL, gateway))
 
 			require.Len(t, outcomes, len(chosen))
 			for i := range chosen {
