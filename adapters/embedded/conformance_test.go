@@ -24,7 +24,7 @@ func startHarness(tb testing.TB, settings conformance.Settings) conformance.Harn
 	dir := tb.TempDir()
 	open := func() (conformance.Instance, error) {
 		db, err := embedded.Open(embedded.Options{
-			Dir: dir, Lease: settings.Lease, TTL: settings.TTL, DeadLetterTTL: settings.TTL,
+			Dir: dir, Lease: settings.Lease, TTL: settings.TTL, DeadLetterTTL: settings.DeadLetterTTL,
 			Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {

@@ -81,7 +81,7 @@ func TestConformanceOnCluster(t *testing.T) { //nolint:paralleltest // as TestCo
 		return conformance.Harness{Open: func() (conformance.Instance, error) {
 			return open(context.WithoutCancel(tb.Context()), redis.Options{
 				URL: url, Queue: name, Shards: 3,
-				Lease: settings.Lease, TTL: settings.TTL, DeadLetterTTL: settings.TTL,
+				Lease: settings.Lease, TTL: settings.TTL, DeadLetterTTL: settings.DeadLetterTTL,
 				Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 			})
 		}}

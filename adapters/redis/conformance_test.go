@@ -26,7 +26,7 @@ func startHarness(tb testing.TB, settings conformance.Settings) conformance.Harn
 		Open: func() (conformance.Instance, error) {
 			return open(tb.Context(), redis.Options{
 				URL: s.url(), Queue: "openhqm-requests", Shards: 1,
-				Lease: settings.Lease, TTL: settings.TTL, DeadLetterTTL: settings.TTL,
+				Lease: settings.Lease, TTL: settings.TTL, DeadLetterTTL: settings.DeadLetterTTL,
 				Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 			})
 		},

@@ -23,8 +23,9 @@ type Start func(tb testing.TB, settings Settings) Harness
 
 // Settings are what a case wants of the instances it opens.
 type Settings struct {
-	Lease time.Duration // of a delivery whose consumer is gone
-	TTL   time.Duration // of a record from its final state on, and of a dead letter
+	Lease         time.Duration // of a delivery whose consumer is gone
+	TTL           time.Duration // of a record from its final state on
+	DeadLetterTTL time.Duration // zero: the same
 }
 
 // Harness is a backend under test: storage, and instances opened over it.
@@ -90,6 +91,7 @@ func themes() []theme {
 		{"final states", finalStates()},
 		{"results", results()},
 		{"dead letters", deadLetters()},
+		{"bodies", bodies()},
 		{"idempotency keys", idempotencyKeys()},
 		{"leases", leases()},
 		{"retries and delays", retries()},
@@ -133,6 +135,9 @@ func runCase(t *testing.T, start Start, c testCase) {
 	}
 	if settings.TTL == 0 {
 		settings.TTL = time.Hour
+	}
+	if settings.DeadLetterTTL == 0 {
+		settings.DeadLetterTTL = settings.TTL
 	}
 	if c.patience == 0 {
 		c.patience = patience

@@ -42,7 +42,7 @@ func (s storage) upload(path string, header http.Header) string {
 func (s storage) keys(ofType string) []string {
 	s.t.Helper()
 	var keys []string
-	for _, key := range strings.Fields(s.server.Run("KEYS", "*")) {
+	for key := range strings.FieldsSeq(s.server.Run("KEYS", "*")) {
 		if ofType == "" || s.server.Run("TYPE", key) == ofType {
 			keys = append(keys, key)
 		}
