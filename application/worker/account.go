@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,6 +13,9 @@ import (
 // account knows how much the pool may still take. A slot is free again as soon as its call has ended, so that saving
 // the outcome and beginning the next request go to the queue together; but nothing new is fetched while as many
 // outcomes as there are slots wait to be saved, so that a store which is away stops the pool.
+//
+// Endpoints share the bytes: one that holds as many as are free gets nothing more. So one that hangs holds half of them
+// at most and a delivery, two hold a third each, and there is always something left for those that work.
 type account struct {
 	gates *Gates
 	known map[string]struct{} // nil: all
@@ -21,7 +25,10 @@ type account struct {
 	running int // deliveries whose call has not ended
 	unsaved int // deliveries whose outcome is not saved
 	bytes   int64
-	change  chan struct{} // a token here: something was given back
+	held    map[string]int64 // bytes by endpoint; nil where one endpoint has all to itself
+	crowded []string         // endpoints that the last credit refused because of what they hold
+	ease    func()           // ends that credit when one of them may have more
+	change  chan struct{}    // a token here: something was given back
 }
 
 func newAccount(opts Options) *account {
@@ -31,6 +38,9 @@ func newAccount(opts Options) *account {
 		for _, name := range opts.Known {
 			a.known[name] = struct{}{}
 		}
+	}
+	if len(a.known) > 1 {
+		a.held = make(map[string]int64, len(a.known))
 	}
 	return a
 }
@@ -50,6 +60,9 @@ func (a *account) room(ctx context.Context) (ports.Credit, bool) {
 	for ctx.Err() == nil {
 		a.mu.Lock()
 		c := ports.Credit{Count: a.slots - max(a.running, a.unsaved), Bytes: a.bytes, Known: a.known}
+		if a.held != nil && c.Bytes > 1 {
+			c.Bytes /= 2 // whoever gets them all
+		}
 		a.mu.Unlock()
 		if c.Count > 0 && c.Bytes > 0 {
 			return c, true
@@ -62,12 +75,14 @@ func (a *account) room(ctx context.Context) (ports.Credit, bool) {
 	return ports.Credit{}, false
 }
 
-// limit puts what the gates allow into the credit.
+// limit puts what the gates and the shares allow into the credit.
 func (a *account) limit(ctx context.Context, c *ports.Credit) (good context.Context, done func()) {
 	good, cancel := context.WithCancel(ctx)
 	a.gates.onChange(cancel)
 	var next time.Time
-	if c.Endpoints, next = a.gates.credits(c.Count); next.IsZero() {
+	c.Endpoints, next = a.gates.credits(c.Count)
+	a.refuseCrowded(c, cancel)
+	if next.IsZero() {
 		return good, cancel
 	}
 	timer := time.AfterFunc(next.Sub(a.gates.now()), cancel)
@@ -77,13 +92,45 @@ func (a *account) limit(ctx context.Context, c *ports.Credit) (good context.Cont
 	}
 }
 
+// refuseCrowded takes the endpoints out of the credit that hold their share of the bytes, until ease is called.
+func (a *account) refuseCrowded(c *ports.Credit, ease func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.crowded, a.ease = a.crowded[:0], ease
+	for endpoint, n := range a.held {
+		if n < a.bytes {
+			continue
+		}
+		a.crowded = append(a.crowded, endpoint)
+		if c.Endpoints == nil {
+			c.Endpoints = make(map[string]int)
+		}
+		c.Endpoints[endpoint] = 0
+	}
+}
+
+// charge notes that an endpoint holds so many more bytes, or fewer. Called with mu held.
+func (a *account) charge(endpoint string, size int64) {
+	a.bytes -= size
+	if a.held == nil {
+		return
+	}
+	if a.held[endpoint] += size; a.held[endpoint] == 0 {
+		delete(a.held, endpoint)
+	}
+	if slices.ContainsFunc(a.crowded, func(name string) bool { return a.held[name] < a.bytes }) {
+		a.crowded = a.crowded[:0]
+		a.ease()
+	}
+}
+
 // begin takes a delivery on.
 func (a *account) begin(d *ports.Delivery) {
 	a.gates.begin(d.Request.Endpoint)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.running++
-	a.bytes -= d.Request.Size()
+	a.charge(d.Request.Endpoint, d.Request.Size())
 }
 
 // end frees the slot of a delivery of that endpoint.
@@ -96,11 +143,11 @@ func (a *account) end(endpoint string) {
 	a.changed()
 }
 
-// settle lets go of a delivery of that size.
-func (a *account) settle(size int64) {
+// settle lets go of a delivery of that endpoint and size.
+func (a *account) settle(endpoint string, size int64) {
 	a.mu.Lock()
 	a.unsaved--
-	a.bytes += size
+	a.charge(endpoint, -size)
 	a.mu.Unlock()
 	a.changed()
 }

@@ -53,6 +53,7 @@ type Pool struct {
 // settlement is an outcome on its way to be saved.
 type settlement struct {
 	finish   ports.Finish
+	endpoint string
 	size     int64 // that the request was charged with
 	reserved int64 // for the response
 }
@@ -62,7 +63,7 @@ func New(opts Options, work ports.Work, processor Processor) *Pool {
 	p := &Pool{
 		opts: opts, work: work, processor: processor,
 		account: newAccount(opts),
-		memory:  newMemory(opts.MaxBytes),
+		memory:  newMemory(opts),
 		// Slots calls run, and nothing is fetched while Slots outcomes wait: neither channel blocks for long.
 		jobs:    make(chan ports.Delivery, opts.Slots),
 		settles: make(chan settlement, opts.Slots),
@@ -155,7 +156,7 @@ func (p *Pool) fetch(ctx context.Context) error {
 // slot calls, one delivery after the other.
 func (p *Pool) slot(accepting, calls context.Context) {
 	for d := range p.jobs {
-		s := settlement{size: d.Request.Size()}
+		s := settlement{endpoint: d.Request.Endpoint, size: d.Request.Size()}
 		s.finish = ports.Finish{ID: d.Request.ID, Token: d.Token}
 		if delay, back := p.refused(accepting, &d); back {
 			s.finish.Outcome = application.HandBack(d, p.opts.Now().UTC(), delay)
@@ -183,7 +184,7 @@ func (p *Pool) call(ctx context.Context, d ports.Delivery) (domain.Outcome, int6
 	defer cancel(nil)
 	stop := context.AfterFunc(d.Lease, func() { cancel(ports.ErrInterrupted) })
 	defer stop()
-	r := reservation{memory: p.memory}
+	r := reservation{memory: p.memory, endpoint: d.Request.Endpoint}
 	outcome := p.processor.Process(ctx, d, r.take)
 	return outcome, r.held
 }
@@ -251,8 +252,8 @@ func (p *Pool) save(ctx context.Context, group []settlement) (unsaved []settleme
 	for i, err := range p.work.Finish(ctx, finishes) {
 		// Of a queue that is closed nothing can be saved any more; it hands the request out again when it is open.
 		if err == nil || errors.Is(err, ports.ErrLost) || errors.Is(err, ports.ErrClosed) {
-			p.memory.release(group[i].reserved)
-			p.account.settle(group[i].size)
+			p.memory.release(group[i].endpoint, group[i].reserved)
+			p.account.settle(group[i].endpoint, group[i].size)
 			continue
 		}
 		unsaved, cause = append(unsaved, group[i]), err
