@@ -52,6 +52,17 @@ type probes struct {
 	Probes []probe `group:"probes,flatten"`
 }
 
+// consume makes the consumer of this process, which lives as long as that.
+func consume[C ports.Work](lc fx.Lifecycle, newConsumer func(context.Context) (C, func())) ports.Work {
+	ctx, cancel := context.WithCancel(context.Background())
+	consumer, wait := newConsumer(ctx)
+	lc.Append(fx.StopHook(func() {
+		cancel()
+		wait()
+	}))
+	return consumer
+}
+
 // backgroundLoop is what a queue does beside taking in and handing out. It blocks until its context ends.
 type backgroundLoop struct {
 	name string

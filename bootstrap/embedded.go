@@ -15,7 +15,7 @@ import (
 func embeddedModule() fx.Option {
 	return fx.Module("embedded", fx.Provide(
 		openEmbedded,
-		consumeEmbedded,
+		func(lc fx.Lifecycle, db *embedded.DB) ports.Work { return consume(lc, db.NewConsumer) },
 		func(db *embedded.DB) (ports.Intake, ports.Results, ports.Gauge) { return db, db, db },
 		func(db *embedded.DB) ports.DeadLetters { return db.DeadLetters() },
 		func(db *embedded.DB) probes { return probes{Probes: []probe{{"queue", db}, {"store", db}}} },
@@ -55,14 +55,4 @@ func openEmbedded(
 		return db.Close()
 	}))
 	return db, nil
-}
-
-func consumeEmbedded(lc fx.Lifecycle, db *embedded.DB) ports.Work {
-	ctx, cancel := context.WithCancel(context.Background())
-	consumer, wait := db.NewConsumer(ctx)
-	lc.Append(fx.StopHook(func() {
-		cancel()
-		wait()
-	}))
-	return consumer
 }

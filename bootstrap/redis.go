@@ -18,7 +18,7 @@ import (
 func redisModule() fx.Option {
 	return fx.Module("redis", fx.Provide(
 		openRedis,
-		consumeRedis,
+		func(lc fx.Lifecycle, db *redis.DB) ports.Work { return consume(lc, db.NewConsumer) },
 		redisLoops,
 		func(db *redis.DB) (ports.Intake, ports.Results, ports.Gauge) { return db, db, db },
 		func(db *redis.DB) ports.DeadLetters { return db.DeadLetters() },
@@ -64,16 +64,6 @@ func openRedis(
 	}
 	lc.Append(fx.StopHook(db.Close))
 	return db, nil
-}
-
-func consumeRedis(lc fx.Lifecycle, db *redis.DB) ports.Work {
-	ctx, cancel := context.WithCancel(context.Background())
-	consumer, wait := db.NewConsumer(ctx)
-	lc.Append(fx.StopHook(func() {
-		cancel()
-		wait()
-	}))
-	return consumer
 }
 
 // minRetention is for how long messages stay at least, on top of the longest life of a request.
