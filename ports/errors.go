@@ -9,6 +9,7 @@ var (
 	ErrLost            = errors.New("the delivery belongs to another worker by now")
 	ErrUnavailable     = errors.New("the queue or store is not available")
 	ErrFull            = errors.New("the queue is full")
+	ErrTooLarge        = errors.New("the message is larger than the queue takes")
 	ErrClosed          = errors.New("closed")
 	ErrUnknownEndpoint = errors.New("unknown endpoint")
 	ErrForbidden       = errors.New("not allowed for this key")

@@ -1,0 +1,183 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol/metadata"
+)
+
+const (
+	// callTimeout bounds one request and its answer.
+	callTimeout = 5 * time.Second
+	// metadataAge is how old what is known of the cluster may be; kafka-go draws a random part of it. Whoever meets an
+	// error asks for it anew at once, so this is for what nobody notices, such as partitions that were added.
+	metadataAge = 30 * time.Second
+	// forgetPause is how long what was learned anew is good for at least.
+	forgetPause = 250 * time.Millisecond
+
+	nobody = int32(-1) // the leader of a partition that has none
+)
+
+// cluster sends requests to the brokers that they are for. It is safe for concurrent use.
+type cluster struct {
+	opts   *Options
+	topics []string
+	conns  *conns
+
+	mu        sync.Mutex
+	transport *kafka.Transport
+	addr      net.Addr
+	known     []string // brokers that the cluster has told of
+	forgot    time.Time
+}
+
+func newCluster(opts *Options, topics []string) (*cluster, error) {
+	mechanism, err := opts.SASL.mechanism()
+	if err != nil {
+		return nil, err
+	}
+	c := &cluster{opts: opts, topics: topics, conns: newConns(), addr: kafka.TCP(opts.Brokers...)}
+	c.transport = &kafka.Transport{
+		ClientID: clientID, Dial: c.conns.dial, DialTimeout: dialTimeout, TLS: cloned(opts.TLS), SASL: mechanism,
+		MetadataTTL: metadataAge, MetadataTopics: topics, IdleTimeout: time.Minute,
+	}
+	return c, nil
+}
+
+const clientID = "openhqm"
+
+// client gives kafka-go's own calls.
+func (c *cluster) client() *kafka.Client {
+	return &kafka.Client{Addr: c.address(), Transport: c.transport, Timeout: callTimeout}
+}
+
+func (c *cluster) address() net.Addr {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.addr
+}
+
+// call sends a request and waits for its answer, at most so long. When ctx is cancelled it returns at once, and the
+// request may have an effect all the same.
+func (c *cluster) call(ctx context.Context, timeout time.Duration, req kafka.Request) (kafka.Response, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return c.transport.RoundTrip(ctx, c.address(), req)
+}
+
+// layout is what is known of our topics.
+type layout struct {
+	topics  map[string]*topicLayout
+	brokers int
+}
+
+type topicLayout struct {
+	leaders  []int32 // by partition
+	replicas int     // of the partition that has the fewest
+	err      error   // why nothing is known of it
+}
+
+// leader gives the broker that leads a partition, or nobody.
+func (l *layout) leader(topic string, partition int32) int32 {
+	t := l.topics[topic]
+	if t == nil || int(partition) >= len(t.leaders) {
+		return nobody
+	}
+	return t.leaders[partition]
+}
+
+// trouble is why nothing is known of a topic; nil: it is known.
+func (l *layout) trouble(topic string) error {
+	t := l.topics[topic]
+	if t == nil {
+		return kafka.UnknownTopicOrPartition
+	}
+	return t.err
+}
+
+// partitions is how many a topic has.
+func (l *layout) partitions(topic string) int {
+	if t := l.topics[topic]; t != nil {
+		return len(t.leaders)
+	}
+	return 0
+}
+
+// layout gives what is known of our topics, which costs no round trip unless it was forgotten.
+func (c *cluster) layout(ctx context.Context) (*layout, error) {
+	answer, err := c.call(ctx, callTimeout, &metadata.Request{TopicNames: c.topics})
+	if err != nil {
+		return nil, err
+	}
+	known, ok := answer.(*metadata.Response)
+	if !ok {
+		return nil, errors.New("kafka-go gave an answer to another question")
+	}
+	l := &layout{topics: make(map[string]*topicLayout, len(known.Topics)), brokers: len(known.Brokers)}
+	alive := make(map[int32]string, len(known.Brokers))
+	for _, broker := range known.Brokers {
+		alive[broker.NodeID] = net.JoinHostPort(broker.Host, strconv.Itoa(int(broker.Port)))
+	}
+	for i := range known.Topics {
+		l.topics[known.Topics[i].Name] = newTopicLayout(&known.Topics[i], alive)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.known = slices.Collect(maps.Values(alive))
+	return l, nil
+}
+
+func newTopicLayout(told *metadata.ResponseTopic, alive map[int32]string) *topicLayout {
+	if told.ErrorCode != 0 {
+		return &topicLayout{err: kafka.Error(told.ErrorCode)}
+	}
+	t := &topicLayout{leaders: make([]int32, len(told.Partitions))}
+	for _, p := range told.Partitions {
+		if int(p.PartitionIndex) >= len(t.leaders) {
+			continue
+		}
+		t.leaders[p.PartitionIndex] = nobody
+		if _, ok := alive[p.LeaderID]; ok {
+			t.leaders[p.PartitionIndex] = p.LeaderID
+		}
+		if t.replicas == 0 || len(p.ReplicaNodes) < t.replicas {
+			t.replicas = len(p.ReplicaNodes)
+		}
+	}
+	return t
+}
+
+// forget is forgetNow unless that was done a moment ago: many notice the same error.
+func (c *cluster) forget() {
+	c.mu.Lock()
+	recently := c.opts.Now().Sub(c.forgot) < forgetPause
+	c.mu.Unlock()
+	if !recently {
+		c.forgetNow()
+	}
+}
+
+// forgetNow makes the next call ask for the layout of the cluster anew, from the brokers of the configuration and those
+// that we have heard of. kafka-go has no call for that, but keeps what it knows with its connections.
+func (c *cluster) forgetNow() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.forgot = c.opts.Now()
+	c.transport.CloseIdleConnections()
+	brokers := slices.Concat(c.opts.Brokers, c.known)
+	slices.Sort(brokers)
+	c.addr = kafka.TCP(slices.Compact(brokers)...)
+}
+
+func (c *cluster) close() {
+	c.transport.CloseIdleConnections()
+	c.conns.cut()
+}

@@ -1,0 +1,255 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol/leavegroup"
+
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+)
+
+const (
+	// heartbeat is how soon a member learns that others come or go, at most. It is a third of a shorter session.
+	heartbeat = time.Second
+	// rebalanceTimeout is how long the group waits for a member to join again, which takes it one heartbeat and one
+	// commit.
+	rebalanceTimeout = 10 * time.Second
+	// patientTries is how often the coordinator may refuse before that is an outage: it does for a while when it was just
+	// started, and when it has forgotten a member.
+	patientTries = 5
+	// leavePatience is how long leaving the group may take. Then others have to wait for the session to end.
+	leavePatience = 6 * time.Second
+)
+
+// consumer is a member of the group, from the first receive on. A generation is the time between two rebalances, in
+// which it owns some partitions; messages of one that is over belong to others.
+type consumer struct {
+	q    *Queue
+	join sync.Once
+
+	ctx    context.Context // ends when leave begins
+	cancel context.CancelFunc
+	left   chan struct{} // closed when the member has left
+
+	bell    chan struct{} // rung when there may be something to receive
+	divided *divided
+
+	mu     sync.Mutex
+	now    *generation // nil between two
+	streak int         // messages from the high lane since the last one from the low lane
+}
+
+func newConsumer(q *Queue) *consumer {
+	c := &consumer{q: q, left: make(chan struct{}), bell: make(chan struct{}, 1), divided: &divided{}}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	return c
+}
+
+func (c *consumer) receive(ctx context.Context, count int, bytes int64) ([]ports.Received, error) {
+	c.join.Do(func() { c.q.loops.Go(c.run) })
+	for {
+		switch {
+		case c.ctx.Err() != nil:
+			return nil, ports.ErrClosed
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		}
+		if taken := c.take(count, bytes); len(taken) > 0 {
+			return taken, nil
+		}
+		select {
+		case <-c.bell:
+		case <-ctx.Done():
+		case <-c.ctx.Done():
+		}
+	}
+}
+
+// take hands out what was read ahead.
+func (c *consumer) take(count int, bytes int64) []ports.Received {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.now == nil {
+		return nil
+	}
+	var taken []ports.Received
+	var total int64
+	for len(taken) < count {
+		p := c.choose()
+		if p == nil {
+			break
+		}
+		m := p.shelf[0]
+		if total += int64(len(m.value)); len(taken) > 0 && total > bytes {
+			break
+		}
+		taken = append(taken, p.handOut())
+		c.count(p.lane)
+	}
+	if c.choose() != nil {
+		ring(c.bell) // for the next
+	}
+	return taken
+}
+
+// choose gives the partition whose message is next; nil: there is none.
+func (c *consumer) choose() *partition {
+	first, second := domain.LaneHigh, domain.LaneLow
+	if c.streak >= domain.LowLaneShare-1 {
+		first, second = second, first
+	}
+	if p := c.now.next(first); p != nil {
+		return p
+	}
+	return c.now.next(second)
+}
+
+func (c *consumer) count(lane domain.Lane) {
+	if lane == domain.LaneLow {
+		c.streak = 0
+		return
+	}
+	c.streak++
+}
+
+// settle moves the marks of partitions. What belongs to an earlier generation, or to a time before a partition was
+// begun anew, is ignored.
+func (c *consumer) settle(tickets []ports.Ticket) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	moved := false
+	for _, ticket := range tickets {
+		m, ok := ticket.(*message)
+		if !ok || c.now == nil || m.part.gen != c.now || m.track != m.part.track || m.settled {
+			continue
+		}
+		held := m.part.full()
+		if m.track.settle(m) {
+			m.part.gen.changed()
+			moved = moved || held
+		}
+	}
+	if moved { // what was held up goes on
+		ring(c.bell)
+	}
+}
+
+// run is a member of the group until leave.
+func (c *consumer) run() {
+	defer close(c.left)
+	group, err := kafka.NewConsumerGroup(c.config())
+	if err != nil { // it looks at nothing but our own options
+		c.q.opts.Logger.Error("the consumer group cannot be joined", "error", err)
+		return
+	}
+	var leaving sync.WaitGroup
+	leaving.Go(func() {
+		<-c.ctx.Done()
+		_ = group.Close() // it never fails
+	})
+	c.generations(group)
+	leaving.Wait()
+}
+
+// config is for joining. Errors come back from Next; kafka-go leaves the group by itself on some of them.
+func (c *consumer) config() kafka.ConsumerGroupConfig {
+	opts := &c.q.opts
+	mechanism, _ := opts.SASL.mechanism() // Open has looked
+	return kafka.ConsumerGroupConfig{
+		ID: opts.Group, Brokers: opts.Brokers, Topics: c.q.topics[:],
+		Dialer: &kafka.Dialer{
+			ClientID: clientID, Timeout: dialTimeout, DialFunc: c.q.cluster.conns.dial,
+			TLS: cloned(opts.TLS), SASLMechanism: mechanism,
+		},
+		HeartbeatInterval: min(heartbeat, opts.SessionTimeout/3),
+		SessionTimeout:    opts.SessionTimeout,
+		RebalanceTimeout:  rebalanceTimeout,
+		JoinGroupBackoff:  firstPause, // generations adds its own
+		GroupBalancers:    []kafka.GroupBalancer{balancer{seen: c.divided}},
+		StartOffset:       kafka.FirstOffset,
+		Timeout:           callTimeout,
+	}
+}
+
+// generations takes part in one generation after another.
+func (c *consumer) generations(group *kafka.ConsumerGroup) {
+	var pause backoff
+	member := ""
+	for {
+		next, err := group.Next(c.ctx)
+		switch {
+		case c.ctx.Err() != nil:
+			return
+		case errors.Is(err, kafka.RebalanceInProgress):
+			continue
+		case err != nil:
+			if _, answered := errors.AsType[kafka.Error](err); !answered || pause.tries >= patientTries {
+				c.q.report(c.ctx, translate(err))
+			}
+			if ghost := member; ghost != "" {
+				c.q.loops.Go(func() { c.bury(ghost) })
+				member = ""
+			}
+			sleep(c.ctx, pause.next())
+			continue
+		}
+		member = next.MemberID
+		c.divided.begin(next.ID)
+		g := newGeneration(c, next)
+		if g.participate() {
+			pause.reset()
+			continue
+		}
+		sleep(c.ctx, pause.next())
+	}
+}
+
+// bury takes a member out of the group that we have been: after an error kafka-go joins as a new one, and the others
+// would wait for the old one until its session ends. That begins anew with a coordinator that is started, so it tries
+// for as long as Kafka is away.
+func (c *consumer) bury(member string) {
+	req := &leavegroup.Request{
+		GroupID: c.q.opts.Group, MemberID: member, Members: []leavegroup.RequestMember{{MemberID: member}},
+	}
+	for pause := (backoff{}); c.ctx.Err() == nil; sleep(c.ctx, pause.next()) {
+		answer, err := c.q.cluster.call(c.ctx, callTimeout, req)
+		left, ok := answer.(*leavegroup.Response)
+		if err == nil && ok && !kafka.Error(left.ErrorCode).Temporary() {
+			return
+		}
+		c.q.cluster.forget()
+	}
+}
+
+// enter makes a generation the one that messages are taken from.
+func (c *consumer) enter(g *generation) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = g
+}
+
+// exit ends that.
+func (c *consumer) exit() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = nil
+}
+
+// leave commits, leaves the group and waits until that is done, or cut off.
+func (c *consumer) leave() {
+	c.cancel()
+	c.join.Do(func() { close(c.left) }) // nobody has joined, and nobody will
+	timer := time.NewTimer(leavePatience)
+	defer timer.Stop()
+	select {
+	case <-c.left:
+	case <-timer.C:
+		c.q.opts.Logger.Warn("kafka does not let us leave the group; others take over when the session ends",
+			"session_timeout", c.q.opts.SessionTimeout)
+	}
+}

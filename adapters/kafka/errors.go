@@ -1,0 +1,109 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
+
+	"github.com/openhqm/openhqm/ports"
+)
+
+// trouble is a kind of error that Kafka answers with.
+type trouble struct {
+	codes codes
+	port  error
+	text  string
+}
+
+type codes []kafka.Error
+
+var troubles = []trouble{
+	{
+		codes{kafka.MessageSizeTooLarge, kafka.RecordListTooLarge},
+		ports.ErrTooLarge,
+		"kafka refuses messages of that size",
+	},
+	{
+		codes{kafka.TopicAuthorizationFailed},
+		ports.ErrUnavailable,
+		"kafka does not allow this user to use the topic",
+	},
+	{
+		codes{kafka.GroupAuthorizationFailed},
+		ports.ErrUnavailable,
+		"kafka does not allow this user to use the group",
+	},
+	{
+		codes{kafka.ClusterAuthorizationFailed},
+		ports.ErrUnavailable,
+		"kafka does not allow this user to do that",
+	},
+	{
+		codes{kafka.SASLAuthenticationFailed, kafka.UnsupportedSASLMechanism},
+		ports.ErrUnavailable,
+		"kafka does not accept this user, password or mechanism",
+	},
+	{
+		codes{kafka.UnknownTopicOrPartition},
+		ports.ErrUnavailable,
+		"the topic or partition does not exist",
+	},
+	{
+		codes{kafka.NotEnoughReplicas, kafka.NotEnoughReplicasAfterAppend},
+		ports.ErrUnavailable,
+		"kafka has fewer replicas in sync than min.insync.replicas asks for",
+	},
+	{
+		codes{kafka.LeaderNotAvailable, kafka.NotLeaderForPartition},
+		ports.ErrUnavailable,
+		"the partition has no leader, or another one by now",
+	},
+}
+
+// translate makes an error of a port of what kafka-go or Kafka say. It is called once for each of their errors.
+func translate(err error) error {
+	if err == nil {
+		return nil
+	}
+	if code, answered := errors.AsType[kafka.Error](err); answered {
+		for _, t := range troubles {
+			if slices.Contains(t.codes, code) {
+				return fmt.Errorf("%w: %s (%w)", t.port, t.text, err)
+			}
+		}
+		return fmt.Errorf("%w: kafka answered: %w", ports.ErrUnavailable, err)
+	}
+	if errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("%w: the connection to kafka was closed: %w", ports.ErrUnavailable, err)
+	}
+	return fmt.Errorf("%w: kafka: %w", ports.ErrUnavailable, err)
+}
+
+// lasting are the errors that the same message gets until somebody changes something.
+var lasting = codes{
+	kafka.MessageSizeTooLarge, kafka.RecordListTooLarge, kafka.InvalidRecord, kafka.InvalidTimestamp,
+	kafka.TopicAuthorizationFailed, kafka.ClusterAuthorizationFailed, kafka.SASLAuthenticationFailed,
+	kafka.UnsupportedSASLMechanism, kafka.InvalidTopic, kafka.InvalidRequiredAcks, kafka.PolicyViolation,
+	kafka.UnsupportedVersion, kafka.UnsupportedForMessageFormat, kafka.InvalidRequest,
+}
+
+// hopeless reports whether it is no use to send a message again.
+func hopeless(err error) bool {
+	code, answered := errors.AsType[kafka.Error](err)
+	return answered && slices.Contains(lasting, code)
+}
+
+// topicMissing reports whether an error says that a topic is not there.
+func topicMissing(err error) bool {
+	return errors.Is(err, kafka.UnknownTopicOrPartition) || errors.Is(err, protocol.ErrNoTopic)
+}
+
+// unconfirmed is the error of a caller that gives up waiting.
+func unconfirmed(ctx context.Context) error {
+	return fmt.Errorf("%w: not confirmed by kafka in time: %w", ports.ErrUnavailable, context.Cause(ctx))
+}

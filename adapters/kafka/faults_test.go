@@ -1,0 +1,284 @@
+package kafka_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+	"github.com/stretchr/testify/require"
+
+	"github.com/openhqm/openhqm/adapters/kafka"
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/tests/testkit"
+)
+
+func TestAnotherMemberTakesOverWhatACrashLeftUnsettled(t *testing.T) {
+	t.Parallel()
+	opts := options(t, testkit.SharedKafka(t).Brokers)
+	opts.SessionTimeout = 2 * time.Second
+	doomed, sent := open(t, opts), messages(domain.LaneLow, 100)
+	publish(t, doomed, sent)
+	got := receive(t, doomed, len(sent))
+	settle(doomed, got[:40]...)
+	marked := kafka.Marked(doomed)
+	require.Positive(t, marked)
+	until(t, "what is settled is committed", func() bool {
+		lag, err := doomed.Lag(t.Context())
+		return err == nil && lag.Messages == int64(len(sent)-marked)
+	})
+	kafka.Vanish(doomed)
+	require.ErrorIs(t, context.Cause(got[99].Lost), ports.ErrLost)
+
+	heir := open(t, opts)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	again := make(map[domain.ID]bool)
+	for len(again) < len(sent)-marked {
+		some, err := heir.Receive(ctx, 1000, 1<<40)
+		require.NoError(t, err)
+		for _, r := range some {
+			require.False(t, again[r.ID], "it came once already")
+			again[r.ID] = true
+		}
+		settle(heir, some...)
+	}
+	for _, r := range got[40:] {
+		require.True(t, again[r.ID], "it was not settled")
+	}
+	settled(t, heir)
+}
+
+// ledger is what workers have seen.
+type ledger struct {
+	mu   sync.Mutex
+	seen map[domain.ID]int
+}
+
+func newLedger() *ledger { return &ledger{seen: make(map[domain.ID]int)} }
+
+func (l *ledger) distinct() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.seen)
+}
+
+// twice lists what came more than once.
+func (l *ledger) twice() []domain.ID {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var list []domain.ID
+	for id, n := range l.seen {
+		if n > 1 {
+			list = append(list, id)
+		}
+	}
+	return list
+}
+
+// work receives and settles until ctx ends or the queue is closed.
+func (l *ledger) work(ctx context.Context, q *kafka.Queue) {
+	for {
+		some, err := q.Receive(ctx, 16, 1<<20)
+		if err != nil {
+			return
+		}
+		l.mu.Lock()
+		for _, r := range some {
+			l.seen[r.ID]++
+		}
+		l.mu.Unlock()
+		settle(q, some...)
+	}
+}
+
+func TestARebalanceUnderLoadLosesNothing(t *testing.T) {
+	t.Parallel()
+	opts := options(t, testkit.SharedKafka(t).Brokers)
+	first, seen := open(t, opts), newLedger()
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	workers.Go(func() { seen.work(ctx, first) })
+	sent := 0
+	load := func(what string, enough func() bool) {
+		until(t, what, func() bool {
+			publish(t, first, messages(domain.LaneLow, 25))
+			publish(t, first, messages(domain.LaneHigh, 25))
+			sent += 50
+			return enough()
+		})
+	}
+	load("the first member works", func() bool { return seen.distinct() > 0 })
+	second, third := open(t, opts), open(t, opts)
+	alone, other := newLedger(), newLedger()
+	workers.Go(func() { alone.work(ctx, second) })
+	load("the second member works", func() bool { return alone.distinct() > 0 })
+	workers.Go(func() { other.work(ctx, third) })
+	load("the third member works", func() bool { return other.distinct() > 0 })
+	second.Leave()
+	before := seen.distinct() + other.distinct()
+	load("the others take over", func() bool { return seen.distinct()+other.distinct() > before+100 })
+
+	settled(t, first)
+	all := make(map[domain.ID]bool)
+	for _, l := range []*ledger{seen, alone, other} {
+		l.mu.Lock()
+		for id := range l.seen {
+			all[id] = true
+		}
+		l.mu.Unlock()
+	}
+	require.Len(t, all, sent)
+	require.Empty(t, seen.twice(), "nobody settles in vain who settles at once")
+}
+
+func TestTheBrokerDiesAndComesBackUnderLoad(t *testing.T) {
+	t.Parallel()
+	broker := testkit.StartKafka(t, 1)
+	opts, logged := options(t, broker.Brokers), &log{}
+	opts.Logger = logged.logger()
+	q, seen := open(t, opts), newLedger()
+	ctx, cancel := context.WithCancel(t.Context())
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	defer cancel()
+	workers.Go(func() { seen.work(ctx, q) })
+
+	confirmed := make(map[domain.ID]bool)
+	attempt := func() (failed bool) {
+		trying, stop := context.WithTimeout(t.Context(), 2*time.Second)
+		defer stop()
+		all := messages(domain.LaneLow, 20)
+		for i, err := range q.Publish(trying, all) {
+			if err != nil {
+				require.ErrorIs(t, err, ports.ErrUnavailable)
+				failed = true
+				continue
+			}
+			confirmed[all[i].ID] = true
+		}
+		return failed
+	}
+	until(t, "it works", func() bool { return !attempt() && seen.distinct() > 100 })
+	broker.Kill(0)
+	until(t, "it does not work", func() bool { return attempt() })
+	require.Error(t, q.Probe(t.Context()))
+	given := giveUp(t, q)
+	broker.Restart(t, 0)
+	until(t, "it works again", func() bool { return !attempt() })
+	before := seen.distinct()
+	until(t, "workers go on", func() bool { return !attempt() && seen.distinct() > before+100 })
+	settled(t, q)
+	seen.mu.Lock()
+	defer seen.mu.Unlock()
+	for id := range confirmed {
+		require.Contains(t, seen.seen, id)
+	}
+	for _, m := range given {
+		require.NotContains(t, seen.seen, m.ID, "it was never sent when its error was given")
+	}
+	until(t, "the log says that it is over", func() bool {
+		return strings.Contains(logged.String(), "kafka can be used again") || attempt()
+	})
+	require.Equal(t, 1, strings.Count(logged.String(), "kafka cannot be used"), logged.String())
+}
+
+// giveUp publishes more than may wait to a broker that is away.
+func giveUp(t *testing.T, q *kafka.Queue) []ports.QueueMessage {
+	t.Helper()
+	all := messages(domain.LaneLow, 80)
+	for i := range all {
+		all[i].Value = make([]byte, 1<<20)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	for _, err := range q.Publish(ctx, all) {
+		require.ErrorIs(t, err, ports.ErrUnavailable)
+	}
+	return all
+}
+
+func TestOneBrokerOfThreeIsLost(t *testing.T) {
+	t.Parallel()
+	cluster := testkit.StartKafka(t, 3)
+	opts := options(t, cluster.Brokers)
+	opts.Partitions = 6
+	q, seen := open(t, opts), newLedger()
+	ctx, cancel := context.WithCancel(t.Context())
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	defer cancel()
+	workers.Go(func() { seen.work(ctx, q) })
+	sent := 0
+	for range 5 {
+		publish(t, q, messages(domain.LaneLow, 50))
+		sent += 50
+	}
+	cluster.Kill(1)
+	for range 5 {
+		publish(t, q, messages(domain.LaneHigh, 50)) // no caller notices
+		sent += 50
+	}
+	until(t, "everything has come", func() bool { return seen.distinct() >= sent })
+	until(t, "it works", func() bool { return q.Probe(t.Context()) == nil })
+	require.Empty(t, q.Details())
+
+	opts = options(t, cluster.Brokers)
+	opts.ReplicationFactor = 2
+	require.Contains(t, open(t, opts).Details()[opts.Topic], "min.insync.replicas is 1")
+}
+
+func TestATopicThatIsDeletedIsMadeAnew(t *testing.T) {
+	t.Parallel()
+	brokers := testkit.SharedKafka(t).Brokers
+	opts := options(t, brokers)
+	q := open(t, opts)
+	publish(t, q, messages(domain.LaneLow, 50))
+	settle(q, receive(t, q, 50)...)
+	settled(t, q)
+	deleteTopics(t, brokers, opts.Topic, opts.Topic+".high")
+
+	sent := messages(domain.LaneLow, 5)
+	publish(t, q, sent)
+	require.ElementsMatch(t, sentIDs(sent), ids(receive(t, q, len(sent))))
+	sent = messages(domain.LaneHigh, 5)
+	publish(t, q, sent)
+	require.ElementsMatch(t, sentIDs(sent), ids(receive(t, q, len(sent))))
+	require.Equal(t, fmt.Sprint(opts.Retention.Milliseconds()), setting(t, brokers, opts.Topic, "retention.ms"))
+	require.NoError(t, q.Probe(t.Context()))
+}
+
+func admin(t *testing.T, brokers []string) *kafkago.Client {
+	t.Helper()
+	transport := &kafkago.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &kafkago.Client{Addr: kafkago.TCP(brokers...), Transport: transport, Timeout: patience}
+}
+
+func deleteTopics(t *testing.T, brokers []string, topics ...string) {
+	t.Helper()
+	answer, err := admin(t, brokers).DeleteTopics(t.Context(), &kafkago.DeleteTopicsRequest{Topics: topics})
+	require.NoError(t, err)
+	for _, topic := range topics {
+		require.NoError(t, answer.Errors[topic])
+	}
+}
+
+// setting reads a setting of a topic; "" when there is no topic.
+func setting(t *testing.T, brokers []string, topic, name string) string {
+	t.Helper()
+	answer, err := admin(t, brokers).DescribeConfigs(t.Context(), &kafkago.DescribeConfigsRequest{
+		Resources: []kafkago.DescribeConfigRequestResource{{
+			ResourceType: kafkago.ResourceTypeTopic, ResourceName: topic, ConfigNames: []string{name},
+		}},
+	})
+	require.NoError(t, err)
+	require.NoError(t, answer.Resources[0].Error)
+	return answer.Resources[0].ConfigEntries[0].ConfigValue
+}

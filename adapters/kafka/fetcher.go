@@ -1,0 +1,267 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
+	"github.com/segmentio/kafka-go/protocol/fetch"
+
+	"github.com/openhqm/openhqm/domain"
+)
+
+const (
+	// fetchWait is how long the broker waits for news.
+	fetchWait = time.Second
+	// fetchBytes bounds one answer. A first batch that is larger comes all the same.
+	fetchBytes = 8 << 20
+
+	noSession     = -1
+	readCommitted = 1
+)
+
+// fetcher reads the partitions that one broker leads and that have room.
+type fetcher struct {
+	g      *generation
+	broker int32
+}
+
+// stretch is what was read of a partition, or is to be.
+type stretch struct {
+	part *partition
+	from int64
+
+	read []*message
+	next int64
+	code int16 // of Kafka's error; 0: none
+}
+
+func (f *fetcher) run(ctx context.Context) {
+	var pause backoff
+	for ctx.Err() == nil {
+		wanted := f.plan(ctx)
+		if len(wanted) == 0 {
+			return
+		}
+		err := f.fetch(ctx, wanted)
+		f.done(ctx, wanted, err)
+		f.g.c.q.report(ctx, translate(err))
+		if err != nil {
+			sleep(ctx, pause.next())
+			ring(f.g.reroute)
+			continue
+		}
+		pause.reset()
+	}
+}
+
+// plan takes the partitions that are to be read now. It blocks until there is one or ctx ends.
+func (f *fetcher) plan(ctx context.Context) []*stretch {
+	for ctx.Err() == nil {
+		wanted, room := f.wanted()
+		if len(wanted) > 0 {
+			return wanted
+		}
+		select {
+		case <-room:
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+// wanted marks the partitions as being read. Each is the first in its turn: Kafka fills an answer in the order of the
+// request, and gives a batch that is larger than the limit to none but the first.
+func (f *fetcher) wanted() ([]*stretch, <-chan struct{}) {
+	c := f.g.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var wanted []*stretch
+	for i := range f.g.parts {
+		p := f.g.parts[(f.g.first+i)%len(f.g.parts)]
+		if p.leader == f.broker && p.wanting() {
+			p.reading = true
+			wanted = append(wanted, &stretch{part: p, from: p.next, next: p.next})
+		}
+	}
+	if len(wanted) == 0 {
+		f.g.idle++
+	}
+	f.g.first++
+	return wanted, f.g.room
+}
+
+// fetch asks for what is wanted. The broker answers when there is something for one of them.
+func (f *fetcher) fetch(ctx context.Context, wanted []*stretch) error {
+	req := &fetch.Request{
+		ReplicaID: -1, MaxWaitTime: int32(fetchWait.Milliseconds()), MinBytes: 1, MaxBytes: fetchBytes,
+		IsolationLevel: readCommitted, SessionID: noSession, SessionEpoch: noSession,
+	}
+	for _, s := range wanted {
+		i := slices.IndexFunc(req.Topics, func(t fetch.RequestTopic) bool { return t.Topic == s.part.topic })
+		if i < 0 {
+			i = len(req.Topics)
+			req.Topics = append(req.Topics, fetch.RequestTopic{Topic: s.part.topic})
+		}
+		req.Topics[i].Partitions = append(req.Topics[i].Partitions, fetch.RequestPartition{
+			Partition: s.part.id, CurrentLeaderEpoch: -1, FetchOffset: s.from, LogStartOffset: -1,
+			PartitionMaxBytes: int32(f.g.share),
+		})
+	}
+	answer, err := f.g.c.q.cluster.call(ctx, fetchWait+callTimeout, req)
+	if err != nil {
+		return err
+	}
+	fetched, ok := answer.(*fetch.Response)
+	if !ok {
+		return errors.New("kafka-go gave an answer to another question")
+	}
+	if fetched.ErrorCode != 0 {
+		return kafka.Error(fetched.ErrorCode)
+	}
+	for i := range fetched.Topics {
+		for j := range fetched.Topics[i].Partitions {
+			told := &fetched.Topics[i].Partitions[j]
+			for _, s := range wanted {
+				if s.part.topic == fetched.Topics[i].Topic && s.part.id == told.Partition {
+					if err := s.fill(told); err != nil {
+						return err
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// fill reads the answer for one partition.
+func (s *stretch) fill(told *fetch.ResponsePartition) error {
+	s.code = told.ErrorCode
+	stream, ok := told.RecordSet.Records.(*protocol.RecordStream)
+	if s.code != 0 || !ok {
+		return nil
+	}
+	aborted := newAborted(told.AbortedTransactions)
+	for _, batch := range stream.Records {
+		skip := aborted.skip(batch)
+		if err := s.takeAll(batch, skip); err != nil {
+			return err
+		}
+	}
+	if s.next == s.from && len(stream.Records) > 0 {
+		s.next++ // Kafka has compacted away what was there, up to we do not know where
+	}
+	return nil
+}
+
+func (s *stretch) takeAll(batch protocol.RecordReader, skip bool) error {
+	for {
+		record, err := batch.ReadRecord()
+		if err == nil {
+			err = s.take(record, skip)
+		} else if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// take copies one record, whose memory is used again.
+func (s *stretch) take(record *protocol.Record, skip bool) error {
+	key, err := protocol.ReadAll(record.Key)
+	if err != nil {
+		return err
+	}
+	value, err := protocol.ReadAll(record.Value)
+	if err != nil {
+		return err
+	}
+	release(record.Key)
+	release(record.Value)
+	if record.Offset < s.from { // a batch begins before what was asked for
+		return nil
+	}
+	s.next = record.Offset + 1
+	if skip {
+		return nil
+	}
+	m := &message{offset: record.Offset, value: value, arrived: record.Time.UTC()}
+	if id := domain.ID(key); id.Valid() {
+		m.id = id
+	}
+	s.read = append(s.read, m)
+	return nil
+}
+
+func release(b protocol.Bytes) {
+	if b != nil {
+		_ = b.Close() // it never fails
+	}
+}
+
+// done puts what was read on the shelves, and deals with partitions that gave an error.
+func (f *fetcher) done(ctx context.Context, wanted []*stretch, err error) {
+	c := f.g.c
+	var astray []*stretch
+	c.mu.Lock()
+	for _, s := range wanted {
+		s.part.reading = false
+		switch {
+		case err != nil:
+		case kafka.Error(s.code) == kafka.OffsetOutOfRange:
+			s.part.reading = true // until it is begun anew
+			astray = append(astray, s)
+		case s.code != 0:
+			s.part.leader = nobody // until follow finds one
+			s.part.gone = s.part.gone || topicMissing(kafka.Error(s.code))
+			c.q.report(ctx, translate(kafka.Error(s.code)))
+			ring(f.g.reroute)
+		default:
+			s.part.add(s.read, s.next)
+		}
+	}
+	ready := c.now == f.g && (f.g.next(domain.LaneHigh) != nil || f.g.next(domain.LaneLow) != nil)
+	c.mu.Unlock()
+	if ready {
+		ring(c.bell)
+	}
+	for _, s := range astray {
+		f.outOfRange(ctx, s)
+	}
+}
+
+// outOfRange begins a partition anew at its first offset: what comes before was deleted when its time was over, or the
+// topic was made anew. Nobody knows from where on messages are new, and the store recognizes those that are not.
+func (f *fetcher) outOfRange(ctx context.Context, s *stretch) {
+	c, p := f.g.c, s.part
+	answer, err := c.q.cluster.client().ListOffsets(ctx, &kafka.ListOffsetsRequest{
+		Topics: map[string][]kafka.OffsetRequest{p.topic: {kafka.FirstOffsetOf(int(p.id))}},
+	})
+	first := int64(-1)
+	if err == nil {
+		for _, told := range answer.Topics[p.topic] {
+			first, err = told.FirstOffset, told.Error
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p.reading = false
+	if err != nil || first < 0 {
+		c.q.report(ctx, translate(err))
+		p.leader = nobody
+		ring(f.g.reroute)
+		return
+	}
+	if s.from > 0 {
+		c.q.opts.Logger.Error("messages were deleted before they were read, or the topic was made anew",
+			"topic", p.topic, "partition", p.id, "offset", s.from, "first_offset", first)
+	}
+	p.begin(first)
+	f.g.roomMade()
+}

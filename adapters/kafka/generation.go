@@ -1,0 +1,255 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+)
+
+const (
+	// commitPause is how long marks gather before they are committed.
+	commitPause = 100 * time.Millisecond
+	// readAhead bounds what is read ahead in all partitions, in bytes; each has its share, and at least minShare.
+	readAhead = 16 << 20
+	minShare  = 64 << 10
+	// fetchersPerBroker lets partitions that have got room be read while a request for others waits for news.
+	fetchersPerBroker = 2
+)
+
+// generation is the time between two rebalances.
+type generation struct {
+	c     *consumer
+	gen   *kafka.Generation
+	share int64 // of a partition, in bytes
+	lost  context.Context
+	lose  context.CancelCauseFunc
+
+	parts []*partition // never changed
+
+	dirty   chan struct{} // rung when there may be something to commit
+	reroute chan struct{} // rung when leaders may have changed
+
+	// Guarded by the mutex of the consumer.
+	room     chan struct{} // closed and made anew when a partition may be read
+	idle     int           // fetchers that wait for that
+	fetchers map[int32]bool
+	turn     [domain.LaneCount]int // the partition to begin with, by lane
+	first    int                   // likewise, for reading
+}
+
+func newGeneration(c *consumer, gen *kafka.Generation) *generation {
+	g := &generation{
+		c: c, gen: gen, room: make(chan struct{}), fetchers: make(map[int32]bool),
+		dirty: make(chan struct{}, 1), reroute: make(chan struct{}, 1),
+	}
+	g.lost, g.lose = context.WithCancelCause(context.Background())
+	for lane, topic := range c.q.topics {
+		for _, a := range gen.Assignments[topic] {
+			g.parts = append(g.parts, newPartition(g, topic, domain.Lane(lane), int32(a.ID), a.Offset))
+		}
+	}
+	g.share = max(minShare, readAhead/int64(max(1, len(g.parts))))
+	return g
+}
+
+// participate reads and commits until the generation ends. It reports whether that went well for a while.
+func (g *generation) participate() bool {
+	started := g.c.q.opts.Now()
+	ended := make(chan struct{})
+	g.gen.Start(func(ctx context.Context) {
+		defer close(ended)
+		g.run(ctx)
+	})
+	<-ended
+	return g.c.q.opts.Now().Sub(started) >= heartbeat
+}
+
+// run ends with ctx, which is the generation's own, or by itself when the group must be joined again. What is settled
+// by then is committed before the group goes on.
+func (g *generation) run(ctx context.Context) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	g.c.enter(g)
+	var loops sync.WaitGroup
+	loops.Go(func() {
+		defer stop()
+		g.follow(ctx, &loops)
+	})
+	g.keepCommitted(ctx)
+	stop()
+	loops.Wait()
+	g.c.exit()
+	g.lose(ports.ErrLost)
+	if err := g.commit(); err != nil {
+		g.c.q.opts.Logger.Debug("what was settled last is not committed and comes again", "error", err)
+	}
+}
+
+// changed is called when a mark has moved.
+func (g *generation) changed() { ring(g.dirty) }
+
+// keepCommitted commits marks that have moved, until ctx ends or the connection to the coordinator is no good any more.
+func (g *generation) keepCommitted(ctx context.Context) {
+	var pause backoff
+	for {
+		select {
+		case <-g.dirty:
+		case <-ctx.Done():
+			return
+		}
+		sleep(ctx, commitPause)
+		if ctx.Err() != nil {
+			return
+		}
+		err := g.commit()
+		code, answered := errors.AsType[kafka.Error](err)
+		switch {
+		case err == nil:
+			pause.reset()
+		case answered && code.Temporary():
+			sleep(ctx, pause.next())
+			ring(g.dirty)
+		default:
+			return
+		}
+	}
+}
+
+// commit commits the marks of this generation: Kafka ignores those of another.
+func (g *generation) commit() error {
+	marks := make(map[string]map[int]int64)
+	g.c.mu.Lock()
+	for _, p := range g.parts {
+		if mark := p.mark(); mark > p.committed && !p.gone {
+			if marks[p.topic] == nil {
+				marks[p.topic] = make(map[int]int64)
+			}
+			marks[p.topic][int(p.id)] = mark
+		}
+	}
+	g.c.mu.Unlock()
+	if err := g.gen.CommitOffsets(marks); err != nil {
+		return err
+	}
+	g.c.mu.Lock()
+	defer g.c.mu.Unlock()
+	for _, p := range g.parts {
+		if mark, ok := marks[p.topic][int(p.id)]; ok && mark <= p.track.mark {
+			p.committed = mark
+		}
+	}
+	return nil
+}
+
+// follow reads each partition from the broker that leads it, wherever that moves, and returns when the group must be
+// joined again, because the topics are not those that were divided.
+func (g *generation) follow(ctx context.Context, loops *sync.WaitGroup) {
+	ticker := time.NewTicker(metadataAge)
+	defer ticker.Stop()
+	var pause backoff
+	for ctx.Err() == nil {
+		known, err := g.c.q.cluster.layout(ctx)
+		if err != nil {
+			g.c.q.report(ctx, translate(err))
+		} else if g.outdated(ctx, known) {
+			return
+		}
+		if err != nil || !g.assign(ctx, known, loops) { // somebody has to be elected
+			sleep(ctx, pause.next())
+			g.c.q.cluster.forget()
+			continue
+		}
+		select {
+		case <-g.reroute:
+			sleep(ctx, pause.next())
+			g.c.q.cluster.forget()
+		case <-ticker.C:
+			pause.reset()
+		case <-ctx.Done():
+		}
+	}
+}
+
+// outdated reports whether a topic has more partitions by now, or was made anew. One that cannot be made keeps the
+// generation: joining again makes Kafka make it in some other way, where it may.
+func (g *generation) outdated(ctx context.Context, known *layout) bool {
+	outdated := false
+	for _, topic := range g.c.q.topics {
+		trouble := known.trouble(topic)
+		if topicMissing(trouble) {
+			g.disown(topic)
+		}
+		switch divided, dividing := g.c.divided.of(g.gen.ID, topic); {
+		case g.disowned(topic):
+			err := g.c.q.repair(ctx)
+			g.c.q.report(ctx, err)
+			outdated = outdated || err == nil
+		case trouble == nil && dividing && divided != known.partitions(topic):
+			outdated = true
+		}
+	}
+	return outdated
+}
+
+// disown ends the partitions of a topic that is gone. Marks in it mean nothing in one of the same name.
+func (g *generation) disown(topic string) {
+	g.c.mu.Lock()
+	defer g.c.mu.Unlock()
+	for _, p := range g.parts {
+		p.gone = p.gone || p.topic == topic
+	}
+}
+
+func (g *generation) disowned(topic string) bool {
+	g.c.mu.Lock()
+	defer g.c.mu.Unlock()
+	return slices.ContainsFunc(g.parts, func(p *partition) bool { return p.topic == topic && p.gone })
+}
+
+// assign notes the leaders, sees to it that each has fetchers, and reports whether all partitions have a leader.
+func (g *generation) assign(ctx context.Context, known *layout, loops *sync.WaitGroup) bool {
+	g.c.mu.Lock()
+	defer g.c.mu.Unlock()
+	led := true
+	for _, p := range g.parts {
+		p.leader = known.leader(p.topic, p.id)
+		led = led && p.leader != nobody
+		if p.leader == nobody || g.fetchers[p.leader] {
+			continue
+		}
+		g.fetchers[p.leader] = true
+		for range fetchersPerBroker {
+			f := &fetcher{g: g, broker: p.leader}
+			loops.Go(func() { f.run(ctx) })
+		}
+	}
+	g.roomMade()
+	return led
+}
+
+// roomMade wakes the fetchers that wait.
+func (g *generation) roomMade() {
+	if g.idle > 0 {
+		close(g.room)
+		g.room, g.idle = make(chan struct{}), 0
+	}
+}
+
+// next gives a partition of a lane that has a message to hand out, each in its turn; nil: there is none.
+func (g *generation) next(lane domain.Lane) *partition {
+	for i := range g.parts {
+		at := (g.turn[lane] + i) % len(g.parts)
+		if p := g.parts[at]; p.lane == lane && len(p.shelf) > 0 && !p.full() {
+			g.turn[lane] = at + 1
+			return p
+		}
+	}
+	return nil
+}

@@ -1,0 +1,161 @@
+// Package kafka carries messages over two topics of Apache Kafka, one for each priority lane, to one consumer group.
+//
+// Publishing is acks=all by group commit: while one request to a broker is under way the next gathers, and there is no
+// timer. Consuming joins the group, reads a bounded stretch ahead of each partition, hands messages out in any number
+// and in any order of settling, and commits the offset below which all are settled.
+//
+// Of kafka-go it uses Transport and ConsumerGroup. Its Writer queues without a bound while the brokers are away and
+// delivers after it has given an error; its Reader commits whatever offset came last, also backwards, and messages of
+// one generation of the group with the next.
+//
+// Two more habits of it matter to operators. Joining the group while a topic is missing makes Kafka create that with
+// the defaults of the broker, where auto.create.topics.enable is on. And it tells topics apart by their names alone,
+// not by their ids.
+package kafka
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+)
+
+// Options of a queue. All durations and limits come from the configuration; there are no defaults here.
+type Options struct {
+	Brokers           []string      // host:port, of which one must answer at the start
+	Topic             string        // of the low lane; that of the high lane has the suffix ".high"
+	Group             string        // the consumer group
+	Partitions        int           // of each topic, when we make it
+	ReplicationFactor int           // of each topic, when we make it; 0: 3, or as many as there are brokers
+	Retention         time.Duration // of each topic, when we make it; another topic must have at least that
+	MaxMessage        int           // bytes of a value
+	SessionTimeout    time.Duration // after which others take over from a member that is gone without a word
+	TLS               *tls.Config   // nil: plain text
+	SASL              SASL
+	Now               func() time.Time
+	Logger            *slog.Logger
+}
+
+// Queue implements ports.Queue, ports.Probe and ports.Detailed.
+type Queue struct {
+	opts     Options
+	topics   [domain.LaneCount]string
+	cluster  *cluster
+	outage   *outage
+	producer *producer
+	consumer *consumer
+	details  atomic.Pointer[map[string]string]
+
+	repairing sync.Mutex
+	repaired  time.Time // when repair last tried; guarded by repairing
+	broken    error     // what it got; guarded by repairing
+
+	ctx    context.Context // ends when Close begins
+	cancel context.CancelFunc
+	loops  sync.WaitGroup // the long-running goroutines
+	once   sync.Once
+}
+
+var (
+	_ ports.Queue    = (*Queue)(nil)
+	_ ports.Probe    = (*Queue)(nil)
+	_ ports.Detailed = (*Queue)(nil)
+)
+
+// openTimeout bounds Open.
+const openTimeout = 8 * time.Second
+
+// highSuffix makes the name of the high lane's topic.
+const highSuffix = ".high"
+
+// Open connects, makes the topics where they are missing, and looks whether they keep messages for long enough. When
+// Kafka is away, refuses us, or a topic will not do, that is an error within 10 s, which names the brokers and the
+// topic but never a password. What would make a 202 promise too much is logged as a warning. The group is joined by the
+// first Receive.
+func Open(ctx context.Context, opts Options) (*Queue, error) {
+	if len(opts.Brokers) == 0 || opts.Topic == "" || opts.Group == "" {
+		return nil, errors.New("kafka.brokers, kafka.group and queue.requests must not be empty")
+	}
+	q := &Queue{opts: opts, outage: &outage{logger: opts.Logger, now: opts.Now}}
+	q.topics[domain.LaneLow], q.topics[domain.LaneHigh] = opts.Topic, opts.Topic+highSuffix
+	var err error
+	if q.cluster, err = newCluster(&q.opts, q.topics[:]); err != nil {
+		return nil, err
+	}
+	q.ctx, q.cancel = context.WithCancel(context.Background())
+	starting, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	if err := q.prepare(starting); err != nil {
+		q.cancel()
+		q.cluster.close()
+		return nil, fmt.Errorf("open kafka at %s: %w", strings.Join(opts.Brokers, ","), err)
+	}
+	q.producer = newProducer(q)
+	q.consumer = newConsumer(q)
+	q.loops.Go(q.producer.repeat)
+	return q, nil
+}
+
+// Publish sends each message to the partition that its id has in the topic of its lane. What Kafka has refused for a
+// reason that passes, and what nobody knows the end of, is sent again for 10 s, so a message may lie in the queue
+// twice. With the last request that makes 20 s at most, unless more than 64 MiB wait to be sent. When it is given up
+// while a request is under way, that request may still have its effect; what was not yet sent never will be.
+func (q *Queue) Publish(ctx context.Context, messages []ports.QueueMessage) []error {
+	return q.producer.publish(ctx, messages)
+}
+
+// Receive hands out what was read ahead. The first call joins the group.
+func (q *Queue) Receive(ctx context.Context, count int, bytes int64) ([]ports.Received, error) {
+	return q.consumer.receive(ctx, count, bytes)
+}
+
+// Settle is described by ports.Queue. Tickets of other queues are ignored.
+func (q *Queue) Settle(tickets []ports.Ticket) { q.consumer.settle(tickets) }
+
+// Leave commits what is settled and leaves the group, so that others take over at once what was not handed out and what
+// is still worked on. From then on Receive answers ports.ErrClosed and Settle changes nothing. It blocks for a few
+// seconds at most; again it does nothing.
+func (q *Queue) Leave() { q.consumer.leave() }
+
+// Close leaves the group, answers everybody who waits with ports.ErrClosed and closes the connections. It blocks until
+// that is done, a few seconds at most; again it does nothing.
+func (q *Queue) Close() error {
+	q.once.Do(func() {
+		q.consumer.leave()
+		q.cancel()
+		cut := time.AfterFunc(closePatience, q.cluster.close)
+		q.loops.Wait()
+		cut.Stop()
+		q.cluster.close()
+	})
+	return nil
+}
+
+// closePatience is how long Close lets requests end that are under way.
+const closePatience = 3 * time.Second
+
+// Probe asks every broker that leads a partition of ours, and the one that coordinates the group. A topic that is
+// missing and cannot be made is an error too.
+func (q *Queue) Probe(ctx context.Context) error {
+	if q.ctx.Err() != nil {
+		return ports.ErrClosed
+	}
+	_, err := q.Lag(ctx)
+	return cmp.Or(q.trouble(), err)
+}
+
+// report takes note of how a call of Kafka ended. What its caller or Close cut off says nothing about Kafka.
+func (q *Queue) report(ctx context.Context, err error) {
+	if ctx.Err() == nil && q.ctx.Err() == nil {
+		q.outage.report(err)
+	}
+}

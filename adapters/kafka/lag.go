@@ -1,0 +1,176 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol/fetch"
+
+	"github.com/openhqm/openhqm/ports"
+)
+
+// Lag is what waits in the queue, about.
+type Lag struct {
+	// Messages is how many lie after what the group has committed: those that wait, those that are worked on, and those
+	// that were settled while one before them was not.
+	Messages int64
+	// Oldest is when the first of them came, among those partitions of which Kafka showed one. Zero: there is none.
+	Oldest time.Time
+}
+
+// lagBytes bounds what a broker shows of a partition to tell how old its first message is.
+const lagBytes = 16 << 10
+
+// Lag asks every broker that leads a partition of ours, with one request each, and the coordinator of the group. The
+// errors are those of ports: ErrUnavailable, ErrClosed.
+func (q *Queue) Lag(ctx context.Context) (Lag, error) {
+	if q.ctx.Err() != nil {
+		return Lag{}, ports.ErrClosed
+	}
+	known, err := q.cluster.layout(ctx)
+	if err != nil {
+		return Lag{}, translate(err)
+	}
+	committed, err := q.committed(ctx, known)
+	if err != nil {
+		return Lag{}, translate(err)
+	}
+	requests, err := lagRequests(known, committed)
+	if err != nil {
+		return Lag{}, err
+	}
+	var lag Lag
+	for _, req := range requests {
+		if err := q.addLag(ctx, &lag, req); err != nil {
+			return Lag{}, err
+		}
+	}
+	return lag, nil
+}
+
+// committed gives what the group has committed, by topic and partition; what it never has is negative.
+func (q *Queue) committed(ctx context.Context, known *layout) (map[string][]kafka.OffsetFetchPartition, error) {
+	req := &kafka.OffsetFetchRequest{GroupID: q.opts.Group, Topics: make(map[string][]int)}
+	for topic, t := range known.topics {
+		for id := range t.leaders {
+			req.Topics[topic] = append(req.Topics[topic], id)
+		}
+	}
+	if len(req.Topics) == 0 {
+		return nil, kafka.UnknownTopicOrPartition
+	}
+	answer, err := q.cluster.client().OffsetFetch(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	return answer.Topics, answer.Error
+}
+
+// lagRequests makes one request for each broker.
+func lagRequests(
+	known *layout, committed map[string][]kafka.OffsetFetchPartition,
+) (map[int32]*fetch.Request, error) {
+	requests := make(map[int32]*fetch.Request)
+	for topic, partitions := range committed {
+		seen := make(map[int32]bool) // brokers that have this topic in their request
+		for _, p := range partitions {
+			if p.Error != nil {
+				return nil, translate(p.Error)
+			}
+			leader := known.leader(topic, int32(p.Partition))
+			if leader == nobody {
+				return nil, fmt.Errorf("%w: partition %d of topic %q has no leader",
+					ports.ErrUnavailable, p.Partition, topic)
+			}
+			if requests[leader] == nil {
+				requests[leader] = &fetch.Request{
+					ReplicaID: -1, MaxBytes: fetchBytes, SessionID: noSession, SessionEpoch: noSession,
+				}
+			}
+			req := requests[leader]
+			if !seen[leader] {
+				seen[leader] = true
+				req.Topics = append(req.Topics, fetch.RequestTopic{Topic: topic})
+			}
+			last := &req.Topics[len(req.Topics)-1]
+			last.Partitions = append(last.Partitions, fetch.RequestPartition{
+				Partition: int32(p.Partition), CurrentLeaderEpoch: -1, FetchOffset: max(p.CommittedOffset, 0),
+				LogStartOffset: -1, PartitionMaxBytes: lagBytes,
+			})
+		}
+	}
+	return requests, nil
+}
+
+// addLag asks one broker.
+func (q *Queue) addLag(ctx context.Context, lag *Lag, req *fetch.Request) error {
+	asked := make(map[place]int64)
+	for _, topic := range req.Topics {
+		for _, p := range topic.Partitions {
+			asked[place{topic.Topic, p.Partition}] = p.FetchOffset
+		}
+	}
+	answer, err := q.cluster.call(ctx, callTimeout, req)
+	if err != nil {
+		q.cluster.forget()
+		return translate(err)
+	}
+	fetched, ok := answer.(*fetch.Response)
+	if !ok {
+		return translate(errors.New("kafka-go gave an answer to another question"))
+	}
+	for i := range fetched.Topics {
+		for j := range fetched.Topics[i].Partitions {
+			told := &fetched.Topics[i].Partitions[j]
+			at := place{fetched.Topics[i].Topic, told.Partition}
+			switch code := kafka.Error(told.ErrorCode); code {
+			case 0:
+				err = lag.add(told, asked[at])
+			case kafka.OffsetOutOfRange:
+				err = q.addWhole(ctx, lag, at)
+			default:
+				q.cluster.forget()
+				err = code
+			}
+			if err != nil {
+				return translate(err)
+			}
+		}
+	}
+	return nil
+}
+
+// add adds what one partition has after an offset.
+func (l *Lag) add(told *fetch.ResponsePartition, from int64) error {
+	l.Messages += max(0, told.HighWatermark-from)
+	s := &stretch{from: from, next: from}
+	if err := s.fill(told); err != nil {
+		return err
+	}
+	if len(s.read) > 0 && (l.Oldest.IsZero() || s.read[0].arrived.Before(l.Oldest)) {
+		l.Oldest = s.read[0].arrived
+	}
+	return nil
+}
+
+// addWhole adds all that a partition has: what the group goes on with was deleted.
+func (q *Queue) addWhole(ctx context.Context, lag *Lag, at place) error {
+	answer, err := q.cluster.client().ListOffsets(ctx, &kafka.ListOffsetsRequest{
+		Topics: map[string][]kafka.OffsetRequest{
+			at.topic: {kafka.FirstOffsetOf(int(at.partition)), kafka.LastOffsetOf(int(at.partition))},
+		},
+	})
+	if err != nil {
+		return err
+	}
+	for _, told := range answer.Topics[at.topic] {
+		if told.Error != nil {
+			return told.Error
+		}
+		lag.Messages += max(0, told.LastOffset-told.FirstOffset)
+	}
+	return nil
+}

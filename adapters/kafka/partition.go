@@ -1,0 +1,104 @@
+package kafka
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+)
+
+// maxGap is how many messages of a partition may be handed out from the first open one on. They are handed out again
+// when the process dies. When it is half reached, the first ones crowd.
+const maxGap = 2048
+
+// message is one message of a partition.
+type message struct {
+	offset  int64
+	id      domain.ID
+	value   []byte
+	arrived time.Time
+
+	part    *partition
+	track   *tracker      // from the hand-out on
+	crowded chan struct{} // likewise
+	settled bool
+}
+
+// partition is one that a generation owns. All but its names is guarded by the mutex of the consumer.
+type partition struct {
+	gen   *generation
+	topic string
+	id    int32
+	lane  domain.Lane
+
+	leader    int32
+	next      int64 // the offset to read next
+	reading   bool  // a request for it is under way
+	shelf     []*message
+	bytes     int64 // of the values on the shelf
+	track     *tracker
+	committed int64
+	gone      bool // the topic was deleted
+}
+
+func newPartition(g *generation, topic string, lane domain.Lane, id int32, offset int64) *partition {
+	p := &partition{gen: g, topic: topic, lane: lane, id: id, leader: nobody}
+	p.begin(max(offset, 0)) // what was never committed begins at the start, which may be later: see fetcher.outOfRange
+	return p
+}
+
+// begin makes the partition go on at an offset. What was handed out before belongs to nobody.
+func (p *partition) begin(offset int64) {
+	p.next, p.committed, p.track = offset, offset, newTracker(offset)
+	p.shelf, p.bytes = nil, 0
+}
+
+// full reports whether too many messages wait for the first open one.
+func (p *partition) full() bool { return p.track.gap() >= maxGap }
+
+// handOut gives the next message of a shelf that has one.
+func (p *partition) handOut() ports.Received {
+	m := p.shelf[0]
+	p.shelf[0] = nil // the array may live for long
+	p.shelf = p.shelf[1:]
+	p.bytes -= int64(len(m.value))
+	m.crowded = make(chan struct{})
+	p.track.take(m)
+	for _, old := range p.track.crowded(maxGap / 2) {
+		close(old.crowded)
+	}
+	if p.wanting() {
+		p.gen.roomMade()
+	}
+	value := m.value
+	m.value = nil // the ticket may live for long
+	return ports.Received{
+		QueueMessage: ports.QueueMessage{ID: m.id, Lane: p.lane, Value: value},
+		Place:        p.topic + "-" + strconv.Itoa(int(p.id)) + "-" + strconv.FormatInt(m.offset, 10),
+		Arrived:      m.arrived, Ticket: m, Crowded: m.crowded, Lost: p.gen.lost,
+	}
+}
+
+// wanting reports whether the partition should be read: what is on the shelf is less than half of its share.
+func (p *partition) wanting() bool {
+	return !p.reading && !p.gone && p.leader != nobody && p.bytes < p.gen.share/2
+}
+
+// add puts what was read on the shelf. The offset is the one to go on with, and those between are of no message.
+func (p *partition) add(read []*message, next int64) {
+	for _, m := range read {
+		m.part = p
+		p.bytes += int64(len(m.value))
+	}
+	p.shelf = append(p.shelf, read...)
+	p.next = max(p.next, next)
+}
+
+// mark is the offset to commit.
+func (p *partition) mark() int64 {
+	if len(p.shelf) == 0 {
+		p.track.advance(p.next)
+	}
+	return p.track.mark
+}

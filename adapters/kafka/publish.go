@@ -1,0 +1,259 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"sync"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/openhqm/openhqm/ports"
+)
+
+const (
+	// publishPatience is how long a message is sent again, for instance while another broker becomes leader.
+	publishPatience = 10 * time.Second
+	// maxWaiting bounds the values, in bytes, that wait to be sent or are under way. Further callers wait before that.
+	maxWaiting = 64 << 20
+)
+
+// producer sends messages for many callers in shared requests, with one sender for each broker.
+type producer struct {
+	q    *Queue
+	room *semaphore.Weighted // bytes
+
+	mu      sync.Mutex
+	senders map[int32]*sender
+	again   []*op // to be sent again, or that nobody leads
+	known   *layout
+	closed  bool // nobody reads again any more
+
+	bell chan struct{} // rung when there is something in again
+}
+
+// op is one message on its way.
+type op struct {
+	call      *call
+	index     int // in the call
+	topic     string
+	partition int32
+	key       []byte
+	value     []byte
+	until     time.Time // when it is not sent again any more
+	alone     bool      // a batch it was in was too large
+	err       error     // what it got last
+}
+
+// size is what the op takes up in a batch at most, and in memory.
+func (o *op) size() int { return len(o.key) + len(o.value) + batchOverhead }
+
+func newProducer(q *Queue) *producer {
+	return &producer{
+		q: q, room: semaphore.NewWeighted(maxWaiting), senders: make(map[int32]*sender), bell: make(chan struct{}, 1),
+	}
+}
+
+// publish sends messages and returns when all have an answer, or ctx ends.
+func (p *producer) publish(ctx context.Context, messages []ports.QueueMessage) []error {
+	c := newCall(len(messages))
+	until := p.q.opts.Now().Add(publishPatience)
+	for i := range messages {
+		m := &messages[i]
+		switch {
+		case len(m.Value) > p.q.opts.MaxMessage || len(m.ID) > maxKey:
+			c.answer(i, fmt.Errorf("%w: it has %d bytes, and kafka takes %d",
+				ports.ErrTooLarge, len(m.Value), p.q.opts.MaxMessage))
+		default:
+			p.accept(ctx, &op{
+				call: c, index: i, topic: p.q.topics[m.Lane], key: []byte(m.ID), value: m.Value, until: until,
+			})
+		}
+	}
+	return c.wait(ctx)
+}
+
+// accept waits for room and gives the op on.
+func (p *producer) accept(ctx context.Context, o *op) {
+	if !p.room.TryAcquire(p.weight(o)) {
+		if err := p.await(ctx, o); err != nil {
+			o.call.answer(o.index, err)
+			return
+		}
+	}
+	p.route(o)
+}
+
+// await blocks until there is room for the op, ctx ends or the queue is closed.
+func (p *producer) await(ctx context.Context, o *op) error {
+	waiting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(p.q.ctx, cancel)
+	defer stop()
+	switch err := p.room.Acquire(waiting, p.weight(o)); {
+	case err == nil:
+		return nil
+	case p.q.ctx.Err() != nil:
+		return ports.ErrClosed
+	default:
+		return unconfirmed(ctx)
+	}
+}
+
+func (p *producer) weight(o *op) int64 { return min(int64(o.size()), maxWaiting) }
+
+// answer ends an op.
+func (p *producer) answer(o *op, err error) {
+	p.room.Release(p.weight(o))
+	o.call.answer(o.index, err)
+}
+
+// route gives an op to the sender of the broker that leads its partition.
+func (p *producer) route(o *op) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	leader := nobody
+	if p.known != nil {
+		if n := p.known.partitions(o.topic); n > 0 {
+			o.partition = partitionOf(o.key, n)
+			leader = p.known.leader(o.topic, o.partition)
+		}
+	}
+	switch {
+	case p.closed:
+		p.answer(o, ports.ErrClosed)
+	case leader == nobody:
+		p.again = append(p.again, o)
+		ring(p.bell)
+	default:
+		p.sender(leader).put(o)
+	}
+}
+
+// sender gives the sender to a broker. There is one from the first message for it on.
+func (p *producer) sender(broker int32) *sender {
+	s := p.senders[broker]
+	if s == nil {
+		s = newSender(p, broker)
+		p.senders[broker] = s
+		p.q.loops.Go(s.run)
+	}
+	return s
+}
+
+// partitionOf chooses a partition for a key.
+func partitionOf(key []byte, partitions int) int32 {
+	h := fnv.New32a()
+	_, _ = h.Write(key) // it never fails
+	return int32(h.Sum32() % uint32(partitions))
+}
+
+// ring wakes the loop that listens to a bell, which has room for one ring.
+func ring(bell chan struct{}) {
+	select {
+	case bell <- struct{}{}:
+	default:
+	}
+}
+
+// retry sends an op again after a pause, unless that is in vain.
+func (p *producer) retry(o *op, err error) {
+	o.err = err
+	if hopeless(err) || !p.q.opts.Now().Before(o.until) || p.q.outage.lasts(publishPatience) {
+		p.answer(o, translate(err))
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		p.answer(o, ports.ErrClosed)
+		return
+	}
+	p.again = append(p.again, o)
+	ring(p.bell)
+}
+
+// repeat learns the layout of the cluster, at the start and whenever something went wrong, and sends what waits for
+// that.
+func (p *producer) repeat() {
+	var pause backoff
+	ticker := time.NewTicker(metadataAge)
+	defer ticker.Stop()
+	for p.q.ctx.Err() == nil {
+		err := p.learn()
+		switch {
+		case err == nil:
+			pause.reset()
+		case p.q.ctx.Err() == nil:
+			p.q.report(p.q.ctx, translate(err))
+		}
+		for _, o := range p.takeAgain() {
+			p.resend(o, err)
+		}
+		select {
+		case <-p.bell:
+			// Others that were in the same request come too, and an election takes a moment.
+			sleep(p.q.ctx, pause.next())
+			p.q.cluster.forget()
+		case <-ticker.C:
+		case <-p.q.ctx.Done():
+		}
+	}
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	for _, o := range p.takeAgain() {
+		p.answer(o, ports.ErrClosed)
+	}
+}
+
+// learn reads the layout of the cluster, and makes topics that are missing.
+func (p *producer) learn() error {
+	known, err := p.q.cluster.layout(p.q.ctx)
+	if err != nil {
+		return err
+	}
+	for _, topic := range p.q.topics {
+		if topicMissing(known.trouble(topic)) {
+			if err := p.q.repair(p.q.ctx); err != nil {
+				return err
+			}
+			if known, err = p.q.cluster.layout(p.q.ctx); err != nil {
+				return err
+			}
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.known = known
+	return nil
+}
+
+func (p *producer) takeAgain() []*op {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	ops := p.again
+	p.again = nil
+	return ops
+}
+
+// resend routes an op once more, or ends it. The error is that of learning the layout.
+func (p *producer) resend(o *op, err error) {
+	if o.err == nil {
+		o.err = kafka.LeaderNotAvailable
+	}
+	if err != nil {
+		o.err = errors.Join(err, o.err)
+	}
+	switch {
+	case o.call.over():
+		p.answer(o, nil) // nobody hears it
+	case !p.q.opts.Now().Before(o.until), err != nil && p.q.outage.lasts(publishPatience):
+		p.answer(o, translate(o.err))
+	default:
+		p.route(o)
+	}
+}

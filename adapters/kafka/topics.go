@@ -1,0 +1,226 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"github.com/openhqm/openhqm/ports"
+)
+
+// Names of the settings of a topic, see "Topic Configs" in Kafka's documentation.
+const (
+	retentionMillis  = "retention.ms"
+	retentionBytes   = "retention.bytes"
+	maxBatchBytes    = "max.message.bytes"
+	minReplicas      = "min.insync.replicas"
+	timestampType    = "message.timestamp.type"
+	appendTime       = "LogAppendTime"
+	unlimited        = int64(-1)
+	defaultReplicas  = 3
+	defaultBatchSize = 1 << 20 // bytes, max.message.bytes unless it is set
+)
+
+// batchOverhead is what a record batch of one message adds to its value and key at most: 61 bytes for the batch, and
+// the attributes and lengths of the record. See "Record Batch" in Kafka's documentation.
+const batchOverhead = 61 + 40
+
+// prepare makes the topics that are missing and looks whether all will do. Brokers hear of topics that were made or
+// deleted one after another, so it takes what they say about a missing one as settled only when ctx ends.
+func (q *Queue) prepare(ctx context.Context) error {
+	var pause backoff
+	for {
+		err := q.prepareOnce(ctx)
+		if !topicMissing(err) {
+			return err
+		}
+		sleep(ctx, pause.next())
+		if ctx.Err() != nil {
+			return fmt.Errorf("the topics do not appear: %w", translate(err))
+		}
+		q.cluster.forgetNow()
+	}
+}
+
+func (q *Queue) prepareOnce(ctx context.Context) error {
+	known, err := q.cluster.layout(ctx)
+	if err != nil {
+		return translate(err)
+	}
+	made := false
+	for _, topic := range q.topics {
+		switch err := known.trouble(topic); {
+		case topicMissing(err):
+			if err := q.makeTopic(ctx, topic, known.brokers); err != nil {
+				return err
+			}
+			made = true
+		case errors.Is(err, kafka.TopicAuthorizationFailed):
+			return fmt.Errorf("topic %q cannot be described (permission DESCRIBE of the topic): %w", topic, translate(err))
+		case err != nil:
+			return fmt.Errorf("topic %q cannot be described: %w", topic, translate(err))
+		}
+	}
+	if made {
+		return kafka.UnknownTopicOrPartition // until the brokers have heard of it
+	}
+	return q.inspect(ctx, known)
+}
+
+func (q *Queue) makeTopic(ctx context.Context, topic string, brokers int) error {
+	replicas := q.opts.ReplicationFactor
+	if replicas == 0 {
+		replicas = min(defaultReplicas, brokers)
+	}
+	answer, err := q.cluster.client().CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{{
+		Topic: topic, NumPartitions: q.opts.Partitions, ReplicationFactor: replicas,
+		ConfigEntries: []kafka.ConfigEntry{
+			{ConfigName: retentionMillis, ConfigValue: strconv.FormatInt(q.opts.Retention.Milliseconds(), 10)},
+			{ConfigName: retentionBytes, ConfigValue: strconv.FormatInt(unlimited, 10)},
+			{ConfigName: maxBatchBytes, ConfigValue: strconv.Itoa(max(q.batchLimit(), defaultBatchSize))},
+			// One replica may be away, and no more.
+			{ConfigName: minReplicas, ConfigValue: strconv.Itoa(max(1, min(replicas-1, 2)))},
+			// Retention goes by it, whatever the clocks of producers say.
+			{ConfigName: timestampType, ConfigValue: appendTime},
+		},
+	}}})
+	if err == nil {
+		err = answer.Errors[topic]
+	}
+	switch {
+	case err == nil:
+		q.opts.Logger.Info("topic made", "topic", topic, "partitions", q.opts.Partitions, "replicas", replicas)
+		return nil
+	case errors.Is(err, kafka.TopicAlreadyExists): // by another process, a moment ago
+		return nil
+	case errors.Is(err, kafka.TopicAuthorizationFailed), errors.Is(err, kafka.ClusterAuthorizationFailed):
+		return fmt.Errorf("topic %q does not exist, and this user may not make it "+
+			"(permission CREATE of the topic or the cluster): %w", topic, translate(err))
+	default:
+		return fmt.Errorf("topic %q does not exist, and cannot be made: %w", topic, translate(err))
+	}
+}
+
+// inspect reads how the topics are configured. Where we may not, there is nothing to tell.
+func (q *Queue) inspect(ctx context.Context, known *layout) error {
+	details := make(map[string]string)
+	for _, topic := range q.topics {
+		settings, err := q.settings(ctx, topic)
+		switch {
+		case errors.Is(err, kafka.TopicAuthorizationFailed):
+			details[topic] = "its settings cannot be read (permission DESCRIBE_CONFIGS of the topic)"
+		case err != nil:
+			return fmt.Errorf("read the settings of topic %q: %w", topic, translate(err))
+		default:
+			if err := q.judge(topic, settings); err != nil {
+				return err
+			}
+			if known.topics[topic].replicas > 1 && settings[minReplicas] == 1 {
+				details[topic] = "min.insync.replicas is 1: a message that one broker alone has is acknowledged, " +
+					"and is lost with that broker"
+			}
+		}
+	}
+	if !maps.Equal(details, q.Details()) {
+		for topic, text := range details {
+			q.opts.Logger.Warn("a topic may keep less than a 202 promises", "topic", topic, "reason", text)
+		}
+	}
+	q.details.Store(&details)
+	return nil
+}
+
+// settings reads those settings of a topic that are numbers.
+func (q *Queue) settings(ctx context.Context, topic string) (map[string]int64, error) {
+	answer, err := q.cluster.client().DescribeConfigs(ctx, &kafka.DescribeConfigsRequest{
+		Resources: []kafka.DescribeConfigRequestResource{{
+			ResourceType: kafka.ResourceTypeTopic, ResourceName: topic,
+			ConfigNames: []string{retentionMillis, retentionBytes, minReplicas, maxBatchBytes},
+		}},
+	})
+	if err == nil {
+		err = answer.Resources[0].Error
+	}
+	if err != nil {
+		return nil, err
+	}
+	settings := make(map[string]int64)
+	for _, entry := range answer.Resources[0].ConfigEntries {
+		if n, err := strconv.ParseInt(entry.ConfigValue, 10, 64); err == nil {
+			settings[entry.ConfigName] = n
+		}
+	}
+	return settings, nil
+}
+
+// judge looks whether a topic with these settings will do.
+func (q *Queue) judge(topic string, settings map[string]int64) error {
+	kept, found := settings[retentionMillis]
+	if needed := q.opts.Retention; found && kept != unlimited && kept < needed.Milliseconds() {
+		return fmt.Errorf("topic %q keeps messages for %s (%s), which must be at least %s",
+			topic, time.Duration(kept)*time.Millisecond, retentionMillis, needed)
+	}
+	if size, found := settings[retentionBytes]; found && size != unlimited {
+		return fmt.Errorf("topic %q keeps %d bytes of a partition (%s), which must be %d: no limit",
+			topic, size, retentionBytes, unlimited)
+	}
+	if largest, found := settings[maxBatchBytes]; found && largest < int64(q.batchLimit()) {
+		return fmt.Errorf("topic %q takes messages of %d bytes (%s), which must be at least %d",
+			topic, largest, maxBatchBytes, q.batchLimit())
+	}
+	return nil
+}
+
+// batchLimit is the largest record batch that we send, in bytes: Kafka's limit is one of batches, not of messages.
+func (q *Queue) batchLimit() int { return q.opts.MaxMessage + batchOverhead + maxKey }
+
+// maxKey is how long a key is at most: an id.
+const maxKey = 128
+
+// Details tells what makes a topic keep less than a 202 promises.
+func (q *Queue) Details() map[string]string {
+	if details := q.details.Load(); details != nil {
+		return *details
+	}
+	return nil
+}
+
+const (
+	// repairPause is how long repair leaves things alone that it could not mend.
+	repairPause = time.Second
+	// repairTimeout bounds one try.
+	repairTimeout = openTimeout
+)
+
+// repair makes topics that were deleted under us once more. Any number of callers may ask for it at once.
+func (q *Queue) repair(ctx context.Context) error {
+	asked := q.opts.Now()
+	q.repairing.Lock()
+	defer q.repairing.Unlock()
+	if q.repaired.After(asked) || q.broken != nil && asked.Sub(q.repaired) < repairPause {
+		return q.broken
+	}
+	q.cluster.forgetNow()
+	trying, cancel := context.WithTimeout(ctx, repairTimeout)
+	defer cancel()
+	err := q.prepare(trying)
+	if ctx.Err() != nil {
+		return err // it says nothing about the topics
+	}
+	q.repaired, q.broken = q.opts.Now(), err
+	return err
+}
+
+// trouble is what repair got when it last tried.
+func (q *Queue) trouble() error {
+	if !q.repairing.TryLock() {
+		return fmt.Errorf("%w: a topic is missing and is being made", ports.ErrUnavailable)
+	}
+	defer q.repairing.Unlock()
+	return q.broken
+}

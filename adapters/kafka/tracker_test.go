@@ -1,0 +1,85 @@
+package kafka
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+func TestTheMarkNeverPassesAnOpenMessage(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		start := rapid.Int64Range(0, 1000).Draw(t, "start")
+		bound := rapid.IntRange(1, 8).Draw(t, "bound")
+		tr, next := newTracker(start), start
+		var taken, told []*message
+		last := tr.mark
+		t.Repeat(map[string]func(*rapid.T){
+			"take": func(t *rapid.T) {
+				next += rapid.Int64Range(0, 3).Draw(t, "hole") // offsets of no message
+				m := &message{offset: next}
+				next++
+				tr.take(m)
+				taken = append(taken, m)
+				told = append(told, tr.crowded(bound)...)
+			},
+			"settle": func(t *rapid.T) {
+				if len(taken) > 0 {
+					before := tr.mark
+					moved := tr.settle(rapid.SampledFrom(taken).Draw(t, "message"))
+					require.Equal(t, tr.mark > before, moved)
+				}
+			},
+			"advance": func(t *rapid.T) {
+				next += rapid.Int64Range(0, 3).Draw(t, "hole")
+				tr.advance(next)
+			},
+			"": func(t *rapid.T) {
+				require.GreaterOrEqual(t, tr.mark, last, "it only moves forward")
+				last = tr.mark
+				require.Equal(t, wantGap(taken), tr.gap())
+				requireMark(t, tr, taken, next)
+				requireTold(t, told, taken, bound)
+			},
+		})
+	})
+}
+
+// wantGap is how many messages there are from the first open one on.
+func wantGap(taken []*message) int {
+	for i, m := range taken {
+		if !m.settled {
+			return len(taken) - i
+		}
+	}
+	return 0
+}
+
+func requireMark(t *rapid.T, tr *tracker, taken []*message, next int64) {
+	after := int64(-1) // the offset after the last settled message before the first open one
+	for _, m := range taken {
+		if !m.settled {
+			require.LessOrEqual(t, tr.mark, m.offset)
+			break
+		}
+		after = m.offset + 1
+	}
+	require.GreaterOrEqual(t, tr.mark, after, "what is settled need not come again")
+	require.LessOrEqual(t, tr.mark, next)
+}
+
+func requireTold(t *rapid.T, told, taken []*message, bound int) {
+	seen := make(map[*message]bool)
+	for _, m := range told {
+		require.False(t, seen[m], "each is told once")
+		seen[m] = true
+	}
+	for i, m := range taken {
+		old := len(taken)-1-i >= bound
+		if !m.settled {
+			require.Equal(t, old, seen[m], "message %d of %d", i, len(taken))
+		}
+		require.False(t, seen[m] && !old)
+	}
+}
