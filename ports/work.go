@@ -51,4 +51,8 @@ type Finish struct {
 	ID      domain.ID
 	Token   string
 	Outcome domain.Outcome
+
+	// Original is what a Queue carries of the request, for a Store that is to hold it from now on. Nil: the store does
+	// already, or need not. Whoever calls Work leaves it out.
+	Original *domain.Request
 }

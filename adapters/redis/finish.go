@@ -104,10 +104,14 @@ func (db *DB) settlement(s *shard, f *ports.Finish, call string) *op {
 	if out.Status == domain.Pending {
 		next, at = micros(out.NextAttemptAt), millis(out.NextAttemptAt)
 	}
-	return newOp(s, db.scripts.finish, len(response),
+	original, queue := []byte{}, ""
+	if f.Original != nil && out.Status != domain.Completed {
+		original, queue = encodeRequest(f.Original), queueOf(f.Original)
+	}
+	return newOp(s, db.scripts.finish, len(response)+len(original),
 		string(f.ID), f.Token, string(out.Status), out.Attempts, micros(out.At), next, at,
 		string(out.Reason), out.Error, int64(out.ProcessingTime), code, response, size,
-		db.opts.TTL.Milliseconds(), db.opts.DeadLetterTTL.Milliseconds(), call)
+		db.opts.TTL.Milliseconds(), db.opts.DeadLetterTTL.Milliseconds(), call, original, queue)
 }
 
 // settled reads the answer. What was not confirmed stays leased, for the caller repeats it.

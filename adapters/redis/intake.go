@@ -46,9 +46,18 @@ func (db *DB) accept(ctx context.Context, reqs []domain.Request, attempts []int)
 
 // taking is the script that takes a request in.
 func (db *DB) taking(r *domain.Request, attempts int) *op {
-	request, queue, message := encodeRequest(r), queueOf(r), []byte{}
 	if db.opts.Handover {
-		queue, message = "", envelope.Append(nil, &envelope.Message{Request: *r, RetryCount: attempts})
+		message := envelope.Append(nil, &envelope.Message{Request: *r, RetryCount: attempts})
+		return db.creating(r, attempts, "", encodeRequest(r), message)
+	}
+	return db.creating(r, attempts, queueOf(r), encodeRequest(r), []byte{})
+}
+
+// creating is the script that makes a record, in that queue. A broker delays nothing.
+func (db *DB) creating(r *domain.Request, attempts int, queue string, request, message []byte) *op {
+	at := millis(r.NotBefore)
+	if queue == carriedQueue {
+		at = 0
 	}
 	key, fingerprint, keyExpires := "", "", int64(0)
 	if r.Idempotency != nil {
@@ -57,7 +66,7 @@ func (db *DB) taking(r *domain.Request, attempts int) *op {
 	}
 	return newOp(db.home(r), db.scripts.accept, len(request)+len(message),
 		string(r.ID), encodeFacts(r), queue, r.Size(), request,
-		micros(r.SubmittedAt), micros(r.NotBefore), millis(r.NotBefore),
+		micros(r.SubmittedAt), micros(r.NotBefore), at,
 		millis(r.Deadline.Add(lateAfter)), db.maxDepth(),
 		key, fingerprint, keyExpires, attempts, message)
 }

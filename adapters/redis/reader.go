@@ -165,21 +165,29 @@ func (r *reader) remove(ctx context.Context, pipe redis.Pipeliner, places []stri
 
 // reject makes a dead letter of a message that cannot be taken in, and settles it.
 func (r *reader) reject(ctx context.Context, entry *redis.XMessage, req *domain.Request, cause error) error {
-	ctx, db, original := context.WithoutCancel(ctx), r.db, message(entry)
-	answer, err := db.outcomes.one(ctx, newOp(db.shardOf(string(req.ID)), db.scripts.reject, len(original),
-		string(req.ID), encodeFacts(req), original, cause.Error(),
-		db.opts.TTL.Milliseconds(), db.opts.DeadLetterTTL.Milliseconds(), r.results))
-	if err != nil {
+	ctx, db := context.WithoutCancel(ctx), r.db
+	if err := db.reject(ctx, req, message(entry), cause, r.results); err != nil {
 		return err
 	}
 	if n := r.rejected.note(db.opts.Now()); n > 0 {
 		db.opts.Logger.Error("messages cannot be taken in", "stream", r.stream, "count", n, "correlation_id", req.ID,
 			"error", cause)
 	}
+	return r.settle(ctx, entry.ID)
+}
+
+// reject makes a dead letter of a message, and tells that it ended. The message may be a result, which has none itself.
+func (db *DB) reject(ctx context.Context, req *domain.Request, original []byte, cause error, isResult bool) error {
+	answer, err := db.outcomes.one(ctx, newOp(db.shardOf(string(req.ID)), db.scripts.reject, len(original),
+		string(req.ID), encodeFacts(req), original, cause.Error(),
+		db.opts.TTL.Milliseconds(), db.opts.DeadLetterTTL.Milliseconds(), isResult))
+	if err != nil {
+		return err
+	}
 	if st, found, err := decodeState(req.ID, list(answer, 1)); err == nil && found {
 		db.tellEnded(&st)
 	}
-	return r.settle(ctx, entry.ID)
+	return nil
 }
 
 // message is what an entry holds; nil: nothing.

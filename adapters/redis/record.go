@@ -12,14 +12,15 @@ import (
 //
 //	request    what decodeRequest reads; gone when the record is final
 //	response   what decodeResponse reads, of the last attempt that was answered
-//	queue      <lane>:<endpoint>, where it waits, or nothing when consumers that are not ours have it; gone when it is
-//	           final, and so are the next four
+//	queue      <lane>:<endpoint>, where it waits, or nothing when consumers that are not ours have it, or "-" while a
+//	           broker carries it, and then there is no request here; gone when it is final, and so are the next four
 //	size       domain.Request.Size
 //	entry      its entry in the stream of that queue; empty while it is delayed
 //	token      of the delivery, while it is PROCESSING
 //	message    the one for consumers that are not ours, while it is delayed
 //	finished   names the last call that saved an outcome
 //	key        the idempotency key that it holds, if it has one
+//	unsent     there while a broker is to carry it, it has a key, and the broker is not known to have it
 
 // stateFields are the fields that a record is read from, in this order.
 var stateFields = []string{

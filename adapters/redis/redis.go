@@ -83,7 +83,11 @@ type DB struct {
 	waiters  *waiters
 	finals   chan struct{} // this process made something final: there may be something to relay
 	details  atomic.Pointer[map[string]string]
-	full     atomic.Bool // the last probe found no memory to write to
+	rejected struct { // messages that cannot be read
+		sync.Mutex
+		rarely
+	}
+	full atomic.Bool // the last probe found no memory to write to
 
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc

@@ -25,6 +25,8 @@ type script struct {
 // scripts are all there are.
 type scripts struct {
 	accept, cancel, receive, finish, extend, sweep, depths, tidy, reject, result, read, rehearse *script
+
+	begin, keep, published *script // of what a broker carries
 }
 
 func newScripts() *scripts {
@@ -41,6 +43,10 @@ func newScripts() *scripts {
 		result:   inShard(allowOOM, "place", "end", "result"),
 		read:     build(newcomer, "read"),
 		rehearse: inShard(allowOOM, "rehearse"),
+
+		begin:     inShard(allowOOM, "born", "begin"),
+		keep:      inShard(newcomer, "place", "born", "keep"),
+		published: inShard(allowOOM, "published"),
 	}
 }
 
@@ -81,7 +87,7 @@ func source(name string) string {
 func (s *scripts) load(ctx context.Context, client redis.UniversalClient) error {
 	for _, one := range []*script{
 		s.accept, s.cancel, s.receive, s.finish, s.extend, s.sweep, s.depths, s.tidy, s.reject, s.result,
-		s.read, s.rehearse,
+		s.read, s.rehearse, s.begin, s.keep, s.published,
 	} {
 		if err := client.ScriptLoad(ctx, one.source).Err(); err != nil {
 			return err

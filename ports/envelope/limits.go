@@ -22,6 +22,6 @@ const (
 	maxRetryCount = 1_000_000
 )
 
-// MaxInlineBody is the size in bytes of the largest response body that an outgoing result holds itself; a larger one is
-// told by result_url. It is the limit of the wire format, on every broker: larger bodies stay in the store.
+// MaxInlineBody is the size in bytes of the largest body that a message holds itself: a larger one of a request stays
+// in the store, and one of a response is told by result_url. It is the limit of the wire format, on every broker.
 const MaxInlineBody = 256 << 10

@@ -68,6 +68,11 @@ type Traits struct {
 	// DeadlineOnRead: a request past its deadline becomes final when somebody reads it, not by itself. True where
 	// nothing sweeps through the store.
 	DeadlineOnRead bool
+
+	// OriginalWithMessage: a dead letter that the deadline made of a request which no worker had begun has its original
+	// only when the message next comes to one. True where the queue carries requests and the store has their records
+	// alone.
+	OriginalWithMessage bool
 }
 
 // theme is a group of cases. Themes run one after the other, their cases in parallel.

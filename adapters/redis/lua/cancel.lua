@@ -5,8 +5,11 @@ local r = redis.call('HMGET', recordKey(id), 'status', 'queue', 'entry', 'attemp
 local status = r[1]
 if not status then return {'missing'} end
 if status == 'PENDING' then
+    local late = redis.call('ZSCORE', deadlines, id)
     dequeue(id, r[2], r[3], status)
     conclude(id, 'CANCELLED', updated, r[4] or '0', '', '', '0', lifetime, '0')
+    -- A broker still has the message: whoever gets it must find that it is cancelled.
+    if r[2] == CARRIED and late then redis.call('PEXPIREAT', recordKey(id), late, 'GT') end
     return {'ended', state(id)}
 end
 if status == 'CANCELLED' then return {'same', state(id)} end

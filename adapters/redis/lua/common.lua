@@ -14,6 +14,8 @@
 --   :bell:<endpoint>    list of one element at most: somebody may find ready work there; idle workers block on it
 --   :due                sorted set, delayed requests by the millisecond they are due
 --   :leases             sorted set, begun requests by the millisecond their lease ends
+--   :carried            sorted set, ready requests that a broker carries, by the millisecond they became ready
+--   :lent               sorted set, begun requests that a broker carries, by the millisecond their lease ends
 --   :deadlines          sorted set, all unfinished requests by the millisecond to look whether they are too late
 --   :dead, :d:<id>      sorted set of dead letters by the millisecond they were made, and each of them as a hash
 --   :k:<owner and key>  hash, an idempotency key in use
@@ -29,6 +31,7 @@
 local shard = KEYS[1]
 local due, leases, deadlines, dead = shard .. ':due', shard .. ':leases', shard .. ':deadlines', shard .. ':dead'
 local endpointSet, usedSet = shard .. ':endpoints', shard .. ':used'
+local carried, lent = shard .. ':carried', shard .. ':lent'
 
 -- While a slot of a Cluster is moved, its keys are on two nodes. Then both refuse a command with several keys when they
 -- do not have them all ("Multi-key operations" in the specification of Redis Cluster). So asking for two that there
@@ -47,7 +50,9 @@ local function recordKey(id) return shard .. ':r:' .. id end
 local function letterKey(id) return shard .. ':d:' .. id end
 local function bellKey(endpoint) return shard .. ':bell:' .. endpoint end
 
--- A queue is named <lane>:<endpoint>. The one without a name is the stream for consumers that are not ours.
+-- A queue is named <lane>:<endpoint>. The one without a name is the stream for consumers that are not ours. The one with
+-- this name stands for a broker that carries the request: Redis does not have all of it.
+local CARRIED = '-'
 local function streamKey(queue)
     if queue == '' then return string.sub(shard, 2, -2) end
     return shard .. ':q:' .. queue

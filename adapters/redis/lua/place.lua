@@ -19,6 +19,10 @@ end
 -- ready puts a request at the end of its queue and gives its place there. Consumers that are not ours get a message.
 local function ready(id, queue, size, message)
     if queue == '' then return redis.call('XADD', streamKey(queue), '*', 'payload', message) end
+    if queue == CARRIED then
+        redis.call('ZADD', carried, now, id)
+        return ''
+    end
     local endpoint = endpointOf(queue)
     known(endpoint)
     local entry = redis.call('XADD', streamKey(queue), '*', 'id', id, 'size', size)
@@ -39,6 +43,10 @@ end
 
 -- dequeue takes a request out of wherever it waits or is held.
 local function dequeue(id, queue, entry, status)
+    if queue == CARRIED then
+        redis.call('ZREM', status == 'PROCESSING' and lent or carried, id)
+        return
+    end
     if entry == '' then
         redis.call('ZREM', due, id)
         return

@@ -18,7 +18,8 @@ local function expire(id)
         redis.call('ZREM', due, id)
         return
     end
-    local leased = r[1] == 'PROCESSING' and tonumber(redis.call('ZSCORE', leases, id) or '0')
+    local leased = r[1] == 'PROCESSING'
+        and tonumber(redis.call('ZSCORE', leases, id) or redis.call('ZSCORE', lent, id) or '0')
     if leased and leased > now then
         redis.call('ZADD', deadlines, leased, id)
         return

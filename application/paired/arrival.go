@@ -1,0 +1,121 @@
+package paired
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+)
+
+// arrival is a message that the queue has handed out.
+type arrival struct {
+	ports.Arrival
+
+	received ports.Received // without its value, unless that cannot be read
+	fault    error          // why that cannot be read
+	settled  bool           // guarded by Work
+}
+
+// add takes messages in that the queue has handed out.
+func (w *Work) add(received []ports.Received) {
+	all := make([]*arrival, len(received))
+	for i, r := range received {
+		m, err := w.reader.Read(r.Value, r.Arrived, derivedID(r.Place))
+		all[i] = &arrival{
+			Arrival:  ports.Arrival{Request: m.Request, Attempts: m.RetryCount, Try: rand.Text()},
+			received: r, fault: err,
+		}
+		if err == nil {
+			all[i].received.Value = nil // the request has what is needed of it
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.waiting = append(w.waiting, all...)
+}
+
+// derivedID names a message that has no id of its own after the place where it lies, the same at every hand-out.
+func derivedID(place string) domain.ID {
+	const prefix = "message-"
+	if id := domain.ID(prefix + place); id.Valid() {
+		return id
+	}
+	sum := sha256.Sum256([]byte(place))
+	return domain.ID(prefix + hex.EncodeToString(sum[:]))
+}
+
+// lost reports whether the message is somebody else's as far as the queue knows.
+func (a *arrival) lost() bool { return a.received.Lost != nil && a.received.Lost.Err() != nil }
+
+// crowded reports whether the message holds up others.
+func (a *arrival) crowded() bool {
+	select {
+	case <-a.received.Crowded:
+		return true
+	default: // also where a queue never says so
+		return false
+	}
+}
+
+// leave gives everything that waits to the caller.
+func (w *Work) leave() []*arrival {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := w.waiting
+	w.waiting = nil
+	return all
+}
+
+// putBack lets arrivals wait, before those that came later.
+func (w *Work) putBack(arrivals []*arrival) {
+	if len(arrivals) == 0 {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.waiting = append(arrivals, w.waiting...)
+}
+
+// settle lets messages go, each once.
+func (w *Work) settle(arrivals []*arrival) {
+	var tickets []ports.Ticket
+	w.mu.Lock()
+	for _, a := range arrivals {
+		if !a.settled {
+			a.settled = true
+			tickets = append(tickets, a.received.Ticket)
+		}
+	}
+	w.mu.Unlock()
+	if len(tickets) > 0 {
+		w.queue.Settle(tickets)
+	}
+}
+
+// keep gives requests to the store and lets their messages go. It gives those that are not confirmed.
+func (w *Work) keep(ctx context.Context, arrivals []*arrival) (unkept []*arrival, failure error) {
+	if len(arrivals) == 0 {
+		return nil, nil
+	}
+	var kept []*arrival
+	for i, err := range w.store.Keep(ctx, portsOf(arrivals)) {
+		if err == nil {
+			kept = append(kept, arrivals[i])
+			continue
+		}
+		unkept, failure = append(unkept, arrivals[i]), err
+	}
+	w.settle(kept)
+	return unkept, failure
+}
+
+func portsOf(arrivals []*arrival) []ports.Arrival {
+	all := make([]ports.Arrival, len(arrivals))
+	for i, a := range arrivals {
+		all[i] = a.Arrival
+	}
+	return all
+}

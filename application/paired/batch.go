@@ -1,0 +1,101 @@
+package paired
+
+import (
+	"context"
+
+	"github.com/openhqm/openhqm/ports"
+)
+
+// batch is what becomes of the messages that wait, in one attempt.
+type batch struct {
+	unreadable []*arrival
+	begin      []*arrival
+	keep       []*arrival // their endpoint has no credit, or they cannot be begun now
+	done       []*arrival
+	left       []*arrival // for the next attempt
+	failure    error
+}
+
+// begin begins as much of what waits as the credit allows. What has no credit is kept in the store, where it costs
+// nothing until it has. It does not end with ctx: what is begun is handed out.
+func (w *Work) begin(ctx context.Context, h *haul) error {
+	ctx = context.WithoutCancel(ctx)
+	all := w.leave()
+	if len(all) == 0 {
+		return nil
+	}
+	b := choose(h, all)
+	w.reject(ctx, b)
+	w.beginChosen(ctx, h, b)
+	unkept, err := w.keep(ctx, b.keep)
+	if err != nil {
+		b.failure = err
+	}
+	w.settle(b.done)
+	w.putBack(unkept)
+	w.putBack(b.left)
+	return b.failure
+}
+
+// choose sorts arrivals. From the first one on that is beyond count and bytes all are left, in their order.
+func choose(h *haul, all []*arrival) *batch {
+	b := &batch{}
+	for i, a := range all {
+		switch {
+		case a.lost():
+		case a.fault != nil:
+			b.unreadable = append(b.unreadable, a)
+		case !h.fits(&a.Request):
+			b.left = append(b.left, all[i:]...)
+			return b
+		case h.refuses(&a.Request):
+			b.keep = append(b.keep, a)
+		default:
+			h.charge(&a.Request, 1)
+			b.begin = append(b.begin, a)
+		}
+	}
+	return b
+}
+
+// reject makes dead letters of what cannot be read.
+func (w *Work) reject(ctx context.Context, b *batch) {
+	for _, a := range b.unreadable {
+		if err := w.store.Reject(ctx, a.Request, a.received.Value, a.fault); err != nil {
+			b.left, b.failure = append(b.left, a), err
+			continue
+		}
+		b.done = append(b.done, a)
+	}
+}
+
+func (w *Work) beginChosen(ctx context.Context, h *haul, b *batch) {
+	if len(b.begin) == 0 {
+		return
+	}
+	for i, begun := range w.work.Begin(ctx, portsOf(b.begin)) {
+		a := b.begin[i]
+		if begun.Err == nil && begun.Verdict == ports.BegunGo {
+			w.hold(a, &begun.Delivery)
+			h.deliveries = append(h.deliveries, begun.Delivery)
+			continue
+		}
+		h.charge(&a.Request, -1)
+		switch {
+		case begun.Err != nil:
+			b.left, b.failure = append(b.left, a), begun.Err
+		case begun.Verdict == ports.BegunKeep:
+			b.keep = append(b.keep, a)
+		default:
+			b.done = append(b.done, a)
+		}
+	}
+}
+
+// hold remembers the message of a delivery until that is finished.
+func (w *Work) hold(a *arrival, d *ports.Delivery) {
+	a.Request = d.Request
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.held[d.Token] = a
+}

@@ -1,0 +1,170 @@
+package paired_test
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/openhqm/openhqm/adapters/redis"
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/tests/conformance"
+	"github.com/openhqm/openhqm/tests/testkit"
+)
+
+// system is queue and store, joined as a process has them.
+type system struct {
+	conformance.Instance
+
+	t     *testing.T
+	redis *testkit.Redis
+	queue *broker
+	work  ports.Work
+}
+
+func start(t *testing.T) *system {
+	t.Helper()
+	s := &system{t: t, redis: testkit.StartRedis(t), queue: newBroker()}
+	var err error
+	s.Instance, err = open(t.Context(), s.queue.join, redis.Options{
+		URL: s.redis.URL(), Queue: "openhqm-requests", Shards: 1,
+		Lease: time.Minute, TTL: time.Hour, DeadLetterTTL: time.Hour,
+		Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	s.work = s.NewConsumer(t.Context())
+	return s
+}
+
+func newRequest(id domain.ID) domain.Request {
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	return domain.Request{
+		ID: id, Endpoint: "orders", Header: domain.Header{}, Body: []byte(`{"n":1}`),
+		SubmittedAt: now, Deadline: now.Add(time.Hour),
+	}
+}
+
+func (s *system) accept(r domain.Request) ports.Accepted {
+	return s.Intake.Accept(s.t.Context(), []domain.Request{r})[0]
+}
+
+func (s *system) receive() ports.Delivery {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), testkit.Patience)
+	defer cancel()
+	deliveries, err := s.work.Receive(ctx, ports.Credit{Count: 1, Bytes: 1})
+	require.NoError(s.t, err)
+	require.Len(s.t, deliveries, 1)
+	return deliveries[0]
+}
+
+func (s *system) complete(d ports.Delivery) error {
+	return s.work.Finish(s.t.Context(), []ports.Finish{{
+		ID: d.Request.ID, Token: d.Token,
+		Outcome: domain.Outcome{Status: domain.Completed, Attempts: d.Attempts + 1, At: time.Now()},
+	}})[0]
+}
+
+// nothing lets everything be looked at that there is, none of which is to be handed out.
+func (s *system) nothing() {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), 200*time.Millisecond)
+	defer cancel()
+	deliveries, err := s.work.Receive(ctx, ports.Credit{Count: 10, Bytes: 1 << 40})
+	require.ErrorIs(s.t, err, context.DeadlineExceeded)
+	require.Empty(s.t, deliveries)
+}
+
+// TestWhatTheQueueDidNotConfirmIsPublishedByARepeat has a queue that is away, and a store that is not.
+func TestWhatTheQueueDidNotConfirmIsPublishedByARepeat(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	first := newRequest("first")
+	first.Idempotency = &domain.Idempotency{Key: "key", ExpiresAt: first.Deadline}
+	s.queue.setUp(false)
+	require.ErrorIs(t, s.accept(first).Err, ports.ErrUnavailable)
+	s.queue.setUp(true)
+	s.nothing()
+
+	repeat := newRequest("repeat")
+	repeat.Idempotency = first.Idempotency
+	var answer ports.Accepted
+	require.Eventually(t, func() bool { // it is not tried at once
+		answer = s.accept(repeat)
+		return answer.Err == nil
+	}, testkit.Patience, 10*time.Millisecond)
+	require.Equal(t, ports.AcceptedSame, answer.Outcome)
+	require.Equal(t, first.ID, answer.Record.ID)
+	d := s.receive()
+	require.Equal(t, first.ID, d.Request.ID)
+	require.NoError(t, s.complete(d))
+	s.nothing()
+}
+
+func TestMessagesOfOthersAreWorkedOff(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.queue.write(`{"payload": {"n": 1}}`)
+	d := s.receive()
+	require.True(t, d.Request.ID.Valid())
+	require.Equal(t, "orders", d.Request.Endpoint)
+	require.Equal(t, `{"n": 1}`, string(d.Request.Body))
+	require.NoError(t, s.complete(d))
+	record, err := s.Results.Find(t.Context(), d.Request.ID)
+	require.NoError(t, err)
+	require.Equal(t, domain.Completed, record.Status)
+
+	due := time.Now().Add(300 * time.Millisecond)
+	s.queue.write(`{"correlation_id":"later","payload":1,"metadata":{"retry_count":2,"not_before":"` +
+		due.UTC().Format(time.RFC3339Nano) + `"}}`)
+	d = s.receive()
+	require.False(t, time.Now().Before(due))
+	require.Equal(t, domain.ID("later"), d.Request.ID)
+	require.Equal(t, 2, d.Attempts)
+	require.NoError(t, s.complete(d))
+	s.nothing()
+}
+
+func TestAMessageThatCannotBeReadIsADeadLetter(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.queue.write("hello")
+	s.nothing()
+	page, err := s.DeadLetters.List(t.Context(), ports.DeadLetterFilter{Limit: 10})
+	require.NoError(t, err)
+	require.Len(t, page.Letters, 1)
+	require.Equal(t, domain.ReasonUndecodable, page.Letters[0].Reason)
+	d, err := s.Gauge.Depths(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, d.Ready+d.Delayed+d.Leased)
+}
+
+// TestAStoreThatComesBackEmptyLosesNothing holds that what the queue carries is taken in as new, and what was being
+// worked on is done again.
+func TestAStoreThatComesBackEmptyLosesNothing(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	running, waiting := newRequest("running"), newRequest("waiting")
+	require.NoError(t, s.accept(running).Err)
+	lost := s.receive()
+	require.Equal(t, running.ID, lost.Request.ID)
+	require.NoError(t, s.accept(waiting).Err)
+	s.redis.Run("FLUSHALL")
+
+	require.ErrorIs(t, s.complete(lost), ports.ErrLost)
+	for range 2 {
+		d := s.receive()
+		require.Equal(t, 1, d.Deliveries)
+		require.NoError(t, s.complete(d))
+	}
+	for _, id := range []domain.ID{running.ID, waiting.ID} {
+		record, err := s.Results.Find(t.Context(), id)
+		require.NoError(t, err)
+		require.Equal(t, domain.Completed, record.Status)
+	}
+	s.nothing()
+}

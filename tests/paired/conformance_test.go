@@ -1,0 +1,90 @@
+// Package paired_test holds what joins a queue and a store to the contracts of the ports, with a real Redis for the
+// store and the nastiest of brokers for the queue.
+package paired_test
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/openhqm/openhqm/adapters/redis"
+	"github.com/openhqm/openhqm/application/paired"
+	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/ports/envelope"
+	"github.com/openhqm/openhqm/tests/conformance"
+	"github.com/openhqm/openhqm/tests/testkit"
+)
+
+func TestConformance(t *testing.T) { //nolint:paralleltest // it looks for goroutines left behind, its own alone
+	conformance.Run(t, startHarness)
+}
+
+func BenchmarkPaired(b *testing.B) {
+	conformance.Benchmark(b, startHarness)
+}
+
+func startHarness(tb testing.TB, settings conformance.Settings) conformance.Harness {
+	tb.Helper()
+	server, queue := testkit.StartRedis(tb), newBroker()
+	return conformance.Harness{
+		Open: func() (conformance.Instance, error) {
+			return open(tb.Context(), queue.join, redis.Options{
+				URL: server.URL(), Queue: "openhqm-requests", Shards: 1,
+				Lease: settings.Lease, TTL: settings.TTL, DeadLetterTTL: settings.DeadLetterTTL,
+				Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+			})
+		},
+		StopBroker: func() error {
+			queue.setUp(false)
+			server.Kill()
+			return nil
+		},
+		StartBroker: func() error {
+			server.Restart()
+			queue.setUp(true)
+			return nil
+		},
+		Traits: conformance.Traits{OriginalWithMessage: true},
+	}
+}
+
+// reader is how messages are read in all tests.
+func reader() envelope.Reader {
+	return envelope.Reader{DefaultEndpoint: "orders", MaxAge: 100 * time.Hour, MaxSize: 20 << 20}
+}
+
+// open opens what a process has: the store, and a connection to the queue for all that it publishes and one for each
+// consumer. Join makes such a connection; to leave ends it as a crash does.
+func open(
+	ctx context.Context, join func() (queue ports.Queue, leave func()), opts redis.Options,
+) (conformance.Instance, error) {
+	db, err := redis.Open(ctx, opts)
+	if err != nil {
+		return conformance.Instance{}, err
+	}
+	life, end := context.WithCancel(context.Background())
+	var loops sync.WaitGroup
+	producer, leave := join()
+	return conformance.Instance{
+		Intake: paired.NewIntake(producer, db, time.Now), Results: db, DeadLetters: db.DeadLetters(), Gauge: db,
+		NewConsumer: func(ctx context.Context) ports.Work {
+			alive, die := context.WithCancel(ctx)
+			context.AfterFunc(life, die)
+			consumer, _ := db.NewConsumer(alive) // ends with the database at the latest
+			queue, leave := join()
+			context.AfterFunc(alive, leave)
+			work := paired.NewWork(reader(), queue, db, consumer)
+			loops.Go(func() { _ = work.Run(alive) })
+			return work
+		},
+		Close: func() error {
+			end()
+			leave()
+			err := db.Close()
+			loops.Wait()
+			return err
+		},
+	}, nil
+}
