@@ -44,7 +44,7 @@ func newCluster(opts *Options, topics []string) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{opts: opts, topics: topics, conns: newConns(), addr: kafka.TCP(opts.Brokers...)}
+	c := &cluster{opts: opts, topics: topics, conns: newConns(opts.Dial), addr: kafka.TCP(opts.Brokers...)}
 	c.transport = &kafka.Transport{
 		ClientID: clientID, Dial: c.conns.dial, DialTimeout: dialTimeout, TLS: cloned(opts.TLS), SASL: mechanism,
 		MetadataTTL: metadataAge, MetadataTopics: topics, IdleTimeout: time.Minute,

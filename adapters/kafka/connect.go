@@ -21,6 +21,10 @@ type SASL struct {
 	Password  string
 }
 
+// Dial opens a connection to a broker, as net.Dialer.DialContext does. It is called concurrently, and ctx ends after 3 s
+// at the latest.
+type Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
 // dialTimeout bounds how long a connection may take, TLS and SASL included.
 const dialTimeout = 3 * time.Second
 
@@ -52,7 +56,7 @@ func scramMechanism(algorithm scram.Algorithm, s SASL) (sasl.Mechanism, error) {
 // conns makes the connections of one client and can end them all: kafka-go waits for answers whose requests were given
 // up, and for members to join, longer than a shutdown may take.
 type conns struct {
-	dialer net.Dialer
+	connect Dial
 
 	mu     sync.Mutex
 	open   map[*conn]struct{}
@@ -83,12 +87,18 @@ func some(deadline time.Time) time.Time {
 	return deadline
 }
 
-func newConns() *conns {
-	return &conns{dialer: net.Dialer{Timeout: dialTimeout}, open: make(map[*conn]struct{})}
+// newConns makes conns of what connect opens; nil: a net.Dialer.
+func newConns(connect Dial) *conns {
+	if connect == nil {
+		connect = (&net.Dialer{}).DialContext
+	}
+	return &conns{connect: connect, open: make(map[*conn]struct{})}
 }
 
 func (c *conns) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	made, err := c.dialer.DialContext(ctx, network, address)
+	dialing, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	made, err := c.connect(dialing, network, address)
 	if err != nil {
 		return nil, err
 	}

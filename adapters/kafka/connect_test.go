@@ -15,7 +15,7 @@ func TestNothingWaitsForEverOnAConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, theirs := net.Pipe()
 		defer theirs.Close()
-		c := &conn{Conn: ours, all: newConns()}
+		c := &conn{Conn: ours, all: newConns(nil)}
 		defer c.Close()
 		for _, forget := range []func(time.Time) error{c.SetDeadline, c.SetReadDeadline} {
 			require.NoError(t, forget(time.Time{}))
@@ -35,7 +35,7 @@ func TestAfterTheCutThereIsNoConnection(t *testing.T) {
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer listener.Close()
-	all := newConns()
+	all := newConns(nil)
 	before, err := all.dial(t.Context(), "tcp", listener.Addr().String())
 	require.NoError(t, err)
 	all.cut()

@@ -41,6 +41,7 @@ type Options struct {
 	SessionTimeout    time.Duration // after which others take over from a member that is gone without a word
 	TLS               *tls.Config   // nil: plain text
 	SASL              SASL
+	Dial              Dial // nil: over TCP
 	Now               func() time.Time
 	Logger            *slog.Logger
 }

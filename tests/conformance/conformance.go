@@ -73,6 +73,10 @@ type Traits struct {
 	// only when the message next comes to one. True where the queue carries requests and the store has their records
 	// alone.
 	OriginalWithMessage bool
+
+	// Joining is how long a consumer may take to get what there is, counted from when it is made or another has crashed.
+	// Longer than a moment where the broker divides what it holds among a group, and misses those that crash.
+	Joining time.Duration
 }
 
 // theme is a group of cases. Themes run one after the other, their cases in parallel.

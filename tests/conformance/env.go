@@ -137,8 +137,11 @@ func (e *env) collect(w ports.Work, n int) []ports.Delivery {
 // nothing makes sure that there is nothing to get within the credit.
 func (e *env) nothing(w ports.Work, credit ports.Credit) {
 	e.t.Helper()
-	e.nothingFor(quiet, w, credit)
+	e.nothingFor(e.quiet(), w, credit)
 }
+
+// quiet is how long a consumer is given that is to get nothing.
+func (e *env) quiet() time.Duration { return max(quiet, e.harness.Traits.Joining) }
 
 func (e *env) nothingFor(d time.Duration, w ports.Work, credit ports.Credit) {
 	e.t.Helper()

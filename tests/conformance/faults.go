@@ -119,7 +119,7 @@ func (c *clumsy) live(ctx context.Context, w ports.Work) error {
 
 // receive gives nothing when only what this consumer itself holds is left, so that it crashes.
 func (c *clumsy) receive(ctx context.Context, w ports.Work) ([]ports.Delivery, error) {
-	bounded, cancel := context.WithTimeout(ctx, quiet)
+	bounded, cancel := context.WithTimeout(ctx, c.e.quiet())
 	defer cancel()
 	deliveries, err := w.Receive(bounded, plenty(1+c.random.IntN(64)))
 	if errors.Is(err, context.DeadlineExceeded) {

@@ -68,12 +68,11 @@ func wakesOnDue(e *env) {
 
 func wakesOnRelease(e *env) {
 	holder, w := e.consumer(), e.consumer()
-	for range 20 {
-		request := newRequest()
-		e.accept(request)
-		held := e.one(holder)
+	reqs := newRequests(20)
+	e.accept(reqs...)
+	for _, held := range e.collect(holder, len(reqs)) {
 		d := e.woken(w, plenty(10), func() { e.finish(holder, held, released(held, now())) })
-		require.Equal(e.t, request.ID, d.Request.ID)
+		require.Equal(e.t, held.Request.ID, d.Request.ID)
 		e.finish(w, d, completed(d))
 	}
 }

@@ -3,7 +3,7 @@ package paired_test
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/openhqm/openhqm/tests/testkit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testkit.MainWithKafka(m) }
