@@ -21,8 +21,8 @@ type SASL struct {
 	Password  string
 }
 
-// Dial opens a connection to a broker, as net.Dialer.DialContext does. It is called concurrently, and ctx ends after 3 s
-// at the latest.
+// Dial opens a connection to a broker, as net.Dialer.DialContext does. It is called concurrently, and ctx ends within
+// 3 s.
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 // dialTimeout bounds how long a connection may take, TLS and SASL included.

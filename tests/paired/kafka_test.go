@@ -78,7 +78,7 @@ func newMembers(tb testing.TB, brokers []string) *members {
 	m := &members{
 		tb: tb, network: &network{up: true, open: make(map[net.Conn]*line)},
 		options: kafka.Options{
-			Brokers: brokers, Topic: name, Group: name, Partitions: 3, Retention: 200 * time.Hour, MaxMessage: 1 << 20,
+			Brokers: brokers, Topic: name, Group: name, Partitions: 4, Retention: 200 * time.Hour, MaxMessage: 1 << 20,
 			SessionTimeout: missed, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 		},
 	}
