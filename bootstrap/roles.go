@@ -2,6 +2,7 @@ package bootstrap
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
@@ -157,13 +158,24 @@ type backgroundInput struct {
 
 // runBackground runs what the queue does beside. It ends after the workers, whose last outcomes it may have to tell.
 func runBackground(lc fx.Lifecycle, in backgroundInput) {
-	for _, l := range in.Loops {
-		var running *loop
-		lc.Append(fx.StartStopHook(
-			func() { running = in.Supervisor.start(l.name, l.run) },
-			func(ctx context.Context) error { return running.end(ctx) },
-		))
-	}
+	running := make([]*loop, 0, len(in.Loops))
+	lc.Append(fx.StartStopHook(
+		func() {
+			for _, l := range in.Loops {
+				running = append(running, in.Supervisor.start(l.name, l.run))
+			}
+		},
+		func(ctx context.Context) error {
+			for _, l := range running { // all at once: while a broker hangs each of them takes its time
+				l.tell()
+			}
+			var late error
+			for _, l := range running {
+				late = errors.Join(late, l.end(ctx))
+			}
+			return late
+		},
+	))
 }
 
 // runWorkers runs the pool.

@@ -47,7 +47,7 @@ func (db *DB) Relay(ctx context.Context) error {
 		}
 	}
 	for !db.ended(ctx) {
-		if !r.round(context.WithoutCancel(ctx)) {
+		if !r.round(ctx, context.WithoutCancel(ctx)) {
 			r.wait(ctx)
 		}
 	}
@@ -61,7 +61,7 @@ func (r *relay) farewell(ctx context.Context) {
 	defer cancel()
 	more := true
 	for more && ctx.Err() == nil {
-		more = r.round(ctx)
+		more = r.round(ctx, ctx)
 	}
 }
 
@@ -82,9 +82,12 @@ func (r *relay) wait(ctx context.Context) {
 }
 
 // round works off a part of every outbox, and reports whether there may be more. An outbox that fails is left alone for
-// a while, and does not hold up the others.
-func (r *relay) round(ctx context.Context) (more bool) {
+// a while, and does not hold up the others. When until ends none is begun; ctx is for those that are.
+func (r *relay) round(until, ctx context.Context) (more bool) {
 	for _, o := range r.outboxes {
+		if r.db.ended(until) {
+			return more
+		}
 		now := r.db.opts.Now()
 		if now.Before(o.retry) {
 			continue

@@ -15,7 +15,8 @@ import (
 // outcomes as there are slots wait to be saved, so that a store which is away stops the pool.
 //
 // Endpoints share the bytes: one that holds as many as are free gets nothing more. So one that hangs holds half of them
-// at most and a delivery, two hold a third each, and there is always something left for those that work.
+// at most and a delivery, the next one half of what is left, and so on. When several hang, or when there is hardly room
+// for one body, what is left for those that work may be less than a large body.
 type account struct {
 	gates *Gates
 	known map[string]struct{} // nil: all
