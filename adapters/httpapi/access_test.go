@@ -3,9 +3,7 @@ package httpapi
 import (
 	"context"
 	"crypto/sha256"
-	"maps"
 	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"slices"
 	"strings"
@@ -13,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gin-gonic/gin"
 	"github.com/stretchr/testify/require"
 
 	"github.com/openhqm/openhqm/domain"
@@ -384,27 +381,4 @@ func TestPagesOfOthersMayNotQueueAnything(t *testing.T) {
 		require.Equal(t, http.StatusNotFound, r.do("GET", statusURL, "", tt.header...).StatusCode, "reading is no harm")
 	}
 	require.Empty(t, given)
-}
-
-func TestAWorkerShowsHealthAndMetricsAlone(t *testing.T) {
-	t.Parallel()
-	opts, _, _ := testOptions(&fakes{})
-	opts.HealthOnly = true
-	a := newAPI(t.Context(), opts)
-	want := []string{"/health", "/health/live", "/health/ready", "/metrics"}
-	for door, routes := range map[string]gin.RoutesInfo{
-		"clients": a.engine().Routes(), "administrators": a.adminEngine().Routes(),
-	} {
-		got := make(map[string][]string)
-		for _, route := range routes {
-			got[route.Path] = append(got[route.Path], route.Method)
-		}
-		require.ElementsMatch(t, want, slices.Collect(maps.Keys(got)), door)
-		for path, methods := range got {
-			require.ElementsMatch(t, []string{http.MethodGet, http.MethodHead}, methods, path)
-		}
-	}
-	recorder := httptest.NewRecorder()
-	a.handler().ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/proxy/orders/1", nil))
-	require.Equal(t, http.StatusNotFound, recorder.Code)
 }
