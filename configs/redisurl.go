@@ -78,7 +78,7 @@ func validTimeout(text string) bool {
 	d, err := time.ParseDuration(text)
 	if err != nil {
 		seconds, numberErr := strconv.ParseUint(text, 10, 16)
-		return numberErr == nil && seconds > 0
+		return numberErr == nil && seconds > 0 && seconds <= 60
 	}
-	return d >= time.Millisecond && d <= time.Hour
+	return d >= time.Millisecond && d <= time.Minute
 }
