@@ -13,6 +13,7 @@ import (
 	"github.com/openhqm/openhqm/configs"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/ports/envelope"
 )
 
 func redisModule() fx.Option {
@@ -73,7 +74,7 @@ const minRetention = 24 * time.Hour
 func redisLoops(config configs.Config, db *redis.DB) background {
 	var loops []backgroundLoop
 	if config.Role != configs.RoleAPI {
-		options := redis.RouterOptions{
+		options := envelope.Reader{
 			DefaultEndpoint: defaultEndpoint(config),
 			MaxAge:          config.Request.MaxAge,
 			MaxSize:         messageSize(config.Server.MaxBodySize),

@@ -137,7 +137,7 @@ func TestHandoverIsForOneQueueOnly(t *testing.T) {
 	require.ErrorContains(t, err, "redis.shards must be 1")
 
 	db := openDB(t, handover(s.url()))
-	require.ErrorContains(t, db.Route(t.Context(), redis.RouterOptions{}), "other consumers")
+	require.ErrorContains(t, db.Route(t.Context(), envelope.Reader{}), "other consumers")
 	_, err = redis.Open(t.Context(), options(s.url()))
 	require.ErrorContains(t, err, "consumers that are not ours")
 

@@ -3,7 +3,6 @@ package redis
 import (
 	"context"
 	"errors"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -15,25 +14,18 @@ import (
 	"github.com/openhqm/openhqm/ports/envelope"
 )
 
-// RouterOptions say what becomes of messages of other programs.
-type RouterOptions struct {
-	DefaultEndpoint string        // for those that name none; empty: they are dead letters
-	MaxAge          time.Duration // the longest deadline, from submission
-	MaxSize         int           // of a message, in bytes
-}
-
 // router takes in what other programs write to the plain stream that has the queue's name.
 type router struct {
 	reader
 
-	opts RouterOptions
+	messages envelope.Reader
 }
 
 // Route takes in what other programs XADD to the stream with the queue's name: entries whose field "payload" is a wire
 // message. Each becomes a request like any other and leaves the stream when that is durable; one that cannot be read
 // becomes a dead letter. It blocks until ctx ends, and about a second more; while Redis is away it goes on trying. Any
 // number of processes may do so.
-func (db *DB) Route(ctx context.Context, opts RouterOptions) error {
+func (db *DB) Route(ctx context.Context, messages envelope.Reader) error {
 	if !db.enter() {
 		return ports.ErrClosed
 	}
@@ -41,7 +33,7 @@ func (db *DB) Route(ctx context.Context, opts RouterOptions) error {
 	if db.opts.Handover {
 		return errors.New("messages are for other consumers here: they are not taken in")
 	}
-	r := &router{reader: newReader(db, db.opts.Queue, blockFor), opts: opts}
+	r := &router{reader: newReader(db, db.opts.Queue, blockFor), messages: messages}
 	r.run(ctx, r.route)
 	return nil
 }
@@ -98,64 +90,18 @@ func (r *router) accept(ctx context.Context, all arrivals) error {
 	return nil
 }
 
-var (
-	errNoPayload  = errors.New(`the stream entry has no field "payload"`)
-	errNoEndpoint = errors.New("the message names no endpoint, and there is no default one")
-	errEndpoint   = errors.New("the message names an endpoint that there cannot be: not 1 to 64 of A-Z a-z 0-9 . _ -")
-	errBodyRef    = errors.New("body_ref names nothing that is kept here")
-)
-
-// endpointName is what the configuration lets an endpoint be named. Of any other name Redis would keep streams, and
-// metrics a label, although no worker can have that endpoint.
-var endpointName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+var errNoPayload = errors.New(`the stream entry has no field "payload"`)
 
 // decode reads an entry. With an error its request still has an id and times.
 func (r *router) decode(entry *redis.XMessage) (envelope.Message, error) {
-	arrived := arrival(entry.ID)
-	nameless := domain.Request{
-		ID: derivedID(requestPlace, entry.ID), SubmittedAt: arrived, Deadline: arrived.Add(r.opts.MaxAge),
-	}
+	arrived, nameless := arrival(entry.ID), derivedID(requestPlace, entry.ID)
 	payload := message(entry)
 	if payload == nil {
-		return envelope.Message{Request: nameless}, errNoPayload
+		return envelope.Message{Request: domain.Request{
+			ID: nameless, SubmittedAt: arrived, Deadline: arrived.Add(r.messages.MaxAge),
+		}}, errNoPayload
 	}
-	m, err := envelope.Decode(payload, arrived, r.opts.MaxSize)
-	if err != nil {
-		return envelope.Message{Request: nameless}, err
-	}
-	req := &m.Request
-	if req.ID == "" {
-		req.ID = nameless.ID
-	}
-	if req.Endpoint == "" {
-		req.Endpoint = r.opts.DefaultEndpoint
-	}
-	r.boundTimes(req, arrived)
-	switch {
-	case req.Endpoint != "" && !endpointName.MatchString(req.Endpoint):
-		req.Endpoint = ""
-		return m, errEndpoint
-	case m.BodyRef != "":
-		return m, errBodyRef
-	case req.Endpoint == "":
-		return m, errNoEndpoint
-	}
-	return m, nil
-}
-
-// boundTimes replaces a time of submission that cannot be, and sees to it that there is a deadline within MaxAge.
-func (r *router) boundTimes(req *domain.Request, arrived time.Time) {
-	var lifetime time.Duration
-	if !req.Deadline.IsZero() {
-		lifetime = req.Deadline.Sub(req.SubmittedAt)
-	}
-	if lifetime <= 0 || lifetime > r.opts.MaxAge {
-		lifetime = r.opts.MaxAge
-	}
-	if req.SubmittedAt.After(arrived) || arrived.Sub(req.SubmittedAt) > r.opts.MaxAge {
-		req.SubmittedAt = arrived
-	}
-	req.Deadline = req.SubmittedAt.Add(lifetime)
+	return r.messages.Read(payload, arrived, nameless)
 }
 
 // arrival is when Redis took an entry: its id begins with the millisecond.

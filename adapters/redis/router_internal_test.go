@@ -9,34 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports/envelope"
 )
-
-func TestForeignTimesAreBounded(t *testing.T) {
-	t.Parallel()
-	arrived := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	const maxAge = 10 * time.Hour
-	for _, tt := range []struct {
-		name                string
-		submitted, deadline time.Time
-		wantSubmitted       time.Time
-		wantDeadline        time.Time
-	}{
-		{"no deadline", arrived.Add(-time.Hour), time.Time{}, arrived.Add(-time.Hour), arrived.Add(9 * time.Hour)},
-		{"its own deadline", arrived, arrived.Add(time.Hour), arrived, arrived.Add(time.Hour)},
-		{"a deadline too far", arrived, arrived.Add(11 * time.Hour), arrived, arrived.Add(maxAge)},
-		{"from the future", arrived.Add(time.Second), time.Time{}, arrived, arrived.Add(maxAge)},
-		{"from long ago", arrived.Add(-11 * time.Hour), arrived.Add(-10 * time.Hour), arrived, arrived.Add(time.Hour)},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			r := router{opts: RouterOptions{MaxAge: maxAge}}
-			req := domain.Request{SubmittedAt: tt.submitted, Deadline: tt.deadline}
-			r.boundTimes(&req, arrived)
-			require.Equal(t, tt.wantSubmitted, req.SubmittedAt)
-			require.Equal(t, tt.wantDeadline, req.Deadline)
-		})
-	}
-}
 
 func TestForeignMessages(t *testing.T) {
 	t.Parallel()
@@ -73,7 +47,7 @@ func TestForeignMessages(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			r := router{opts: RouterOptions{MaxAge: time.Hour, MaxSize: 1000, DefaultEndpoint: tt.defaultTo}}
+			r := router{messages: envelope.Reader{MaxAge: time.Hour, MaxSize: 1000, DefaultEndpoint: tt.defaultTo}}
 			entry := redis.XMessage{ID: "1767323045000-7", Values: map[string]any{}}
 			if tt.payload != nil {
 				entry.Values["payload"] = tt.payload

@@ -11,6 +11,7 @@ import (
 	"github.com/openhqm/openhqm/adapters/redis"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/ports/envelope"
 )
 
 // route runs a router until the returned function is called, which waits for its end.
@@ -19,7 +20,7 @@ func route(t *testing.T, db *redis.DB) (stop func()) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- db.Route(ctx, redis.RouterOptions{DefaultEndpoint: "orders", MaxAge: time.Hour, MaxSize: 1 << 20})
+		ended <- db.Route(ctx, envelope.Reader{DefaultEndpoint: "orders", MaxAge: time.Hour, MaxSize: 1 << 20})
 	}()
 	return func() {
 		cancel()

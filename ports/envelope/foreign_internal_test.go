@@ -1,0 +1,37 @@
+package envelope
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/openhqm/openhqm/domain"
+)
+
+func TestForeignTimesAreBounded(t *testing.T) {
+	t.Parallel()
+	arrived := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	const maxAge = 10 * time.Hour
+	for _, tt := range []struct {
+		name                string
+		submitted, deadline time.Time
+		wantSubmitted       time.Time
+		wantDeadline        time.Time
+	}{
+		{"no deadline", arrived.Add(-time.Hour), time.Time{}, arrived.Add(-time.Hour), arrived.Add(9 * time.Hour)},
+		{"its own deadline", arrived, arrived.Add(time.Hour), arrived, arrived.Add(time.Hour)},
+		{"a deadline too far", arrived, arrived.Add(11 * time.Hour), arrived, arrived.Add(maxAge)},
+		{"from the future", arrived.Add(time.Second), time.Time{}, arrived, arrived.Add(maxAge)},
+		{"from long ago", arrived.Add(-11 * time.Hour), arrived.Add(-10 * time.Hour), arrived, arrived.Add(time.Hour)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := Reader{MaxAge: maxAge}
+			req := domain.Request{SubmittedAt: tt.submitted, Deadline: tt.deadline}
+			r.boundTimes(&req, arrived)
+			require.Equal(t, tt.wantSubmitted, req.SubmittedAt)
+			require.Equal(t, tt.wantDeadline, req.Deadline)
+		})
+	}
+}
