@@ -11,12 +11,21 @@ import (
 // nothing of what became of a request: the record is in a store, and the store says whether a message is still to be
 // worked on. Delays, retries and dead letters are the store's too.
 type Queue interface {
+	Publisher
+	Receiver
+}
+
+// Publisher takes messages.
+type Publisher interface {
 	// Publish makes each message durable, as the broker defines that. It blocks until all are answered or ctx ends, and
 	// keeps nothing of messages afterwards but their values, for as long as one of them may still be under way. The
 	// errors are aligned; one that fails leaves the others alone. ErrTooLarge: the broker will never take it.
 	// ErrUnavailable: not confirmed, and it may be there all the same, or come to be there.
 	Publish(ctx context.Context, messages []QueueMessage) []error
+}
 
+// Receiver hands messages out.
+type Receiver interface {
 	// Receive blocks until it can hand out at least one message within count and bytes, or ctx ends, and then gives what
 	// there is. A first one is given even when it is larger. The high lane goes first, but when both wait at least one in
 	// domain.LowLaneShare comes from the low one. When ctx ends nothing is lost. While the broker is away it goes on

@@ -11,6 +11,7 @@ import (
 
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/ports/outage"
 )
 
 const (
@@ -169,7 +170,7 @@ func (c *consumer) config() kafka.ConsumerGroupConfig {
 		HeartbeatInterval: min(heartbeat, opts.SessionTimeout/3),
 		SessionTimeout:    opts.SessionTimeout,
 		RebalanceTimeout:  rebalanceTimeout,
-		JoinGroupBackoff:  firstPause, // generations adds its own
+		JoinGroupBackoff:  outage.FirstPause, // generations adds its own
 		GroupBalancers:    []kafka.GroupBalancer{balancer{seen: c.divided}},
 		StartOffset:       kafka.FirstOffset,
 		Timeout:           callTimeout,
@@ -178,7 +179,7 @@ func (c *consumer) config() kafka.ConsumerGroupConfig {
 
 // generations takes part in one generation after another.
 func (c *consumer) generations(group *kafka.ConsumerGroup) {
-	var pause backoff
+	pause := newBackoff()
 	member := ""
 	for {
 		next, err := group.Next(c.ctx)
@@ -188,24 +189,24 @@ func (c *consumer) generations(group *kafka.ConsumerGroup) {
 		case errors.Is(err, kafka.RebalanceInProgress):
 			continue
 		case err != nil:
-			if _, answered := errors.AsType[kafka.Error](err); !answered || pause.tries >= patientTries {
+			if _, answered := errors.AsType[kafka.Error](err); !answered || pause.Tries() >= patientTries {
 				c.q.report(c.ctx, translate(err))
 			}
 			if ghost := member; ghost != "" {
 				c.q.loops.Go(func() { c.bury(ghost) })
 				member = ""
 			}
-			sleep(c.ctx, pause.next())
+			pause.Wait(c.ctx)
 			continue
 		}
 		member = next.MemberID
 		c.divided.begin(next.ID)
 		g := newGeneration(c, next)
 		if g.participate() {
-			pause.reset()
+			pause.Reset()
 			continue
 		}
-		sleep(c.ctx, pause.next())
+		pause.Wait(c.ctx)
 	}
 }
 
@@ -216,7 +217,7 @@ func (c *consumer) bury(member string) {
 	req := &leavegroup.Request{
 		GroupID: c.q.opts.Group, MemberID: member, Members: []leavegroup.RequestMember{{MemberID: member}},
 	}
-	for pause := (backoff{}); c.ctx.Err() == nil; sleep(c.ctx, pause.next()) {
+	for pause := newBackoff(); c.ctx.Err() == nil; pause.Wait(c.ctx) {
 		answer, err := c.q.cluster.call(c.ctx, callTimeout, req)
 		left, ok := answer.(*leavegroup.Response)
 		if err == nil && ok && !kafka.Error(left.ErrorCode).Temporary() {

@@ -41,7 +41,7 @@ type stretch struct {
 }
 
 func (f *fetcher) run(ctx context.Context) {
-	var pause backoff
+	pause := newBackoff()
 	for ctx.Err() == nil {
 		wanted := f.plan(ctx)
 		if len(wanted) == 0 {
@@ -51,11 +51,11 @@ func (f *fetcher) run(ctx context.Context) {
 		f.done(ctx, wanted, err)
 		f.g.c.q.report(ctx, translate(err))
 		if err != nil {
-			sleep(ctx, pause.next())
+			pause.Wait(ctx)
 			ring(f.g.reroute)
 			continue
 		}
-		pause.reset()
+		pause.Reset()
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/ports/outage"
 )
 
 const (
@@ -97,14 +98,14 @@ func (g *generation) changed() { ring(g.dirty) }
 
 // keepCommitted commits marks that have moved, until ctx ends or the connection to the coordinator is no good any more.
 func (g *generation) keepCommitted(ctx context.Context) {
-	var pause backoff
+	pause := newBackoff()
 	for {
 		select {
 		case <-g.dirty:
 		case <-ctx.Done():
 			return
 		}
-		sleep(ctx, commitPause)
+		outage.Sleep(ctx, commitPause)
 		if ctx.Err() != nil {
 			return
 		}
@@ -112,9 +113,9 @@ func (g *generation) keepCommitted(ctx context.Context) {
 		code, answered := errors.AsType[kafka.Error](err)
 		switch {
 		case err == nil:
-			pause.reset()
+			pause.Reset()
 		case answered && code.Temporary():
-			sleep(ctx, pause.next())
+			pause.Wait(ctx)
 			ring(g.dirty)
 		default:
 			return
@@ -153,7 +154,7 @@ func (g *generation) commit() error {
 func (g *generation) follow(ctx context.Context, loops *sync.WaitGroup) {
 	ticker := time.NewTicker(metadataAge)
 	defer ticker.Stop()
-	var pause backoff
+	pause := newBackoff()
 	for ctx.Err() == nil {
 		known, err := g.c.q.cluster.layout(ctx)
 		if err != nil {
@@ -162,16 +163,16 @@ func (g *generation) follow(ctx context.Context, loops *sync.WaitGroup) {
 			return
 		}
 		if err != nil || !g.assign(ctx, known, loops) { // somebody has to be elected
-			sleep(ctx, pause.next())
+			pause.Wait(ctx)
 			g.c.q.cluster.forget()
 			continue
 		}
 		select {
 		case <-g.reroute:
-			sleep(ctx, pause.next())
+			pause.Wait(ctx)
 			g.c.q.cluster.forget()
 		case <-ticker.C:
-			pause.reset()
+			pause.Reset()
 		case <-ctx.Done():
 		}
 	}

@@ -27,6 +27,7 @@ import (
 
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/ports/outage"
 )
 
 // Options of a queue. All durations and limits come from the configuration; there are no defaults here.
@@ -51,7 +52,7 @@ type Queue struct {
 	opts     Options
 	topics   [domain.LaneCount]string
 	cluster  *cluster
-	outage   *outage
+	outage   *outage.Log
 	producer *producer
 	consumer *consumer
 	details  atomic.Pointer[map[string]string]
@@ -86,7 +87,7 @@ func Open(ctx context.Context, opts Options) (*Queue, error) {
 	if len(opts.Brokers) == 0 || opts.Topic == "" || opts.Group == "" {
 		return nil, errors.New("kafka.brokers, kafka.group and queue.requests must not be empty")
 	}
-	q := &Queue{opts: opts, outage: &outage{logger: opts.Logger, now: opts.Now}}
+	q := &Queue{opts: opts, outage: &outage.Log{Name: "kafka", Logger: opts.Logger, Now: opts.Now}}
 	q.topics[domain.LaneLow], q.topics[domain.LaneHigh] = opts.Topic, opts.Topic+highSuffix
 	var err error
 	if q.cluster, err = newCluster(&q.opts, q.topics[:]); err != nil {
@@ -154,9 +155,14 @@ func (q *Queue) Probe(ctx context.Context) error {
 	return cmp.Or(q.trouble(), err)
 }
 
+// newBackoff is for what others are waiting for.
+func newBackoff() outage.Backoff { return outage.Backoff{Longest: longestPause} }
+
+const longestPause = 2 * time.Second
+
 // report takes note of how a call of Kafka ended. What its caller or Close cut off says nothing about Kafka.
 func (q *Queue) report(ctx context.Context, err error) {
 	if ctx.Err() == nil && q.ctx.Err() == nil {
-		q.outage.report(err)
+		q.outage.Report(err)
 	}
 }

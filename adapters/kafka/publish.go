@@ -162,7 +162,7 @@ func ring(bell chan struct{}) {
 // retry sends an op again after a pause, unless that is in vain.
 func (p *producer) retry(o *op, err error) {
 	o.err = err
-	if hopeless(err) || !p.q.opts.Now().Before(o.until) || p.q.outage.lasts(publishPatience) {
+	if hopeless(err) || !p.q.opts.Now().Before(o.until) || p.q.outage.Lasts(publishPatience) {
 		p.answer(o, translate(err))
 		return
 	}
@@ -179,14 +179,14 @@ func (p *producer) retry(o *op, err error) {
 // repeat learns the layout of the cluster, at the start and whenever something went wrong, and sends what waits for
 // that.
 func (p *producer) repeat() {
-	var pause backoff
+	pause := newBackoff()
 	ticker := time.NewTicker(metadataAge)
 	defer ticker.Stop()
 	for p.q.ctx.Err() == nil {
 		err := p.learn()
 		switch {
 		case err == nil:
-			pause.reset()
+			pause.Reset()
 		case p.q.ctx.Err() == nil:
 			p.q.report(p.q.ctx, translate(err))
 		}
@@ -196,7 +196,7 @@ func (p *producer) repeat() {
 		select {
 		case <-p.bell:
 			// Others that were in the same request come too, and an election takes a moment.
-			sleep(p.q.ctx, pause.next())
+			pause.Wait(p.q.ctx)
 			p.q.cluster.forget()
 		case <-ticker.C:
 		case <-p.q.ctx.Done():
@@ -251,7 +251,7 @@ func (p *producer) resend(o *op, err error) {
 	switch {
 	case o.call.over():
 		p.answer(o, nil) // nobody hears it
-	case !p.q.opts.Now().Before(o.until), err != nil && p.q.outage.lasts(publishPatience):
+	case !p.q.opts.Now().Before(o.until), err != nil && p.q.outage.Lasts(publishPatience):
 		p.answer(o, translate(o.err))
 	default:
 		p.route(o)

@@ -33,13 +33,13 @@ const batchOverhead = 61 + 40
 // prepare makes the topics that are missing and looks whether all will do. Brokers hear of topics that were made or
 // deleted one after another, so it takes what they say about a missing one as settled only when ctx ends.
 func (q *Queue) prepare(ctx context.Context) error {
-	var pause backoff
+	pause := newBackoff()
 	for {
 		err := q.prepareOnce(ctx)
 		if !topicMissing(err) {
 			return err
 		}
-		sleep(ctx, pause.next())
+		pause.Wait(ctx)
 		if ctx.Err() != nil {
 			return fmt.Errorf("the topics do not appear: %w", translate(err))
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/ports/outage"
 )
 
 // Consumer hands out work. It implements ports.Work.
@@ -64,7 +65,7 @@ func (c *Consumer) Receive(ctx context.Context, credit ports.Credit) ([]ports.De
 		return nil, ports.ErrClosed
 	}
 	defer c.db.leave()
-	var pause backoff
+	var pause outage.Backoff
 	for {
 		if err := c.ended(ctx); err != nil {
 			return nil, err
@@ -80,9 +81,9 @@ func (c *Consumer) Receive(ctx context.Context, credit ports.Credit) ([]ports.De
 		case errors.Is(err, ports.ErrClosed):
 			return nil, err
 		case err != nil:
-			c.db.sleep(ctx, pause.next())
+			c.db.sleep(ctx, pause.Next())
 		default:
-			pause.reset()
+			pause.Reset()
 		}
 	}
 }

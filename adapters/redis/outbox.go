@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports/outage"
 )
 
 // A shard has an outbox for each kind of what others are told: a stream of the final requests that they are still to be
@@ -46,7 +47,7 @@ type outbox struct {
 	shard   *shard
 	debts   []debt    // that were read, and are not paid
 	renewed time.Time // when it was last noted that they are owed
-	pause   backoff
+	pause   outage.Backoff
 	retry   time.Time // when to try again what went wrong
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports/outage"
 )
 
 const (
@@ -45,7 +46,7 @@ func newReader(db *DB, stream string, block time.Duration) reader {
 // run reads until ctx ends or the database is closed, and gives entries to take, which takes them in and settles them.
 // While Redis is away it goes on trying. It ends about a second late, with a read that blocks.
 func (r *reader) run(ctx context.Context, take func(ctx context.Context, entries []redis.XMessage) error) {
-	var pause backoff
+	var pause outage.Backoff
 	for !r.db.ended(ctx) {
 		entries, err := r.next(context.WithoutCancel(ctx)) // what Redis has handed out must be taken in
 		if err == nil && len(entries) > 0 {
@@ -53,10 +54,10 @@ func (r *reader) run(ctx context.Context, take func(ctx context.Context, entries
 		}
 		r.db.report(ctx, err)
 		if err == nil {
-			pause.reset()
+			pause.Reset()
 			continue
 		}
-		r.db.sleep(ctx, pause.next())
+		r.db.sleep(ctx, pause.Next())
 	}
 }
 

@@ -39,6 +39,7 @@ import (
 
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/ports/outage"
 )
 
 // Options of a connection. All durations and limits come from the configuration; there are no defaults here.
@@ -75,7 +76,7 @@ type DB struct {
 	blocking redis.UniversalClient // for commands that block: nothing else waits for their connections
 	shards   []*shard
 	scripts  *scripts
-	outage   *outage
+	absence  *absence
 
 	intake   *committer
 	outcomes *committer
@@ -141,7 +142,7 @@ func newDB(opts Options, client, blocking redis.UniversalClient) *DB {
 	db := &DB{opts: opts, client: client, blocking: blocking, scripts: newScripts(), idle: make(chan struct{})}
 	db.finals = make(chan struct{}, 1)
 	db.ctx, db.cancel = context.WithCancel(context.Background())
-	db.outage = &outage{logger: opts.Logger, now: opts.Now}
+	db.absence = &absence{Log: outage.Log{Name: "redis", Logger: opts.Logger, Now: opts.Now}}
 	db.shards = newShards(opts.Queue, opts.Shards)
 	db.intake = newCommitter(db)
 	db.outcomes = newCommitter(db)
@@ -208,6 +209,6 @@ func (db *DB) leave() { db.calls.RUnlock() }
 // report takes note of how a call of Redis ended. What its caller or Close cut off says nothing about Redis.
 func (db *DB) report(ctx context.Context, err error) {
 	if ctx.Err() == nil && db.ctx.Err() == nil {
-		db.outage.report(err)
+		db.absence.report(err)
 	}
 }

@@ -94,10 +94,10 @@ func (r *relay) round(until, ctx context.Context) (more bool) {
 		}
 		left, err := r.visit(ctx, o)
 		if err != nil {
-			o.retry = now.Add(o.pause.next())
+			o.retry = now.Add(o.pause.Next())
 			continue
 		}
-		o.pause.reset()
+		o.pause.Reset()
 		more = more || left
 	}
 	return more

@@ -11,6 +11,7 @@ import (
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
 	"github.com/openhqm/openhqm/ports/envelope"
+	"github.com/openhqm/openhqm/ports/outage"
 )
 
 // ResultsInOptions say where results of other programs come from.
@@ -100,14 +101,14 @@ func (in *resultsIn) reject(ctx context.Context, entry *redis.XMessage, cause er
 
 // save makes requests final, again and again if need be.
 func (in *resultsIn) save(ctx context.Context, results []*result) error {
-	var pause backoff
+	var pause outage.Backoff
 	for len(results) > 0 && !in.db.ended(ctx) {
 		settled, left, err := in.try(ctx, results)
 		if settleErr := in.settle(ctx, settled...); settleErr != nil {
 			return settleErr
 		}
 		if results = left; err != nil {
-			in.db.sleep(ctx, pause.next())
+			in.db.sleep(ctx, pause.Next())
 		}
 	}
 	return nil

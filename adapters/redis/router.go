@@ -12,6 +12,7 @@ import (
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
 	"github.com/openhqm/openhqm/ports/envelope"
+	"github.com/openhqm/openhqm/ports/outage"
 )
 
 // router takes in what other programs write to the plain stream that has the queue's name.
@@ -69,7 +70,7 @@ func (a *arrivals) add(req domain.Request, attempts int, place string) {
 
 // accept takes requests in, again and again if need be.
 func (r *router) accept(ctx context.Context, all arrivals) error {
-	var pause backoff
+	var pause outage.Backoff
 	for len(all.reqs) > 0 && !r.db.ended(ctx) {
 		var taken []string
 		var left arrivals
@@ -84,7 +85,7 @@ func (r *router) accept(ctx context.Context, all arrivals) error {
 			return err
 		}
 		if all = left; len(all.reqs) > 0 {
-			r.db.sleep(ctx, pause.next())
+			r.db.sleep(ctx, pause.Next())
 		}
 	}
 	return nil

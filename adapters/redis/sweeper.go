@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports/outage"
 )
 
 const (
@@ -69,7 +70,7 @@ func (s *sweeper) tidyUp() {
 		if s.db.ctx.Err() != nil {
 			return
 		}
-		if !s.db.outage.isSilent(shard) {
+		if !s.db.absence.isSilent(shard) {
 			_ = s.db.tidy(ctx, shard, tidyUnseen)
 		}
 	}
@@ -84,7 +85,7 @@ type sweep struct {
 	mu   sync.Mutex
 	next time.Time // when to sweep
 
-	pause backoff // the goroutine's own
+	pause outage.Backoff // the goroutine's own
 }
 
 func (s *sweep) at(t time.Time) {
@@ -142,9 +143,9 @@ func (s *sweep) sweep() time.Duration {
 		wait = min(wait, next)
 	}
 	if failures == len(s.shards) {
-		return s.pause.next()
+		return s.pause.Next()
 	}
-	s.pause.reset()
+	s.pause.Reset()
 	return wait
 }
 

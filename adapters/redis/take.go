@@ -59,7 +59,7 @@ func (c *Consumer) takeByLane(ctx context.Context, h *haul) error {
 		atMost := len(h.deliveries) + part.count
 		for _, s := range shards {
 			n := min(atMost-len(h.deliveries), h.left.Count)
-			if n <= 0 || failure != nil && c.db.outage.isSilent(s) {
+			if n <= 0 || failure != nil && c.db.absence.isSilent(s) {
 				continue
 			}
 			if err := c.takeFrom(ctx, s, h, part.lane, n); err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports/outage"
 )
 
 // silenceAllowed is how long nothing may come over a subscription before the server is asked whether it is there, and
@@ -87,13 +88,13 @@ func (w *waiters) subscribe() {
 
 // hear listens to one shard until the database is closed, wherever the shard moves.
 func (w *waiters) hear(s *shard) {
-	var pause backoff
+	var pause outage.Backoff
 	for w.db.ctx.Err() == nil {
 		if w.follow(s) {
-			pause.reset()
+			pause.Reset()
 		}
 		w.db.relearn()
-		w.db.sleep(w.db.ctx, pause.next())
+		w.db.sleep(w.db.ctx, pause.Next())
 	}
 }
 

@@ -20,7 +20,7 @@ type Intake struct {
 	store   ports.Store
 	now     func() time.Time
 	flights flights
-	outage  outage
+	closure closure
 }
 
 var _ ports.Intake = (*Intake)(nil)
@@ -29,7 +29,7 @@ var _ ports.Intake = (*Intake)(nil)
 func NewIntake(queue ports.Queue, store ports.Store, now func() time.Time) *Intake {
 	return &Intake{
 		queue: queue, store: store, now: now,
-		flights: flights{byID: make(map[domain.ID]*flight)}, outage: outage{now: now},
+		flights: flights{byID: make(map[domain.ID]*flight)}, closure: closure{now: now},
 	}
 }
 
@@ -41,7 +41,7 @@ func (in *Intake) Cancel(ctx context.Context, id domain.ID) (domain.Record, erro
 // Accept makes records and publishes messages. What the queue does not confirm is an error, but its record stays, since
 // the message may be there: a repeat with the same idempotency key publishes it again.
 func (in *Intake) Accept(ctx context.Context, reqs []domain.Request) []ports.Accepted {
-	if err := in.outage.refuse(); err != nil {
+	if err := in.closure.refuse(); err != nil {
 		return refused(reqs, err)
 	}
 	now := in.now()
@@ -132,7 +132,7 @@ func (in *Intake) send(ctx context.Context, all []*publication) {
 	}
 	if len(carried) > 0 {
 		errs := in.queue.Publish(ctx, messages)
-		in.outage.note(ctx, errs)
+		in.closure.note(ctx, errs)
 		for i, err := range errs {
 			p := carried[i]
 			p.err = err

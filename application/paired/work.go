@@ -8,6 +8,7 @@ import (
 
 	"github.com/openhqm/openhqm/ports"
 	"github.com/openhqm/openhqm/ports/envelope"
+	"github.com/openhqm/openhqm/ports/outage"
 )
 
 // Work hands out what the queue carries and what the store holds. It implements ports.Work.
@@ -32,7 +33,7 @@ func NewWork(reader envelope.Reader, queue ports.Queue, store ports.Store, work 
 
 // Receive hands out what is ready.
 func (w *Work) Receive(ctx context.Context, credit ports.Credit) ([]ports.Delivery, error) {
-	var pause backoff
+	var pause outage.Backoff
 	for {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
@@ -45,9 +46,9 @@ func (w *Work) Receive(ctx context.Context, credit ports.Credit) ([]ports.Delive
 		case errors.Is(err, ports.ErrClosed):
 			return nil, err
 		case err != nil:
-			pause.wait(ctx)
+			pause.Wait(ctx)
 		default:
-			pause = backoff{}
+			pause.Reset()
 		}
 	}
 }

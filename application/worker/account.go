@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -157,27 +156,5 @@ func (a *account) changed() {
 	select {
 	case a.change <- struct{}{}:
 	default:
-	}
-}
-
-// backoff doubles from a tenth of a second to five, and takes a random half off so that many do not come back at once.
-type backoff struct{ last time.Duration }
-
-// Bounds of the pause between two tries.
-const (
-	backoffBase = 100 * time.Millisecond
-	backoffMax  = 5 * time.Second
-)
-
-// wait pauses; false when ctx ended.
-func (b *backoff) wait(ctx context.Context) bool {
-	b.last = min(max(2*b.last, backoffBase), backoffMax)
-	timer := time.NewTimer(b.last/2 + rand.N(b.last/2))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

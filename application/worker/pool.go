@@ -13,6 +13,7 @@ import (
 	"github.com/openhqm/openhqm/application"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/ports/outage"
 )
 
 // Options of a pool.
@@ -195,7 +196,7 @@ func (p *Pool) call(ctx context.Context, d ports.Delivery) (domain.Outcome, int6
 func (p *Pool) settle(ctx context.Context) {
 	var unsaved []settlement
 	var quiet time.Time // until then nothing is said of what is not saved
-	pause := backoff{}
+	var pause outage.Backoff
 	for {
 		group := p.gather(unsaved)
 		if len(group) == 0 {
@@ -203,14 +204,14 @@ func (p *Pool) settle(ctx context.Context) {
 		}
 		var cause error
 		if unsaved, cause = p.save(ctx, group); cause == nil {
-			pause = backoff{}
+			pause.Reset()
 			continue
 		}
 		if now := p.opts.Now(); !now.Before(quiet) {
 			quiet = now.Add(complainEvery)
 			p.opts.Logger.Warn("outcomes not saved yet", "waiting", len(unsaved), "error", cause)
 		}
-		if !pause.wait(ctx) {
+		if !pause.Wait(ctx) {
 			p.opts.Logger.Error("outcomes not saved before the end: these requests will be called again",
 				"requests", len(unsaved))
 			unsaved = nil

@@ -75,3 +75,90 @@ func (mr *MockQueueMockRecorder) Settle(tickets interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Settle", reflect.TypeOf((*MockQueue)(nil).Settle), tickets)
 }
+
+// MockPublisher is a mock of Publisher interface.
+type MockPublisher struct {
+	ctrl     *gomock.Controller
+	recorder *MockPublisherMockRecorder
+}
+
+// MockPublisherMockRecorder is the mock recorder for MockPublisher.
+type MockPublisherMockRecorder struct {
+	mock *MockPublisher
+}
+
+// NewMockPublisher creates a new mock instance.
+func NewMockPublisher(ctrl *gomock.Controller) *MockPublisher {
+	mock := &MockPublisher{ctrl: ctrl}
+	mock.recorder = &MockPublisherMockRecorder{mock}
+	return mock
+}
+
+// EXPECT returns an object that allows the caller to indicate expected use.
+func (m *MockPublisher) EXPECT() *MockPublisherMockRecorder {
+	return m.recorder
+}
+
+// Publish mocks base method.
+func (m *MockPublisher) Publish(ctx context.Context, messages []ports.QueueMessage) []error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Publish", ctx, messages)
+	ret0, _ := ret[0].([]error)
+	return ret0
+}
+
+// Publish indicates an expected call of Publish.
+func (mr *MockPublisherMockRecorder) Publish(ctx, messages interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Publish", reflect.TypeOf((*MockPublisher)(nil).Publish), ctx, messages)
+}
+
+// MockReceiver is a mock of Receiver interface.
+type MockReceiver struct {
+	ctrl     *gomock.Controller
+	recorder *MockReceiverMockRecorder
+}
+
+// MockReceiverMockRecorder is the mock recorder for MockReceiver.
+type MockReceiverMockRecorder struct {
+	mock *MockReceiver
+}
+
+// NewMockReceiver creates a new mock instance.
+func NewMockReceiver(ctrl *gomock.Controller) *MockReceiver {
+	mock := &MockReceiver{ctrl: ctrl}
+	mock.recorder = &MockReceiverMockRecorder{mock}
+	return mock
+}
+
+// EXPECT returns an object that allows the caller to indicate expected use.
+func (m *MockReceiver) EXPECT() *MockReceiverMockRecorder {
+	return m.recorder
+}
+
+// Receive mocks base method.
+func (m *MockReceiver) Receive(ctx context.Context, count int, bytes int64) ([]ports.Received, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Receive", ctx, count, bytes)
+	ret0, _ := ret[0].([]ports.Received)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// Receive indicates an expected call of Receive.
+func (mr *MockReceiverMockRecorder) Receive(ctx, count, bytes interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Receive", reflect.TypeOf((*MockReceiver)(nil).Receive), ctx, count, bytes)
+}
+
+// Settle mocks base method.
+func (m *MockReceiver) Settle(tickets []ports.Ticket) {
+	m.ctrl.T.Helper()
+	m.ctrl.Call(m, "Settle", tickets)
+}
+
+// Settle indicates an expected call of Settle.
+func (mr *MockReceiverMockRecorder) Settle(tickets interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Settle", reflect.TypeOf((*MockReceiver)(nil).Settle), tickets)
+}

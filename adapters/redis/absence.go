@@ -3,8 +3,6 @@ package redis
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -12,45 +10,33 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/ports/outage"
 )
 
-// calm is how long nothing may have gone wrong before an outage is over: while Redis is read-only, say, reads succeed
-// between the writes that do not.
-const calm = 3 * time.Second
-
-// outage writes one line when Redis cannot be used and one when it can again, whoever notices.
-type outage struct {
-	logger *slog.Logger
-	now    func() time.Time
+// absence knows whether Redis cannot be used, and which shards.
+type absence struct {
+	outage.Log
 
 	mu     sync.Mutex
-	away   bool
-	failed time.Time           // the last time something went wrong
 	silent map[*shard]struct{} // shards that could not be used the last time
 }
 
-// report takes note of how a call of Redis ended.
-func (o *outage) report(err error) {
-	if errors.Is(err, ports.ErrClosed) || errors.Is(err, ports.ErrFull) {
+// report takes note of how a call of Redis ended. While a shard is silent, nothing is over.
+func (o *absence) report(err error) {
+	if errors.Is(err, ports.ErrClosed) || errors.Is(err, ports.ErrFull) || err == nil && o.anySilent() {
 		return
 	}
+	o.Report(err)
+}
+
+func (o *absence) anySilent() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	switch {
-	case err != nil:
-		o.failed = o.now()
-		if !o.away {
-			o.away = true
-			o.logger.Error("redis cannot be used; trying again until it can", "error", err)
-		}
-	case o.away && len(o.silent) == 0 && o.now().Sub(o.failed) >= calm:
-		o.away = false
-		o.logger.Info("redis can be used again")
-	}
+	return len(o.silent) > 0
 }
 
 // note takes note of whether a shard could be used.
-func (o *outage) note(s *shard, err error) {
+func (o *absence) note(s *shard, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
@@ -63,7 +49,7 @@ func (o *outage) note(s *shard, err error) {
 	}
 }
 
-func (o *outage) isSilent(s *shard) bool {
+func (o *absence) isSilent(s *shard) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	_, silent := o.silent[s]
@@ -76,8 +62,8 @@ func (db *DB) note(s *shard, err error) {
 	if db.ctx.Err() != nil {
 		return
 	}
-	db.outage.note(s, err)
-	db.outage.report(err)
+	db.absence.note(s, err)
+	db.absence.report(err)
 	if errors.Is(err, ports.ErrUnavailable) {
 		db.relearn()
 	}
@@ -100,7 +86,7 @@ func (db *DB) apart() [][]*shard {
 func (db *DB) answering() [][]*shard {
 	var parts [][]*shard
 	for _, shards := range db.apart() {
-		shards = slices.DeleteFunc(slices.Clone(shards), db.outage.isSilent)
+		shards = slices.DeleteFunc(slices.Clone(shards), db.absence.isSilent)
 		if len(shards) > 0 {
 			parts = append(parts, shards)
 		}
@@ -118,23 +104,6 @@ func (db *DB) relearn() {
 		cluster.ReloadState(db.ctx)
 	}
 }
-
-// backoff is how long to wait before the next try: twice as long each time, within bounds, with a jitter of 20 %. The
-// zero value is ready.
-type backoff struct{ tries int }
-
-const (
-	firstPause   = 100 * time.Millisecond
-	longestPause = 5 * time.Second
-)
-
-func (b *backoff) next() time.Duration {
-	pause := min(firstPause<<min(b.tries, 10), longestPause)
-	b.tries++
-	return time.Duration(float64(pause) * (0.8 + 0.4*rand.Float64()))
-}
-
-func (b *backoff) reset() { b.tries = 0 }
 
 // sleep returns after d, or when ctx ends or the database is closed.
 func (db *DB) sleep(ctx context.Context, d time.Duration) {

@@ -14,9 +14,9 @@ import (
 // again.
 const retryAfter = time.Second
 
-// outage keeps what is taken in while the queue is away from leaving records in the store, which nobody would work off:
-// they would count as waiting, and end as dead letters.
-type outage struct {
+// closure keeps what is taken in while the queue is away from leaving records in the store, which nobody would work
+// off: they would count as waiting, and end as dead letters.
+type closure struct {
 	now func() time.Time
 
 	mu    sync.Mutex
@@ -25,7 +25,7 @@ type outage struct {
 }
 
 // refuse gives an error while the queue is known to be away. After each pause one caller gets none.
-func (o *outage) refuse() error {
+func (o *closure) refuse() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now := o.now()
@@ -41,7 +41,7 @@ func (o *outage) refuse() error {
 }
 
 // note takes note of how messages were published. What a caller cut off says nothing about the queue.
-func (o *outage) note(ctx context.Context, errs []error) {
+func (o *closure) note(ctx context.Context, errs []error) {
 	var cause error
 	for _, err := range errs {
 		if !errors.Is(err, ports.ErrUnavailable) {

@@ -11,13 +11,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/ports/outage"
 )
 
 func TestAnOutageIsLoggedOnceAndSoIsItsEnd(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	now := time.Time{}
-	o := &outage{logger: slog.New(slog.NewTextHandler(&log, nil)), now: func() time.Time { return now }}
+	o := &absence{Log: outage.Log{
+		Name: "redis", Logger: slog.New(slog.NewTextHandler(&log, nil)), Now: func() time.Time { return now },
+	}}
 	lines := func() int { return strings.Count(log.String(), "\n") }
 	o.report(nil)
 	o.report(ports.ErrClosed)
@@ -25,7 +28,7 @@ func TestAnOutageIsLoggedOnceAndSoIsItsEnd(t *testing.T) {
 	require.Zero(t, lines(), "nothing happened")
 	for range 3 {
 		o.report(errors.New("connection refused"))
-		now = now.Add(calm - 1)
+		now = now.Add(outage.Calm - 1)
 		o.report(nil)
 	}
 	require.Equal(t, 1, lines(), "some things still go wrong")
@@ -36,19 +39,4 @@ func TestAnOutageIsLoggedOnceAndSoIsItsEnd(t *testing.T) {
 	require.Equal(t, 2, lines())
 	o.report(errors.New("connection refused"))
 	require.Equal(t, 3, lines(), "another outage")
-}
-
-func TestBackoffGrowsToItsBound(t *testing.T) {
-	t.Parallel()
-	var b backoff
-	previous := time.Duration(0)
-	for range 100 {
-		pause := b.next()
-		require.LessOrEqual(t, pause, longestPause*12/10)
-		require.Greater(t, pause, previous*4/10, "it does not shrink by more than the jitter")
-		previous = pause
-	}
-	require.GreaterOrEqual(t, previous, longestPause*8/10)
-	b.reset()
-	require.LessOrEqual(t, b.next(), firstPause*12/10)
 }
