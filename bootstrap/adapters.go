@@ -18,6 +18,7 @@ import (
 var queues = map[string]func() fx.Option{
 	configs.QueueEmbedded: embeddedModule,
 	configs.QueueRedis:    redisModule,
+	configs.QueueKafka:    kafkaModule,
 }
 
 // backends has a line for every kind of backend.
@@ -74,6 +75,14 @@ type background struct {
 	fx.Out
 
 	Loops []backgroundLoop `group:"background,flatten"`
+}
+
+// farewell is what a constructor gives to have something done when the process begins to drain: at once, while calls of
+// backends still run. It may block for a few seconds.
+type farewell struct {
+	fx.Out
+
+	Say func() `group:"farewells"`
 }
 
 func echoBackendModule() fx.Option {

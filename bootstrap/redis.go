@@ -31,15 +31,30 @@ func redisModule() fx.Option {
 func openRedis(
 	lc fx.Lifecycle, config configs.Config, observer ports.Observer, logger *slog.Logger,
 ) (*redis.DB, error) {
-	url, err := config.ResolveRedis()
+	options, err := redisOptions(config, observer, logger)
 	if err != nil {
 		return nil, err
 	}
+	options.Handover = config.Queue.HandsOver()
+	db, err := redis.Open(context.Background(), options)
+	if err != nil {
+		return nil, err
+	}
+	lc.Append(fx.StopHook(db.Close))
+	return db, nil
+}
+
+// redisOptions are those of the configuration, whatever carries the requests.
+func redisOptions(config configs.Config, observer ports.Observer, logger *slog.Logger) (redis.Options, error) {
+	url, err := config.ResolveRedis()
+	if err != nil {
+		return redis.Options{}, err
+	}
 	secure, err := tlsConfig(config.Redis.TLS)
 	if err != nil {
-		return nil, fmt.Errorf("redis.tls: %w", err)
+		return redis.Options{}, fmt.Errorf("redis.tls: %w", err)
 	}
-	db, err := redis.Open(context.Background(), redis.Options{
+	return redis.Options{
 		URL:              url,
 		TLS:              secure,
 		Queue:            config.Queue.Requests,
@@ -52,19 +67,13 @@ func openRedis(
 		Now:              time.Now,
 		Ended:            observer.Ended,
 		Logger:           logger,
-		Handover:         config.Queue.HandsOver(),
 		Responses:        config.Queue.Responses,
 		DeadLetterStream: config.Queue.DeadLetters,
 		Retention:        max(config.Request.MaxAge+minRetention, config.Store.DeadLetterTTL),
 		ResultURL: func(id domain.ID) string {
 			return httpapi.ResultURL(config.Server.PublicURL, id)
 		},
-	})
-	if err != nil {
-		return nil, err
-	}
-	lc.Append(fx.StopHook(db.Close))
-	return db, nil
+	}, nil
 }
 
 // minRetention is for how long messages stay at least, on top of the longest life of a request.
@@ -74,13 +83,8 @@ const minRetention = 24 * time.Hour
 func redisLoops(config configs.Config, db *redis.DB) background {
 	var loops []backgroundLoop
 	if config.Role != configs.RoleAPI {
-		options := envelope.Reader{
-			DefaultEndpoint: defaultEndpoint(config),
-			MaxAge:          config.Request.MaxAge,
-			MaxSize:         messageSize(config.Server.MaxBodySize),
-		}
 		loops = append(loops, backgroundLoop{"requests of others", func(ctx context.Context) error {
-			return db.Route(ctx, options)
+			return db.Route(ctx, foreignReader(config))
 		}})
 	}
 	if config.Queue.HandsOver() {
@@ -95,6 +99,15 @@ func redisLoops(config configs.Config, db *redis.DB) background {
 		loops = append(loops, backgroundLoop{"telling others", db.Relay})
 	}
 	return background{Loops: loops}
+}
+
+// foreignReader reads messages of requests that others may have written.
+func foreignReader(config configs.Config) envelope.Reader {
+	return envelope.Reader{
+		DefaultEndpoint: defaultEndpoint(config),
+		MaxAge:          config.Request.MaxAge,
+		MaxSize:         messageSize(config.Server.MaxBodySize),
+	}
 }
 
 // messageSize is the size of the largest message in bytes: a body in base64 (RFC 4648 section 4) and what is around it.

@@ -256,6 +256,7 @@ type serving struct {
 	Config     configs.Config
 	Server     *httpapi.Server
 	Workers    *workers `optional:"true"` // not in every role
+	Farewells  []func()  `group:"farewells"`
 	Supervisor *supervisor
 	Logger     *slog.Logger
 }
@@ -291,6 +292,9 @@ func (s *serving) stop(ctx context.Context, running *loop) error {
 	s.Server.Drain()
 	pause(ctx, s.Config.Server.ShutdownDelay)
 	s.Workers.tell()
+	for _, say := range s.Farewells {
+		go say() // the end of what it belongs to waits for it
+	}
 	running.expectEnd()
 	ctx, cancel := context.WithTimeout(ctx, listenerDrain)
 	defer cancel()

@@ -15,6 +15,7 @@ type Config struct {
 	Store    Store    `koanf:"store"`
 	Embedded Embedded `koanf:"embedded"`
 	Redis    Redis    `koanf:"redis"`
+	Kafka    Kafka    `koanf:"kafka"`
 	Worker   Worker   `koanf:"worker"`
 	Retry    Retry    `koanf:"retry"`
 	Proxy    Proxy    `koanf:"proxy"`
@@ -90,10 +91,11 @@ func (q *Queue) HandsOver() bool { return q.ResultsIn != "" }
 const (
 	QueueEmbedded = "embedded"
 	QueueRedis    = "redis"
+	QueueKafka    = "kafka"
 )
 
 // QueueTypes lists the queues that this program has.
-func QueueTypes() []string { return []string{QueueEmbedded, QueueRedis} }
+func QueueTypes() []string { return []string{QueueEmbedded, QueueRedis, QueueKafka} }
 
 // Store says where records are kept, and how long.
 type Store struct {
@@ -122,6 +124,40 @@ type Redis struct {
 	Shards       int    `koanf:"shards"`        // that requests are spread over, at least 1
 	TLS          TLS    `koanf:"tls"`           // only with rediss
 }
+
+// Kafka is where the Kafka queue is. Its store is Redis.
+type Kafka struct {
+	Brokers           []string      `koanf:"brokers"`            // host:port, at least one
+	Group             string        `koanf:"group"`              // the consumer group of the workers
+	Partitions        int           `koanf:"partitions"`         // of a topic that is made
+	ReplicationFactor int           `koanf:"replication_factor"` // of a topic that is made; 0: 3, or fewer brokers
+	SessionTimeout    time.Duration `koanf:"session_timeout"`    // after which a silent worker's work is others'
+	SecurityProtocol  string        `koanf:"security_protocol"`  // KafkaPlaintext to KafkaSASLSSL
+	SASL              SASL          `koanf:"sasl"`               // only with a protocol that begins with SASL
+	TLS               TLS           `koanf:"tls"`                // only with a protocol that ends with SSL
+}
+
+// The security protocols, in Kafka's own words (security.protocol).
+const (
+	KafkaPlaintext     = "PLAINTEXT"
+	KafkaSSL           = "SSL"
+	KafkaSASLPlaintext = "SASL_PLAINTEXT"
+	KafkaSASLSSL       = "SASL_SSL"
+)
+
+// SASL says who we are to Kafka.
+type SASL struct {
+	Mechanism string `koanf:"mechanism"` // SASLPlain to SASLScram512
+	Username  string `koanf:"username"`
+	Password  Secret `koanf:"password"`
+}
+
+// The SASL mechanisms (RFC 4616, RFC 5802 and RFC 7677).
+const (
+	SASLPlain    = "PLAIN"
+	SASLScram256 = "SCRAM-SHA-256"
+	SASLScram512 = "SCRAM-SHA-512"
+)
 
 // Worker is the side that calls backends.
 type Worker struct {

@@ -27,7 +27,11 @@ func TestTheDefaults(t *testing.T) {
 		Store:    Store{Type: StoreEmbedded, TTL: time.Hour, DeadLetterTTL: 168 * time.Hour},
 		Embedded: Embedded{Dir: "data", MinFree: 256 * MiB},
 		Redis:    Redis{URL: Secret{reference: "redis://localhost:6379"}, Shards: 1},
-		Worker:   Worker{Count: 64, Timeout: 300 * time.Second, Drain: 25 * time.Second, MaxBytes: 256 * MiB},
+		Kafka: Kafka{
+			Brokers: []string{"localhost:9092"}, Group: "openhqm-workers", Partitions: 12,
+			SessionTimeout: 10 * time.Second, SecurityProtocol: KafkaPlaintext, SASL: SASL{Mechanism: SASLPlain},
+		},
+		Worker: Worker{Count: 64, Timeout: 300 * time.Second, Drain: 25 * time.Second, MaxBytes: 256 * MiB},
 		Retry: Retry{
 			MaxAttempts: 4, Base: time.Second, Max: time.Minute, Jitter: 0.2,
 			OnStatus: []int{408, 425, 429, 500, 502, 503, 504},

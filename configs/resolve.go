@@ -49,6 +49,21 @@ func (c *Config) ResolveRedis() (string, error) {
 	return text, check.report.err()
 }
 
+// ResolveKafka gives kafka.sasl.password, and checks that the files of kafka.tls can be read. It is for processes that
+// use Kafka. Its error is an *Error that never repeats the password.
+func (c *Config) ResolveKafka() (string, error) {
+	check := secretCheck{origins: c.origins}
+	password, err := c.Kafka.SASL.Password.Resolve()
+	switch {
+	case err != nil:
+		check.bad("kafka.sasl.password", err.Error())
+	case c.Kafka.UsesSASL() && password == "":
+		check.bad("kafka.sasl.password", "resolves to nothing")
+	}
+	check.tls("kafka.tls.", c.Kafka.TLS)
+	return password, check.report.err()
+}
+
 type secretCheck struct {
 	origins map[string]origin
 	report  report

@@ -26,6 +26,7 @@ const (
 	maxFailures    = 1_000_000
 	maxReplicas    = 100
 	maxShards      = 256
+	maxPartitions  = 10_000
 )
 
 func (c *Config) validate(v *validator) {
@@ -40,6 +41,7 @@ func (c *Config) validate(v *validator) {
 	c.Store.validate(v)
 	c.Embedded.validate(v)
 	c.Redis.validate(v)
+	c.Kafka.validate(v)
 	c.validateDivision(v)
 	between(v, "worker.count", c.Worker.Count, 1, maxWorkers)
 	between(v, "worker.timeout", c.Worker.Timeout, time.Millisecond, maxDuration)

@@ -2,6 +2,7 @@ package configs
 
 import (
 	"regexp"
+	"strings"
 	"time"
 )
 
@@ -31,6 +32,8 @@ func (q *Queue) validateNames(v *validator) {
 			continue
 		case !queueName.MatchString(n.value):
 			v.bad(n.key, "must be 1 to 200 of A-Z a-z 0-9 . _ : -")
+		case q.Type == QueueKafka && !topicName.MatchString(n.value):
+			v.bad(n.key, "must be 1 to 200 of A-Z a-z 0-9 . _ - to name a topic of Kafka")
 		case taken[n.value] != "":
 			v.bad(n.key, "is also "+taken[n.value]+"; they must be different")
 		case optional && q.Type == QueueEmbedded:
@@ -62,6 +65,50 @@ func (r *Redis) validate(v *validator) {
 	between(v, "redis.shards", r.Shards, 1, maxShards)
 	r.TLS.validate(v, "redis.tls.", false)
 }
+
+// topicName is what may name a topic of Kafka, which allows 249 characters, or a group of ours. We put suffixes behind.
+var topicName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,200}$`)
+
+func (k *Kafka) validate(v *validator) {
+	if len(k.Brokers) == 0 {
+		v.bad("kafka.brokers", "must name a broker, for instance localhost:9092")
+	}
+	for _, broker := range k.Brokers {
+		if !validAddress(broker) {
+			v.badValue("kafka.brokers", quote(broker), "must be host:port")
+		}
+	}
+	if !topicName.MatchString(k.Group) {
+		v.bad("kafka.group", "must be 1 to 200 of A-Z a-z 0-9 . _ -")
+	}
+	between(v, "kafka.partitions", k.Partitions, 1, maxPartitions)
+	between(v, "kafka.replication_factor", k.ReplicationFactor, 0, maxReplicas)
+	between(v, "kafka.session_timeout", k.SessionTimeout, time.Second, 30*time.Minute)
+	oneOf(v, "kafka.security_protocol", k.SecurityProtocol, KafkaPlaintext, KafkaSSL, KafkaSASLPlaintext, KafkaSASLSSL)
+	k.TLS.validate(v, "kafka.tls.", false)
+	if v.fine("kafka.security_protocol") {
+		k.validateSecurity(v)
+	}
+}
+
+func (k *Kafka) validateSecurity(v *validator) {
+	if k.TLS != (TLS{}) && !k.UsesTLS() {
+		v.bad("kafka.security_protocol", "must be SSL or SASL_SSL, because kafka.tls is set")
+	}
+	oneOf(v, "kafka.sasl.mechanism", k.SASL.Mechanism, SASLPlain, SASLScram256, SASLScram512)
+	switch {
+	case k.UsesSASL() && k.SASL.Username == "":
+		v.bad("kafka.sasl.username", "is required with "+k.SecurityProtocol)
+	case !k.UsesSASL() && (k.SASL.Username != "" || k.SASL.Password.IsSet()):
+		v.bad("kafka.security_protocol", "must begin with SASL, because kafka.sasl is set")
+	}
+}
+
+// UsesTLS tells it from the security protocol, and so does UsesSASL.
+func (k *Kafka) UsesTLS() bool { return strings.HasSuffix(k.SecurityProtocol, KafkaSSL) }
+
+// UsesSASL reports whether we tell Kafka who we are.
+func (k *Kafka) UsesSASL() bool { return strings.HasPrefix(k.SecurityProtocol, "SASL_") }
 
 // validateDivision checks that queue, store and roles go together.
 func (c *Config) validateDivision(v *validator) {

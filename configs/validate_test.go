@@ -31,6 +31,9 @@ func TestRangesOfNumbers(t *testing.T) {
 		{"embedded.min_free", "0", "-1", "1TiB", "2TiB", "0B to 1TiB"},
 		{"redis.wait_replicas", "0", "-1", "100", "101", "0 to 100"},
 		{"redis.shards", "1", "0", "256", "257", "1 to 256"},
+		{"kafka.partitions", "1", "0", "10000", "10001", "1 to 10000"},
+		{"kafka.replication_factor", "0", "-1", "100", "101", "0 to 100"},
+		{"kafka.session_timeout", "1s", "999ms", "30m", "31m", "1s to 30m"},
 		{"worker.count", "1", "0", "65536", "65537", "1 to 65536"},
 		{"worker.timeout", "1ms", "0s", "8760h", "8761h", "1ms to 8760h"},
 		{"worker.drain", "0s", "-1s", "1h", "61m", "0s to 1h"},
@@ -160,6 +163,34 @@ func TestRulesBetweenKeys(t *testing.T) {
 		{give: "{role: api, queue: {type: redis, requests: '{a}', responses: b, results_in: b}}", want: []string{
 			`f.yaml:1: queue.requests: "{a}": must be 1 to 200 of A-Z a-z 0-9 . _ : -`,
 			`f.yaml:1: queue.results_in: "b": is also queue.responses; they must be different`,
+		}},
+		{give: "queue: {type: kafka, requests: 'a:b', responses: a.b}", want: []string{
+			`f.yaml:1: queue.requests: "a:b": must be 1 to 200 of A-Z a-z 0-9 . _ - to name a topic of Kafka`,
+		}},
+		{give: "{role: worker, queue: {type: kafka}, store: {type: redis}}"},
+		{give: "{queue: {type: kafka}, store: {type: embedded}}", want: []string{
+			`f.yaml:1: store.type: "embedded": must be auto or "redis" with queue.type "kafka"`,
+		}},
+		{give: "kafka: {brokers: []}", want: []string{
+			`f.yaml:1: kafka.brokers: must name a broker, for instance localhost:9092`,
+		}},
+		{give: "kafka: {brokers: [a, 'b:9092'], group: ''}", want: []string{
+			`f.yaml:1: kafka.brokers: "a": must be host:port`,
+			`f.yaml:1: kafka.group: "": must be 1 to 200 of A-Z a-z 0-9 . _ -`,
+		}},
+		{give: "kafka: {security_protocol: SASL_SSL, sasl: {username: u, password: p}, tls: {server_name: a}}"},
+		{give: "kafka: {security_protocol: ssl, sasl: {mechanism: GSSAPI}}", want: []string{
+			`f.yaml:1: kafka.security_protocol: "ssl": must be one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL`,
+		}},
+		{give: "kafka: {security_protocol: SASL_SSL, sasl: {mechanism: GSSAPI}}", want: []string{
+			`f.yaml:1: kafka.sasl.mechanism: "GSSAPI": must be one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512`,
+			`default: kafka.sasl.username: "": is required with SASL_SSL`,
+		}},
+		{give: "kafka: {tls: {server_name: a}}", want: []string{
+			`default: kafka.security_protocol: "PLAINTEXT": must be SSL or SASL_SSL, because kafka.tls is set`,
+		}},
+		{give: "kafka: {sasl: {username: u}}", want: []string{
+			`default: kafka.security_protocol: "PLAINTEXT": must begin with SASL, because kafka.sasl is set`,
 		}},
 		{give: "redis: {url: ''}", want: []string{`f.yaml:1: redis.url: ***: is required`}},
 		{give: "embedded: {dir: ''}", want: []string{`f.yaml:1: embedded.dir: "": must be the path of a directory`}},

@@ -45,6 +45,7 @@ type Depths struct {
 	Leased      int64
 	DeadLetters int64
 	OldestReady time.Time // when the longest waiting ready request became ready; zero when none waits
+	Carried     int64     // of those that are ready or leased: how many a queue carries beside the store
 	Approximate bool      // the broker can only estimate
 }
 

@@ -37,6 +37,21 @@ type Receiver interface {
 	Settle(tickets []Ticket)
 }
 
+// Lagging is a queue that can tell how far its workers are behind.
+type Lagging interface {
+	// Lag is an estimate. It is cheap enough to be asked for at every scrape. The error is ErrUnavailable or ErrClosed.
+	Lag(ctx context.Context) (Lag, error)
+}
+
+// Lag is what waits in the queue, about.
+type Lag struct {
+	// Messages is how many the queue has not let go of yet: those that wait, those that are worked on, and those that were
+	// settled and are held back by others.
+	Messages int64
+	// Oldest is when the oldest of them came that the queue shows. Zero: it shows none.
+	Oldest time.Time
+}
+
 // QueueMessage is one message on its way. What the broker keeps of it is its value, and the id as its key where it has
 // such a thing.
 type QueueMessage struct {

@@ -47,7 +47,7 @@ type Options struct {
 	Logger            *slog.Logger
 }
 
-// Queue implements ports.Queue, ports.Probe and ports.Detailed.
+// Queue implements ports.Queue, ports.Lagging, ports.Probe and ports.Detailed.
 type Queue struct {
 	opts     Options
 	topics   [domain.LaneCount]string
@@ -69,6 +69,7 @@ type Queue struct {
 
 var (
 	_ ports.Queue    = (*Queue)(nil)
+	_ ports.Lagging  = (*Queue)(nil)
 	_ ports.Probe    = (*Queue)(nil)
 	_ ports.Detailed = (*Queue)(nil)
 )

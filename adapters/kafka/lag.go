@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol/fetch"
@@ -12,40 +11,31 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// Lag is what waits in the queue, about.
-type Lag struct {
-	// Messages is how many lie after what the group has committed: those that wait, those that are worked on, and those
-	// that were settled while one before them was not.
-	Messages int64
-	// Oldest is when the first of them came, among those partitions of which Kafka showed one. Zero: there is none.
-	Oldest time.Time
-}
-
 // lagBytes bounds what a broker shows of a partition to tell how old its first message is.
 const lagBytes = 16 << 10
 
-// Lag asks every broker that leads a partition of ours, with one request each, and the coordinator of the group. The
-// errors are those of ports: ErrUnavailable, ErrClosed.
-func (q *Queue) Lag(ctx context.Context) (Lag, error) {
+// Lag asks every broker that leads a partition of ours, with one request each, and the coordinator of the group. It
+// counts what lies after the offsets that the group has committed.
+func (q *Queue) Lag(ctx context.Context) (ports.Lag, error) {
 	if q.ctx.Err() != nil {
-		return Lag{}, ports.ErrClosed
+		return ports.Lag{}, ports.ErrClosed
 	}
 	known, err := q.cluster.layout(ctx)
 	if err != nil {
-		return Lag{}, translate(err)
+		return ports.Lag{}, translate(err)
 	}
 	committed, err := q.committed(ctx, known)
 	if err != nil {
-		return Lag{}, translate(err)
+		return ports.Lag{}, translate(err)
 	}
 	requests, err := lagRequests(known, committed)
 	if err != nil {
-		return Lag{}, err
+		return ports.Lag{}, err
 	}
-	var lag Lag
+	var lag ports.Lag
 	for _, req := range requests {
 		if err := q.addLag(ctx, &lag, req); err != nil {
-			return Lag{}, err
+			return ports.Lag{}, err
 		}
 	}
 	return lag, nil
@@ -106,7 +96,7 @@ func lagRequests(
 }
 
 // addLag asks one broker.
-func (q *Queue) addLag(ctx context.Context, lag *Lag, req *fetch.Request) error {
+func (q *Queue) addLag(ctx context.Context, lag *ports.Lag, req *fetch.Request) error {
 	asked := make(map[place]int64)
 	for _, topic := range req.Topics {
 		for _, p := range topic.Partitions {
@@ -128,7 +118,7 @@ func (q *Queue) addLag(ctx context.Context, lag *Lag, req *fetch.Request) error 
 			at := place{fetched.Topics[i].Topic, told.Partition}
 			switch code := kafka.Error(told.ErrorCode); code {
 			case 0:
-				err = lag.add(told, asked[at])
+				err = addPart(lag, told, asked[at])
 			case kafka.OffsetOutOfRange:
 				err = q.addWhole(ctx, lag, at)
 			default:
@@ -143,21 +133,21 @@ func (q *Queue) addLag(ctx context.Context, lag *Lag, req *fetch.Request) error 
 	return nil
 }
 
-// add adds what one partition has after an offset.
-func (l *Lag) add(told *fetch.ResponsePartition, from int64) error {
-	l.Messages += max(0, told.HighWatermark-from)
+// addPart adds what one partition has after an offset.
+func addPart(lag *ports.Lag, told *fetch.ResponsePartition, from int64) error {
+	lag.Messages += max(0, told.HighWatermark-from)
 	s := &stretch{from: from, next: from}
 	if err := s.fill(told); err != nil {
 		return err
 	}
-	if len(s.read) > 0 && (l.Oldest.IsZero() || s.read[0].arrived.Before(l.Oldest)) {
-		l.Oldest = s.read[0].arrived
+	if len(s.read) > 0 && (lag.Oldest.IsZero() || s.read[0].arrived.Before(lag.Oldest)) {
+		lag.Oldest = s.read[0].arrived
 	}
 	return nil
 }
 
 // addWhole adds all that a partition has: what the group goes on with was deleted.
-func (q *Queue) addWhole(ctx context.Context, lag *Lag, at place) error {
+func (q *Queue) addWhole(ctx context.Context, lag *ports.Lag, at place) error {
 	answer, err := q.cluster.client().ListOffsets(ctx, &kafka.ListOffsetsRequest{
 		Topics: map[string][]kafka.OffsetRequest{
 			at.topic: {kafka.FirstOffsetOf(int(at.partition)), kafka.LastOffsetOf(int(at.partition))},

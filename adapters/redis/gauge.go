@@ -23,6 +23,7 @@ func (db *DB) Depths(ctx context.Context) (ports.Depths, error) {
 		d.Delayed += number(answer, 1)
 		d.Leased += number(answer, 2)
 		d.DeadLetters += number(answer, 3)
+		d.Carried += number(answer, 5)
 		if oldest := number(answer, 4); oldest > 0 {
 			since := time.UnixMilli(oldest).UTC()
 			if d.OldestReady.IsZero() || since.Before(d.OldestReady) {

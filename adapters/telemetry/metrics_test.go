@@ -156,13 +156,19 @@ func TestQueueDepthIsReadAtEveryScrape(t *testing.T) {
 	require.Equal(t, []string{"openhqm_queue_oldest_age_seconds 0"}, scrape(t, m, "openhqm_queue_oldest_age_seconds"))
 	require.True(t, queue.hasDeadline)
 
-	queue.depths = ports.Depths{Ready: 3, Delayed: 2, Leased: 1, OldestReady: noon.Add(-90 * time.Second)}
+	require.Equal(t, []string{"openhqm_queue_depth_approximate 0"}, scrape(t, m, "openhqm_queue_depth_approximate"))
+
+	queue.depths = ports.Depths{
+		Ready: 3, Delayed: 2, Leased: 1, OldestReady: noon.Add(-90 * time.Second), Approximate: true,
+	}
 	require.Equal(t, []string{
 		`openhqm_queue_depth{state="delayed"} 2`,
 		`openhqm_queue_depth{state="leased"} 1`,
 		`openhqm_queue_depth{state="ready"} 3`,
 	}, scrape(t, m, "openhqm_queue_depth"))
 	require.Equal(t, []string{"openhqm_queue_oldest_age_seconds 90"}, scrape(t, m, "openhqm_queue_oldest_age_seconds"))
+
+	require.Equal(t, []string{"openhqm_queue_depth_approximate 1"}, scrape(t, m, "openhqm_queue_depth_approximate"))
 
 	queue.depths.OldestReady = noon.Add(time.Second) // the broker's clock is ahead
 	require.Equal(t, []string{"openhqm_queue_oldest_age_seconds 0"}, scrape(t, m, "openhqm_queue_oldest_age_seconds"))

@@ -21,6 +21,8 @@ func (m *Metrics) WatchQueue(gauge ports.Gauge, now func() time.Time) {
 			"Requests in the queue: ready to be worked on, delayed, or leased by a worker.", []string{"state"}, nil),
 		oldest: prometheus.NewDesc(namespace+"_queue_oldest_age_seconds",
 			"For how long the oldest ready request has been ready; 0 when none is.", nil, nil),
+		approximate: prometheus.NewDesc(namespace+"_queue_depth_approximate",
+			"1 where a broker carries the requests and can only estimate the depth, else 0.", nil, nil),
 	})
 }
 
@@ -28,12 +30,14 @@ type queueCollector struct {
 	gauge         ports.Gauge
 	now           func() time.Time
 	depth, oldest *prometheus.Desc
+	approximate   *prometheus.Desc
 }
 
 // Describe names the metrics.
 func (c *queueCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.depth
 	ch <- c.oldest
+	ch <- c.approximate
 }
 
 // Collect reads the queue. The scrape's own deadline is not known here (the client library hands none on).
@@ -53,4 +57,9 @@ func (c *queueCollector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(c.depth, prometheus.GaugeValue, float64(depths.Delayed), "delayed")
 	ch <- prometheus.MustNewConstMetric(c.depth, prometheus.GaugeValue, float64(depths.Leased), "leased")
 	ch <- prometheus.MustNewConstMetric(c.oldest, prometheus.GaugeValue, age)
+	approximate := 0.0
+	if depths.Approximate {
+		approximate = 1
+	}
+	ch <- prometheus.MustNewConstMetric(c.approximate, prometheus.GaugeValue, approximate)
 }

@@ -162,3 +162,41 @@ func (mr *MockReceiverMockRecorder) Settle(tickets interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Settle", reflect.TypeOf((*MockReceiver)(nil).Settle), tickets)
 }
+
+// MockLagging is a mock of Lagging interface.
+type MockLagging struct {
+	ctrl     *gomock.Controller
+	recorder *MockLaggingMockRecorder
+}
+
+// MockLaggingMockRecorder is the mock recorder for MockLagging.
+type MockLaggingMockRecorder struct {
+	mock *MockLagging
+}
+
+// NewMockLagging creates a new mock instance.
+func NewMockLagging(ctrl *gomock.Controller) *MockLagging {
+	mock := &MockLagging{ctrl: ctrl}
+	mock.recorder = &MockLaggingMockRecorder{mock}
+	return mock
+}
+
+// EXPECT returns an object that allows the caller to indicate expected use.
+func (m *MockLagging) EXPECT() *MockLaggingMockRecorder {
+	return m.recorder
+}
+
+// Lag mocks base method.
+func (m *MockLagging) Lag(ctx context.Context) (ports.Lag, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Lag", ctx)
+	ret0, _ := ret[0].(ports.Lag)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// Lag indicates an expected call of Lag.
+func (mr *MockLaggingMockRecorder) Lag(ctx interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Lag", reflect.TypeOf((*MockLagging)(nil).Lag), ctx)
+}

@@ -25,4 +25,5 @@ local first = redis.call('ZRANGE', carried, 0, 0, 'WITHSCORES')
 if first[2] and (oldest == 0 or tonumber(first[2]) < oldest) then oldest = tonumber(first[2]) end
 
 local delayed, leased = redis.call('ZCARD', due), redis.call('ZCARD', leases) + redis.call('ZCARD', lent)
-return {redis.call('ZCARD', deadlines) - delayed - leased, delayed, leased, redis.call('ZCARD', dead), oldest}
+return {redis.call('ZCARD', deadlines) - delayed - leased, delayed, leased, redis.call('ZCARD', dead), oldest,
+    redis.call('ZCARD', carried) + redis.call('ZCARD', lent)}
