@@ -256,7 +256,7 @@ type serving struct {
 	Config     configs.Config
 	Server     *httpapi.Server
 	Workers    *workers `optional:"true"` // not in every role
-	Farewells  []func()  `group:"farewells"`
+	Farewells  []func() `group:"farewells"`
 	Supervisor *supervisor
 	Logger     *slog.Logger
 }

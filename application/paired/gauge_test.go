@@ -35,13 +35,13 @@ func TestDepthIsThatOfTheStoreAndWhatOnlyTheQueueHas(t *testing.T) {
 		wantReady  int64
 		wantOldest time.Time
 	}{
-		"nothing but ours": {lagging{lag: ports.Lag{Messages: 4, Oldest: before}}, stored, 5, noon},
-		"ours that were not committed to the queue yet": {lagging{lag: ports.Lag{Messages: 1}}, stored, 5, noon},
-		"others' that are older":                        {lagging{lag: ports.Lag{Messages: 14, Oldest: before}}, stored, 15, before},
-		"others' that are newer":                        {lagging{lag: ports.Lag{Messages: 5, Oldest: noon.Add(1)}}, stored, 6, noon},
-		"others' of no known age":                       {lagging{lag: ports.Lag{Messages: 5}}, stored, 6, noon},
-		"nothing but others'":                           {lagging{lag: ports.Lag{Messages: 2, Oldest: noon}}, ports.Depths{}, 2, noon},
-		"a queue that is away":                          {lagging{err: ports.ErrUnavailable}, stored, 5, noon},
+		"nothing but ours":        {lagging{lag: ports.Lag{Messages: 4, Oldest: before}}, stored, 5, noon},
+		"ours, not yet committed": {lagging{lag: ports.Lag{Messages: 1}}, stored, 5, noon},
+		"others' that are older":  {lagging{lag: ports.Lag{Messages: 14, Oldest: before}}, stored, 15, before},
+		"others' that are newer":  {lagging{lag: ports.Lag{Messages: 5, Oldest: noon.Add(1)}}, stored, 6, noon},
+		"others' of no known age": {lagging{lag: ports.Lag{Messages: 5}}, stored, 6, noon},
+		"nothing but others'":     {lagging{lag: ports.Lag{Messages: 2, Oldest: noon}}, ports.Depths{}, 2, noon},
+		"a queue that is away":    {lagging{err: ports.ErrUnavailable}, stored, 5, noon},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
