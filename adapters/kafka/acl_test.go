@@ -1,0 +1,79 @@
+package kafka_test
+
+import (
+	"crypto/tls"
+	"strings"
+	"testing"
+
+	kafkago "github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/sasl/plain"
+	"github.com/stretchr/testify/require"
+
+	"github.com/openhqm/openhqm/adapters/kafka"
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/tests/testkit"
+)
+
+// requireLeastRights holds that what the README says a user needs is enough, and that nothing of it can be left out.
+func requireLeastRights(t *testing.T, opts kafka.Options) {
+	t.Helper()
+	grant := func(kind kafkago.ResourceType, name string, operation kafkago.ACLOperationType) {
+		allow(t, opts.Brokers, opts.TLS, kafkago.ACLEntry{
+			ResourceType: kind, ResourceName: name, ResourcePatternType: kafkago.PatternTypePrefixed,
+			Principal: "User:" + opts.SASL.Username, Operation: operation,
+		})
+	}
+	opens := func(missing string) {
+		t.Helper()
+		until(t, "nothing but this is missing: "+missing, func() bool {
+			q, err := kafka.Open(t.Context(), opts)
+			if missing == "" {
+				return err == nil && q.Close() == nil
+			}
+			require.ErrorContains(t, err, "permission ")
+			require.NotContains(t, err.Error(), opts.SASL.Password)
+			return strings.Contains(err.Error(), missing)
+		})
+	}
+	opens("permission DESCRIBE of the topic")
+	grant(kafkago.ResourceTypeTopic, opts.Topic, kafkago.ACLOperationTypeDescribe)
+	opens("permission CREATE of the topic")
+	for _, operation := range []kafkago.ACLOperationType{
+		kafkago.ACLOperationTypeCreate, kafkago.ACLOperationTypeDescribeConfigs,
+	} {
+		grant(kafkago.ResourceTypeTopic, opts.Topic, operation)
+	}
+	opens("")
+
+	q := open(t, opts)
+	sent := messages(domain.LaneLow, 20)
+	for _, err := range q.Publish(t.Context(), sent) {
+		require.ErrorContains(t, err, "does not allow this user to use the topic")
+	}
+	grant(kafkago.ResourceTypeTopic, opts.Topic, kafkago.ACLOperationTypeWrite)
+	until(t, "messages may be written", func() bool { return q.Publish(t.Context(), sent[:1])[0] == nil })
+	publish(t, q, sent[1:])
+	require.ErrorContains(t, q.Probe(t.Context()), "does not allow this user to use the group")
+	grant(kafkago.ResourceTypeGroup, opts.Group, kafkago.ACLOperationTypeRead)
+	grant(kafkago.ResourceTypeTopic, opts.Topic, kafkago.ACLOperationTypeRead)
+	got := receive(t, q, len(sent))
+	require.ElementsMatch(t, sentIDs(sent), ids(got))
+	settle(q, got...)
+	settled(t, q)
+	require.NoError(t, q.Probe(t.Context()))
+}
+
+// allow adds an entry to the access control list.
+func allow(t *testing.T, brokers []string, config *tls.Config, entry kafkago.ACLEntry) {
+	t.Helper()
+	client := admin(t, brokers)
+	transport := &kafkago.Transport{TLS: config, SASL: plain.Mechanism{
+		Username: testkit.KafkaAdmin, Password: testkit.KafkaUsers[testkit.KafkaAdmin],
+	}}
+	t.Cleanup(transport.CloseIdleConnections)
+	client.Transport = transport
+	entry.Host, entry.PermissionType = "*", kafkago.ACLPermissionTypeAllow
+	answer, err := client.CreateACLs(t.Context(), &kafkago.CreateACLsRequest{ACLs: []kafkago.ACLEntry{entry}})
+	require.NoError(t, err)
+	require.NoError(t, answer.Errors[0])
+}
