@@ -8,4 +8,5 @@ package ports
 //go:generate go tool mockgen -source=usecases.go -destination=../tests/mocks/usecases.go -package=mocks
 //go:generate go tool mockgen -source=queue.go -destination=../tests/mocks/queue.go -package=mocks
 //go:generate go tool mockgen -source=store.go -destination=../tests/mocks/store.go -package=mocks
+//go:generate go tool mockgen -source=outcomes.go -destination=../tests/mocks/outcomes.go -package=mocks
 //go:generate go tool mockgen -source=deadletters.go -destination=../tests/mocks/deadletters.go -package=mocks

@@ -15,7 +15,7 @@ func (db *DB) Depths(ctx context.Context) (ports.Depths, error) {
 	defer db.leave()
 	var d ports.Depths
 	for _, s := range db.shards {
-		answer, err := db.run(ctx, s, db.scripts.depths, db.opts.Handover)
+		answer, err := db.run(ctx, s, db.scripts.depths, db.opts.Handover && !db.handsOverElsewhere())
 		if err != nil {
 			return ports.Depths{}, err
 		}

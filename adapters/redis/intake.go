@@ -41,12 +41,19 @@ func (db *DB) accept(ctx context.Context, reqs []domain.Request, attempts []int)
 	for i := range reqs {
 		answers[i] = accepted(&reqs[i], ops[i], err)
 	}
+	ring(db.ready)
 	return answers
 }
 
+// handedQueue is the queue of a request that consumers of another broker have. See common.lua.
+const handedQueue = ">"
+
 // taking is the script that takes a request in.
 func (db *DB) taking(r *domain.Request, attempts int) *op {
-	if db.opts.Handover {
+	switch {
+	case db.handsOverElsewhere():
+		return db.creating(r, attempts, handedQueue, encodeRequest(r), []byte{})
+	case db.opts.Handover:
 		message := envelope.Append(nil, &envelope.Message{Request: *r, RetryCount: attempts})
 		return db.creating(r, attempts, "", encodeRequest(r), message)
 	}
@@ -169,9 +176,9 @@ func (db *DB) cancelIn(ctx context.Context, s *shard, id domain.ID) (domain.Reco
 
 // tellEnded tells of what this process made final.
 func (db *DB) tellEnded(s *state) {
-	select {
-	case db.finals <- struct{}{}:
-	default: // the relay has not looked since the last one
+	ring(db.ended)
+	if s.Status.DeadLettered() {
+		ring(db.buried)
 	}
 	if db.opts.Ended != nil {
 		db.opts.Ended(s.withResult())

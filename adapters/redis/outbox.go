@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"slices"
 	"strconv"
 	"time"
 
@@ -12,32 +11,15 @@ import (
 	"github.com/openhqm/openhqm/ports/outage"
 )
 
-// A shard has an outbox for each kind of what others are told: a stream of the final requests that they are still to be
-// told of. The script that makes a request final writes there in the same step, so that nothing is forgotten when a
-// process dies before it tells. An entry names the request, and how many bytes have to be read for that.
+// A shard has an outbox for each kind of what others are told: a stream of the requests that they are still to be told
+// of. The script that makes a request final, or ready for consumers of another broker, writes there in the same step, so
+// that nothing is forgotten when a process dies before it tells. An entry names the request, and how many bytes have to
+// be read for that.
 //
-// Whether a kind is owed is written in Redis by the processes that tell it, and does not depend on which process makes
+// A ready request stays in the outbox until it is told or final. Whether another kind is owed is written in Redis by the processes that tell it, and does not depend on which process makes
 // a request final. An outbox keeps its entries as long as a stream for others, and the note that it is owed is kept as
 // long after the last of those processes has renewed it. Records and dead letters that are owed are kept as long too;
 // once they are told, what is left of their own lifetime counts again.
-
-// kind is one that others are told.
-type kind struct {
-	name    string   // in keys, and in end.lua
-	stream  string   // that others read; empty: this process does not tell
-	fields  []string // of the hash that a message is made of
-	hash    func(s *shard, id domain.ID) string
-	message func(id domain.ID, values []any) ([]byte, error) // nil: there is none
-}
-
-// kinds are those that this process tells.
-func (db *DB) kinds() []kind {
-	all := []kind{
-		{"results", db.opts.Responses, wholeFields, (*shard).recordKey, db.resultOf},
-		{"letters", db.opts.DeadLetterStream, wholeLetterFields, (*shard).letterKey, letterOf},
-	}
-	return slices.DeleteFunc(all, func(k kind) bool { return k.stream == "" })
-}
 
 // outbox is one of a shard.
 type outbox struct {
@@ -61,7 +43,7 @@ const renewEvery = time.Minute
 // renew notes that this kind is owed: now and then, and when Redis has come back empty.
 func (o *outbox) renew(ctx context.Context) error {
 	now := o.db.opts.Now()
-	if !o.anew && now.Sub(o.renewed) < renewEvery {
+	if !o.kind.noted || !o.anew && now.Sub(o.renewed) < renewEvery {
 		return nil
 	}
 	keep := o.db.opts.Retention

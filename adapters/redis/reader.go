@@ -36,7 +36,7 @@ type reader struct {
 	claimed  time.Time     // when it last looked for what dead processes had read
 	flows    bool          // the last read found something
 	anew     bool          // it has made the group; for others to reset
-	rejected rarely        // messages that could not be taken in
+	rejected outage.Rarely // messages that could not be taken in
 }
 
 func newReader(db *DB, stream string, block time.Duration) reader {
@@ -47,7 +47,7 @@ func newReader(db *DB, stream string, block time.Duration) reader {
 // While Redis is away it goes on trying. It ends about a second late, with a read that blocks.
 func (r *reader) run(ctx context.Context, take func(ctx context.Context, entries []redis.XMessage) error) {
 	var pause outage.Backoff
-	for !r.db.ended(ctx) {
+	for !r.db.over(ctx) {
 		entries, err := r.next(context.WithoutCancel(ctx)) // what Redis has handed out must be taken in
 		if err == nil && len(entries) > 0 {
 			err = take(ctx, entries)
@@ -61,8 +61,8 @@ func (r *reader) run(ctx context.Context, take func(ctx context.Context, entries
 	}
 }
 
-// ended reports whether a loop is over.
-func (db *DB) ended(ctx context.Context) bool { return ctx.Err() != nil || db.ctx.Err() != nil }
+// over reports whether a loop is to end.
+func (db *DB) over(ctx context.Context) bool { return ctx.Err() != nil || db.ctx.Err() != nil }
 
 // next gives what there is to take in. It makes the group when that is not there, or goes while a read waits.
 func (r *reader) next(ctx context.Context) ([]redis.XMessage, error) {
@@ -170,7 +170,7 @@ func (r *reader) reject(ctx context.Context, entry *redis.XMessage, req *domain.
 	if err := db.reject(ctx, req, message(entry), cause, r.results); err != nil {
 		return err
 	}
-	if n := r.rejected.note(db.opts.Now()); n > 0 {
+	if n := r.rejected.Note(db.opts.Now()); n > 0 {
 		db.opts.Logger.Error("messages cannot be taken in", "stream", r.stream, "count", n, "correlation_id", req.ID,
 			"error", cause)
 	}

@@ -12,8 +12,9 @@ import (
 //
 //	request    what decodeRequest reads; gone when the record is final
 //	response   what decodeResponse reads, of the last attempt that was answered
-//	queue      <lane>:<endpoint>, where it waits, or nothing when consumers that are not ours have it, or "-" while a
-//	           broker carries it, and then there is no request here; gone when it is final, and so are the next four
+//	queue      <lane>:<endpoint>, where it waits, or nothing when consumers that are not ours have it, or ">" when those
+//	           have it from another broker, or "-" while a broker carries it, and then there is no request here; gone
+//	           when it is final, and so are the next four
 //	size       domain.Request.Size
 //	entry      its entry in the stream of that queue; empty while it is delayed
 //	token      of the delivery, while it is PROCESSING

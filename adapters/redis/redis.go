@@ -58,18 +58,20 @@ type Options struct {
 	Logger        *slog.Logger
 
 	// Handover: ready requests are for consumers that are not ours. They are messages in the plain stream that has the
-	// queue's name, and StoreResults takes in what became of them. With one shard only, and in all processes that share
-	// the queue.
+	// queue's name, or those that Relay publishes on Outlets.Requests; StoreResults or Conclude takes in what became of
+	// them. In all processes that share the queue, and with that stream with one shard only.
 	Handover bool
 
 	Responses        string                 // the stream that Relay tells of every result; empty: none
 	DeadLetterStream string                 // the stream that Relay tells of every dead letter; empty: none
-	Retention        time.Duration          // of entries in those two, and of what is still owed to them: hours at least
+	Outlets          Outlets                // where Relay publishes on other brokers
+	Retention        time.Duration          // of entries in those streams, and of what is still owed: hours at least
 	ResultURL        func(domain.ID) string // where a result is that is too large for a message; nil: none is
+	LetterURL        func(domain.ID) string // where a dead letter is that is too large for a message; nil: none is
 }
 
 // DB is a connection to queue and store. It implements ports.Intake, ports.Results, ports.Gauge, ports.Probe and
-// ports.Detailed; consumers made by NewConsumer implement ports.Work, and DeadLetters gives ports.DeadLetters.
+// ports.Detailed, and for queues of other brokers ports.Store and ports.Outcomes; consumers made by NewConsumer implement ports.Work, and DeadLetters gives ports.DeadLetters.
 type DB struct {
 	opts     Options
 	client   redis.UniversalClient
@@ -82,13 +84,14 @@ type DB struct {
 	outcomes *committer
 	sweeper  *sweeper
 	waiters  *waiters
-	finals   chan struct{} // this process made something final: there may be something to relay
 	details  atomic.Pointer[map[string]string]
 	rejected struct { // messages that cannot be read
 		sync.Mutex
-		rarely
+		outage.Rarely
 	}
-	full atomic.Bool // the last probe found no memory to write to
+	// Rung when this process made something final, a dead letter or ready, which there may be something to relay of.
+	ended, buried, ready chan struct{}
+	full                 atomic.Bool // the last probe found no memory to write to
 
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
@@ -117,7 +120,7 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 	if opts.Queue == "" || strings.ContainsAny(opts.Queue, "{}"+tagSeparator) {
 		return nil, errors.New("queue.requests must be a name without braces and slashes")
 	}
-	if opts.Handover && opts.Shards > 1 {
+	if opts.Handover && opts.Outlets.Requests == nil && opts.Shards > 1 {
 		return nil, errors.New("redis.shards must be 1 when requests are for other consumers: they read one stream")
 	}
 	client, blocking, err := connect(opts.URL, opts.TLS)
@@ -140,7 +143,7 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 
 func newDB(opts Options, client, blocking redis.UniversalClient) *DB {
 	db := &DB{opts: opts, client: client, blocking: blocking, scripts: newScripts(), idle: make(chan struct{})}
-	db.finals = make(chan struct{}, 1)
+	db.ended, db.buried, db.ready = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
 	db.ctx, db.cancel = context.WithCancel(context.Background())
 	db.absence = &absence{Log: outage.Log{Name: "redis", Logger: opts.Logger, Now: opts.Now}}
 	db.shards = newShards(opts.Queue, opts.Shards)

@@ -34,7 +34,10 @@ func TestWhatIsGoneIsNotTold(t *testing.T) {
 	require.Contains(t, results, left)
 	require.Len(t, results, 1)
 	requireNothingOwed(t, s.client())
-	require.Equal(t, 1, strings.Count(log.String(), "gone before others were told"), log.String())
+	for _, kind := range []string{"results", "letters"} {
+		line := `msg="requests are gone before others were told of them" kind=` + kind
+		require.Equal(t, 1, strings.Count(log.String(), line), log.String())
+	}
 }
 
 func TestWhatIsToldIsTrimmed(t *testing.T) {

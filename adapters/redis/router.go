@@ -71,7 +71,7 @@ func (a *arrivals) add(req domain.Request, attempts int, place string) {
 // accept takes requests in, again and again if need be.
 func (r *router) accept(ctx context.Context, all arrivals) error {
 	var pause outage.Backoff
-	for len(all.reqs) > 0 && !r.db.ended(ctx) {
+	for len(all.reqs) > 0 && !r.db.over(ctx) {
 		var taken []string
 		var left arrivals
 		for i, answer := range r.db.accept(context.WithoutCancel(ctx), all.reqs, all.attempts) {

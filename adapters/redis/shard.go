@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"strconv"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -31,14 +32,21 @@ func newShards(queue string, n int) []*shard {
 	return shards
 }
 
-// handedOver stands for the number of shards of a queue whose requests are for consumers that are not ours.
-const handedOver = "handover"
+// What stands for the number of shards of a queue whose requests are for consumers that are not ours: in a stream of
+// Redis, with one shard, or on another broker, before the number.
+const (
+	handedOver          = "handover"
+	handedOverElsewhere = handedOver + tagSeparator
+)
 
 // requireShards refuses a number of shards that is not the one that the queue was made with, and other consumers than
 // those it was made for: processes that do not agree on these look for requests where they are not.
 func (db *DB) requireShards(ctx context.Context) error {
 	key, want := db.shards[0].key+":shards", strconv.Itoa(len(db.shards))
-	if db.opts.Handover {
+	switch {
+	case db.handsOverElsewhere():
+		want = handedOverElsewhere + want
+	case db.opts.Handover:
 		want = handedOver
 	}
 	there, err := db.client.Get(ctx, key).Result()
@@ -48,19 +56,30 @@ func (db *DB) requireShards(ctx context.Context) error {
 			there, err = db.client.Get(ctx, key).Result()
 		}
 	}
-	if err != nil {
-		return translate(err)
-	}
-	const remedy = "once it is drained, delete the key "
 	switch {
-	case there == want:
-		return nil
-	case there == handedOver:
-		return errors.New("the queue was made for consumers that are not ours: " + remedy + key)
-	case db.opts.Handover:
-		return errors.New("the queue was made for our own consumers, not for others: " + remedy + key)
+	case err != nil:
+		return translate(err)
+	case there != want:
+		return db.misplaced(key, there, want)
 	default:
-		return fmt.Errorf("redis.shards is %s, but the queue was made with %s: %s", want, there, remedy+key)
+		return nil
+	}
+}
+
+// misplaced tells what is the matter with a queue that was made for something else.
+func (db *DB) misplaced(key, there, want string) error {
+	const remedy = "once it is drained, delete the key "
+	foreign := strings.HasPrefix(there, handedOver)
+	switch {
+	case foreign && !db.opts.Handover:
+		return errors.New("the queue was made for consumers that are not ours: " + remedy + key)
+	case !foreign && db.opts.Handover:
+		return errors.New("the queue was made for our own consumers, not for others: " + remedy + key)
+	case (there == handedOver) != (want == handedOver):
+		return errors.New("the queue was made for consumers of another broker: " + remedy + key)
+	default:
+		return fmt.Errorf("redis.shards is %d, but the queue was made with %s: %s",
+			len(db.shards), strings.TrimPrefix(there, handedOverElsewhere), remedy+key)
 	}
 }
 

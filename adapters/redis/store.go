@@ -95,14 +95,15 @@ func (db *DB) Keep(ctx context.Context, arrivals []ports.Arrival) []error {
 		return errs
 	}
 	defer db.leave()
-	keeping := func(s *shard, a *ports.Arrival, makeIt bool) *op {
+	keeping := func(i int, s *shard, makeIt bool) *op {
+		a := &arrivals[i]
 		r := &a.Request
 		request := encodeRequest(r)
 		return newOp(s, db.scripts.keep, len(request), slices.Concat(
 			[]any{string(r.ID), request, queueOf(r), makeIt, millis(r.NotBefore), micros(r.NotBefore)}, record(a),
 		)...)
 	}
-	db.seek(ctx, arrivals, keeping, func(i int, _ *shard, _ []any, err error) {
+	db.seek(ctx, db.intake, db.quests(arrivals), keeping, func(i int, _ *shard, _ []any, err error) {
 		errs[i] = err
 		db.sweeper.at(arrivals[i].Request.NotBefore)
 	})
@@ -117,16 +118,21 @@ func record(a *ports.Arrival) []any {
 
 // Reject makes a dead letter of a message.
 func (db *DB) Reject(ctx context.Context, req domain.Request, message []byte, cause error) error {
+	return db.rejectNoted(ctx, &req, message, cause, false)
+}
+
+// rejectNoted is reject as a call of its own, which is logged.
+func (db *DB) rejectNoted(ctx context.Context, req *domain.Request, message []byte, cause error, isResult bool) error {
 	if !db.enter() {
 		return ports.ErrClosed
 	}
 	defer db.leave()
-	if err := db.reject(ctx, &req, message, cause, false); err != nil {
+	if err := db.reject(ctx, req, message, cause, isResult); err != nil {
 		return err
 	}
 	db.rejected.Lock()
 	defer db.rejected.Unlock()
-	if n := db.rejected.note(db.opts.Now()); n > 0 {
+	if n := db.rejected.Note(db.opts.Now()); n > 0 {
 		db.opts.Logger.Error("messages cannot be taken in", "count", n, "correlation_id", req.ID, "error", cause)
 	}
 	return nil
@@ -159,12 +165,13 @@ func (c *Consumer) Begin(ctx context.Context, arrivals []ports.Arrival) []ports.
 	}
 	defer c.db.leave()
 	sent := time.Now()
-	beginning := func(s *shard, a *ports.Arrival, makeIt bool) *op {
+	beginning := func(i int, s *shard, makeIt bool) *op {
+		a := &arrivals[i]
 		return newOp(s, c.db.scripts.begin, 0, slices.Concat([]any{
 			string(a.Request.ID), tokenOf(s, a), c.db.opts.Lease.Milliseconds(), makeIt, millis(a.Request.NotBefore),
 		}, record(a))...)
 	}
-	c.db.seek(ctx, arrivals, beginning, func(i int, s *shard, answer []any, err error) {
+	c.db.seek(ctx, c.db.intake, c.db.quests(arrivals), beginning, func(i int, s *shard, answer []any, err error) {
 		answers[i] = c.begun(s, &arrivals[i], sent, answer, err)
 	})
 	return answers

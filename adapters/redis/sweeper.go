@@ -176,6 +176,9 @@ func (db *DB) sweep(s *shard) (time.Duration, error) {
 		return 0, err
 	}
 	db.tellSwept(answer)
+	if number(answer, 2) > 0 {
+		ring(db.ready)
+	}
 	return time.Duration(number(answer, 0)) * time.Millisecond, nil
 }
 

@@ -13,6 +13,7 @@ import (
 // could read.
 type DeadLetter struct {
 	Message  []byte // the original, as it came
+	URL      string // where the dead letter is whose original was too large for the message; Message is not written then
 	ID       domain.ID
 	Error    string
 	Attempts int
@@ -23,18 +24,22 @@ type DeadLetter struct {
 const (
 	keyMessage         = "message"
 	keyMessageEncoding = keyMessage + encodingSuffix
+	keyMessageURL      = "message_url"
 	keyAttempts        = "attempts"
 	keyFailedAt        = "failed_at"
 )
 
 // AppendDeadLetter writes a dead letter message at the end of dst and returns the longer slice. It keeps nothing of l.
 // An original that is JSON stands in it as it is, without the space around it; any other is a string in base64, and
-// message_encoding says so.
+// message_encoding says so. In place of one that is elsewhere stands message_url.
 func AppendDeadLetter(dst []byte, l *DeadLetter) []byte {
 	w := rawjson.Append(grow(dst, nil, l.Message))
-	if embeddable(l.Message) {
+	switch {
+	case l.URL != "":
+		w.Text(keyMessageURL, l.URL)
+	case embeddable(l.Message):
 		w.Raw(keyMessage, bytes.TrimSpace(l.Message))
-	} else {
+	default:
 		w.Base64(keyMessage, l.Message)
 		w.Text(keyMessageEncoding, encodingBase64)
 	}
@@ -63,8 +68,13 @@ func DecodeDeadLetter(data []byte, limit int) (DeadLetter, error) {
 	if err := readObject("", object, deadLetterMembers, &d); err != nil {
 		return DeadLetter{}, err
 	}
-	if d.Message == nil {
+	switch {
+	case d.Message == nil && d.URL == "":
 		return DeadLetter{}, &domain.Invalid{Field: keyMessage, Reason: "is needed"}
+	case d.Message != nil && d.URL != "":
+		return DeadLetter{}, &domain.Invalid{Field: keyMessage, Reason: "has both message and message_url"}
+	case d.Message == nil:
+		return d.DeadLetter, nil
 	}
 	switch d.encoding {
 	case "":
@@ -84,6 +94,9 @@ var deadLetterMembers = []member[deadLetterDocument]{
 	{name: keyMessage, read: func(d *deadLetterDocument, v []byte) string { d.Message = v; return "" }, nullable: true},
 	{name: keyMessageEncoding, read: func(d *deadLetterDocument, v []byte) string {
 		return readText(&d.encoding, v, maxShortText)
+	}},
+	{name: keyMessageURL, read: func(d *deadLetterDocument, v []byte) string {
+		return readText(&d.URL, v, maxURL)
 	}},
 	{name: keyID, read: func(d *deadLetterDocument, v []byte) string { readID(&d.ID, v); return "" }},
 	{name: keyError, read: func(d *deadLetterDocument, v []byte) string { return readError(&d.Error, v) }},

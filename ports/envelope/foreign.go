@@ -2,6 +2,7 @@ package envelope
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
 	"time"
 
@@ -19,6 +20,9 @@ var (
 	errEndpoint   = errors.New("the message names an endpoint that there cannot be: not 1 to 64 of A-Z a-z 0-9 . _ -")
 	errNoEndpoint = errors.New("the message names no endpoint, and there is no default one")
 	errBodyRef    = errors.New("body_ref names nothing that is kept here")
+
+	errNoID      = errors.New("the result names no request")
+	errResultURL = errors.New("result_url names nothing that is fetched")
 )
 
 // endpointName is what the configuration lets an endpoint be named. Any other would have a queue of its own in a store,
@@ -67,4 +71,34 @@ func (r Reader) boundTimes(req *domain.Request, arrived time.Time) {
 		req.SubmittedAt = arrived
 	}
 	req.Deadline = req.SubmittedAt.Add(lifetime)
+}
+
+// ReadResult reads a result of at most limit bytes that anybody may have written, and sees to what DecodeResult leaves
+// to its caller: it names a request and has its body with it. It has a reason where it needs one, which no message
+// says: those who wrote it have decided that no retry mends it.
+func ReadResult(data []byte, arrived time.Time, limit int) (Result, error) {
+	r, err := DecodeResult(data, arrived, limit)
+	switch {
+	case err != nil:
+	case r.ID == "":
+		err = errNoID
+	case r.URL != "":
+		err = errResultURL
+	}
+	if err != nil {
+		return Result{}, fmt.Errorf("result: %w", err)
+	}
+	r.Result.Reason = reasonOf(r.Status)
+	return r, nil
+}
+
+func reasonOf(status domain.Status) domain.Reason {
+	switch status {
+	case domain.Failed:
+		return domain.ReasonRejected
+	case domain.TimedOut:
+		return domain.ReasonDeadline
+	default:
+		return ""
+	}
 }

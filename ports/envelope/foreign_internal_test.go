@@ -35,3 +35,34 @@ func TestForeignTimesAreBounded(t *testing.T) {
 		})
 	}
 }
+
+func TestReadResultSeesToWhatDecodingLeaves(t *testing.T) {
+	t.Parallel()
+	const limit = 1 << 10
+	for _, tt := range []struct {
+		give       string
+		wantReason domain.Reason
+		wantErr    string
+	}{
+		{`{"correlation_id":"x","status":"COMPLETED"}`, "", ""},
+		{`{"correlation_id":"x","status":"CANCELLED"}`, "", ""},
+		{`{"correlation_id":"x","status":"FAILED"}`, domain.ReasonRejected, ""},
+		{`{"correlation_id":"x","status":"TIMEOUT"}`, domain.ReasonDeadline, ""},
+		{`{"correlation_id":"no id","status":"COMPLETED"}`, "", "result: the result names no request"},
+		{`{"correlation_id":"x","status":"COMPLETED","result_url":"https://a/"}`, "", "result: result_url names nothing"},
+		{`oops`, "", "result: message: is not valid JSON"},
+	} {
+		t.Run(tt.give, func(t *testing.T) {
+			t.Parallel()
+			got, err := ReadResult([]byte(tt.give), time.Now(), limit)
+			if tt.wantErr != "" {
+				require.ErrorContains(t, err, tt.wantErr)
+				require.Zero(t, got)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, domain.ID("x"), got.ID)
+			require.Equal(t, tt.wantReason, got.Result.Reason)
+		})
+	}
+}

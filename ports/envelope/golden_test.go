@@ -183,6 +183,9 @@ func TestGoldenDeadLetters(t *testing.T) {
 			Message: []byte("\x00\xff{"), ID: "requests-3-17", Error: "message: is not valid JSON in UTF-8",
 			FailedAt: submitted,
 		}, true},
+		"elsewhere": {envelope.DeadLetter{
+			URL: "https://a/api/v1/dead-letters/x", ID: "x", Error: "no luck", Attempts: 4, FailedAt: submitted,
+		}, true},
 		"unknown_members": {envelope.DeadLetter{Message: []byte(`"text"`), FailedAt: submitted}, false},
 	}
 	requireEveryFile(t, "deadletter", cases)

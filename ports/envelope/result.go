@@ -35,9 +35,9 @@ const (
 // is JSON or text.
 const encodingText = "text"
 
-// Limits of a result, besides those of headers.
+// Limits of a result, besides those of headers. Dead letters share the first two.
 const (
-	maxResultURL    = 8 << 10
+	maxURL          = 8 << 10
 	maxResultError  = 8 << 10 // longer ones are cut: a result is worth more than its error's text
 	maxStatusLength = 16
 	minStatusCode   = 100 // RFC 9110 section 15; what is above 599 is odd, but backends send it
@@ -129,7 +129,7 @@ var resultMembers = []member[resultDocument]{
 	{name: keyResultEncoding, read: func(d *resultDocument, v []byte) string {
 		return readText(&d.encoding, v, maxShortText)
 	}},
-	{name: keyResultURL, read: func(d *resultDocument, v []byte) string { return readText(&d.URL, v, maxResultURL) }},
+	{name: keyResultURL, read: func(d *resultDocument, v []byte) string { return readText(&d.URL, v, maxURL) }},
 	{name: keyError, read: func(d *resultDocument, v []byte) string { return readError(&d.Result.Result.Error, v) }},
 	{name: keyProcessingTime, read: (*resultDocument).setProcessingTime},
 	{name: keyTimestamp, read: func(d *resultDocument, v []byte) string {

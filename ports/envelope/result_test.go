@@ -139,6 +139,7 @@ func TestDecodeDeadLetterRefuses(t *testing.T) {
 		`{"message":"-","message_encoding":"base64"}`:  "message: is not base64 with padding (RFC 4648 section 4)",
 		`{"message":"AA==","message_encoding":"gzip"}`: `message_encoding: must be "base64"`,
 		`{"message":1,"attempts":-1}`:                  "attempts: must be an integer from 0 to 2147483647",
+		`{"message":1,"message_url":"x"}`:              "message: has both message and message_url",
 		`{"message":1,"failed_at":"x"}`:                "failed_at: must be an RFC 3339 time",
 	} {
 		got, err := envelope.DecodeDeadLetter([]byte(give), limit)

@@ -6,15 +6,16 @@
 --
 --   :r:<id>             hash, the record, with request and response: see record.go
 --   :q:<lane>:<name>    stream, the ready and the begun requests of one endpoint in one lane, with one consumer group
---   :outbox:<kind>      stream, the final requests that others are still to be told of, by what they are told, results
---                       or letters, with one consumer group each
+--   :outbox:<kind>      stream, the requests that others are still to be told of, with one consumer group each: final
+--                       ones, by what is told of them, results or letters, and ready ones, requests
 --   :told:<kind>        string, how many milliseconds an outbox keeps; not there when no process tells others
 --   :endpoints          set, the endpoints that have streams
 --   :used               sorted set, the same by the millisecond they were last known to be used
 --   :bell:<endpoint>    list of one element at most: somebody may find ready work there; idle workers block on it
 --   :due                sorted set, delayed requests by the millisecond they are due
 --   :leases             sorted set, begun requests by the millisecond their lease ends
---   :carried            sorted set, ready requests that a broker carries, by the millisecond they became ready
+--   :carried            sorted set, ready requests that a broker carries or is handed over, by the millisecond they
+--                       became ready
 --   :lent               sorted set, begun requests that a broker carries, by the millisecond their lease ends
 --   :deadlines          sorted set, all unfinished requests by the millisecond to look whether they are too late
 --   :dead, :d:<id>      sorted set of dead letters by the millisecond they were made, and each of them as a hash
@@ -50,11 +51,13 @@ local function recordKey(id) return shard .. ':r:' .. id end
 local function letterKey(id) return shard .. ':d:' .. id end
 local function bellKey(endpoint) return shard .. ':bell:' .. endpoint end
 
--- A queue is named <lane>:<endpoint>. The one without a name is the stream for consumers that are not ours. The one with
--- this name stands for a broker that carries the request: Redis does not have all of it.
-local CARRIED = '-'
+-- A queue is named <lane>:<endpoint>. The one without a name is the stream for consumers that are not ours. There are two
+-- more names: CARRIED stands for a broker that carries the request, and Redis does not have all of it; HANDED for a
+-- broker where consumers that are not ours find it, and Redis has it too: its stream is the outbox on the way there.
+local CARRIED, HANDED = '-', '>'
 local function streamKey(queue)
     if queue == '' then return string.sub(shard, 2, -2) end
+    if queue == HANDED then return shard .. ':outbox:requests' end
     return shard .. ':q:' .. queue
 end
 local function endpointOf(queue) return string.sub(queue, string.find(queue, ':', 1, true) + 1) end

@@ -23,6 +23,10 @@ local function ready(id, queue, size, message)
         redis.call('ZADD', carried, now, id)
         return ''
     end
+    if queue == HANDED then
+        redis.call('ZADD', carried, now, id)
+        return redis.call('XADD', streamKey(queue), '*', 'id', id, 'bytes', size)
+    end
     local endpoint = endpointOf(queue)
     known(endpoint)
     local entry = redis.call('XADD', streamKey(queue), '*', 'id', id, 'size', size)
@@ -41,7 +45,7 @@ local function enqueue(id, queue, size, at, moment, message)
     return ready(id, queue, size, message), ''
 end
 
--- dequeue takes a request out of wherever it waits or is held.
+-- dequeue takes a request out of wherever it waits or is held. What a broker has of it stays there.
 local function dequeue(id, queue, entry, status)
     if queue == CARRIED then
         redis.call('ZREM', status == 'PROCESSING' and lent or carried, id)
@@ -51,6 +55,7 @@ local function dequeue(id, queue, entry, status)
         redis.call('ZREM', due, id)
         return
     end
+    if queue == HANDED then redis.call('ZREM', carried, id) end
     local stream = streamKey(queue)
     if status == 'PROCESSING' then
         redis.call('ZREM', leases, id)

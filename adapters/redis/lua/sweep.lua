@@ -1,6 +1,6 @@
 -- sweep does what time asks for: delayed requests become ready, those past their deadline end, dead letters and unused
--- endpoints are forgotten. It does a bounded part, and tells in how many milliseconds it should come again, and what
--- ended. With an id it looks only at that request's deadline.
+-- endpoints are forgotten. It does a bounded part, and tells in how many milliseconds it should come again, what ended,
+-- and how many became ready. With an id it looks only at that request's deadline.
 local limit, lifetime, letterLifetime = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 local reason = ARGV[4]
 local unanswered, unansweredProblem = ARGV[5], ARGV[6] -- how one ends that no backend answered
@@ -34,7 +34,7 @@ end
 if only then
     local late = tonumber(redis.call('ZSCORE', deadlines, only) or 'inf')
     if late <= now then expire(only) end
-    return {0, ended}
+    return {0, ended, 0}
 end
 
 -- forget removes the streams of an endpoint that is not in use. They are made anew when it is.
@@ -51,7 +51,8 @@ end
 
 local function upTo(set, moment) return redis.call('ZRANGEBYSCORE', set, '-inf', moment, 'LIMIT', 0, limit) end
 
-for _, id in ipairs(upTo(due, now)) do
+local ripe = upTo(due, now)
+for _, id in ipairs(ripe) do
     redis.call('ZREM', due, id)
     local r = redis.call('HMGET', recordKey(id), 'queue', 'size', 'message')
     if r[1] then redis.call('HSET', recordKey(id), 'entry', ready(id, r[1], r[2], r[3]), 'next', '') end
@@ -68,4 +69,4 @@ for _, set in ipairs({due, deadlines}) do
     local earliest = redis.call('ZRANGE', set, 0, 0, 'WITHSCORES')
     if earliest[2] then wait = math.min(wait, math.max(0, tonumber(earliest[2]) - now)) end
 end
-return {wait, ended}
+return {wait, ended, #ripe}
