@@ -23,7 +23,7 @@ type arrival struct {
 func (w *Work) add(received []ports.Received) {
 	all := make([]*arrival, len(received))
 	for i, r := range received {
-		m, err := w.reader.Read(r.Value, r.Arrived, derivedID(r.Place))
+		m, err := w.reader.Read(r.Value, r.Arrived, derivedID(messagePlace, r.Place))
 		all[i] = &arrival{
 			Arrival:  ports.Arrival{Request: m.Request, Attempts: m.RetryCount, Try: rand.Text()},
 			received: r, fault: err,
@@ -37,9 +37,11 @@ func (w *Work) add(received []ports.Received) {
 	w.waiting = append(w.waiting, all...)
 }
 
+// messagePlace is what ids begin with of requests that have none.
+const messagePlace = "message-"
+
 // derivedID names a message that has no id of its own after the place where it lies, the same at every hand-out.
-func derivedID(place string) domain.ID {
-	const prefix = "message-"
+func derivedID(prefix, place string) domain.ID {
 	if id := domain.ID(prefix + place); id.Valid() {
 		return id
 	}

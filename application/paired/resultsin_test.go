@@ -1,0 +1,169 @@
+package paired_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/golang/mock/gomock"
+	"github.com/stretchr/testify/require"
+
+	"github.com/openhqm/openhqm/application/paired"
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/tests/mocks"
+)
+
+// resultsIn is one with mocks around it. What is sent to messages comes in.
+type resultsIn struct {
+	*paired.ResultsIn
+
+	source   *mocks.MockReceiver
+	outcomes *mocks.MockOutcomes
+	messages chan []ports.Received
+	log      bytes.Buffer
+}
+
+func newResultsIn(t *testing.T) *resultsIn {
+	t.Helper()
+	control := gomock.NewController(t)
+	in := &resultsIn{
+		source: mocks.NewMockReceiver(control), outcomes: mocks.NewMockOutcomes(control),
+		messages: make(chan []ports.Received),
+	}
+	in.source.EXPECT().Receive(gomock.Any(), gomock.Any(), gomock.Any()).DoAndReturn(
+		func(ctx context.Context, _ int, _ int64) ([]ports.Received, error) {
+			select {
+			case received, open := <-in.messages:
+				if !open {
+					return nil, ports.ErrClosed
+				}
+				return received, nil
+			case <-ctx.Done():
+				return nil, context.Cause(ctx)
+			}
+		}).AnyTimes()
+	in.ResultsIn = paired.NewResultsIn(in.source, in.outcomes, paired.ResultsInOptions{
+		MaxSize: 1 << 10, Now: time.Now, Logger: slog.New(slog.NewTextHandler(&in.log, nil)),
+	})
+	return in
+}
+
+// start runs it until stop is called.
+func (in *resultsIn) start(t *testing.T) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- in.Run(ctx) }()
+	return func() {
+		cancel()
+		require.NoError(t, <-ended)
+	}
+}
+
+func resultMessage(place, value string) ports.Received {
+	return ports.Received{
+		QueueMessage: ports.QueueMessage{Value: []byte(value)}, Place: place, Arrived: noon, Ticket: place,
+	}
+}
+
+func completed(id domain.ID) string {
+	return fmt.Sprintf(`{"correlation_id":%q,"status":"COMPLETED"}`, id)
+}
+
+// conclude expects that results of these requests are saved, and answers.
+func (in *resultsIn) conclude(ids []domain.ID, errs ...error) *gomock.Call {
+	return in.outcomes.EXPECT().Conclude(gomock.Any(), gomock.Any()).DoAndReturn(
+		func(_ context.Context, conclusions []ports.Conclusion) []error {
+			for i, c := range conclusions {
+				if c.ID != ids[i] || len(conclusions) != len(ids) {
+					panic(fmt.Sprintf("want %v, got %v", ids, conclusions))
+				}
+			}
+			return errs
+		})
+}
+
+func (in *resultsIn) settle(places ...ports.Ticket) *gomock.Call {
+	return in.source.EXPECT().Settle(places)
+}
+
+func TestResultsAreLetGoWhenTheyAreSaved(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		in := newResultsIn(t)
+		gomock.InOrder(
+			in.conclude([]domain.ID{"a", "b", "c"}, nil, ports.ErrUnavailable, nil),
+			in.settle("p-1", "p-3"),
+			in.conclude([]domain.ID{"b"}, ports.ErrUnavailable),
+			in.conclude([]domain.ID{"b"}, nil),
+			in.settle("p-2"),
+		)
+		stop := in.start(t)
+		in.messages <- []ports.Received{
+			resultMessage("p-1", completed("a")), resultMessage("p-2", completed("b")), resultMessage("p-3", completed("c")),
+		}
+		<-time.After(time.Minute)
+		stop()
+		require.Empty(t, in.log.String())
+	})
+}
+
+func TestResultsThatCannotBeReadAreRejected(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		in := newResultsIn(t)
+		want := domain.Request{ID: "result-p-1", SubmittedAt: noon, Deadline: noon}
+		reject := func(err error) *gomock.Call {
+			return in.outcomes.EXPECT().RejectResult(gomock.Any(), want, []byte("oops"), gomock.Any()).Return(err)
+		}
+		gomock.InOrder(
+			reject(ports.ErrUnavailable),
+			in.conclude([]domain.ID{"a"}, nil),
+			in.settle("p-2"),
+			reject(nil),
+			in.settle("p-1"),
+		)
+		stop := in.start(t)
+		in.messages <- []ports.Received{resultMessage("p-1", "oops"), resultMessage("p-2", completed("a"))}
+		<-time.After(time.Minute)
+		stop()
+	})
+}
+
+func TestResultsOfUnknownRequestsAreLetGoAndLoggedOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		in := newResultsIn(t)
+		stop := in.start(t)
+		for range 10 {
+			in.conclude([]domain.ID{"a"}, ports.ErrNotFound)
+			in.settle("p-1")
+			in.messages <- []ports.Received{resultMessage("p-1", completed("a"))}
+			synctest.Wait()
+		}
+		stop()
+		require.Equal(t, 1, strings.Count(in.log.String(), "results of unknown requests"))
+	})
+}
+
+// TestTakingResultsInEnds also holds that it does so while the store is away, and lets nothing go.
+func TestTakingResultsInEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		in := newResultsIn(t)
+		in.outcomes.EXPECT().Conclude(gomock.Any(), gomock.Len(1)).Return([]error{ports.ErrUnavailable}).MinTimes(2)
+		stop := in.start(t)
+		in.messages <- []ports.Received{resultMessage("p-1", completed("a"))}
+		<-time.After(time.Minute)
+		stop()
+
+		close(in.messages)
+		require.ErrorIs(t, in.Run(t.Context()), ports.ErrClosed)
+	})
+}
