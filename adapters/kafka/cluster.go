@@ -12,6 +12,7 @@ import (
 
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol/metadata"
+	"github.com/segmentio/kafka-go/sasl"
 )
 
 const (
@@ -28,41 +29,91 @@ const (
 
 // cluster sends requests to the brokers that they are for. It is safe for concurrent use.
 type cluster struct {
-	opts   *Options
-	topics []string
-	conns  *conns
+	opts  *Options
+	sasl  sasl.Mechanism
+	conns *conns
 
 	mu        sync.Mutex
+	topics    []topic // replaced, never changed
 	transport *kafka.Transport
 	addr      net.Addr
 	known     []string // brokers that the cluster has told of
 	forgot    time.Time
 }
 
-func newCluster(opts *Options, topics []string) (*cluster, error) {
+// topic is one that we use.
+type topic struct {
+	name    string
+	foreign bool // others write it: how large their messages may be is their business
+}
+
+func newCluster(opts *Options, topics []topic) (*cluster, error) {
 	mechanism, err := opts.SASL.mechanism()
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{opts: opts, topics: topics, conns: newConns(opts.Dial), addr: kafka.TCP(opts.Brokers...)}
-	c.transport = &kafka.Transport{
-		ClientID: clientID, Dial: c.conns.dial, DialTimeout: dialTimeout, TLS: cloned(opts.TLS), SASL: mechanism,
-		MetadataTTL: metadataAge, MetadataTopics: topics, IdleTimeout: time.Minute,
-	}
+	c := &cluster{opts: opts, sasl: mechanism, conns: newConns(opts.Dial), addr: kafka.TCP(opts.Brokers...)}
+	c.use(topics)
 	return c, nil
 }
 
 const clientID = "openhqm"
 
-// client gives kafka-go's own calls.
-func (c *cluster) client() *kafka.Client {
-	return &kafka.Client{Addr: c.address(), Transport: c.transport, Timeout: callTimeout}
+// use makes a transport that knows these topics. Called with mu held, or before anybody else has the cluster.
+func (c *cluster) use(topics []topic) {
+	c.topics = topics
+	c.transport = &kafka.Transport{
+		ClientID: clientID, Dial: c.conns.dial, DialTimeout: dialTimeout, TLS: cloned(c.opts.TLS), SASL: c.sasl,
+		MetadataTTL: metadataAge, MetadataTopics: names(topics), IdleTimeout: time.Minute,
+	}
 }
 
-func (c *cluster) address() net.Addr {
+func names(topics []topic) []string {
+	list := make([]string, len(topics))
+	for i, t := range topics {
+		list[i] = t.name
+	}
+	return list
+}
+
+// add makes a topic one of ours, and reports whether it was none before. kafka-go takes topics when a transport is made
+// alone, so this makes another; what is under way on the old one goes on.
+func (c *cluster) add(added topic) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.addr
+	if slices.Contains(names(c.topics), added.name) {
+		return false
+	}
+	old := c.transport
+	c.use(append(slices.Clip(c.topics), added))
+	old.CloseIdleConnections()
+	return true
+}
+
+// remove is the opposite of add. Nobody uses the topic.
+func (c *cluster) remove(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.topics = slices.DeleteFunc(slices.Clone(c.topics), func(t topic) bool { return t.name == name })
+}
+
+// all gives our topics.
+func (c *cluster) all() []topic {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.topics
+}
+
+// client gives kafka-go's own calls.
+func (c *cluster) client() *kafka.Client {
+	transport, addr := c.current()
+	return &kafka.Client{Addr: addr, Transport: transport, Timeout: callTimeout}
+}
+
+func (c *cluster) current() (*kafka.Transport, net.Addr) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.transport, c.addr
 }
 
 // call sends a request and waits for its answer, at most so long. When ctx is cancelled it returns at once, and the
@@ -70,7 +121,8 @@ func (c *cluster) address() net.Addr {
 func (c *cluster) call(ctx context.Context, timeout time.Duration, req kafka.Request) (kafka.Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	return c.transport.RoundTrip(ctx, c.address(), req)
+	transport, addr := c.current()
+	return transport.RoundTrip(ctx, addr, req)
 }
 
 // layout is what is known of our topics.
@@ -113,7 +165,7 @@ func (l *layout) partitions(topic string) int {
 
 // layout gives what is known of our topics, which costs no round trip unless it was forgotten.
 func (c *cluster) layout(ctx context.Context) (*layout, error) {
-	answer, err := c.call(ctx, callTimeout, &metadata.Request{TopicNames: c.topics})
+	answer, err := c.call(ctx, callTimeout, &metadata.Request{TopicNames: names(c.all())})
 	if err != nil {
 		return nil, err
 	}
@@ -133,6 +185,12 @@ func (c *cluster) layout(ctx context.Context) (*layout, error) {
 	defer c.mu.Unlock()
 	c.known = slices.Collect(maps.Values(alive))
 	return l, nil
+}
+
+// has reports whether a topic is known to be there.
+func (c *cluster) has(ctx context.Context, topic string) bool {
+	known, err := c.layout(ctx)
+	return err == nil && known.trouble(topic) == nil
 }
 
 func newTopicLayout(told *metadata.ResponseTopic, alive map[int32]string) *topicLayout {
@@ -178,6 +236,7 @@ func (c *cluster) forgetNow() {
 }
 
 func (c *cluster) close() {
-	c.transport.CloseIdleConnections()
+	transport, _ := c.current()
+	transport.CloseIdleConnections()
 	c.conns.cut()
 }

@@ -27,11 +27,13 @@ const (
 	leavePatience = 6 * time.Second
 )
 
-// consumer is a member of the group, from the first receive on. A generation is the time between two rebalances, in
+// consumer is a member of a group, from the first receive on. A generation is the time between two rebalances, in
 // which it owns some partitions; messages of one that is over belong to others.
 type consumer struct {
-	q    *Queue
-	join sync.Once
+	q      *Queue
+	group  string
+	topics []string // by lane
+	join   sync.Once
 
 	ctx    context.Context // ends when leave begins
 	cancel context.CancelFunc
@@ -45,13 +47,17 @@ type consumer struct {
 	streak int         // messages from the high lane since the last one from the low lane
 }
 
-func newConsumer(q *Queue) *consumer {
-	c := &consumer{q: q, left: make(chan struct{}), bell: make(chan struct{}, 1), divided: &divided{}}
+var _ ports.Receiver = (*consumer)(nil)
+
+func newConsumer(q *Queue, group string, topics ...string) *consumer {
+	c := &consumer{q: q, group: group, topics: topics, divided: &divided{}}
+	c.left, c.bell = make(chan struct{}), make(chan struct{}, 1)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c
 }
 
-func (c *consumer) receive(ctx context.Context, count int, bytes int64) ([]ports.Received, error) {
+// Receive hands out what was read ahead. The first call joins the group.
+func (c *consumer) Receive(ctx context.Context, count int, bytes int64) ([]ports.Received, error) {
 	c.join.Do(func() { c.q.loops.Go(c.run) })
 	for {
 		switch {
@@ -118,9 +124,9 @@ func (c *consumer) count(lane domain.Lane) {
 	c.streak++
 }
 
-// settle moves the marks of partitions. What belongs to an earlier generation, or to a time before a partition was
-// begun anew, is ignored.
-func (c *consumer) settle(tickets []ports.Ticket) {
+// Settle moves the marks of partitions. What belongs to an earlier generation, or to a time before a partition was
+// begun anew, is ignored, and so are tickets of others.
+func (c *consumer) Settle(tickets []ports.Ticket) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	moved := false
@@ -160,12 +166,11 @@ func (c *consumer) run() {
 // config is for joining. Errors come back from Next; kafka-go leaves the group by itself on some of them.
 func (c *consumer) config() kafka.ConsumerGroupConfig {
 	opts := &c.q.opts
-	mechanism, _ := opts.SASL.mechanism() // Open has looked
 	return kafka.ConsumerGroupConfig{
-		ID: opts.Group, Brokers: opts.Brokers, Topics: c.q.topics[:],
+		ID: c.group, Brokers: opts.Brokers, Topics: c.topics,
 		Dialer: &kafka.Dialer{
 			ClientID: clientID, Timeout: dialTimeout, DialFunc: c.q.cluster.conns.dial,
-			TLS: cloned(opts.TLS), SASLMechanism: mechanism,
+			TLS: cloned(opts.TLS), SASLMechanism: c.q.cluster.sasl,
 		},
 		HeartbeatInterval: min(heartbeat, opts.SessionTimeout/3),
 		SessionTimeout:    opts.SessionTimeout,
@@ -215,7 +220,7 @@ func (c *consumer) generations(group *kafka.ConsumerGroup) {
 // for as long as Kafka is away.
 func (c *consumer) bury(member string) {
 	req := &leavegroup.Request{
-		GroupID: c.q.opts.Group, MemberID: member, Members: []leavegroup.RequestMember{{MemberID: member}},
+		GroupID: c.group, MemberID: member, Members: []leavegroup.RequestMember{{MemberID: member}},
 	}
 	for pause := newBackoff(); c.ctx.Err() == nil; pause.Wait(c.ctx) {
 		answer, err := c.q.cluster.call(c.ctx, callTimeout, req)

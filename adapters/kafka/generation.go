@@ -51,7 +51,7 @@ func newGeneration(c *consumer, gen *kafka.Generation) *generation {
 		dirty: make(chan struct{}, 1), reroute: make(chan struct{}, 1),
 	}
 	g.lost, g.lose = context.WithCancelCause(context.Background())
-	for lane, topic := range c.q.topics {
+	for lane, topic := range c.topics {
 		for _, a := range gen.Assignments[topic] {
 			g.parts = append(g.parts, newPartition(g, topic, domain.Lane(lane), int32(a.ID), a.Offset))
 		}
@@ -182,7 +182,7 @@ func (g *generation) follow(ctx context.Context, loops *sync.WaitGroup) {
 // generation: joining again makes Kafka make it in some other way, where it may.
 func (g *generation) outdated(ctx context.Context, known *layout) bool {
 	outdated := false
-	for _, topic := range g.c.q.topics {
+	for _, topic := range g.c.topics {
 		trouble := known.trouble(topic)
 		if topicMissing(trouble) {
 			g.disown(topic)
@@ -191,7 +191,7 @@ func (g *generation) outdated(ctx context.Context, known *layout) bool {
 		case g.disowned(topic):
 			err := g.c.q.repair(ctx)
 			g.c.q.report(ctx, err)
-			outdated = outdated || err == nil
+			outdated = outdated || err == nil || g.c.q.cluster.has(ctx, topic)
 		case trouble == nil && dividing && divided != known.partitions(topic):
 			outdated = true
 		}

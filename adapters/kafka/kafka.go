@@ -1,4 +1,5 @@
 // Package kafka carries messages over two topics of Apache Kafka, one for each priority lane, to one consumer group.
+// With the same connections it writes and reads topics that other programs have at their other end.
 //
 // Publishing is acks=all by group commit: while one request to a broker is under way the next gathers, and there is no
 // timer. Consuming joins the group, reads a bounded stretch ahead of each partition, hands messages out in any number
@@ -50,12 +51,15 @@ type Options struct {
 // Queue implements ports.Queue, ports.Lagging, ports.Probe and ports.Detailed.
 type Queue struct {
 	opts     Options
-	topics   [domain.LaneCount]string
+	topics   lanes
 	cluster  *cluster
 	outage   *outage.Log
 	producer *producer
 	consumer *consumer
 	details  atomic.Pointer[map[string]string]
+
+	mu     sync.Mutex
+	inlets []*consumer // guarded by mu
 
 	repairing sync.Mutex
 	repaired  time.Time // when repair last tried; guarded by repairing
@@ -74,7 +78,10 @@ var (
 	_ ports.Detailed = (*Queue)(nil)
 )
 
-// openTimeout bounds Open.
+// lanes are topics by lane.
+type lanes [domain.LaneCount]string
+
+// openTimeout bounds Open, Outlet and Inlet.
 const openTimeout = 8 * time.Second
 
 // highSuffix makes the name of the high lane's topic.
@@ -91,7 +98,7 @@ func Open(ctx context.Context, opts Options) (*Queue, error) {
 	q := &Queue{opts: opts, outage: &outage.Log{Name: "kafka", Logger: opts.Logger, Now: opts.Now}}
 	q.topics[domain.LaneLow], q.topics[domain.LaneHigh] = opts.Topic, opts.Topic+highSuffix
 	var err error
-	if q.cluster, err = newCluster(&q.opts, q.topics[:]); err != nil {
+	if q.cluster, err = newCluster(&q.opts, []topic{{name: opts.Topic}, {name: opts.Topic + highSuffix}}); err != nil {
 		return nil, err
 	}
 	q.ctx, q.cancel = context.WithCancel(context.Background())
@@ -103,7 +110,7 @@ func Open(ctx context.Context, opts Options) (*Queue, error) {
 		return nil, fmt.Errorf("open kafka at %s: %w", strings.Join(opts.Brokers, ","), err)
 	}
 	q.producer = newProducer(q)
-	q.consumer = newConsumer(q)
+	q.consumer = newConsumer(q, opts.Group, q.topics[:]...)
 	q.loops.Go(q.producer.repeat)
 	return q, nil
 }
@@ -113,27 +120,27 @@ func Open(ctx context.Context, opts Options) (*Queue, error) {
 // twice. With the last request that makes 20 s at most, unless more than 64 MiB wait to be sent. When it is given up
 // while a request is under way, that request may still have its effect; what was not yet sent never will be.
 func (q *Queue) Publish(ctx context.Context, messages []ports.QueueMessage) []error {
-	return q.producer.publish(ctx, messages)
+	return q.producer.publish(ctx, q.topics, messages)
 }
 
 // Receive hands out what was read ahead. The first call joins the group.
 func (q *Queue) Receive(ctx context.Context, count int, bytes int64) ([]ports.Received, error) {
-	return q.consumer.receive(ctx, count, bytes)
+	return q.consumer.Receive(ctx, count, bytes)
 }
 
 // Settle is described by ports.Queue. Tickets of other queues are ignored.
-func (q *Queue) Settle(tickets []ports.Ticket) { q.consumer.settle(tickets) }
+func (q *Queue) Settle(tickets []ports.Ticket) { q.consumer.Settle(tickets) }
 
 // Leave commits what is settled and leaves the group, so that others take over at once what was not handed out and what
-// is still worked on. From then on Receive answers ports.ErrClosed and Settle changes nothing. It blocks for a few
-// seconds at most; again it does nothing.
+// is still worked on. From then on Receive answers ports.ErrClosed and Settle changes nothing. Outlets and inlets go
+// on. It blocks for a few seconds at most; again it does nothing.
 func (q *Queue) Leave() { q.consumer.leave() }
 
-// Close leaves the group, answers everybody who waits with ports.ErrClosed and closes the connections. It blocks until
-// that is done, a few seconds at most; again it does nothing.
+// Close leaves the group, and those of inlets, answers everybody who waits with ports.ErrClosed and closes the
+// connections. It blocks until that is done, a few seconds at most; again it does nothing.
 func (q *Queue) Close() error {
 	q.once.Do(func() {
-		q.consumer.leave()
+		q.leaveAll()
 		q.cancel()
 		cut := time.AfterFunc(closePatience, q.cluster.close)
 		q.loops.Wait()

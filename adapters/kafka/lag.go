@@ -44,8 +44,8 @@ func (q *Queue) Lag(ctx context.Context) (ports.Lag, error) {
 // committed gives what the group has committed, by topic and partition; what it never has is negative.
 func (q *Queue) committed(ctx context.Context, known *layout) (map[string][]kafka.OffsetFetchPartition, error) {
 	req := &kafka.OffsetFetchRequest{GroupID: q.opts.Group, Topics: make(map[string][]int)}
-	for topic, t := range known.topics {
-		for id := range t.leaders {
+	for _, topic := range q.topics {
+		for id := range known.partitions(topic) {
 			req.Topics[topic] = append(req.Topics[topic], id)
 		}
 	}

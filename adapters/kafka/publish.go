@@ -1,10 +1,12 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"sync"
 	"time"
 
@@ -57,8 +59,8 @@ func newProducer(q *Queue) *producer {
 	}
 }
 
-// publish sends messages and returns when all have an answer, or ctx ends.
-func (p *producer) publish(ctx context.Context, messages []ports.QueueMessage) []error {
+// publish sends messages to the topics of their lanes, and returns when all have an answer, or ctx ends.
+func (p *producer) publish(ctx context.Context, topics lanes, messages []ports.QueueMessage) []error {
 	c := newCall(len(messages))
 	until := p.q.opts.Now().Add(publishPatience)
 	for i := range messages {
@@ -69,7 +71,7 @@ func (p *producer) publish(ctx context.Context, messages []ports.QueueMessage) [
 				ports.ErrTooLarge, len(m.Value), p.q.opts.MaxMessage))
 		default:
 			p.accept(ctx, &op{
-				call: c, index: i, topic: p.q.topics[m.Lane], key: []byte(m.ID), value: m.Value, until: until,
+				call: c, index: i, topic: topics[m.Lane], key: []byte(m.ID), value: m.Value, until: until,
 			})
 		}
 	}
@@ -115,14 +117,7 @@ func (p *producer) answer(o *op, err error) {
 func (p *producer) route(o *op) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	leader := nobody
-	if p.known != nil {
-		if n := p.known.partitions(o.topic); n > 0 {
-			o.partition = partitionOf(o.key, n)
-			leader = p.known.leader(o.topic, o.partition)
-		}
-	}
-	switch {
+	switch leader := p.leader(o); {
 	case p.closed:
 		p.answer(o, ports.ErrClosed)
 	case leader == nobody:
@@ -131,6 +126,26 @@ func (p *producer) route(o *op) {
 	default:
 		p.sender(leader).put(o)
 	}
+}
+
+// leader chooses the partition of an op and gives the broker that leads it, or nobody. Called with mu held.
+func (p *producer) leader(o *op) int32 {
+	if p.known == nil {
+		return nobody
+	}
+	n := p.known.partitions(o.topic)
+	if n == 0 {
+		return nobody
+	}
+	o.partition = partitionOf(o.key, n)
+	return p.known.leader(o.topic, o.partition)
+}
+
+// led reports whether there is somebody to send an op to.
+func (p *producer) led(o *op) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.leader(o) != nobody
 }
 
 // sender gives the sender to a broker. There is one from the first message for it on.
@@ -183,14 +198,18 @@ func (p *producer) repeat() {
 	ticker := time.NewTicker(metadataAge)
 	defer ticker.Stop()
 	for p.q.ctx.Err() == nil {
-		err := p.learn()
-		switch {
-		case err == nil:
+		missing, err := p.learn()
+		switch failure := cmp.Or(err, missing); {
+		case failure == nil:
 			pause.Reset()
 		case p.q.ctx.Err() == nil:
-			p.q.report(p.q.ctx, translate(err))
+			p.q.report(p.q.ctx, translate(failure))
 		}
 		for _, o := range p.takeAgain() {
+			if err == nil && missing != nil && !p.led(o) {
+				p.resend(o, missing)
+				continue
+			}
 			p.resend(o, err)
 		}
 		select {
@@ -210,26 +229,24 @@ func (p *producer) repeat() {
 	}
 }
 
-// learn reads the layout of the cluster, and makes topics that are missing.
-func (p *producer) learn() error {
+// learn reads the layout of the cluster, and makes topics that are missing. One that cannot be made is no trouble of the
+// others.
+func (p *producer) learn() (missing, err error) {
 	known, err := p.q.cluster.layout(p.q.ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, topic := range p.q.topics {
-		if topicMissing(known.trouble(topic)) {
-			if err := p.q.repair(p.q.ctx); err != nil {
-				return err
-			}
-			if known, err = p.q.cluster.layout(p.q.ctx); err != nil {
-				return err
-			}
+	isMissing := func(t topic) bool { return topicMissing(known.trouble(t.name)) }
+	if slices.ContainsFunc(p.q.cluster.all(), isMissing) {
+		missing = p.q.repair(p.q.ctx)
+		if known, err = p.q.cluster.layout(p.q.ctx); err != nil {
+			return missing, err
 		}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.known = known
-	return nil
+	return missing, nil
 }
 
 func (p *producer) takeAgain() []*op {

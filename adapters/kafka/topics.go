@@ -53,18 +53,21 @@ func (q *Queue) prepareOnce(ctx context.Context) error {
 		return translate(err)
 	}
 	made := false
-	for _, topic := range q.topics {
-		switch err := known.trouble(topic); {
+	var faults []error // one topic that will not do keeps none of the others from being made
+	for _, t := range q.cluster.all() {
+		switch err := known.trouble(t.name); {
 		case topicMissing(err):
-			if err := q.makeTopic(ctx, topic, known.brokers); err != nil {
-				return err
-			}
 			made = true
+			faults = append(faults, q.makeTopic(ctx, t.name, known.brokers))
 		case errors.Is(err, kafka.TopicAuthorizationFailed):
-			return fmt.Errorf("topic %q cannot be described (permission DESCRIBE of the topic): %w", topic, translate(err))
+			faults = append(faults, fmt.Errorf("topic %q cannot be described (permission DESCRIBE of the topic): %w",
+				t.name, translate(err)))
 		case err != nil:
-			return fmt.Errorf("topic %q cannot be described: %w", topic, translate(err))
+			faults = append(faults, fmt.Errorf("topic %q cannot be described: %w", t.name, translate(err)))
 		}
+	}
+	if err := errors.Join(faults...); err != nil {
+		return err
 	}
 	if made {
 		return kafka.UnknownTopicOrPartition // until the brokers have heard of it
@@ -109,7 +112,8 @@ func (q *Queue) makeTopic(ctx context.Context, topic string, brokers int) error 
 // inspect reads how the topics are configured. Where we may not, there is nothing to tell.
 func (q *Queue) inspect(ctx context.Context, known *layout) error {
 	details := make(map[string]string)
-	for _, topic := range q.topics {
+	for _, t := range q.cluster.all() {
+		topic := t.name
 		settings, err := q.settings(ctx, topic)
 		switch {
 		case errors.Is(err, kafka.TopicAuthorizationFailed):
@@ -117,7 +121,7 @@ func (q *Queue) inspect(ctx context.Context, known *layout) error {
 		case err != nil:
 			return fmt.Errorf("read the settings of topic %q: %w", topic, translate(err))
 		default:
-			if err := q.judge(topic, settings); err != nil {
+			if err := q.judge(t, settings); err != nil {
 				return err
 			}
 			if known.topics[topic].replicas > 1 && settings[minReplicas] == 1 {
@@ -159,19 +163,19 @@ func (q *Queue) settings(ctx context.Context, topic string) (map[string]int64, e
 }
 
 // judge looks whether a topic with these settings will do.
-func (q *Queue) judge(topic string, settings map[string]int64) error {
+func (q *Queue) judge(t topic, settings map[string]int64) error {
 	kept, found := settings[retentionMillis]
 	if needed := q.opts.Retention; found && kept != unlimited && kept < needed.Milliseconds() {
 		return fmt.Errorf("topic %q keeps messages for %s (%s), which must be at least %s",
-			topic, time.Duration(kept)*time.Millisecond, retentionMillis, needed)
+			t.name, time.Duration(kept)*time.Millisecond, retentionMillis, needed)
 	}
 	if size, found := settings[retentionBytes]; found && size != unlimited {
 		return fmt.Errorf("topic %q keeps %d bytes of a partition (%s), which must be %d: no limit",
-			topic, size, retentionBytes, unlimited)
+			t.name, size, retentionBytes, unlimited)
 	}
-	if largest, found := settings[maxBatchBytes]; found && largest < int64(q.batchLimit()) {
+	if largest, found := settings[maxBatchBytes]; found && !t.foreign && largest < int64(q.batchLimit()) {
 		return fmt.Errorf("topic %q takes messages of %d bytes (%s), which must be at least %d",
-			topic, largest, maxBatchBytes, q.batchLimit())
+			t.name, largest, maxBatchBytes, q.batchLimit())
 	}
 	return nil
 }

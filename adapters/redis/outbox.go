@@ -12,14 +12,15 @@ import (
 )
 
 // A shard has an outbox for each kind of what others are told: a stream of the requests that they are still to be told
-// of. The script that makes a request final, or ready for consumers of another broker, writes there in the same step, so
-// that nothing is forgotten when a process dies before it tells. An entry names the request, and how many bytes have to
-// be read for that.
+// of. The script that makes a request final, or ready for consumers of another broker, writes there in the same step,
+// so that nothing is forgotten when a process dies before it tells. An entry names the request, and how many bytes have
+// to be read for that.
 //
-// A ready request stays in the outbox until it is told or final. Whether another kind is owed is written in Redis by the processes that tell it, and does not depend on which process makes
-// a request final. An outbox keeps its entries as long as a stream for others, and the note that it is owed is kept as
-// long after the last of those processes has renewed it. Records and dead letters that are owed are kept as long too;
-// once they are told, what is left of their own lifetime counts again.
+// A ready request stays in the outbox until it is told or final. Whether another kind is owed is written in Redis by
+// the processes that tell it, and does not depend on which process makes a request final. An outbox keeps its entries
+// as long as a stream for others, and the note that it is owed is kept as long after the last of those processes has
+// renewed it. Records and dead letters that are owed are kept as long too; once they are told, what is left of their
+// own lifetime counts again.
 
 // outbox is one of a shard.
 type outbox struct {

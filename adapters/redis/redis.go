@@ -71,7 +71,8 @@ type Options struct {
 }
 
 // DB is a connection to queue and store. It implements ports.Intake, ports.Results, ports.Gauge, ports.Probe and
-// ports.Detailed, and for queues of other brokers ports.Store and ports.Outcomes; consumers made by NewConsumer implement ports.Work, and DeadLetters gives ports.DeadLetters.
+// ports.Detailed, and for queues of other brokers ports.Store and ports.Outcomes; consumers made by NewConsumer
+// implement ports.Work, and DeadLetters gives ports.DeadLetters.
 type DB struct {
 	opts     Options
 	client   redis.UniversalClient

@@ -36,9 +36,9 @@ type relay struct {
 //
 // With Outlets.Requests it also publishes every ready request, at least once. One that is too large ends FAILED.
 //
-// It blocks until ctx ends, and for about a second more at most, in which it tells what is left. While Redis or an outlet
-// is away it goes on trying, and with nobody to tell it only waits. Any number of processes may do so, and each leaves
-// to others what it has no name for.
+// It blocks until ctx ends, and for about a second more at most, in which it tells what is left. While Redis or an
+// outlet is away it goes on trying, and with nobody to tell it only waits. Any number of processes may do so, and each
+// leaves to others what it has no name for.
 func (db *DB) Relay(ctx context.Context) error {
 	if !db.enter() {
 		return ports.ErrClosed
@@ -226,6 +226,6 @@ func (r *relay) lament(id domain.ID, err error) {
 // complain tells why others are not told.
 func (r *relay) complain(err error, waiting int) {
 	if err != nil && r.refused.Note(r.db.opts.Now()) > 0 {
-		r.db.opts.Logger.Error(r.kind.name+" are not told yet", "waiting", waiting, "error", err)
+		r.db.opts.Logger.Error("others are not told yet", "kind", r.kind.name, "waiting", waiting, "error", err)
 	}
 }

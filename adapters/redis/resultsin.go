@@ -81,7 +81,8 @@ func (in *resultsIn) save(ctx context.Context, results []ports.Conclusion, place
 	var pause outage.Backoff
 	for len(results) > 0 && !in.db.over(ctx) {
 		var left []ports.Conclusion
-		var leftAt, settled []string
+		var leftAt []string
+		settled := make([]string, 0, len(results))
 		for i, err := range in.db.conclude(context.WithoutCancel(ctx), results) {
 			switch {
 			case err != nil && !errors.Is(err, ports.ErrNotFound):

@@ -1,0 +1,164 @@
+package kafka_test
+
+import (
+	"context"
+	"testing"
+
+	kafkago "github.com/segmentio/kafka-go"
+	"github.com/stretchr/testify/require"
+
+	"github.com/openhqm/openhqm/adapters/kafka"
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/tests/testkit"
+)
+
+func outlet(t *testing.T, q *kafka.Queue, topic string) ports.Publisher {
+	t.Helper()
+	o, err := q.Outlet(t.Context(), topic)
+	require.NoError(t, err)
+	return o
+}
+
+func inlet(t *testing.T, q *kafka.Queue, topic string) ports.Receiver {
+	t.Helper()
+	in, err := q.Inlet(t.Context(), topic, topic+"-group")
+	require.NoError(t, err)
+	return in
+}
+
+// publishIn publishes in another topic than those of requests.
+func publishIn(t *testing.T, o ports.Publisher, all []ports.QueueMessage) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for i, err := range o.Publish(ctx, all) {
+		require.NoError(t, err, "message %d", i)
+	}
+}
+
+// receiveFrom gets exactly n messages and settles them.
+func receiveFrom(t *testing.T, in ports.Receiver, n int) []domain.ID {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var all []domain.ID
+	for len(all) < n {
+		some, err := in.Receive(ctx, n-len(all), 1<<40)
+		require.NoErrorf(t, err, "after %d of %d messages", len(all), n)
+		for _, r := range some {
+			in.Settle([]ports.Ticket{r.Ticket})
+		}
+		all = append(all, ids(some)...)
+	}
+	return all
+}
+
+func TestOthersShareTopicsWithUs(t *testing.T) {
+	t.Parallel()
+	opts := options(t, testkit.SharedKafka(t).Brokers)
+	q, told := open(t, opts), opts.Topic+"-told"
+	out := outlet(t, q, told)
+	sent := append(messages(domain.LaneLow, 100), messages(domain.LaneHigh, 100)...)
+	publishIn(t, out, sent)
+	in := inlet(t, q, told)
+	require.ElementsMatch(t, sentIDs(sent), receiveFrom(t, in, len(sent)), "in one topic, from its first message on")
+	lag, err := q.Lag(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, lag.Messages, "these are no requests")
+	require.NoError(t, q.Probe(t.Context()))
+
+	requests := messages(domain.LaneLow, 10)
+	publish(t, q, requests)
+	require.ElementsMatch(t, sentIDs(requests), ids(receive(t, q, len(requests))), "requests go their own way")
+	require.NoError(t, q.Close())
+
+	again := open(t, opts)
+	more := messages(domain.LaneLow, 10)
+	publishIn(t, outlet(t, again, told), more)
+	require.ElementsMatch(t, sentIDs(more), receiveFrom(t, inlet(t, again, told), len(more)),
+		"what was settled does not come again")
+}
+
+func TestOutletsAndInletsLiveUntilClose(t *testing.T) {
+	t.Parallel()
+	opts := options(t, testkit.SharedKafka(t).Brokers)
+	q, told := open(t, opts), opts.Topic+"-told"
+	out, in := outlet(t, q, told), inlet(t, q, told)
+	q.Leave()
+	sent := messages(domain.LaneLow, 2)
+	publishIn(t, out, sent)
+	require.ElementsMatch(t, sentIDs(sent), receiveFrom(t, in, len(sent)), "only requests are left to others")
+
+	require.NoError(t, q.Close())
+	for _, err := range out.Publish(t.Context(), sent) {
+		require.ErrorIs(t, err, ports.ErrClosed)
+	}
+	_, err := in.Receive(t.Context(), 1, 1)
+	require.ErrorIs(t, err, ports.ErrClosed)
+	_, err = q.Outlet(t.Context(), told)
+	require.ErrorIs(t, err, ports.ErrClosed)
+	_, err = q.Inlet(t.Context(), told, "group")
+	require.ErrorIs(t, err, ports.ErrClosed)
+}
+
+func TestTopicsOfOthersMustDo(t *testing.T) {
+	t.Parallel()
+	brokers := testkit.SharedKafka(t).Brokers
+	opts := options(t, brokers)
+	opts.MaxMessage = 500_000
+	q := open(t, opts)
+	entry := func(name, value string) kafkago.ConfigEntry {
+		return kafkago.ConfigEntry{ConfigName: name, ConfigValue: value}
+	}
+	forgetful, small := opts.Topic+"-forgetful", opts.Topic+"-small"
+	makeTopic(t, brokers, forgetful, entry("retention.ms", "3600000"))
+	makeTopic(t, brokers, small, entry("max.message.bytes", "1000"))
+	tests := []struct {
+		name, topic, group string
+		wantOut, wantIn    string // in the error; "": there is none
+	}{
+		{"no name", "", "group", "must not be empty", "must not be empty"},
+		{"no group", "fine-" + opts.Topic, "", "", "group of its own"},
+		{"the group of requests", "fine-" + opts.Topic, opts.Group, "", "group of its own"},
+		{"retention is too short", forgetful, "group", "retention.ms", "retention.ms"},
+		{"messages must be small", small, "group", "max.message.bytes", ""},
+	}
+	for _, tt := range tests { // one after the other: they use the same queue
+		_, outErr := q.Outlet(t.Context(), tt.topic)
+		requireFault(t, outErr, tt.wantOut, tt.name)
+		_, inErr := q.Inlet(t.Context(), tt.topic, tt.group)
+		requireFault(t, inErr, tt.wantIn, tt.name)
+	}
+	publish(t, q, messages(domain.LaneLow, 1)) // what would not do is nobody's trouble any more
+	require.NoError(t, q.Probe(t.Context()))
+}
+
+// requireFault wants an error with a text, or none.
+func requireFault(t *testing.T, err error, want, name string) {
+	t.Helper()
+	if want == "" {
+		require.NoError(t, err, name)
+		return
+	}
+	require.ErrorContains(t, err, want, name)
+}
+
+func TestATopicOfOthersThatIsDeletedIsMadeAnew(t *testing.T) {
+	t.Parallel()
+	brokers := testkit.SharedKafka(t).Brokers
+	opts := options(t, brokers)
+	q, told, heard := open(t, opts), opts.Topic+"-told", opts.Topic+"-heard"
+	out, in := outlet(t, q, told), inlet(t, q, heard)
+	publishIn(t, out, messages(domain.LaneLow, 5))
+	first := messages(domain.LaneLow, 5)
+	publishIn(t, outlet(t, q, heard), first)
+	require.ElementsMatch(t, sentIDs(first), receiveFrom(t, in, len(first)))
+	deleteTopics(t, brokers, told, heard)
+
+	publishIn(t, out, messages(domain.LaneLow, 5))
+	sent := messages(domain.LaneLow, 5)
+	publishIn(t, outlet(t, q, heard), sent)
+	require.ElementsMatch(t, sentIDs(sent), receiveFrom(t, in, len(sent)))
+	require.Equal(t, "345600000", setting(t, brokers, told, "retention.ms"))
+}
