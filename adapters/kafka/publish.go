@@ -229,8 +229,8 @@ func (p *producer) repeat() {
 	}
 }
 
-// learn reads the layout of the cluster, and makes topics that are missing. One that cannot be made is no trouble of the
-// others.
+// learn reads the layout of the cluster, and makes topics that are missing. One that cannot be made is no trouble of
+// the others.
 func (p *producer) learn() (missing, err error) {
 	known, err := p.q.cluster.layout(p.q.ctx)
 	if err != nil {
