@@ -10,14 +10,28 @@ import (
 
 	"github.com/openhqm/openhqm/adapters/kafka"
 	"github.com/openhqm/openhqm/configs"
+	"github.com/openhqm/openhqm/ports"
 	"github.com/openhqm/openhqm/ports/envelope"
 )
 
 func kafkaModule() fx.Option {
 	return fx.Module("kafka",
-		fx.Provide(openKafka, func(queue *kafka.Queue) broker { return queue }),
+		fx.Provide(openKafka, func(config configs.Config, queue *kafka.Queue) broker {
+			return kafkaBroker{queue, config.Kafka.Group + ".results"}
+		}),
 		pairedModule(func(config configs.Config) time.Duration { return config.Kafka.SessionTimeout }),
 	)
+}
+
+// kafkaBroker is Kafka with the consumer group that takes results in.
+type kafkaBroker struct {
+	*kafka.Queue
+
+	results string
+}
+
+func (b kafkaBroker) Inlet(ctx context.Context, name string) (ports.Receiver, error) {
+	return b.Queue.Inlet(ctx, name, b.results)
 }
 
 // openKafka connects at once, not in a start hook: the adapters on top of it need it to be there.
@@ -34,6 +48,15 @@ func openKafka(lc fx.Lifecycle, config configs.Config, logger *slog.Logger) (*ka
 	return queue, nil
 }
 
+// inlineBody is the largest body that goes in a message. Other programs get all of a request there, while our own
+// workers find in Redis what is larger than messages should be.
+func inlineBody(config configs.Config) configs.ByteSize {
+	if config.Queue.HandsOver() {
+		return max(config.Server.MaxBodySize, envelope.MaxInlineBody)
+	}
+	return envelope.MaxInlineBody
+}
+
 func kafkaOptions(config configs.Config, logger *slog.Logger) (kafka.Options, error) {
 	section := &config.Kafka
 	password, err := config.ResolveKafka()
@@ -47,7 +70,7 @@ func kafkaOptions(config configs.Config, logger *slog.Logger) (kafka.Options, er
 		Partitions:        section.Partitions,
 		ReplicationFactor: section.ReplicationFactor,
 		Retention:         config.Request.MaxAge + minRetention,
-		MaxMessage:        messageSize(envelope.MaxInlineBody),
+		MaxMessage:        messageSize(inlineBody(config)),
 		SessionTimeout:    section.SessionTimeout,
 		Now:               time.Now,
 		Logger:            logger,

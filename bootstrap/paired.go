@@ -19,6 +19,11 @@ type broker interface {
 	ports.Lagging
 	ports.Probe
 
+	// Outlet makes what publishes to other programs under that name, and Inlet what they publish for us. Both live as
+	// long as the broker is open.
+	Outlet(ctx context.Context, name string) (ports.Publisher, error)
+	Inlet(ctx context.Context, name string) (ports.Receiver, error)
+
 	// Leave gives others at once what this process has received and not settled.
 	Leave()
 }
@@ -26,12 +31,14 @@ type broker interface {
 // pairedModule joins a broker with Redis. Lease is how long Redis waits for a worker that gives no sign of life.
 func pairedModule(lease func(configs.Config) time.Duration) fx.Option {
 	return fx.Provide(
-		func(lc fx.Lifecycle, c configs.Config, observer ports.Observer, logger *slog.Logger) (*redis.DB, error) {
-			return openStore(lc, c, lease(c), observer, logger)
+		func(
+			lc fx.Lifecycle, c configs.Config, queue broker, observer ports.Observer, logger *slog.Logger,
+		) (*redis.DB, error) {
+			return openStore(lc, c, queue, lease(c), observer, logger)
 		},
 		newPairedWork,
-		func(queue broker, db *redis.DB) ports.Intake { return paired.NewIntake(queue, db, time.Now) },
-		func(queue broker, db *redis.DB) ports.Gauge { return paired.NewGauge(queue, db) },
+		newPairedIntake,
+		pairedLoops,
 		func(db *redis.DB) (ports.Results, ports.DeadLetters) { return db, db.DeadLetters() },
 		func(queue broker, db *redis.DB) probes {
 			return probes{Probes: []probe{{"queue", queue}, {"store", db}}}
@@ -40,6 +47,15 @@ func pairedModule(lease func(configs.Config) time.Duration) fx.Option {
 		// store says whose it is.
 		func(queue broker) farewell { return farewell{Say: queue.Leave} },
 	)
+}
+
+// newPairedIntake lets the broker carry what our own workers do. For those of others Redis has the requests until they
+// are handed over and until they are final.
+func newPairedIntake(config configs.Config, queue broker, db *redis.DB) (ports.Intake, ports.Gauge) {
+	if config.Queue.HandsOver() {
+		return db, db
+	}
+	return paired.NewIntake(queue, db, time.Now), paired.NewGauge(queue, db)
 }
 
 // newPairedWork also keeps the queue moving, as long as there are workers.
@@ -58,17 +74,65 @@ func newPairedWork(lc fx.Lifecycle, config configs.Config, queue broker, db *red
 
 // openStore opens Redis for the records of requests that a broker carries.
 func openStore(
-	lc fx.Lifecycle, config configs.Config, lease time.Duration, observer ports.Observer, logger *slog.Logger,
+	lc fx.Lifecycle, config configs.Config, queue broker, lease time.Duration, observer ports.Observer,
+	logger *slog.Logger,
 ) (*redis.DB, error) {
 	options, err := redisOptions(config, observer, logger)
 	if err != nil {
 		return nil, err
 	}
-	options.Lease = lease
+	options.Lease, options.Handover = lease, config.Queue.HandsOver()
+	options.Responses, options.DeadLetterStream = "", ""
+	if options.Outlets, err = openOutlets(config, queue); err != nil {
+		return nil, err
+	}
 	db, err := redis.Open(context.Background(), options)
 	if err != nil {
 		return nil, err
 	}
 	lc.Append(fx.StopHook(db.Close))
 	return db, nil
+}
+
+// openOutlets opens what the broker has for other programs to read.
+func openOutlets(config configs.Config, queue broker) (outlets redis.Outlets, err error) {
+	handed := ""
+	if config.Queue.HandsOver() {
+		handed = config.Queue.Requests
+	}
+	for _, o := range []struct {
+		name string
+		into *ports.Publisher
+	}{
+		{handed, &outlets.Requests},
+		{config.Queue.Responses, &outlets.Results},
+		{config.Queue.DeadLetters, &outlets.DeadLetters},
+	} {
+		if o.name == "" {
+			continue
+		}
+		if *o.into, err = queue.Outlet(context.Background(), o.name); err != nil {
+			return redis.Outlets{}, err
+		}
+	}
+	return outlets, nil
+}
+
+// pairedLoops are what a process does for those who are told of requests, and for those who tell their results.
+func pairedLoops(config configs.Config, queue broker, db *redis.DB, logger *slog.Logger) (background, error) {
+	var loops []backgroundLoop
+	if config.Queue.HandsOver() {
+		source, err := queue.Inlet(context.Background(), config.Queue.ResultsIn)
+		if err != nil {
+			return background{}, err
+		}
+		results := paired.NewResultsIn(source, db, paired.ResultsInOptions{
+			MaxSize: messageSize(config.Proxy.MaxResponseSize), Now: time.Now, Logger: logger,
+		})
+		loops = append(loops, backgroundLoop{"results of others", results.Run})
+	}
+	if config.Queue.HandsOver() || config.Queue.Responses != "" || config.Queue.DeadLetters != "" {
+		loops = append(loops, backgroundLoop{"telling others", db.Relay})
+	}
+	return background{Loops: loops}, nil
 }

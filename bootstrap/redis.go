@@ -73,6 +73,9 @@ func redisOptions(config configs.Config, observer ports.Observer, logger *slog.L
 		ResultURL: func(id domain.ID) string {
 			return httpapi.ResultURL(config.Server.PublicURL, id)
 		},
+		LetterURL: func(id domain.ID) string {
+			return httpapi.LetterURL(config.Server.PublicURL, id)
+		},
 	}, nil
 }
 

@@ -127,7 +127,7 @@ func (c *Config) validateDivision(v *validator) {
 	if c.Role != RoleAPI {
 		v.bad("queue.results_in", `needs role "api": with it the requests are for somebody else's consumers`)
 	}
-	if c.Redis.Shards > 1 {
+	if c.Queue.Type == QueueRedis && c.Redis.Shards > 1 {
 		v.bad("redis.shards", "must be 1 with queue.results_in: other programs read one stream")
 	}
 }

@@ -107,3 +107,8 @@ func addTexts(o *rawjson.Writer, name string, texts map[string]string) {
 func ResultURL(publicURL string, id domain.ID) string {
 	return strings.TrimSuffix(publicURL, "/") + "/api/v1/response/" + string(id) + "/raw"
 }
+
+// LetterURL is where a dead letter can be fetched, likewise.
+func LetterURL(publicURL string, id domain.ID) string {
+	return strings.TrimSuffix(publicURL, "/") + "/api/v1/dead-letters/" + string(id)
+}
