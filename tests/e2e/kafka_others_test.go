@@ -1,0 +1,98 @@
+package e2e_test
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/openhqm/openhqm/adapters/kafka"
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/tests/testkit"
+)
+
+// program is somebody else's that uses the same Kafka.
+type program struct {
+	t      *testing.T
+	queue  *kafka.Queue
+	inlets map[string]ports.Receiver // by topic
+}
+
+func newProgram(t *testing.T, broker *testkit.Kafka) program {
+	t.Helper()
+	queue, err := kafka.Open(t.Context(), kafka.Options{
+		Brokers: broker.Brokers, Topic: "somebody-elses", Group: "somebody-else", Partitions: 1,
+		Retention: 24 * time.Hour, MaxMessage: 100_000, SessionTimeout: 6 * time.Second,
+		Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, queue.Close()) })
+	return program{t, queue, make(map[string]ports.Receiver)}
+}
+
+// read waits for the next message of a topic that has these words.
+func (p program) read(topic string, words ...string) string {
+	p.t.Helper()
+	if p.inlets[topic] == nil {
+		in, err := p.queue.Inlet(p.t.Context(), topic, "reads-"+topic)
+		require.NoError(p.t, err)
+		p.inlets[topic] = in
+	}
+	ctx, cancel := context.WithTimeout(p.t.Context(), testkit.Patience)
+	defer cancel()
+	for {
+		received, err := p.inlets[topic].Receive(ctx, 1, 1<<30)
+		require.NoError(p.t, err, "no message of %s has %v", topic, words)
+		value, all := string(received[0].Value), true
+		for _, word := range words {
+			all = all && strings.Contains(value, word)
+		}
+		if all {
+			return value
+		}
+	}
+}
+
+func (p program) write(topic, id, value string) {
+	p.t.Helper()
+	out, err := p.queue.Outlet(p.t.Context(), topic)
+	require.NoError(p.t, err)
+	message := ports.QueueMessage{ID: domain.ID(id), Value: []byte(value)}
+	require.NoError(p.t, out.Publish(p.t.Context(), []ports.QueueMessage{message})[0])
+}
+
+// TestOtherProgramsAndKafka has an api whose requests others work off, and a worker that tells others of all it does.
+// Each has a Redis and topics of its own.
+func TestOtherProgramsAndKafka(t *testing.T) {
+	t.Parallel()
+	broker := testkit.StartKafka(t, 1)
+	others := newProgram(t, broker)
+	onKafka := func(role, config string, variables ...string) *testkit.Gateway {
+		return testkit.NewGateway(t, config, append(variables,
+			"OPENHQM_QUEUE_TYPE=kafka", "OPENHQM_KAFKA_BROKERS="+strings.Join(broker.Brokers, ","),
+			"OPENHQM_REDIS_URL="+testkit.StartRedis(t).URL(), "OPENHQM_ROLE="+role)...)
+	}
+
+	api := onKafka("api", testkit.OneBackend("http://shop.internal"),
+		"OPENHQM_QUEUE_REQUESTS=handed", "OPENHQM_QUEUE_RESULTS_IN=done").Start()
+	id := api.Client().Submit(`{"payload": {"item": "tea"}}`).CorrelationID
+	require.Contains(t, others.read("handed", id), `"payload":{"item": "tea"}`)
+	large := api.Client().Submit(`{"payload": "` + strings.Repeat("x", 2<<20) + `"}`).CorrelationID
+	require.Contains(t, others.read("handed", large), strings.Repeat("x", 2<<20), "whole, whatever its size")
+	others.write("done", id, `{"correlation_id": "`+id+`", "status": "COMPLETED", "result": {"order": 17}}`)
+	require.JSONEq(t, `{"order": 17}`, string(api.Client().Result(id).Result))
+
+	backend := testkit.NewBackend(t, testkit.Refuse(http.StatusTeapot))
+	worker := onKafka("all", testkit.OneBackend(backend.URL), "OPENHQM_QUEUE_REQUESTS=carried",
+		"OPENHQM_QUEUE_RESPONSES=told", "OPENHQM_QUEUE_DEAD_LETTERS=dead").Start()
+	others.write("carried", "theirs", `{"correlation_id": "theirs", "payload": 1}`)
+	others.write("carried", "oops", `{"oops"`)
+	others.read("told", `"correlation_id":"theirs"`, `"COMPLETED"`, "418")
+	others.read("dead", `"error":"message: is not valid JSON`)
+	endWell(t, api, worker)
+}
