@@ -306,3 +306,31 @@ func TestConcludeAnswersForEach(t *testing.T) {
 	require.Equal(t, []error{ports.ErrClosed}, conclude(first.ID))
 	require.ErrorIs(t, db.RejectResult(t.Context(), bad, nil, errors.New("no JSON")), ports.ErrClosed)
 }
+
+// TestWhatEndsWhileItsOutletIsAwayIsNotHandedOver ends a request that a relay has read.
+func TestWhatEndsWhileItsOutletIsAwayIsNotHandedOver(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	var log log
+	out := &another{away: true}
+	opts := handoverTo(s.url(), out)
+	opts.Logger = log.logger()
+	db := openDB(t, opts)
+	over, waiting := newRequest(), newRequest()
+	accept(t, db, over)
+	run(t, db.Relay)
+	require.Eventually(t, func() bool {
+		out.mu.Lock()
+		defer out.mu.Unlock()
+		return out.tries > 0
+	}, patience, time.Millisecond)
+	_, err := db.Cancel(t.Context(), over.ID)
+	require.NoError(t, err)
+	accept(t, db, waiting)
+	out.mu.Lock()
+	out.away = false
+	out.mu.Unlock()
+	require.Equal(t, waiting.ID, out.await(t, 1)[0].ID)
+	requireSettled(t, s.client(), requestsOutbox)
+	require.NotContains(t, log.String(), "gone before", "it is no loss")
+}
