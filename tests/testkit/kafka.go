@@ -1,18 +1,11 @@
 package testkit
 
 import (
-	"context"
-	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 )
 
 // Kafka is a real cluster of brokers, each of which is a controller too, on free ports of the loopback interface. What
@@ -52,22 +45,15 @@ func StartSecureKafka(tb testing.TB, certificate, key string) *Kafka {
 	return k
 }
 
-// MainWithKafka runs the tests of a package that use SharedKafka, ends that, and looks for goroutines that they left
-// behind. It is all that a TestMain does.
-func MainWithKafka(m *testing.M) {
-	code := m.Run()
+// endShared ends the broker that tests of a package shared.
+func endShared() {
 	if sharedStarted != nil {
 		sharedStarted.Close()
 		_ = os.RemoveAll(sharedStarted.dir) // what is left over is in the system's directory for such things
 	}
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
 }
 
-// SharedKafka gives a broker that all tests of a package share. MainWithKafka ends it.
+// SharedKafka gives a broker that all tests of a package share. Main ends it.
 func SharedKafka(tb testing.TB) *Kafka {
 	tb.Helper()
 	requireKafka(tb)
@@ -102,32 +88,11 @@ func requireKafka(tb testing.TB) string {
 	if testing.Short() {
 		tb.Skip("-short: this test needs a broker")
 	}
-	program, err := kafkaProgram()
-	if err != nil && os.Getenv("CI") != "true" {
-		tb.Skipf("kafka cannot be had here: %v", err)
-	}
-	require.NoError(tb, err)
-	return program
+	return requireProgram(tb, kafkaProgram)
 }
 
 // kafkaProgram gives the path of what runs the classes of Kafka, which it fetches at the first call.
-var kafkaProgram = sync.OnceValues(func() (string, error) {
-	root, err := repository()
-	if err != nil {
-		return "", err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
-	defer cancel()
-	ensure := filepath.Join(root, "scripts", "brokers", "ensure")
-	cmd := exec.CommandContext(ctx, ensure, "kafka") //nolint:gosec // a script of ours
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	path, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("scripts/brokers/ensure kafka: %w: %s", err, stderr.String())
-	}
-	return strings.TrimSpace(string(path)), nil
-})
+var kafkaProgram = sync.OnceValues(func() (string, error) { return ensure("kafka") })
 
 // Kill ends a broker, counted from 0, with SIGKILL, and waits until it is gone.
 func (k *Kafka) Kill(broker int) {

@@ -39,6 +39,7 @@ type kafkaNode struct {
 	id         int
 	client     string // host:port for clients
 	controller string // likewise for controllers
+	internal   string // likewise for brokers and tools, without TLS or users
 	dir        string
 	process    *os.Process
 	ended      chan struct{} // closed when the process has ended; nil: it was never started
@@ -69,7 +70,7 @@ func (k *Kafka) startNodes(listener, more string) error {
 	}
 	voters := make([]string, len(k.nodes))
 	for i, n := range k.nodes {
-		n.client, n.controller = addresses[3*i], addresses[3*i+1]
+		n.client, n.controller, n.internal = addresses[3*i], addresses[3*i+1], addresses[3*i+2]
 		voters[i] = strconv.Itoa(n.id) + "@" + n.controller
 		k.Brokers = append(k.Brokers, n.client)
 	}
@@ -80,8 +81,8 @@ func (k *Kafka) startNodes(listener, more string) error {
 	settings += "offsets.topic.replication.factor=" + replicas +
 		"\ntransaction.state.log.replication.factor=" + replicas +
 		"\nshare.coordinator.state.topic.replication.factor=" + replicas + "\n"
-	for i, n := range k.nodes {
-		if err := n.configure(settings, addresses[3*i+2]); err != nil {
+	for _, n := range k.nodes {
+		if err := n.configure(settings); err != nil {
 			return err
 		}
 	}
@@ -114,13 +115,13 @@ func freeAddresses(n int) ([]string, error) {
 }
 
 // configure writes the settings of one node.
-func (n *kafkaNode) configure(settings, internal string) error {
+func (n *kafkaNode) configure(settings string) error {
 	if err := os.MkdirAll(n.dir, 0o700); err != nil {
 		return err
 	}
 	settings += fmt.Sprintf("node.id=%d\nlog.dirs=%s\n"+
 		"listeners=CLIENT://%s,INTERNAL://%s,CONTROLLER://%s\nadvertised.listeners=CLIENT://%s,INTERNAL://%s\n",
-		n.id, filepath.Join(n.dir, "data"), n.client, internal, n.controller, n.client, internal)
+		n.id, filepath.Join(n.dir, "data"), n.client, n.internal, n.controller, n.client, n.internal)
 	return os.WriteFile(n.settings(), []byte(settings), 0o600)
 }
 
@@ -138,19 +139,11 @@ func (k *Kafka) format(n *kafkaNode) error {
 			args = append(args, "--add-scram", fmt.Sprintf("%s=[name=%s,password=%s]", mechanism, user, KafkaUsers[user]))
 		}
 	}
-	output, err := k.Run(args...)
+	output, err := k.run("", args...)
 	if err != nil {
 		return fmt.Errorf("format the directory of a broker: %w: %s", err, output)
 	}
 	return nil
-}
-
-// Run runs a class of Kafka, such as org.apache.kafka.tools.TopicCommand, with arguments, and gives what it prints.
-func (k *Kafka) Run(args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*Patience)
-	defer cancel()
-	output, err := exec.CommandContext(ctx, k.program, args...).CombinedOutput() //nolint:gosec // Kafka's own classes
-	return string(output), err
 }
 
 // launch starts the process of a node.

@@ -6,6 +6,7 @@
 package testkit
 
 import (
+	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -17,11 +18,15 @@ import (
 // may be slow, and whoever waits in vain is wrong only once it is certain.
 const Patience = 60 * time.Second
 
-// Main runs the tests of a package that uses the built program, looks for goroutines that they left behind, and removes
-// the program. It is all that a TestMain does.
+// Main runs the tests of a package, ends the Kafka that they shared, looks for goroutines that they left behind, and
+// removes the program. It is all that a TestMain does.
 func Main(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		removeBinaries()
-		os.Exit(code)
-	}))
+	code := m.Run()
+	endShared()
+	removeBinaries()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
 }

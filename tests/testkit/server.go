@@ -27,7 +27,7 @@ func ensure(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	script := filepath.Join(root, "scripts", "brokers", "ensure")
 	cmd := exec.CommandContext(ctx, script, name) //nolint:gosec // a script of ours
