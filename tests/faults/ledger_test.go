@@ -2,12 +2,14 @@ package faults_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -103,7 +105,7 @@ func (l *ledger) settle(t *testing.T, client *testkit.Client) {
 		})
 	}
 	group.Wait()
-	require.Equal(t, testkit.Depth{}, client.Depth())
+	client.RequireDepth(testkit.Depth{})
 }
 
 func (l *ledger) settleOne(ctx context.Context, client *testkit.Client, e *entry) error {
@@ -156,4 +158,18 @@ func (l *ledger) audit(t *testing.T, backend *testkit.Backend) (repeated int) {
 	require.Empty(t, seen, "calls that nobody asked for")
 	require.Len(t, ids, len(entries))
 	return repeated
+}
+
+// longest gives the longest time from a submission to the end of a request, of those that settle has read.
+func (l *ledger) longest(t *testing.T) time.Duration {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var longest time.Duration
+	for _, document := range l.finals {
+		var result testkit.Result
+		require.NoError(t, json.Unmarshal([]byte(document), &result))
+		longest = max(longest, result.CompletedAt.Sub(result.SubmittedAt))
+	}
+	return longest
 }

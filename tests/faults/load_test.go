@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ type load struct {
 	t       *testing.T
 	gateway *testkit.Gateway
 	ledger  *ledger
+	refused atomic.Int64    // answers 503
 	ended   context.Context // no further request is begun
 	end     context.CancelFunc
 	group   sync.WaitGroup
@@ -69,6 +71,8 @@ func (l *load) submit(e *entry) bool {
 		case err == nil && answer.Code != http.StatusServiceUnavailable:
 			l.t.Errorf("%s: answered %d: %s", e.key, answer.Code, answer.Body)
 			return false
+		case err == nil:
+			l.refused.Add(1)
 		}
 		if !pause(ctx) {
 			return false

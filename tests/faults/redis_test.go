@@ -2,6 +2,7 @@ package faults_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -11,13 +12,14 @@ import (
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
-// fleet is an installation on Redis: any number of processes of each role.
+// fleet is an installation for more than one machine: any number of processes of each role, with their records in a
+// Redis.
 type fleet struct {
 	redis        *testkit.Redis
 	api, workers *testkit.Gateway
 }
 
-// newFleet makes an installation without any process yet. Variables are for all of them.
+// newFleet makes an installation on Redis alone, without any process yet. Variables are for all of them.
 func newFleet(t *testing.T, redis *testkit.Redis, config string, variables ...string) *fleet {
 	t.Helper()
 	variables = append([]string{"OPENHQM_QUEUE_TYPE=redis", "OPENHQM_REDIS_URL=" + redis.URL()}, variables...)
@@ -31,12 +33,15 @@ func newFleet(t *testing.T, redis *testkit.Redis, config string, variables ...st
 // when the lease is over. The breaker stays closed: after an outage all clients go on at once, and their flaky requests
 // follow each other.
 func fleetConfig(backend *testkit.Backend) string {
-	return oneLimited(backend, "breaker: {failures: 0}") + `
+	return oneLimited(backend, "breaker: {failures: 0}") + fmt.Sprintf(`
 worker: {count: 8, drain: 20s}
-queue: {max_deliveries: 1000, lease: 5s}
+queue: {max_deliveries: 1000, lease: %s}
 retry: {base: 20ms, max: 200ms}
-`
+`, lease)
 }
+
+// lease is short, and long enough for a busy machine to tell that a worker lives.
+const lease = 5 * time.Second
 
 // start starts one api and so many workers, and gives all of them, the api first.
 func (f *fleet) start(workers int) []*testkit.Process {

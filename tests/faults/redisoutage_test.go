@@ -16,9 +16,14 @@ const fewComplaints = 10
 
 func TestWhatRedisHasConfirmedSurvivesItsDeath(t *testing.T) {
 	t.Parallel()
+	onEachBroker(t, redisDies)
+}
+
+func redisDies(t *testing.T, install installer) {
+	t.Helper()
 	const outages, workers = 2, 2
 	backend := testkit.NewBackend(t, answerLoad)
-	f := newFleet(t, testkit.StartRedis(t), fleetConfig(backend))
+	f := install(t, fleetConfig(backend), lease)
 	processes := f.start(workers)
 	client := processes[0].Client()
 	load := startLoad(t, f.api)

@@ -63,3 +63,23 @@ func (c *Client) Depth() Depth {
 	require.True(c.tb, found, "the metrics lack the depth of the queue")
 	return depth
 }
+
+// approximate says of a queue whose depth is not exact that it is so.
+const approximate = "openhqm_queue_depth_approximate"
+
+// RequireDepth looks whether the queue is that deep. Where the metrics say that they are approximate it waits for that,
+// and more may be ready, unless nothing is left: a broker may still have messages of what a worker has or had.
+func (c *Client) RequireDepth(want Depth) {
+	c.tb.Helper()
+	metrics := c.Metrics()
+	depth, _ := metrics.Depth()
+	if metrics[approximate] == 0 {
+		require.Equal(c.tb, want, depth)
+		return
+	}
+	Until(c.tb, fmt.Sprintf("the depth is %+v, and not %+v", want, depth), func() bool {
+		depth = c.Depth()
+		more := want != Depth{} && depth.Ready > want.Ready
+		return depth == want || more && depth.Delayed == want.Delayed && depth.Leased == want.Leased
+	})
+}

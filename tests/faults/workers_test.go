@@ -53,12 +53,16 @@ func TestWhatADeadWorkerHeldIsTakenOverWhenItsLeaseIsOver(t *testing.T) {
 // had happened. What it has to say then comes too late.
 func TestAWorkerThatWasStoppedPastItsLeaseChangesNothing(t *testing.T) {
 	t.Parallel()
+	onEachBroker(t, stoppedPastItsLease)
+}
+
+func stoppedPastItsLease(t *testing.T, install installer) {
+	t.Helper()
 	first, second := make(chan struct{}), make(chan struct{})
 	late := testkit.Respond(http.StatusOK, "text/plain", "too late")
 	backend := testkit.NewBackend(t,
 		testkit.InTurn(testkit.Hold(first, late), testkit.Hold(second, testkit.Echo())))
-	f := newFleet(t, testkit.StartRedis(t),
-		testkit.OneBackend(backend.URL)+fmt.Sprintf("worker: {count: %d}\nqueue: {lease: 1s}\n", slots))
+	f := install(t, testkit.OneBackend(backend.URL)+fmt.Sprintf("worker: {count: %d}\n", slots), time.Second)
 	client := f.api.Start().Client()
 	stopped := f.workers.Start()
 	ids := submitMany(t, client, slots, to("backend"))
@@ -71,7 +75,7 @@ func TestAWorkerThatWasStoppedPastItsLeaseChangesNothing(t *testing.T) {
 	stopped.Signal(syscall.SIGCONT)
 	stopped.Signal(syscall.SIGTERM)
 	require.True(t, stopped.Wait().Success(), "it has said all that it had to say")
-	require.Equal(t, testkit.Depth{Leased: slots}, client.Depth())
+	client.RequireDepth(testkit.Depth{Leased: slots})
 	close(second)
 
 	for _, id := range ids {
@@ -79,13 +83,20 @@ func TestAWorkerThatWasStoppedPastItsLeaseChangesNothing(t *testing.T) {
 		require.NotContains(t, string(client.Result(id).Result), "too late")
 		require.Len(t, backend.CallsOf(id), 2)
 	}
-	require.Equal(t, testkit.Depth{}, client.Depth())
+	client.RequireDepth(testkit.Depth{})
 	requireFewComplaints(t, 0, stopped)
 }
 
 func TestWorkersAreReplacedOneByOneUnderLoad(t *testing.T) {
 	t.Parallel()
-	const workers = 3
+	onEachBroker(t, replacedOneByOne)
+}
+
+// replacedOneByOne has a lease that is longer than what anybody may have to wait: no worker is missed, each says
+// farewell.
+func replacedOneByOne(t *testing.T, install installer) {
+	t.Helper()
+	const workers, lease = 3, 30 * time.Second
 	backend := testkit.NewBackend(t, func(w http.ResponseWriter, r *http.Request, call *testkit.Call) {
 		reply := answerLoad
 		if rand.N(20) == 0 {
@@ -95,7 +106,7 @@ func TestWorkersAreReplacedOneByOneUnderLoad(t *testing.T) {
 		}
 		reply(w, r, call)
 	})
-	f := newFleet(t, testkit.StartRedis(t), fleetConfig(backend))
+	f := install(t, fleetConfig(backend), lease)
 	processes := f.start(workers)
 	load := startLoad(t, f.api)
 
@@ -111,15 +122,23 @@ func TestWorkersAreReplacedOneByOneUnderLoad(t *testing.T) {
 	load.ledger.settle(t, processes[0].Client())
 	require.Zero(t, load.ledger.audit(t, backend), "every call had the time to end")
 	requireFewComplaints(t, 0, processes...)
+	longest := load.ledger.longest(t)
+	t.Logf("%d requests; the one that took longest took %s", len(load.ledger.entries()), longest)
+	require.Less(t, longest, lease/2)
 }
 
 func TestWhatADrainCutsOffGoesOnElsewhere(t *testing.T) {
 	t.Parallel()
+	onEachBroker(t, cutOffByADrain)
+}
+
+func cutOffByADrain(t *testing.T, install installer) {
+	t.Helper()
 	const waiting = 50
 	release := make(chan struct{})
 	backend := testkit.NewBackend(t, testkit.Hold(release, testkit.Echo()))
-	f := newFleet(t, testkit.StartRedis(t),
-		testkit.OneBackend(backend.URL)+fmt.Sprintf("worker: {count: %d, drain: 300ms}\n", slots))
+	f := install(t,
+		testkit.OneBackend(backend.URL)+fmt.Sprintf("worker: {count: %d, drain: 300ms}\n", slots), time.Minute)
 	client := f.api.Start().Client()
 	old := f.workers.Start()
 	cut := submitMany(t, client, slots, to("backend"))
@@ -128,7 +147,7 @@ func TestWhatADrainCutsOffGoesOnElsewhere(t *testing.T) {
 
 	old.Signal(syscall.SIGTERM)
 	require.True(t, old.Wait().Success())
-	require.Equal(t, testkit.Depth{Ready: slots + waiting}, client.Depth(), "all of it was handed back")
+	client.RequireDepth(testkit.Depth{Ready: slots + waiting}) // all of it was handed back
 	close(release)
 	f.workers.Start()
 	for _, id := range cut {
@@ -151,10 +170,15 @@ func requireCompletedAt(t *testing.T, client *testkit.Client, id string, attempt
 
 func TestARequestThatKillsItsWorkerEveryTimeIsADeadLetter(t *testing.T) {
 	t.Parallel()
+	onEachBroker(t, killsItsWorkerEveryTime)
+}
+
+func killsItsWorkerEveryTime(t *testing.T, install installer) {
+	t.Helper()
 	const deliveries = 2
 	backend := testkit.NewBackend(t, testkit.Hold(t.Context().Done(), testkit.Echo()))
-	f := newFleet(t, testkit.StartRedis(t),
-		testkit.OneBackend(backend.URL)+fmt.Sprintf("queue: {max_deliveries: %d, lease: 1s}\n", deliveries))
+	f := install(t,
+		testkit.OneBackend(backend.URL)+fmt.Sprintf("queue: {max_deliveries: %d}\n", deliveries), time.Second)
 	client := f.api.Start().Client()
 	id := client.Submit(`{"payload": "poison"}`).CorrelationID
 	for n := range deliveries {
