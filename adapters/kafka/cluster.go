@@ -163,10 +163,14 @@ func (l *layout) partitions(topic string) int {
 	return 0
 }
 
-// layout gives what is known of our topics, which costs no round trip unless it was forgotten.
+// layout gives what is known of our topics, which costs no round trip unless it was forgotten. An error is forgotten at
+// once: kafka-go would go on giving it to everybody for up to metadataAge, however soon the brokers are back.
 func (c *cluster) layout(ctx context.Context) (*layout, error) {
 	answer, err := c.call(ctx, callTimeout, &metadata.Request{TopicNames: names(c.all())})
 	if err != nil {
+		if ctx.Err() == nil {
+			c.forget()
+		}
 		return nil, err
 	}
 	known, ok := answer.(*metadata.Response)

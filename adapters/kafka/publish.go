@@ -177,7 +177,12 @@ func ring(bell chan struct{}) {
 // retry sends an op again after a pause, unless that is in vain.
 func (p *producer) retry(o *op, err error) {
 	o.err = err
-	if hopeless(err) || !p.q.opts.Now().Before(o.until) || p.q.outage.Lasts(publishPatience) {
+	if hopeless(err) {
+		p.answer(o, translate(err))
+		return
+	}
+	defer ring(p.bell) // also when this one is given up: others come
+	if !p.q.opts.Now().Before(o.until) || p.q.outage.Lasts(publishPatience) {
 		p.answer(o, translate(err))
 		return
 	}
@@ -188,11 +193,10 @@ func (p *producer) retry(o *op, err error) {
 		return
 	}
 	p.again = append(p.again, o)
-	ring(p.bell)
 }
 
-// repeat learns the layout of the cluster, at the start and whenever something went wrong, and sends what waits for
-// that.
+// repeat learns the layout of the cluster, at the start and whenever something went wrong, until that succeeds, and
+// sends what waits for that.
 func (p *producer) repeat() {
 	pause := newBackoff()
 	ticker := time.NewTicker(metadataAge)
@@ -202,8 +206,9 @@ func (p *producer) repeat() {
 		switch failure := cmp.Or(err, missing); {
 		case failure == nil:
 			pause.Reset()
-		case p.q.ctx.Err() == nil:
+		default:
 			p.q.report(p.q.ctx, translate(failure))
+			ring(p.bell)
 		}
 		for _, o := range p.takeAgain() {
 			if err == nil && missing != nil && !p.led(o) {
