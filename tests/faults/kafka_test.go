@@ -149,6 +149,7 @@ func TestWhatKafkaHasConfirmedSurvivesItsDeath(t *testing.T) {
 	requireFewComplaints(t, fewComplaints, processes...)
 	t.Logf("%d requests; accepting %s after the restart, and working after %s",
 		len(load.ledger.entries()), accepting, working)
+	require.Less(t, accepting, 10*time.Second, "nobody waits for longer than two seconds before the next try")
 }
 
 // The broker that coordinates the group leads a part of the partitions too.
