@@ -186,7 +186,7 @@ func TestTheBrokerDiesAndComesBackUnderLoad(t *testing.T) {
 	until(t, "the log says that it is over", func() bool {
 		return strings.Contains(logged.String(), "a broker can be used again") || attempt()
 	})
-	require.Equal(t, 1, strings.Count(logged.String(), "kafka cannot be used"), logged.String())
+	require.Equal(t, 1, strings.Count(logged.String(), "a broker cannot be used"), logged.String())
 }
 
 // giveUp publishes more than may wait to a broker that is away.
