@@ -67,11 +67,15 @@ func waitFor(ctx context.Context, client *testkit.Client, id string) string {
 
 func TestDelayAndRetryOutliveARestartOfBothRoles(t *testing.T) {
 	t.Parallel()
+	onEachBroker(t, delayAndRetryOutliveARestart)
+}
+
+func delayAndRetryOutliveARestart(t *testing.T, install installer) {
+	t.Helper()
 	later := testkit.With("Retry-After", "3", testkit.Refuse(http.StatusServiceUnavailable))
 	backend := testkit.NewBackend(t, testkit.InTurn(later, testkit.Echo()))
-	server := testkit.StartRedis(t)
 	config := testkit.OneBackend(backend.URL)
-	apis, workers := onRedis(t, server, "api", config), onRedis(t, server, "worker", config)
+	apis, workers := install(t, "api", config), install(t, "worker", config)
 	api, worker := apis.Start(), workers.Start()
 	client := api.Client()
 	retried := client.Submit(`{"payload": 1}`)
@@ -79,7 +83,7 @@ func TestDelayAndRetryOutliveARestartOfBothRoles(t *testing.T) {
 	testkit.Until(t, "one waits for its retry", func() bool {
 		return client.Status(retried.CorrelationID).NextAttemptAt != nil
 	})
-	require.Equal(t, testkit.Depth{Delayed: 2}, client.Depth())
+	client.RequireDepth(testkit.Depth{Delayed: 2})
 
 	worker.Kill()
 	api.Kill()
@@ -96,7 +100,7 @@ func TestDelayAndRetryOutliveARestartOfBothRoles(t *testing.T) {
 	calls = backend.CallsOf(delayed.CorrelationID)
 	require.Len(t, calls, 1)
 	require.False(t, calls[0].At.Before(delayed.SubmittedAt.Add(2500*time.Millisecond)), "called too early")
-	require.Equal(t, testkit.Depth{}, client.Depth())
+	client.RequireDepth(testkit.Depth{})
 }
 
 func TestAWorkerTakesTheHighLaneFirst(t *testing.T) {

@@ -13,11 +13,10 @@ import (
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
-// startProxyApart starts an api and a worker on a Redis of their own, and gives the client of the api.
-func startProxyApart(t *testing.T, config string) *testkit.Client {
+// startProxyApart starts an api and a worker, and gives the client of the api.
+func startProxyApart(t *testing.T, install installer, config string) *testkit.Client {
 	t.Helper()
-	server := testkit.StartRedis(t)
-	api, worker := onRedis(t, server, "api", config).Start(), onRedis(t, server, "worker", config).Start()
+	api, worker := install(t, "api", config).Start(), install(t, "worker", config).Start()
 	t.Cleanup(func() {
 		if !t.Failed() {
 			endWell(t, api, worker)
@@ -28,9 +27,14 @@ func startProxyApart(t *testing.T, config string) *testkit.Client {
 
 func TestTheGatewayChangesNothingWithItsRolesApart(t *testing.T) {
 	t.Parallel()
+	onEachBroker(t, changesNothing)
+}
+
+func changesNothing(t *testing.T, install installer) {
+	t.Helper()
 	cases := proxyCases()
 	backend := newCaseBackend(t, cases)
-	api := startProxyApart(t, caseConfig(backend))
+	api := startProxyApart(t, install, caseConfig(backend))
 	requireNothingChanged(t, backend, cases, api.Address, map[string]client{
 		"Go net/http": goClient, "curl h2c": curl("--http2-prior-knowledge"),
 	})
@@ -39,11 +43,16 @@ func TestTheGatewayChangesNothingWithItsRolesApart(t *testing.T) {
 // The worker that ends a request is in one process, and the client that waits for it asks another.
 func TestAClientThatWaitsGetsTheBackendsAnswerFromAnotherProcess(t *testing.T) {
 	t.Parallel()
+	onEachBroker(t, waitsAtAnotherProcess)
+}
+
+func waitsAtAnotherProcess(t *testing.T, install installer) {
+	t.Helper()
 	body := make([]byte, 1<<20)
 	_, _ = rand.NewChaCha8([32]byte{11}).Read(body) // it never fails
 	release := make(chan struct{})
 	backend := testkit.NewBackend(t, testkit.Hold(release, answerAwaited))
-	api := startProxyApart(t, testkit.OneBackend(backend.URL))
+	api := startProxyApart(t, install, testkit.OneBackend(backend.URL))
 	tests := []struct {
 		method, path string
 		give         []byte

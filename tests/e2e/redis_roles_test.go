@@ -12,10 +12,9 @@ import (
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
-// apart is OpenHQM with its roles apart: two apis and a worker on one Redis.
+// apart is OpenHQM with its roles apart: two apis and a worker on one broker.
 type apart struct {
-	t             *testing.T // of the case
-	server        *testkit.Redis
+	t             *testing.T      // of the case
 	first, second *testkit.Client // of the apis
 	worker        *testkit.Client
 	processes     []*testkit.Process
@@ -36,18 +35,18 @@ proxy:
     shop:  {url: %q}
 `
 
-func startApart(t *testing.T) apart {
+func startApart(t *testing.T, install installer) apart {
 	t.Helper()
-	d := apart{server: testkit.StartRedis(t), backend: testkit.NewBackend(t, testkit.Echo())}
+	d := apart{backend: testkit.NewBackend(t, testkit.Echo())}
 	d.nginx = testkit.StartNginx(t, `
 		location = /orders { default_type application/json; return 201 '{"order": "A-1",  "state": "taken"}'; }
 	`, nil)
 	sad, cheerUp := moody(t)
 	d.cheerUp = cheerUp
 	config := fmt.Sprintf(apartConfig, d.backend.URL, sad.URL, d.nginx.URL)
-	apis := onRedis(t, d.server, "api", config)
+	apis := install(t, "api", config)
 	first, second := apis.Start(), apis.Start()
-	worker := onRedis(t, d.server, "worker", config, "TOKEN=s3cret").Start()
+	worker := install(t, "worker", config, "TOKEN=s3cret").Start()
 	d.processes = []*testkit.Process{first, second, worker}
 	d.first, d.second, d.worker = first.Client(), second.Client(), worker.Client()
 	return d
@@ -55,7 +54,12 @@ func startApart(t *testing.T) apart {
 
 func TestRolesApart(t *testing.T) {
 	t.Parallel()
-	d := startApart(t)
+	onEachBroker(t, rolesApart)
+}
+
+func rolesApart(t *testing.T, install installer) {
+	t.Helper()
+	d := startApart(t, install)
 	runAll(t, d.in, map[string]func(apart){
 		"what one api accepts any api answers":       apart.anyAPIAnswers,
 		"a submit that waits gets its response":      apart.aSubmitWaits,

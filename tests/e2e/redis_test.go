@@ -21,10 +21,12 @@ const (
 )
 
 // onRedis makes an installation whose processes have one role, and share a Redis with those of other roles.
+// Variables are stronger than that.
 func onRedis(t *testing.T, server *testkit.Redis, role, config string, variables ...string) *testkit.Gateway {
 	t.Helper()
-	return testkit.NewGateway(t, config, append(variables,
-		"OPENHQM_QUEUE_TYPE=redis", "OPENHQM_REDIS_URL="+server.URL(), "OPENHQM_ROLE="+role)...)
+	return testkit.NewGateway(t, config, append([]string{
+		"OPENHQM_QUEUE_TYPE=redis", "OPENHQM_REDIS_URL=" + server.URL(), "OPENHQM_ROLE=" + role,
+	}, variables...)...)
 }
 
 // entry is an entry of a stream with the one field payload.

@@ -20,14 +20,14 @@ func TestManyUploadsAtOnceComeBackAsTheyWere(t *testing.T) {
 	client := testkit.NewGateway(t, testkit.OneBackend(backend.URL)).Start().Client()
 	uploads, ctx := errgroup.WithContext(t.Context())
 	for i := range 50 {
-		uploads.Go(func() error { return upload(ctx, client, byte(i)) })
+		uploads.Go(func() error { return upload(ctx, client, byte(i), 1<<20) })
 	}
 	require.NoError(t, uploads.Wait())
 }
 
-// upload sends 1 MiB through the gateway to a backend that sends it back, and compares.
-func upload(ctx context.Context, client *testkit.Client, seed byte) error {
-	body := make([]byte, 1<<20)
+// upload sends so many bytes through the gateway to a backend that sends them back, and compares.
+func upload(ctx context.Context, client *testkit.Client, seed byte, size int) error {
+	body := make([]byte, size)
 	_, _ = rand.NewChaCha8([32]byte{seed}).Read(body) // it never fails
 	octets := http.Header{"Content-Type": {"application/octet-stream"}}
 	accepted, err := client.Call(ctx, http.MethodPut, fmt.Sprintf("/proxy/backend/%d", seed), octets, body)

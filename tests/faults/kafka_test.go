@@ -3,7 +3,6 @@ package faults_test
 import (
 	"fmt"
 	"net/http"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -51,43 +50,87 @@ func onKafka(
 	return newFleet(t, testkit.StartRedis(t), config, variables...), queue
 }
 
-// Requests behind those that a worker is busy with wait for it, as long as the group takes it for alive.
+// busy is an installation on Kafka with a worker that is busy with calls, until they are released. Requests behind them
+// wait for it, as long as the group takes it for a member.
+type busy struct {
+	*fleet
+
+	backend      *testkit.Backend
+	client       *testkit.Client
+	worker       *testkit.Process
+	held, behind []string
+}
+
+func startBusy(t *testing.T, release <-chan struct{}, session time.Duration) busy {
+	t.Helper()
+	const waiting = 40
+	b := busy{backend: testkit.NewBackend(t, func(w http.ResponseWriter, r *http.Request, call *testkit.Call) {
+		reply := testkit.Echo()
+		if call.Target == "/held" && call.Nth == 1 {
+			reply = testkit.Hold(release, reply)
+		}
+		reply(w, r, call)
+	})}
+	b.fleet, _ = onKafka(t, testkit.SharedKafka(t),
+		testkit.OneBackend(b.backend.URL)+fmt.Sprintf("worker: {count: %d, drain: 1h}\n", slots), session)
+	b.client, b.worker = b.api.Start().Client(), b.workers.Start()
+	b.held = submitMany(t, b.client, slots, func(int) string { return `{"payload": 1, "metadata": {"path": "/held"}}` })
+	b.backend.Await(slots)
+	b.behind = submitMany(t, b.client, waiting, to("backend"))
+	return b
+}
+
+// requireCalls looks how often each request was called, and that nothing is left.
+func (b *busy) requireCalls(t *testing.T, held int) {
+	t.Helper()
+	for _, id := range b.held {
+		require.Len(t, b.backend.CallsOf(id), held)
+	}
+	for _, id := range b.behind {
+		require.Len(t, b.backend.CallsOf(id), 1, "it was not running")
+	}
+	b.client.RequireDepth(testkit.Depth{})
+}
+
 func TestWhatADeadWorkerOfKafkaHeldAndWhatWaitedBehindGoesToOthers(t *testing.T) {
 	t.Parallel()
-	const waiting = 40
 	never := make(chan struct{})
-	backend := testkit.NewBackend(t, func(w http.ResponseWriter, r *http.Request, call *testkit.Call) {
-		if reply := testkit.Echo(); strings.Contains(call.Target, "held") && call.Nth == 1 {
-			testkit.Hold(never, reply)(w, r, call)
-		} else {
-			reply(w, r, call)
-		}
-	})
-	f, _ := onKafka(t, testkit.SharedKafka(t),
-		testkit.OneBackend(backend.URL)+fmt.Sprintf("worker: {count: %d}\n", slots), lease)
-	client := f.api.Start().Client()
-	victim := f.workers.Start()
-	held := submitMany(t, client, slots, func(int) string { return `{"payload": 1, "metadata": {"path": "/held"}}` })
-	backend.Await(slots)
-	behind := submitMany(t, client, waiting, to("backend"))
-	f.workers.Start()
-	backend.Await(slots + 1) // the other one has its part
+	b := startBusy(t, never, lease)
+	b.workers.Start()
+	b.backend.Await(slots + 1) // the other one has its part
 
 	killed := time.Now()
-	victim.Kill()
-	requireCompleted(t, client, held)
-	requireCompleted(t, client, behind)
+	b.worker.Kill()
+	requireCompleted(t, b.client, b.held)
+	requireCompleted(t, b.client, b.behind)
 	took := time.Since(killed)
 
+	b.requireCalls(t, 2)
 	t.Logf("taken over and final %s after the death, with sessions of %s", took, lease)
 	require.Less(t, took, lease+15*time.Second, "the promise is 5 s after the session; the rest is for a busy machine")
-	for _, id := range held {
-		require.Len(t, backend.CallsOf(id), 2)
+}
+
+func TestAWorkerOfKafkaThatDrainsLeavesToOthersWhatItHasNotBegun(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	b := startBusy(t, release, testkit.Patience) // nobody may have to wait for that
+	b.workers.Start()
+
+	told := time.Now()
+	b.worker.Signal(syscall.SIGTERM)
+	requireCompleted(t, b.client, b.behind)
+	took := time.Since(told)
+	require.False(t, b.worker.Ended(), "its calls still run")
+	close(release)
+	state := b.worker.Wait()
+	require.True(t, state.Success(), "%s", state)
+
+	for _, id := range b.held {
+		requireCompletedAt(t, b.client, id, 1, "it had the time to end")
 	}
-	for _, id := range behind {
-		require.Len(t, backend.CallsOf(id), 1, "it was not running")
-	}
-	client.RequireDepth(testkit.Depth{})
+	b.requireCalls(t, 1)
+	t.Logf("%d requests were taken over and final after %s", len(b.behind), took)
+	require.Less(t, took, testkit.Patience/2)
 }
 
 func TestWorkersOfKafkaThatComeAndGoUnderLoad(t *testing.T) {
