@@ -203,10 +203,9 @@ func (p *producer) repeat() {
 	defer ticker.Stop()
 	for p.q.ctx.Err() == nil {
 		missing, err := p.learn()
-		switch failure := cmp.Or(err, missing); {
-		case failure == nil:
+		if failure := cmp.Or(err, missing); failure == nil {
 			pause.Reset()
-		default:
+		} else {
 			p.q.report(p.q.ctx, translate(failure))
 			ring(p.bell)
 		}

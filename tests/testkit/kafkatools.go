@@ -79,7 +79,8 @@ func (k *Kafka) Consume(tb testing.TB, topic string, records int) []KafkaRecord 
 // MakeTopic makes a topic of one partition with settings ("retention.ms=1000").
 func (k *Kafka) MakeTopic(tb testing.TB, topic string, settings ...string) {
 	tb.Helper()
-	args := []string{topicCommand, "--create", "--topic", topic, "--partitions", "1"}
+	args := make([]string, 0, 6+2*len(settings))
+	args = append(args, topicCommand, "--create", "--topic", topic, "--partitions", "1")
 	for _, setting := range settings {
 		args = append(args, "--config", setting)
 	}
