@@ -25,7 +25,7 @@ func TestARedisThatCannotBeUsedFailsTheStart(t *testing.T) {
 	nobody, replica := testkit.NewPort(t).Address, testkit.StartRedis(t, "--replicaof", "127.0.0.1 1").Address
 	for _, tt := range []struct {
 		name    string
-		address string
+		address string // empty: of a server that does not get done with loading
 		user    string // of the URL
 		query   string
 		want    string
@@ -35,11 +35,14 @@ func TestARedisThatCannotBeUsedFailsTheStart(t *testing.T) {
 		{name: "no password", address: guarded.Address, want: "asks for a password"},
 		{name: "a wrong password", address: guarded.Address, user: ":open-sesame@", want: "user and password"},
 		{name: "a replica", address: replica, want: "replica"},
-		{name: "still loading", address: loadingRedis(t).Address, want: "loading"},
+		{name: "still loading", want: "loading"},
 		{name: "no Sentinel is there", address: nobody, query: "?master_name=main", want: "entinel"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
+			if tt.address == "" {
+				tt.address = loadingRedis(t).Address // not before it is this case's turn: it does get done in the end
+			}
 			url := "redis://" + tt.user + tt.address + tt.query
 			gateway := testkit.NewGateway(t, "", "OPENHQM_QUEUE_TYPE=redis", "OPENHQM_REDIS_URL="+url)
 
