@@ -1,22 +1,19 @@
 package testkit
 
 import (
+	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/openhqm/openhqm/tests/kafkaserver"
 )
 
-// Kafka is a real cluster of brokers, each of which is a controller too, on free ports of the loopback interface. What
-// it accepted survives Kill. Starting one takes a few seconds, so tests that do no harm to it share one.
-type Kafka struct {
-	Brokers []string // host:port, by node
-
-	program string
-	dir     string
-	nodes   []*kafkaNode
-}
+// Kafka is a real cluster of brokers. Starting one takes a few seconds, so tests that do no harm to it share one.
+type Kafka struct{ *kafkaserver.Cluster }
 
 // KafkaUsers are the users of a cluster that asks for a user, and their passwords. The administrator may do everything,
 // the others nothing but what an access control list says.
@@ -29,27 +26,31 @@ const KafkaAdmin = "admin"
 // skipped, and with CI=true it fails.
 func StartKafka(tb testing.TB, brokers int) *Kafka {
 	tb.Helper()
-	k := newKafka(tb)
-	tb.Cleanup(k.Close)
-	require.NoError(tb, k.start(brokers, "CLIENT:PLAINTEXT", ""))
-	return k
+	return startKafka(tb, kafkaserver.Options{Brokers: brokers, Protocol: "PLAINTEXT"})
 }
 
 // StartSecureKafka starts a broker that speaks TLS with the certificate and key, as PEM, and asks for one of
 // KafkaUsers: PLAIN for the user plain, SCRAM-SHA-256 and SCRAM-SHA-512 for scram, all of them for the administrator.
 func StartSecureKafka(tb testing.TB, certificate, key string) *Kafka {
 	tb.Helper()
-	k := newKafka(tb)
-	tb.Cleanup(k.Close)
-	require.NoError(tb, k.start(1, "CLIENT:SASL_SSL", secureSettings(certificate, key)))
-	return k
+	scram := make([]string, 0, 4)
+	for _, user := range []string{KafkaAdmin, "scram"} {
+		for _, mechanism := range []string{"SCRAM-SHA-256", "SCRAM-SHA-512"} {
+			scram = append(scram, fmt.Sprintf("%s=[name=%s,password=%s]", mechanism, user, KafkaUsers[user]))
+		}
+	}
+	return startKafka(tb, kafkaserver.Options{
+		Brokers: 1, Protocol: "SASL_SSL", Settings: secureSettings(certificate, key), Scram: scram,
+	})
 }
 
 // endShared ends the broker that tests of a package shared.
 func endShared() {
 	if sharedStarted != nil {
 		sharedStarted.Close()
-		_ = os.RemoveAll(sharedStarted.dir) // what is left over is in the system's directory for such things
+	}
+	if sharedDir != "" {
+		_ = os.RemoveAll(sharedDir) // what is left over is in the system's directory for such things
 	}
 }
 
@@ -64,23 +65,33 @@ func SharedKafka(tb testing.TB) *Kafka {
 
 var (
 	sharedStarted *Kafka
+	sharedDir     string
 	sharedKafka   = sync.OnceValues(func() (*Kafka, error) {
 		program, err := kafkaProgram()
 		if err != nil {
 			return nil, err
 		}
-		dir, err := os.MkdirTemp("", "openhqm-kafka")
+		if sharedDir, err = os.MkdirTemp("", "openhqm-kafka"); err != nil {
+			return nil, err
+		}
+		cluster, err := kafkaserver.Start(kafkaserver.Options{
+			Program: program, Dir: sharedDir, Brokers: 1, Protocol: "PLAINTEXT",
+		})
 		if err != nil {
 			return nil, err
 		}
-		sharedStarted = &Kafka{program: program, dir: dir}
-		return sharedStarted, sharedStarted.start(1, "CLIENT:PLAINTEXT", "")
+		sharedStarted = &Kafka{cluster}
+		return sharedStarted, nil
 	})
 )
 
-func newKafka(tb testing.TB) *Kafka {
+func startKafka(tb testing.TB, opts kafkaserver.Options) *Kafka {
 	tb.Helper()
-	return &Kafka{program: requireKafka(tb), dir: tb.TempDir()}
+	opts.Program, opts.Dir = requireKafka(tb), tb.TempDir()
+	cluster, err := kafkaserver.Start(opts)
+	require.NoError(tb, err)
+	tb.Cleanup(cluster.Close)
+	return &Kafka{cluster}
 }
 
 func requireKafka(tb testing.TB) string {
@@ -94,26 +105,28 @@ func requireKafka(tb testing.TB) string {
 // kafkaProgram gives the path of what runs the classes of Kafka, which it fetches at the first call.
 var kafkaProgram = sync.OnceValues(func() (string, error) { return ensure("kafka") })
 
-// Kill ends a broker, counted from 0, with SIGKILL, and waits until it is gone.
-func (k *Kafka) Kill(broker int) {
-	n := k.nodes[broker]
-	if n.ended == nil {
-		return
-	}
-	_ = n.process.Kill() // it may have ended
-	<-n.ended
-}
-
 // Restart starts a broker that was killed, on its ports and with what it had on its disk, and waits until it serves.
 func (k *Kafka) Restart(tb testing.TB, broker int) {
 	tb.Helper()
-	require.NoError(tb, k.launch(k.nodes[broker]))
-	require.NoError(tb, k.awaitServing(k.nodes[broker]))
+	require.NoError(tb, k.Cluster.Restart(broker))
 }
 
-// Close kills all brokers; again it does nothing.
-func (k *Kafka) Close() {
-	for i := range k.nodes {
-		k.Kill(i)
+// secureSettings are those of a broker that asks for a user.
+func secureSettings(certificate, key string) string {
+	var plain strings.Builder
+	for name, password := range KafkaUsers {
+		if name != "scram" {
+			fmt.Fprintf(&plain, ` user_%s="%s"`, name, password)
+		}
 	}
+	oneLine := func(pem string) string { return strings.ReplaceAll(strings.TrimSpace(pem), "\n", "\\n") }
+	const module = "org.apache.kafka.common.security."
+	return "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512\n" +
+		"listener.name.client.plain.sasl.jaas.config=" + module + "plain.PlainLoginModule required" + plain.String() + ";\n" +
+		"listener.name.client.scram-sha-256.sasl.jaas.config=" + module + "scram.ScramLoginModule required;\n" +
+		"listener.name.client.scram-sha-512.sasl.jaas.config=" + module + "scram.ScramLoginModule required;\n" +
+		"ssl.keystore.type=PEM\nssl.keystore.certificate.chain=" + oneLine(certificate) + "\n" +
+		"ssl.keystore.key=" + oneLine(key) + "\n" +
+		"authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n" +
+		"super.users=User:" + KafkaAdmin + ";User:ANONYMOUS\n"
 }

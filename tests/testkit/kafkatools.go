@@ -1,11 +1,8 @@
 package testkit
 
 import (
-	"context"
 	"fmt"
-	"os/exec"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -116,27 +113,13 @@ func (k *Kafka) Leader(tb testing.TB, topic string) int {
 	require.NotNil(tb, found, output)
 	id, err := strconv.Atoi(found[1])
 	require.NoError(tb, err)
-	return slices.IndexFunc(k.nodes, func(n *kafkaNode) bool { return n.id == id })
+	return k.Node(id)
 }
 
 // tool runs a command-line tool of Kafka that must succeed, and gives what it prints.
 func (k *Kafka) tool(tb testing.TB, input string, args ...string) string {
 	tb.Helper()
-	servers := make([]string, len(k.nodes))
-	for i, n := range k.nodes {
-		servers[i] = n.internal
-	}
-	output, err := k.run(input, append(args, "--bootstrap-server", strings.Join(servers, ","))...)
+	output, err := k.Run(input, append(args, "--bootstrap-server", strings.Join(k.Inside, ","))...)
 	require.NoError(tb, err, output)
 	return output
-}
-
-// run runs a class of Kafka with arguments, gives it input to read, and gives what it prints.
-func (k *Kafka) run(input string, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*Patience)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, k.program, args...) //nolint:gosec // Kafka's own classes
-	cmd.Stdin = strings.NewReader(input)
-	output, err := cmd.CombinedOutput()
-	return string(output), err
 }
