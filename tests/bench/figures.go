@@ -31,6 +31,7 @@ type idle struct {
 	CPUPercent      float64 `json:"cpu_percent_of_a_core"`
 	RedisCPUPercent float64 `json:"redis_cpu_percent_of_a_core,omitempty"`
 	RedisCommands   float64 `json:"redis_commands_per_second,omitempty"`
+	KafkaCPUPercent float64 `json:"kafka_cpu_percent_of_a_core,omitempty"`
 }
 
 // quantiles in milliseconds.
@@ -57,7 +58,8 @@ type waiting struct {
 func rate(s sample) float64     { return s.Rate }
 func cpu(s sample) float64      { return s.CPU }
 func redisCPU(s sample) float64 { return s.Redis }
-func whole(s sample) float64    { return s.CPU + s.Redis }
+func kafkaCPU(s sample) float64 { return s.Kafka }
+func whole(s sample) float64    { return s.CPU + s.Redis + s.Kafka }
 
 // median of one figure.
 func median(samples []sample, of func(sample) float64) float64 {

@@ -20,7 +20,7 @@ func (b *bench) idle(sys *system) (*idle, error) {
 	}
 	defer p.stop()
 	var asked int
-	c, err := costOf(s.redis, []*process{p}, func() (err error) {
+	c, err := costOf(s, []*process{p}, func() (err error) {
 		asked, err = b.idling(s)
 		return err
 	})
@@ -28,7 +28,7 @@ func (b *bench) idle(sys *system) (*idle, error) {
 	percent := func(d time.Duration) float64 { return d.Seconds() / idleFor.Seconds() * 100 }
 	return &idle{
 		ResidentMB: megabytes(resident), CPUPercent: percent(c.cpu), RedisCPUPercent: percent(c.redis),
-		RedisCommands: float64(asked) / idleFor.Seconds(),
+		RedisCommands: float64(asked) / idleFor.Seconds(), KafkaCPUPercent: percent(c.kafka),
 	}, errors.Join(err, err2)
 }
 

@@ -19,6 +19,7 @@ import (
 // process is a running program that said where it listens.
 type process struct {
 	cmd     *exec.Cmd
+	pid     int
 	address string
 	started time.Duration // from the start to the line that says so
 	done    chan struct{}
@@ -33,13 +34,18 @@ type bench struct {
 	backend     *process
 	running     []*process
 	serial      int
-	redisServer string // path of the program
+	redisServer string // path of the program, and so the next one
+	kafkaServer string
+	kafka       *cluster // started for the first that needs it
 	asynqBinary string
 }
 
 func (b *bench) close() error {
 	for _, p := range b.running {
 		p.kill()
+	}
+	if b.kafka != nil {
+		b.kafka.Close()
 	}
 	return os.RemoveAll(b.dir)
 }
@@ -66,7 +72,7 @@ func (b *bench) start(cmd *exec.Cmd) (*process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	p := &process{cmd: cmd, done: make(chan struct{})}
+	p := &process{cmd: cmd, pid: cmd.Process.Pid, done: make(chan struct{})}
 	b.running = append(b.running, p)
 	late := time.AfterFunc(startTimeout, func() { _ = cmd.Process.Kill() })
 	defer late.Stop()
@@ -118,7 +124,7 @@ func cpuOf(processes []*process) (time.Duration, error) {
 		if p == nil {
 			continue
 		}
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid))
 		if err != nil {
 			return 0, err
 		}
@@ -136,7 +142,7 @@ func cpuOf(processes []*process) (time.Duration, error) {
 
 // resident is the memory of the process in bytes.
 func (p *process) resident() (int64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.pid))
 	if err != nil {
 		return 0, err
 	}

@@ -30,6 +30,7 @@ func (b *bench) startRedis(dir string) (*process, error) {
 		if err := p.cmd.Start(); err != nil {
 			return nil, err
 		}
+		p.pid = p.cmd.Process.Pid
 		b.running = append(b.running, p)
 		go func() {
 			defer close(p.done)

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -14,23 +15,19 @@ func (r report) sayf(format string, args ...any) { _, _ = fmt.Fprintf(r, format+
 // print writes the table. A figure in parentheses is what we aim at.
 func (f *figures) print(w io.Writer) {
 	r := report{w}
-	r.sayf("%d requests a round, %d connections, median of %d interleaved rounds; CPU s/1,000 of the program and of Redis",
+	r.sayf("%d requests a round, %d connections, median of %d interleaved rounds; "+
+		"CPU s/1,000 of the program, of Redis and of Kafka",
 		f.Requests, f.Clients, f.Rounds)
 	r.sayf("")
-	r.sayf("%-26s %11s %9s %9s  %s", "work", "requests/s", "program", "Redis", "against")
+	r.sayf("%-26s %11s %9s %9s %9s  %s", "work", "requests/s", "program", "Redis", "Kafka", "against")
 	r.line("bare gin handler (floor)", f.Gin)
 	r.line("bare POST (floor)", f.Post)
-	var asynq *measured
-	for _, m := range f.Systems {
-		if m.Name == onAsynq {
-			asynq = m
-		}
-	}
 	for _, m := range f.Systems {
 		r.sayf("")
 		r.line(m.Name+" submit", m.Submit, f.submit(m))
-		r.line(m.Name+" work off", m.Worker, f.worker(m), against(m, asynq, workerAgainst))
-		r.line(m.Name+" end to end", m.EndToEnd, f.endToEnd(m), against(m, asynq, endToEndAgainst))
+		r.line(m.Name+" work off", m.Worker, f.worker(m), f.against(m, onRedis, onAsynq, workerAgainst))
+		r.line(m.Name+" end to end", m.EndToEnd, f.endToEnd(m), f.against(m, onRedis, onAsynq, endToEndAgainst),
+			f.against(m, onKafka, onRedis, rateAgainst))
 		if m.Apart != nil {
 			r.line("  api and worker apart", m.Apart)
 		}
@@ -48,12 +45,16 @@ func (r report) line(name string, samples []sample, remarks ...string) {
 			some = append(some, remark)
 		}
 	}
-	redis := ""
-	if cpu := median(samples, redisCPU); cpu > 0 {
-		redis = fmt.Sprintf("%.4f", cpu)
+	r.sayf("%-26s %11.0f %9.4f %9s %9s  %s", name, median(samples, rate), median(samples, cpu),
+		optional(median(samples, redisCPU)), optional(median(samples, kafkaCPU)), strings.Join(some, "; "))
+}
+
+// optional writes nothing for what was not there.
+func optional(cpu float64) string {
+	if cpu == 0 {
+		return ""
 	}
-	r.sayf("%-26s %11.0f %9.4f %9s  %s", name,
-		median(samples, rate), median(samples, cpu), redis, strings.Join(some, "; "))
+	return fmt.Sprintf("%.4f", cpu)
 }
 
 // aim is what we want a queue's figures not to exceed, as it stands behind them; empty: nothing is wanted.
@@ -66,6 +67,7 @@ type aim struct {
 var aims = map[string]aim{
 	embedded: {submit: " (1.6)", endToEnd: " (1.6)", overP50: " (2)", overP99: " (6)"},
 	onRedis:  {submit: " (1.5)", worker: " (1.7)", p50: " (2)", p99: " (5)"},
+	onKafka:  {submit: " (1.9)", p50: " (15)"},
 }
 
 func (f *figures) submit(m *measured) string {
@@ -80,12 +82,17 @@ func (f *figures) endToEnd(m *measured) string {
 	return fmt.Sprintf("%.2f x both floors%s", ratio(cpu, m.EndToEnd, f.Gin, f.Post), aims[m.Name].endToEnd)
 }
 
-// against compares what is done on the same Redis.
-func against(m, asynq *measured, compare func(m, asynq *measured) string) string {
-	if asynq == nil || m.Name != onRedis {
+// against compares a system with another one of the same run, if those are they.
+func (f *figures) against(m *measured, one, other string, compare func(m, other *measured) string) string {
+	i := slices.IndexFunc(f.Systems, func(m *measured) bool { return m.Name == other })
+	if i < 0 || m.Name != one {
 		return ""
 	}
-	return compare(m, asynq)
+	return compare(m, f.Systems[i])
+}
+
+func rateAgainst(m, redis *measured) string {
+	return fmt.Sprintf("%.2f x redis's rate (0.6)", ratio(rate, m.EndToEnd, redis.EndToEnd))
 }
 
 func workerAgainst(m, asynq *measured) string {
@@ -113,6 +120,9 @@ func (r report) once(m *measured) {
 	if m.system.redis {
 		r.sayf("  and Redis meanwhile: %.1f commands a second, %.2f %% of a core",
 			m.Idle.RedisCommands, m.Idle.RedisCPUPercent)
+	}
+	if m.system.kafka {
+		r.sayf("  and Kafka meanwhile: %.2f %% of a core", m.Idle.KafkaCPUPercent)
 	}
 	if m.Waiting != nil {
 		r.waiting(m)

@@ -22,6 +22,7 @@ func TestRatiosAreTakenRoundByRound(t *testing.T) {
 func TestTheReportComparesWhatWasMeasured(t *testing.T) {
 	t.Parallel()
 	row := func(rate, cpu, redis float64) []sample { return []sample{{Rate: rate, CPU: cpu, Redis: redis}} }
+	onBoth := []sample{{Rate: 3, CPU: 0.45, Redis: 0.2, Kafka: 0.125}}
 	once := func(name string, redis bool) *measured {
 		return &measured{
 			Name: name, system: &system{name: name, redis: redis},
@@ -34,10 +35,10 @@ func TestTheReportComparesWhatWasMeasured(t *testing.T) {
 		Systems: []*measured{once(embedded, false), once(onRedis, true)},
 	}
 	tests := []struct {
-		name  string
-		asynq []*measured
-		want  []string
-		not   []string
+		name string
+		more []*measured
+		want []string
+		not  []string
 	}{
 		{
 			name: "ours alone",
@@ -45,11 +46,23 @@ func TestTheReportComparesWhatWasMeasured(t *testing.T) {
 				"1.50 x the bare handler (1.6)", "1.50 x the bare handler (1.5)", "1.50 x the bare POST (1.7)\n",
 				"1.33 x both floors (1.6)", "12.0 commands a second", "with a round's requests waiting 8/s: 0.50 x (0.8)",
 			},
-			not: []string{"asynq"},
+			not: []string{"asynq", "0.1250"},
+		},
+		{
+			name: "with kafka",
+			more: []*measured{{
+				Name: onKafka, system: &system{name: onKafka, redis: true, kafka: true},
+				Submit: onBoth, Worker: onBoth, EndToEnd: onBoth,
+				Idle: &idle{KafkaCPUPercent: 2.5}, Latency: &latency{Rate: 50},
+			}},
+			want: []string{
+				"0.2000    0.1250  4.50 x the bare handler (1.9)\n", "1.50 x both floors; 0.75 x redis's rate (0.6)\n",
+				"and Kafka meanwhile: 2.50 % of a core",
+			},
 		},
 		{
 			name: "with the other one",
-			asynq: []*measured{{
+			more: []*measured{{
 				Name: onAsynq, Submit: row(9, 0.2, 0.1), Worker: row(4, 0.6, 0.2), EndToEnd: row(2, 0.8, 0.4),
 			}},
 			want: []string{
@@ -62,7 +75,7 @@ func TestTheReportComparesWhatWasMeasured(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			whole := f
-			whole.Systems = append(append([]*measured(nil), f.Systems...), tt.asynq...)
+			whole.Systems = append(append([]*measured(nil), f.Systems...), tt.more...)
 			var text strings.Builder
 			whole.print(&text)
 			for _, want := range tt.want {

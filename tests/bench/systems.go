@@ -24,6 +24,7 @@ const (
 const (
 	embedded = "embedded"
 	onRedis  = "redis"
+	onKafka  = "kafka"
 	onAsynq  = "asynq"
 )
 
@@ -34,6 +35,7 @@ const workers = 64
 type system struct {
 	name    string
 	redis   bool                                                  // keeps them in Redis
+	kafka   bool                                                  // and has Kafka carry them
 	start   func(role string, s *store) (*process, error)         // a process on a store
 	drained func(ctx context.Context, p *process, s *store) error // waits until all that p's store had is worked off
 }
@@ -41,14 +43,17 @@ type system struct {
 // store is where the requests of one measurement are kept.
 type store struct {
 	dir   string
+	name  string   // of the queue in Kafka, which all stores of the run share
 	redis *process // nil for a system without it
+	kafka *process // likewise
 	taken int      // requests that were put in
 }
 
 // open makes an empty store.
 func (b *bench) open(sys *system) (*store, error) {
 	b.serial++
-	s := &store{dir: filepath.Join(b.dir, "data-"+strconv.Itoa(b.serial))}
+	name := "data-" + strconv.Itoa(b.serial)
+	s := &store{name: name, dir: filepath.Join(b.dir, name)}
 	if !sys.redis {
 		return s, nil
 	}
@@ -56,6 +61,11 @@ func (b *bench) open(sys *system) (*store, error) {
 		return nil, err
 	}
 	var err error
+	if sys.kafka {
+		if s.kafka, err = b.startKafka(); err != nil {
+			return nil, err
+		}
+	}
 	s.redis, err = b.startRedis(s.dir)
 	return s, err
 }
@@ -72,11 +82,12 @@ func (s *store) drop() {
 func (b *bench) systems() ([]*system, error) {
 	queues := strings.Split(b.queues, ",")
 	if b.queues == "" {
-		queues = []string{embedded, onRedis}
+		queues = []string{embedded, onRedis, onKafka}
 	}
 	all := map[string]*system{
 		embedded: {name: embedded, start: b.startEmbedded, drained: drained},
 		onRedis:  {name: onRedis, start: b.startOnRedis, drained: drained, redis: true},
+		onKafka:  {name: onKafka, start: b.startOnKafka, drained: drained, redis: true, kafka: true},
 	}
 	var systems []*system
 	for _, name := range queues {
@@ -103,11 +114,23 @@ func (b *bench) systems() ([]*system, error) {
 
 // needs gets the servers that a system needs.
 func (b *bench) needs(sys *system) error {
-	if !sys.redis || b.redisServer != "" {
+	var err1, err2 error
+	if sys.redis {
+		err1 = b.need("redis-server", &b.redisServer)
+	}
+	if sys.kafka {
+		err2 = b.need("kafka", &b.kafkaServer)
+	}
+	return errors.Join(err1, err2)
+}
+
+// need gets the path of a server, unless it is known.
+func (b *bench) need(server string, path *string) error {
+	if *path != "" {
 		return nil
 	}
-	path, err := b.output("scripts/brokers/ensure", "redis-server")
-	b.redisServer = strings.TrimSpace(path)
+	text, err := b.output("scripts/brokers/ensure", server)
+	*path = strings.TrimSpace(text)
 	return err
 }
 
@@ -142,6 +165,12 @@ func (b *bench) startEmbedded(role string, s *store) (*process, error) {
 
 func (b *bench) startOnRedis(role string, s *store) (*process, error) {
 	queue := fmt.Sprintf("queue: {type: redis}\nredis: {url: 'redis://%s'}", s.redis.address)
+	return b.startGateway(role, workers, "/", queue)
+}
+
+func (b *bench) startOnKafka(role string, s *store) (*process, error) {
+	queue := fmt.Sprintf("queue: {type: kafka, requests: %[1]s}\nredis: {url: 'redis://%[2]s'}\n"+
+		"kafka: {brokers: ['%[3]s'], group: %[1]s}", s.name, s.redis.address, s.kafka.address)
 	return b.startGateway(role, workers, "/", queue)
 }
 
