@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -66,6 +67,27 @@ func BenchmarkReceiveAndSettle(b *testing.B) {
 		left -= len(some)
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
+}
+
+// BenchmarkReceiveSmallBatches reads what was published one by one, as a gateway with little to do publishes: see
+// fetchBytes.
+func BenchmarkReceiveSmallBatches(b *testing.B) {
+	brokers := testkit.SharedKafka(b).Brokers
+	opts := options(b, brokers)
+	q := open(b, opts)
+	produceBare(b, benchClient(b, brokers), opts.Topic, b.N, 1)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for left := b.N; left > 0; {
+		some, err := q.Receive(context.Background(), 64, 1<<20)
+		require.NoError(b, err)
+		settle(q, some...)
+		left -= len(some)
+	}
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
+	b.ReportMetric(float64(memory.HeapSys)/(1<<20), "heap-MB")
 }
 
 func publishMany(b *testing.B, q interface {

@@ -17,8 +17,10 @@ import (
 const (
 	// fetchWait is how long the broker waits for news.
 	fetchWait = time.Second
-	// fetchBytes bounds one answer. A first batch that is larger comes all the same.
-	fetchBytes = 8 << 20
+	// fetchBytes bounds one answer. A first batch that is larger comes all the same. kafka-go reads each batch into
+	// pages of its own, of 64 KiB, and all of an answer at once. A gateway with little to do publishes batches of one
+	// small message, and then an answer takes about a hundred times its size in memory.
+	fetchBytes = 256 << 10
 
 	noSession     = -1
 	readCommitted = 1

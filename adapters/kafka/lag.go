@@ -11,8 +11,12 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// lagBytes bounds what a broker shows of a partition to tell how old its first message is.
-const lagBytes = 16 << 10
+// lagBytes bounds what a broker shows of a partition to tell how old its first message is, and lagAnswer what it shows
+// of all.
+const (
+	lagBytes  = 16 << 10
+	lagAnswer = 8 << 20
+)
 
 // Lag asks every broker that leads a partition of ours, with one request each, and the coordinator of the group. It
 // counts what lies after the offsets that the group has committed.
@@ -77,7 +81,7 @@ func lagRequests(
 			}
 			if requests[leader] == nil {
 				requests[leader] = &fetch.Request{
-					ReplicaID: -1, MaxBytes: fetchBytes, SessionID: noSession, SessionEpoch: noSession,
+					ReplicaID: -1, MaxBytes: lagAnswer, SessionID: noSession, SessionEpoch: noSession,
 				}
 			}
 			req := requests[leader]
