@@ -19,7 +19,7 @@ type cluster struct {
 }
 
 // startKafka gives the one Kafka of the run: it is only fast once its Java has compiled what it uses most. It writes to
-// disk when the kernel does, as is its default: its promise is that of its replicas.
+// disk when the kernel does, as is its default: it promises what its replicas have. Each store has topics of its own.
 func (b *bench) startKafka() (*process, error) {
 	if b.kafka != nil {
 		return b.kafka.process, nil
