@@ -42,9 +42,10 @@ type consumer struct {
 	bell    chan struct{} // rung when there may be something to receive
 	divided *divided
 
-	mu     sync.Mutex
-	now    *generation // nil between two
-	streak int         // messages from the high lane since the last one from the low lane
+	mu      sync.Mutex
+	now     *generation // nil between two
+	streak  int         // messages from the high lane since the last one from the low lane
+	failure error       // why the group cannot be joined; nil: it can
 }
 
 var _ ports.Receiver = (*consumer)(nil)
@@ -195,7 +196,7 @@ func (c *consumer) generations(group *kafka.ConsumerGroup) {
 			continue
 		case err != nil:
 			if _, answered := errors.AsType[kafka.Error](err); !answered || pause.Tries() >= patientTries {
-				c.q.report(c.ctx, translate(err))
+				c.fail(translate(err))
 			}
 			if ghost := member; ghost != "" {
 				c.q.loops.Go(func() { c.bury(ghost) })
@@ -236,7 +237,22 @@ func (c *consumer) bury(member string) {
 func (c *consumer) enter(g *generation) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.now = g
+	c.now, c.failure = g, nil
+}
+
+// fail takes note of why the group cannot be joined.
+func (c *consumer) fail(err error) {
+	c.q.report(c.ctx, err)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failure = err
+}
+
+// trouble is why the group could not be joined when that was last tried.
+func (c *consumer) trouble() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failure
 }
 
 // exit ends that.

@@ -293,3 +293,24 @@ func setting(t *testing.T, brokers []string, topic, name string) string {
 	require.NoError(t, answer.Resources[0].Error)
 	return answer.Resources[0].ConfigEntries[0].ConfigValue
 }
+
+// TestAGroupThatCannotBeJoinedIsUnhealthy has a session that is shorter than the broker allows.
+func TestAGroupThatCannotBeJoinedIsUnhealthy(t *testing.T) {
+	t.Parallel()
+	opts := options(t, testkit.SharedKafka(t).Brokers)
+	opts.SessionTimeout = 500 * time.Millisecond
+	q := open(t, opts)
+	require.NoError(t, q.Probe(t.Context()), "nobody wants to join")
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() {
+		_, err := q.Receive(ctx, 1, 1)
+		ended <- err
+	}()
+	until(t, "it is told", func() bool {
+		err := q.Probe(t.Context())
+		return err != nil && strings.Contains(err.Error(), "session timeout")
+	})
+	stop()
+	require.ErrorIs(t, <-ended, context.Canceled)
+}

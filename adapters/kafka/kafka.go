@@ -154,13 +154,18 @@ func (q *Queue) Close() error {
 const closePatience = 3 * time.Second
 
 // Probe asks every broker that leads a partition of ours, and the one that coordinates the group. A topic that is
-// missing and cannot be made is an error too.
+// missing and cannot be made, or a group that somebody wants to receive from and that cannot be joined, is an error
+// too.
 func (q *Queue) Probe(ctx context.Context) error {
 	if q.ctx.Err() != nil {
 		return ports.ErrClosed
 	}
 	_, err := q.Lag(ctx)
-	return cmp.Or(q.trouble(), err)
+	trouble := q.trouble()
+	for _, c := range q.consumers() {
+		trouble = cmp.Or(trouble, c.trouble())
+	}
+	return cmp.Or(trouble, err)
 }
 
 // newBackoff is for what others are waiting for.

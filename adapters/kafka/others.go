@@ -74,13 +74,17 @@ func (q *Queue) use(ctx context.Context, used topic) error {
 	return translate(err)
 }
 
+// consumers are those of all groups.
+func (q *Queue) consumers() []*consumer {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return append([]*consumer{q.consumer}, q.inlets...)
+}
+
 // leaveAll leaves every group.
 func (q *Queue) leaveAll() {
-	q.mu.Lock()
-	all := append([]*consumer{q.consumer}, q.inlets...)
-	q.mu.Unlock()
 	var leaving sync.WaitGroup
-	for _, c := range all {
+	for _, c := range q.consumers() {
 		leaving.Go(c.leave)
 	}
 	leaving.Wait()
