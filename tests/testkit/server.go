@@ -55,17 +55,26 @@ func requireProgram(tb testing.TB, program func() (string, error)) string {
 // startServer runs a server program, which writes both of its outputs to log.
 func startServer(tb testing.TB, log *Log, program string, args ...string) *server {
 	tb.Helper()
-	// Not the test's context: it ends before those who use the server do.
-	cmd := exec.CommandContext(context.Background(), program, args...) //nolint:gosec // a server of the distribution
+	s, err := runServer(log, program, args...)
+	require.NoError(tb, err)
+	return s
+}
+
+// runServer is startServer outside of a test.
+func runServer(log *Log, program string, args ...string) (*server, error) {
+	// Not a test's context: it ends before those who use the server do.
+	cmd := exec.CommandContext(context.Background(), program, args...) //nolint:gosec // a server that ensure gave
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.WaitDelay = time.Second // children of one that was killed may hold the outputs
-	require.NoError(tb, cmd.Start())
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
 	s := &server{process: cmd.Process, ended: make(chan struct{})}
 	go func() {
 		defer close(s.ended)
 		_ = cmd.Wait() // that it ended is all there is to know
 	}()
-	return s
+	return s, nil
 }
 
 // await asks until the server serves; false when it has ended, or does not within Patience.

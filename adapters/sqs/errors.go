@@ -1,0 +1,107 @@
+package sqs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/openhqm/openhqm/ports"
+)
+
+// trouble is a kind of error that SQS answers with.
+type trouble struct {
+	codes []string
+	text  string
+}
+
+// troubles have texts of our own: what SQS says of a signature repeats headers, and a token is one of them.
+var troubles = []trouble{
+	{
+		[]string{"AccessDenied", "AccessDeniedException", "NotAuthorized", "KmsAccessDenied", "KMS.AccessDeniedException"},
+		"AWS does not allow this user to do that",
+	},
+	{
+		[]string{
+			"InvalidClientTokenId", "InvalidAccessKeyId", "UnrecognizedClientException", "SignatureDoesNotMatch",
+			"InvalidSignatureException", "IncompleteSignature", "MissingAuthenticationToken", "AuthFailure", "InvalidSecurity",
+		},
+		"AWS does not accept these credentials",
+	},
+	{
+		[]string{"ExpiredToken", "ExpiredTokenException", "RequestExpired", "RequestTimeTooSkewed"},
+		"the credentials have expired, or the clock is wrong",
+	},
+	{[]string{"NonExistentQueue", "QueueDoesNotExist"}, "the queue does not exist"},
+	{[]string{"QueueDeletedRecently"}, "the queue was deleted less than 60 s ago, and cannot be made again before"},
+}
+
+// code gives what SQS calls an error; "": it has not answered.
+func code(err error) string {
+	answered, ok := errors.AsType[smithy.APIError](err)
+	if !ok {
+		return ""
+	}
+	if missing(err) {
+		return "QueueDoesNotExist"
+	}
+	return strings.TrimPrefix(answered.ErrorCode(), "AWS.SimpleQueueService.")
+}
+
+// missing reports whether an error says that a queue is not there.
+func missing(err error) bool {
+	_, is := errors.AsType[*types.QueueDoesNotExist](err)
+	return is
+}
+
+// about makes an error of a port of what the client says, and names the permission that the call needs.
+func about(err error) error {
+	if err == nil {
+		return nil
+	}
+	named, action := code(err), ""
+	if failed, ok := errors.AsType[*smithy.OperationError](err); ok {
+		action = "sqs:" + strings.TrimSuffix(failed.Operation(), "Batch")
+		err = failed.Err
+	}
+	if named == "" {
+		if sent, ok := errors.AsType[*url.Error](err); ok {
+			err = sent
+		}
+		return fmt.Errorf("%w: %s: %w", ports.ErrUnavailable, action, err)
+	}
+	for _, t := range troubles {
+		if slices.Contains(t.codes, named) {
+			return fmt.Errorf("%w: %s (permission %s): %s", ports.ErrUnavailable, t.text, action, named)
+		}
+	}
+	answered, _ := errors.AsType[smithy.APIError](err)
+	return fmt.Errorf("%w: sqs answered to %s: %s: %s", ports.ErrUnavailable, action, named, answered.ErrorMessage())
+}
+
+// passes reports whether the same call may succeed later, without anybody changing anything.
+func passes(err error) bool {
+	named := code(err)
+	if named == "" || strings.Contains(named, "Throttl") {
+		return true
+	}
+	if _, throttled := retry.DefaultThrottleErrorCodes[named]; throttled {
+		return true
+	}
+	answer, ok := errors.AsType[*smithyhttp.ResponseError](err)
+	return ok && (answer.HTTPStatusCode() >= http.StatusInternalServerError ||
+		answer.HTTPStatusCode() == http.StatusTooManyRequests)
+}
+
+// unconfirmed is the error of a caller that gives up waiting.
+func unconfirmed(ctx context.Context) error {
+	return fmt.Errorf("%w: not confirmed by sqs in time: %w", ports.ErrUnavailable, context.Cause(ctx))
+}

@@ -1,0 +1,25 @@
+package sqs
+
+import "time"
+
+// SetLongPoll sets how long SQS is to wait for messages, in whole seconds.
+func SetLongPoll(opts *Options, d time.Duration) { opts.longPoll = d }
+
+// SetLifetime sets for how long a hand-out can be extended.
+func SetLifetime(opts *Options, d time.Duration) { opts.lifetime = d }
+
+// MaxAhead is how many messages of a lane are read ahead at most, with those of the last answers.
+const MaxAhead = maxAhead + maxBatch
+
+// OnShelves is how many messages are read ahead.
+func OnShelves(q *Queue) int {
+	q.receiver.mu.Lock()
+	defer q.receiver.mu.Unlock()
+	n := 0
+	for _, m := range q.receiver.held {
+		if m.shelved {
+			n++
+		}
+	}
+	return n
+}

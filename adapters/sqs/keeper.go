@@ -1,0 +1,251 @@
+package sqs
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/ports/outage"
+)
+
+const (
+	// extendAfter is the part of its visibility after which that of a message is extended: there is time for failures.
+	extendAfter = 3
+	// lookEvery is the part of the visibility between two looks at what is due. What is nearly due goes along, so that
+	// requests are full.
+	lookEvery = 12
+	// longestLook bounds that.
+	longestLook = 5 * time.Second
+	// crowdMargin is how long before the end of its last visibility a message crowds, where that is long: SQS lets nobody
+	// keep one for more than 12 h, counted from its receipt.
+	crowdMargin = time.Hour
+)
+
+// startKeeping starts the loops that look after what we have, until it is handed back.
+func (r *receiver) startKeeping() {
+	every := min(r.visibility/lookEvery, longestLook)
+	for _, f := range []func(){r.expire, func() { r.extend(every) }} {
+		r.keepers.Go(func() { repeat(r.keeping, every, f) })
+	}
+}
+
+func repeat(ctx context.Context, every time.Duration, f func()) {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			f()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// expire lets go of messages whose visibility is over, and tells of those for which SQS will soon end it for good.
+func (r *receiver) expire() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.link.opts.Now()
+	crowding := r.lifetime - min(crowdMargin, r.lifetime/2)
+	for _, m := range r.held {
+		switch {
+		case !now.Before(m.expires):
+			r.drop(m)
+		case !m.crowds && now.Sub(m.received) >= crowding:
+			m.crowds = true
+			close(m.crowded)
+		}
+	}
+}
+
+// extend extends the visibility of what is due. What lies on a shelf and was not asked for since it came is handed back
+// in place of that.
+func (r *receiver) extend(soon time.Duration) {
+	var due, back []*message
+	r.mu.Lock()
+	now := r.link.opts.Now()
+	for _, m := range r.held {
+		switch {
+		case m.settled || now.Add(soon).Before(m.due):
+		case m.shelved && r.waiting == 0 && r.asked.Before(m.received):
+			back = append(back, m)
+			r.drop(m)
+			r.want = 0 // or else it would be fetched again
+		default:
+			due = append(due, m)
+		}
+	}
+	r.mu.Unlock()
+	ctx, cancel := context.WithTimeout(r.keeping, min(r.visibility/extendAfter, callTimeout))
+	defer cancel()
+	r.change(ctx, back, nothing)
+	r.change(ctx, due, r.remaining)
+}
+
+// remaining is how long the visibility of a message may become, in whole seconds; false: SQS will not extend it.
+func (r *receiver) remaining(m *message) (time.Duration, bool) {
+	left := min(r.visibility, r.lifetime-r.link.opts.Now().Sub(m.received)).Truncate(time.Second)
+	return left, left > 0
+}
+
+// nothing hands a message back.
+func nothing(*message) (time.Duration, bool) { return 0, true }
+
+// change sets the visibility of messages from now on, ten in a request and a few requests at once.
+func (r *receiver) change(ctx context.Context, all []*message, to func(*message) (time.Duration, bool)) {
+	var requests errgroup.Group
+	requests.SetLimit(maxParallel)
+	for _, s := range r.sources {
+		var some []*message
+		for i, m := range all {
+			if m.source == s {
+				some = append(some, all[i])
+			}
+		}
+		for len(some) > 0 {
+			n := fitMessages(some)
+			batch := some[:n]
+			some = some[n:]
+			requests.Go(func() error {
+				s.change(ctx, batch, to)
+				return nil
+			})
+		}
+	}
+	_ = requests.Wait() // nobody fails
+}
+
+func fitMessages(all []*message) int { return min(len(all), maxBatch) }
+
+// change makes one request. A failure that will not pass means that a message is not ours any more; after any other it
+// is tried again for as long as it is.
+func (s *source) change(ctx context.Context, all []*message, to func(*message) (time.Duration, bool)) {
+	entries := make([]types.ChangeMessageVisibilityBatchRequestEntry, 0, len(all))
+	times := make([]time.Duration, len(all))
+	for i, m := range all {
+		var ok bool
+		if times[i], ok = to(m); !ok {
+			continue
+		}
+		entries = append(entries, types.ChangeMessageVisibilityBatchRequestEntry{
+			Id: aws.String(strconv.Itoa(i)), ReceiptHandle: &m.receipt, VisibilityTimeout: int32(times[i] / time.Second),
+		})
+	}
+	if len(entries) == 0 {
+		return
+	}
+	now := s.r.link.opts.Now()
+	told, err := request(ctx, s.r.link, s.r.link.api.ChangeMessageVisibilityBatch,
+		&sqs.ChangeMessageVisibilityBatchInput{QueueUrl: &s.from.url, Entries: entries})
+	if err != nil {
+		return
+	}
+	s.r.mu.Lock()
+	defer s.r.mu.Unlock()
+	for _, changed := range told.Successful {
+		i, _ := strconv.Atoi(aws.ToString(changed.Id)) // one of ours
+		all[i].extended(now, times[i])
+	}
+	for _, failed := range told.Failed {
+		if i, _ := strconv.Atoi(aws.ToString(failed.Id)); failed.SenderFault {
+			s.r.drop(all[i])
+		}
+	}
+}
+
+// Settle deletes messages. Until that is done they are ours, and are not extended.
+func (r *receiver) Settle(tickets []ports.Ticket) {
+	if r.ctx.Err() != nil {
+		return
+	}
+	done := make(map[*source][]*message)
+	r.mu.Lock()
+	for _, ticket := range tickets {
+		m, ok := ticket.(*message)
+		if ok && m.source.r == r && !m.gone && !m.settled {
+			m.settled = true
+			done[m.source] = append(done[m.source], m)
+		}
+	}
+	r.mu.Unlock()
+	for s, all := range done {
+		s.deletes.put(all...)
+	}
+}
+
+// delete makes one request, and gives back what is to be tried again, after a pause.
+func (s *source) delete(all []*message) (again []*message) {
+	all = s.ours(all)
+	if len(all) == 0 {
+		return nil
+	}
+	entries := make([]types.DeleteMessageBatchRequestEntry, len(all))
+	for i, m := range all {
+		entries[i] = types.DeleteMessageBatchRequestEntry{Id: aws.String(strconv.Itoa(i)), ReceiptHandle: &m.receipt}
+	}
+	told, err := request(s.r.keeping, s.r.link, s.r.link.api.DeleteMessageBatch,
+		&sqs.DeleteMessageBatchInput{QueueUrl: &s.from.url, Entries: entries})
+	failed := make(map[string]bool)
+	if err == nil {
+		for _, f := range told.Failed {
+			failed[aws.ToString(f.Id)] = !f.SenderFault
+		}
+	}
+	s.r.mu.Lock()
+	for i, m := range all {
+		if err != nil || failed[strconv.Itoa(i)] {
+			again = append(again, m)
+			continue
+		}
+		m.gone = true
+		if s.r.held[m.place] == m {
+			delete(s.r.held, m.place)
+		}
+	}
+	s.r.mu.Unlock()
+	if len(again) > 0 {
+		outage.Sleep(s.r.keeping, deletePause)
+	}
+	return again
+}
+
+// deletePause is how long a deletion waits that did not succeed. The end of the visibility ends it.
+const deletePause = 500 * time.Millisecond
+
+// ours gives the messages that are still to be deleted.
+func (s *source) ours(all []*message) (left []*message) {
+	if s.r.keeping.Err() != nil {
+		return nil
+	}
+	s.r.mu.Lock()
+	defer s.r.mu.Unlock()
+	for _, m := range all {
+		if !m.gone {
+			left = append(left, m)
+		}
+	}
+	return left
+}
+
+// handBack makes everything that we have visible to others at once.
+func (r *receiver) handBack() {
+	r.mu.Lock()
+	var all []*message
+	for _, m := range r.held {
+		if !m.settled {
+			all = append(all, m)
+		}
+		r.drop(m)
+	}
+	r.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), leavePatience)
+	defer cancel()
+	r.change(ctx, all, nothing)
+}

@@ -1,0 +1,143 @@
+package sqs
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/smithy-go/logging"
+
+	"github.com/openhqm/openhqm/ports/outage"
+)
+
+const (
+	// callTimeout bounds every call; a long poll has that beside its own time.
+	callTimeout = 5 * time.Second
+	// dialTimeout bounds how long a connection may take, and TLS again.
+	dialTimeout = 3 * time.Second
+	// maxConns is how many connections are kept: for all polls, sends, deletions and extensions of two lanes.
+	maxConns = 64
+	// closePatience is how long closing lets requests end that are under way.
+	closePatience = 3 * time.Second
+)
+
+// link is what everything shares that speaks to one account and region.
+type link struct {
+	opts   Options
+	api    *sqs.Client
+	http   *http.Client
+	outage *outage.Log
+
+	ctx    context.Context // ends when Close begins
+	cancel context.CancelFunc
+	calls  context.Context // of all calls; ends closePatience later
+	cut    context.CancelFunc
+	loops  sync.WaitGroup // goroutines that send
+}
+
+// checkEndpoint refuses what is no place for a secret.
+func checkEndpoint(endpoint string) error {
+	if endpoint == "" {
+		return nil
+	}
+	at, err := url.Parse(endpoint)
+	if err != nil || at.Host == "" || at.User != nil || at.Scheme != "http" && at.Scheme != "https" {
+		return errors.New("sqs.endpoint must be an http or https URL without a user")
+	}
+	return nil
+}
+
+func newLink(ctx context.Context, opts Options) (*link, error) {
+	l := &link{opts: opts, outage: &outage.Log{Name: "sqs", Logger: opts.Logger, Now: opts.Now}}
+	load := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{})}
+	if opts.Region != "" {
+		load = append(load, config.WithRegion(opts.Region))
+	}
+	if c := opts.Credentials; c != (Credentials{}) {
+		provider := credentials.NewStaticCredentialsProvider(c.KeyID, c.Secret, "")
+		load = append(load, config.WithCredentialsProvider(provider))
+	}
+	settings, err := config.LoadDefaultConfig(ctx, load...)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("open sqs: read the configuration of AWS: %w", err)
+	case settings.Region == "":
+		return nil, errors.New("open sqs: sqs.region is empty, and neither AWS_REGION nor a profile names one")
+	}
+	l.opts.Region = settings.Region
+	if l.http = opts.HTTPClient; l.http == nil {
+		l.http = newHTTPClient(settings)
+	}
+	l.api = sqs.NewFromConfig(settings, func(o *sqs.Options) {
+		o.HTTPClient, o.Retryer = l.http, aws.NopRetryer{}
+		if opts.Endpoint != "" {
+			o.BaseEndpoint = aws.String(opts.Endpoint)
+		}
+	})
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.calls, l.cut = context.WithCancel(context.Background())
+	return l, nil
+}
+
+// newHTTPClient makes a client that trusts what the configuration of AWS says (AWS_CA_BUNDLE).
+func newHTTPClient(settings aws.Config) *http.Client {
+	built, ok := settings.HTTPClient.(*awshttp.BuildableClient)
+	if !ok {
+		built = awshttp.NewBuildableClient()
+	}
+	transport := built.GetTransport() // a copy, of which we can close the connections
+	transport.DialContext = (&net.Dialer{Timeout: dialTimeout}).DialContext
+	transport.TLSHandshakeTimeout = dialTimeout
+	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = maxConns, maxConns
+	return &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// where names the service.
+func (l *link) where() string { return cmp.Or(l.opts.Endpoint, "the region "+l.opts.Region) }
+
+// close ends what is under way, and waits for it.
+func (l *link) close() {
+	l.cancel()
+	cutting := time.AfterFunc(closePatience, l.cut)
+	l.loops.Wait()
+	cutting.Stop()
+	l.cut()
+	l.http.CloseIdleConnections()
+}
+
+// operation is a method of the client.
+type operation[In, Out any] func(context.Context, *In, ...func(*sqs.Options)) (*Out, error)
+
+// request makes one call, with a deadline, and takes note of how it ended. It ends early when ctx does, and when closing
+// takes too long. The error is the client's.
+func request[In, Out any](ctx context.Context, l *link, do operation[In, Out], in *In) (*Out, error) {
+	return requestFor(ctx, l, callTimeout, do, in)
+}
+
+// requestFor is request with another deadline.
+func requestFor[In, Out any](
+	ctx context.Context, l *link, timeout time.Duration, do operation[In, Out], in *In,
+) (*Out, error) {
+	calling, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	defer context.AfterFunc(l.calls, cancel)()
+	out, err := do(calling, in)
+	if ctx.Err() == nil && l.ctx.Err() == nil { // what its caller or Close cut off says nothing about SQS
+		l.outage.Report(about(err))
+	}
+	return out, err
+}

@@ -1,0 +1,9 @@
+package sqs_test
+
+import (
+	"testing"
+
+	"github.com/openhqm/openhqm/tests/testkit"
+)
+
+func TestMain(m *testing.M) { testkit.MainWithSQS(m) }

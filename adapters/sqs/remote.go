@@ -1,0 +1,159 @@
+package sqs
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+)
+
+// remote is one queue of the service.
+type remote struct {
+	link    *link
+	name    string
+	url     string       // the same for as long as the name and the account are
+	limit   atomic.Int64 // bytes of a message
+	redrive atomic.Bool  // it takes messages away from those who receive them often
+
+	mending sync.Mutex
+	mended  time.Time // when mend last tried; guarded by mending
+	broken  error     // what it got; guarded by mending
+}
+
+// queueName is what SQS lets a standard queue be named.
+var queueName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,80}$`)
+
+func checkName(name string) error {
+	switch {
+	case strings.HasSuffix(name, ".fifo"):
+		return fmt.Errorf("queue %q: a FIFO queue would swallow repeats that come within 5 minutes, and hold back "+
+			"messages behind others: name a standard queue", name)
+	case !queueName.MatchString(name):
+		return fmt.Errorf("queue %q: the name must be 1 to 80 of A-Z a-z 0-9 _ -", name)
+	}
+	return nil
+}
+
+// open finds a queue, or makes it, and looks whether it will do. The errors are those of ports.
+func (l *link) open(ctx context.Context, name string) (*remote, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	r := &remote{link: l, name: name}
+	if err := r.ensure(ctx); err != nil {
+		return nil, fmt.Errorf("queue %q: %w", name, err)
+	}
+	return r, nil
+}
+
+func (r *remote) ensure(ctx context.Context) error {
+	found, err := request(ctx, r.link, r.link.api.GetQueueUrl, &sqs.GetQueueUrlInput{QueueName: &r.name})
+	switch {
+	case err == nil:
+		r.url = aws.ToString(found.QueueUrl)
+	case !missing(err):
+		return about(err)
+	case !r.link.opts.CreateQueues:
+		return fmt.Errorf("%w, and sqs.create_queues is off", about(err))
+	default:
+		if err := r.create(ctx); err != nil {
+			return err
+		}
+	}
+	return r.inspect(ctx)
+}
+
+// create makes the queue. Several processes may do so at once: they ask for the same, and all get it.
+func (r *remote) create(ctx context.Context) error {
+	made, err := request(ctx, r.link, r.link.api.CreateQueue, &sqs.CreateQueueInput{
+		QueueName: &r.name,
+		Attributes: map[string]string{
+			string(types.QueueAttributeNameMessageRetentionPeriod): inSeconds(r.link.opts.Retention),
+			string(types.QueueAttributeNameVisibilityTimeout):      inSeconds(r.link.opts.Visibility),
+		},
+	})
+	if err != nil {
+		return about(err)
+	}
+	r.url = aws.ToString(made.QueueUrl)
+	return nil
+}
+
+func inSeconds(d time.Duration) string {
+	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10) // rounded up
+}
+
+// inspect reads what the queue is like.
+func (r *remote) inspect(ctx context.Context) error {
+	told, err := r.attributes(ctx, types.QueueAttributeNameMessageRetentionPeriod,
+		types.QueueAttributeNameMaximumMessageSize, types.QueueAttributeNameRedrivePolicy)
+	if err != nil {
+		return err
+	}
+	retention := time.Duration(number(told, types.QueueAttributeNameMessageRetentionPeriod)) * time.Second
+	if retention > 0 && retention < r.link.opts.Retention { // some that are not AWS do not tell, and delete nothing
+		return fmt.Errorf("it keeps messages for %s (MessageRetentionPeriod), which must be at least %s",
+			retention, r.link.opts.Retention)
+	}
+	r.learn(told)
+	var policy struct {
+		Target string `json:"deadLetterTargetArn"` //nolint:tagliatelle // the name is theirs
+	}
+	_ = json.Unmarshal([]byte(told[string(types.QueueAttributeNameRedrivePolicy)]), &policy) // mostly there is none
+	r.redrive.Store(policy.Target != "")
+	return nil
+}
+
+// learn takes note of the largest message that the queue takes. It is the bound that every queue once had where nothing
+// is told.
+func (r *remote) learn(told map[string]string) {
+	r.limit.Store(cmp.Or(number(told, types.QueueAttributeNameMaximumMessageSize), usualLimit))
+}
+
+func number(told map[string]string, name types.QueueAttributeName) int64 {
+	n, _ := strconv.ParseInt(told[string(name)], 10, 64) // they are numbers
+	return n
+}
+
+func (r *remote) attributes(ctx context.Context, names ...types.QueueAttributeName) (map[string]string, error) {
+	told, err := request(ctx, r.link, r.link.api.GetQueueAttributes,
+		&sqs.GetQueueAttributesInput{QueueUrl: &r.url, AttributeNames: names})
+	if err != nil {
+		return nil, about(err)
+	}
+	return told.Attributes, nil
+}
+
+// mendEvery is how often a missing queue is made again at most.
+const mendEvery = time.Second
+
+var errMissing = errors.New("the queue is gone, and sqs.create_queues is off")
+
+// mend makes a queue again that has gone, if we may.
+func (r *remote) mend(ctx context.Context) error {
+	r.mending.Lock()
+	defer r.mending.Unlock()
+	now := r.link.opts.Now()
+	if !r.mended.IsZero() && now.Sub(r.mended) < mendEvery {
+		return r.broken
+	}
+	r.mended, r.broken = now, errMissing
+	if r.link.opts.CreateQueues {
+		r.broken = r.create(ctx)
+	}
+	if r.broken == nil {
+		r.link.opts.Logger.Error("a queue was gone, and was made again without its messages", "queue", r.name)
+	}
+	return r.broken
+}

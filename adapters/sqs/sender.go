@@ -1,0 +1,171 @@
+package sqs
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+
+	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/ports/outage"
+)
+
+// op is one message on its way.
+type op struct {
+	call  *call
+	index int // in the call
+	body  body
+	until time.Time // when it is not sent again any more
+	alone bool      // a request it was in was refused as a whole
+}
+
+// sender sends to one queue.
+type sender struct {
+	p   *publisher
+	to  *remote
+	ops gatherer[*op]
+
+	mu    sync.Mutex
+	pause outage.Backoff
+}
+
+func newSender(p *publisher, to *remote) *sender {
+	s := &sender{p: p, to: to, pause: newBackoff()}
+	s.ops.loops, s.ops.fit, s.ops.send = &p.link.loops, s.fit, s.send
+	return s
+}
+
+// limit is how many bytes a message may have.
+func (s *sender) limit() int { return min(s.p.link.opts.MaxMessage, int(s.to.limit.Load())) }
+
+// fit counts ops for one request. Where a queue takes messages of 1 MiB, so do all of a request together; earlier the
+// bound of both was 256 KiB, which a queue may lower for messages alone.
+func (s *sender) fit(ops []*op) int {
+	total, bound := 0, min(max(int(s.to.limit.Load()), usualLimit), maxTotal)
+	for i, o := range ops {
+		total += o.body.size()
+		if i > 0 && (total > bound || o.alone) || i == maxBatch {
+			return i
+		}
+		if o.alone {
+			return 1
+		}
+	}
+	return len(ops)
+}
+
+// send makes one request, answers its ops, and gives back those that are to be sent again, after a pause.
+func (s *sender) send(ops []*op) (again []*op) {
+	ops = s.awaited(ops)
+	if len(ops) == 0 {
+		return nil
+	}
+	entries := make([]types.SendMessageBatchRequestEntry, len(ops))
+	for i, o := range ops {
+		entries[i] = types.SendMessageBatchRequestEntry{
+			Id: aws.String(strconv.Itoa(i)), MessageBody: &o.body.text, MessageAttributes: o.body.attributes(),
+		}
+	}
+	// What a caller waits for is done, also while closing.
+	told, err := request(context.Background(), s.p.link, s.p.link.api.SendMessageBatch,
+		&sqs.SendMessageBatchInput{QueueUrl: &s.to.url, Entries: entries})
+	if err != nil {
+		return s.refused(ops, err)
+	}
+	failures := make(map[string]*types.BatchResultErrorEntry)
+	for i := range told.Failed {
+		failures[aws.ToString(told.Failed[i].Id)] = &told.Failed[i]
+	}
+	for i, o := range ops {
+		failure := failures[strconv.Itoa(i)]
+		switch {
+		case failure == nil:
+			s.p.answer(o, nil)
+		case s.retryable(o) && !failure.SenderFault:
+			again = append(again, o)
+		default:
+			s.p.answer(o, fmt.Errorf("%w: sqs refuses the message: %s: %s",
+				ports.ErrUnavailable, aws.ToString(failure.Code), aws.ToString(failure.Message)))
+		}
+	}
+	s.rest(len(again) > 0)
+	return again
+}
+
+// awaited gives the ops that somebody waits for, and answers all of them when it is too late to send.
+func (s *sender) awaited(ops []*op) (left []*op) {
+	for _, o := range ops {
+		switch {
+		case s.p.link.ctx.Err() != nil:
+			s.p.answer(o, ports.ErrClosed)
+		case o.call.over():
+			s.p.answer(o, nil) // nobody hears it
+		default:
+			left = append(left, o)
+		}
+	}
+	return left
+}
+
+// refused deals with the ops of a request that failed as a whole.
+func (s *sender) refused(ops []*op, err error) (again []*op) {
+	answer := about(err)
+	repeat := passes(err)
+	switch {
+	case missing(err):
+		mended := s.to.mend(s.p.link.ctx)
+		repeat = mended == nil
+	case repeat:
+	case len(ops) > 1:
+		// One of them may be to blame, or only all of them together.
+		for _, o := range ops {
+			o.alone = true
+		}
+		return ops
+	case s.outgrown(ops[0]):
+		answer = s.p.tooLarge(ops[0].body.size(), s.limit())
+	}
+	for _, o := range ops {
+		switch {
+		case s.p.link.ctx.Err() != nil:
+			s.p.answer(o, ports.ErrClosed)
+		case repeat && s.retryable(o) && !s.p.link.outage.Lasts(publishPatience):
+			again = append(again, o)
+		default:
+			s.p.answer(o, answer)
+		}
+	}
+	s.rest(true)
+	return again
+}
+
+// retryable reports whether there is time to send an op again.
+func (s *sender) retryable(o *op) bool { return s.p.link.opts.Now().Before(o.until) }
+
+// outgrown reports whether the queue takes smaller messages than it did when we looked.
+func (s *sender) outgrown(o *op) bool {
+	told, err := s.to.attributes(s.p.link.ctx, types.QueueAttributeNameMaximumMessageSize)
+	if err != nil {
+		return false
+	}
+	s.to.learn(told)
+	return o.body.size() > s.limit()
+}
+
+// rest pauses when something went wrong, longer each time.
+func (s *sender) rest(wrong bool) {
+	s.mu.Lock()
+	if !wrong {
+		s.pause.Reset()
+		s.mu.Unlock()
+		return
+	}
+	pause := s.pause.Next()
+	s.mu.Unlock()
+	outage.Sleep(s.p.link.ctx, pause)
+}

@@ -1,0 +1,51 @@
+package sqs
+
+import (
+	"context"
+
+	"github.com/openhqm/openhqm/ports"
+)
+
+// Outlet makes a publisher to a queue that others read. It is found or made as the lanes are, with the same errors, and
+// has no lanes of its own. It ends with Close.
+func (q *Queue) Outlet(ctx context.Context, name string) (ports.Publisher, error) {
+	to, err := q.side(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	p := newPublisher(q.link, to)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.link.ctx.Err() != nil {
+		return nil, ports.ErrClosed
+	}
+	q.outlets = append(q.outlets, p)
+	return p, nil
+}
+
+// Inlet makes a receiver of a queue that others write. It is found or made as the lanes are, with the same errors, and
+// has no lanes of its own. It ends with Close, which hands back what is not settled.
+func (q *Queue) Inlet(ctx context.Context, name string) (ports.Receiver, error) {
+	from, err := q.side(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	r := newReceiver(q.link, from)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.link.ctx.Err() != nil {
+		return nil, ports.ErrClosed
+	}
+	q.inlets = append(q.inlets, r)
+	return r, nil
+}
+
+// side finds a queue beside the lanes.
+func (q *Queue) side(ctx context.Context, name string) (*remote, error) {
+	if q.link.ctx.Err() != nil {
+		return nil, ports.ErrClosed
+	}
+	opening, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	return q.link.open(opening, name)
+}

@@ -1,0 +1,191 @@
+package sqs
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/ports/outage"
+)
+
+const (
+	// maxAhead bounds the messages of a lane that are read ahead, and maxAheadBytes what they may have together before no
+	// more are asked for.
+	maxAhead      = 64
+	maxAheadBytes = 8 << 20
+	// plentiful is how many messages in one answer mean that more wait behind them.
+	plentiful = maxBatch / 2
+)
+
+// source is one queue that messages come from. All but its names is guarded by the mutex of the receiver.
+type source struct {
+	r       *receiver
+	from    *remote
+	lane    domain.Lane
+	deletes gatherer[*message]
+
+	shelf []*message // read ahead, in their order
+	bytes int64      // of the values on the shelf
+
+	// A source flows when nothing is known of it, and for as long as answers are plentiful. Then several polls are under
+	// way, which do not wait, so it is soon known whether there is more. A source that is dry has one, which does wait.
+	flows   bool
+	polls   int // under way, or pausing after an error
+	probing int // those of them that do not wait
+	allowed int // how many may be
+	pause   outage.Backoff
+}
+
+// message is one hand-out by SQS. All but its names is guarded by the mutex of the receiver.
+type message struct {
+	source  *source
+	place   string
+	receipt string
+	value   []byte // until it is handed out
+	arrived time.Time
+	crowded chan struct{}
+	lost    context.Context //nolint:containedctx // see ports.Received
+	lose    context.CancelCauseFunc
+
+	received time.Time // when we got it
+	due      time.Time // when its visibility is to be extended
+	expires  time.Time // when its visibility ends
+	shelved  bool      // not handed out yet
+	crowds   bool      // crowded is closed
+	settled  bool
+	gone     bool // deleted, lost or handed back
+}
+
+// wanting reports whether one more poll is to begin.
+func (s *source) wanting() bool {
+	if !s.flows && s.r.waiting == 0 {
+		return false // what would come later might be in vain here, and others could have it
+	}
+	return s.polls < s.allowed && s.bytes < maxAheadBytes && len(s.shelf)+maxBatch*s.polls < s.r.want
+}
+
+// begin begins a poll. Called with the mutex of the receiver held.
+func (s *source) begin() {
+	wait := s.r.longPoll
+	s.polls++
+	if s.flows {
+		wait = 0
+		s.probing++
+	}
+	s.r.polling.Go(func() { s.poll(wait) })
+}
+
+// poll asks SQS once.
+func (s *source) poll(wait time.Duration) {
+	l := s.r.link
+	told, err := requestFor(s.r.polls, l, wait+callTimeout, l.api.ReceiveMessage, &sqs.ReceiveMessageInput{
+		QueueUrl: &s.from.url, MaxNumberOfMessages: maxBatch,
+		VisibilityTimeout: int32(s.r.visibility / time.Second), WaitTimeSeconds: int32(wait / time.Second),
+		MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameSentTimestamp},
+		MessageAttributeNames:       []string{encodingAttribute},
+	})
+	now := l.opts.Now()
+	s.r.mu.Lock()
+	defer s.r.mu.Unlock()
+	if wait == 0 {
+		s.probing--
+	}
+	if err != nil {
+		s.rest(err)
+	} else {
+		s.pause.Reset()
+		s.add(told.Messages, now)
+	}
+	s.polls--
+	s.r.fill()
+	ring(s.r.bell)
+}
+
+// rest pauses after an error, longer each time. It lets go of the mutex meanwhile.
+func (s *source) rest(err error) {
+	s.allowed = 1
+	pause := s.pause.Next()
+	ring(s.r.bell) // it is not to be waited for
+	s.r.mu.Unlock()
+	if missing(err) {
+		_ = s.from.mend(s.r.ctx) // the next poll tells
+	}
+	outage.Sleep(s.r.ctx, pause)
+	s.r.mu.Lock()
+}
+
+// add takes in what SQS answered.
+func (s *source) add(told []types.Message, now time.Time) {
+	s.flows = len(told) >= plentiful
+	if s.flows {
+		s.allowed = min(2*s.allowed, maxParallel)
+	} else {
+		s.allowed = 1
+	}
+	for i := range told {
+		m := s.message(&told[i], now)
+		if old := s.r.held[m.place]; old != nil {
+			s.r.drop(old) // its visibility was over for SQS
+		}
+		s.r.held[m.place] = m
+		s.shelf = append(s.shelf, m)
+		s.bytes += int64(len(m.value))
+	}
+}
+
+func (s *source) message(told *types.Message, now time.Time) *message {
+	sent, _ := strconv.ParseInt(told.Attributes[string(types.MessageSystemAttributeNameSentTimestamp)], 10, 64)
+	m := &message{
+		source: s, place: aws.ToString(told.MessageId), receipt: aws.ToString(told.ReceiptHandle), value: decode(told),
+		arrived: time.UnixMilli(sent), crowded: make(chan struct{}), received: now, shelved: true,
+	}
+	if sent == 0 {
+		m.arrived = now
+	}
+	m.lost, m.lose = context.WithCancelCause(context.Background())
+	m.extended(now, s.r.visibility)
+	return m
+}
+
+// extended notes that a message is ours for so long from then on.
+func (m *message) extended(from time.Time, visibility time.Duration) {
+	m.due, m.expires = from.Add(visibility/extendAfter), from.Add(visibility)
+}
+
+// handOut gives the first message of the shelf.
+func (s *source) handOut() ports.Received {
+	m := s.unshelve()
+	value := m.value
+	m.value = nil // the ticket may live for long
+	return ports.Received{
+		QueueMessage: ports.QueueMessage{Lane: s.lane, Value: value},
+		Place:        m.place, Arrived: m.arrived, Ticket: m, Crowded: m.crowded, Lost: m.lost,
+	}
+}
+
+func (s *source) unshelve() *message {
+	m := s.shelf[0]
+	s.shelf[0] = nil // the array may live for long
+	s.shelf = s.shelf[1:]
+	s.bytes -= int64(len(m.value))
+	m.shelved = false
+	return m
+}
+
+// next gives the first message of the shelf that is still ours; nil: there is none.
+func (s *source) next(now time.Time) *message {
+	for len(s.shelf) > 0 {
+		m := s.shelf[0]
+		if !m.gone && now.Before(m.expires) {
+			return m
+		}
+		s.r.drop(s.unshelve())
+	}
+	return nil
+}

@@ -1,0 +1,184 @@
+// Package sqs carries messages over two standard queues of Amazon SQS, one for each priority lane.
+//
+// All requests are batches of up to ten, by group commit: while requests are under way the next gathers, a full one
+// goes at once beside others, and there is no timer. Consuming polls in loops of its own, reads a bounded number of
+// messages ahead, and extends the visibility of everything that it has until that is settled, lost or handed back.
+//
+// The client retries nothing by itself: what is sent again, for how long and with what pauses is decided here, since a
+// message, a receipt and an extension each have an end of their own.
+package sqs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/ports/outage"
+)
+
+// Options of a queue. All durations and limits come from the configuration; there are no defaults here.
+type Options struct {
+	Region       string // "": as the default chain of AWS says
+	Endpoint     string // URL of the service; "": that of the region
+	Queue        string // of the low lane; that of the high lane has the suffix "-high"
+	CreateQueues bool
+	Retention    time.Duration // of queues that we make; others must have at least that
+	Visibility   time.Duration // whole seconds after which others take over from a consumer that is gone without a word
+	MaxMessage   int           // bytes of a value
+	Credentials  Credentials
+	HTTPClient   *http.Client // nil: one of our own
+	Now          func() time.Time
+	Logger       *slog.Logger
+
+	longPoll time.Duration // in tests; 0: as long as SQS allows
+	lifetime time.Duration // likewise
+}
+
+// Credentials of a user. The zero value stands for those of the default chain of AWS: environment, shared files, the
+// role of a container or of a machine.
+type Credentials struct{ KeyID, Secret string }
+
+// Limits of SQS, from "Amazon SQS message quotas" and "ReceiveMessage" in its documentation.
+const (
+	maxRetention  = 14 * 24 * time.Hour
+	minVisibility = time.Second
+	maxVisibility = 12 * time.Hour
+	maxLongPoll   = 20 * time.Second
+	maxBatch      = 10        // messages of a request
+	maxTotal      = 1 << 20   // bytes of a message, and of all messages of a request
+	usualLimit    = 256 << 10 // what maxTotal was until 2025
+)
+
+// Queue implements ports.Queue, ports.Probe and ports.Detailed.
+type Queue struct {
+	link      *link
+	lanes     []*remote // by domain.Lane
+	publisher *publisher
+	receiver  *receiver
+
+	mu      sync.Mutex
+	outlets []*publisher
+	inlets  []*receiver
+	once    sync.Once
+}
+
+var (
+	_ ports.Queue    = (*Queue)(nil)
+	_ ports.Probe    = (*Queue)(nil)
+	_ ports.Detailed = (*Queue)(nil)
+)
+
+// openTimeout bounds Open.
+const openTimeout = 8 * time.Second
+
+// highSuffix makes the name of the high lane's queue.
+const highSuffix = "-high"
+
+// Open finds the queues, makes them where they are missing, and looks whether they keep messages for long enough. When
+// SQS is away, refuses us, or a queue will not do, that is an error within 10 s, which names the endpoint, the queue
+// and the permission, but never a secret. Polling begins with the first Receive.
+func Open(ctx context.Context, opts Options) (*Queue, error) {
+	if err := opts.check(); err != nil {
+		return nil, err
+	}
+	starting, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	l, err := newLink(starting, opts)
+	if err != nil {
+		return nil, err
+	}
+	q := &Queue{link: l, lanes: make([]*remote, domain.LaneCount)}
+	var names [domain.LaneCount]string
+	names[domain.LaneLow], names[domain.LaneHigh] = opts.Queue, opts.Queue+highSuffix
+	for lane, name := range names {
+		if q.lanes[lane], err = l.open(starting, name); err != nil {
+			l.close()
+			return nil, fmt.Errorf("open sqs at %s: %w", l.where(), err)
+		}
+	}
+	q.publisher = newPublisher(l, q.lanes...)
+	q.receiver = newReceiver(l, q.lanes...)
+	return q, nil
+}
+
+func (o *Options) check() error {
+	switch {
+	case o.Retention > maxRetention:
+		return fmt.Errorf("sqs keeps messages for at most %s, and request.max_age and a day make %s",
+			maxRetention, o.Retention)
+	case o.Visibility < minVisibility || o.Visibility > maxVisibility || o.Visibility%time.Second != 0:
+		return fmt.Errorf("queue.lease must be whole seconds from %s to %s for sqs, and is %s",
+			minVisibility, maxVisibility, o.Visibility)
+	}
+	return errors.Join(checkName(o.Queue), checkName(o.Queue+highSuffix), checkEndpoint(o.Endpoint))
+}
+
+// Publish sends each message to the queue of its lane. What SQS has refused for a reason that passes, and what nobody
+// knows the end of, is sent again for 10 s, so a message may lie in the queue twice. With the last request that makes
+// 15 s at most, unless more than 64 MiB wait to be sent. When it is given up while a request is under way, that request
+// may still have its effect; what was not yet sent never will be.
+func (q *Queue) Publish(ctx context.Context, messages []ports.QueueMessage) []error {
+	return q.publisher.Publish(ctx, messages)
+}
+
+// Receive hands out what was read ahead. The first call begins to poll. The ids of messages are empty: SQS has no key.
+func (q *Queue) Receive(ctx context.Context, count int, bytes int64) ([]ports.Received, error) {
+	return q.receiver.Receive(ctx, count, bytes)
+}
+
+// Settle is described by ports.Queue. Tickets of other queues are ignored.
+func (q *Queue) Settle(tickets []ports.Ticket) { q.receiver.Settle(tickets) }
+
+// Leave deletes what is settled and hands back everything else that was received, so that others take it over at once.
+// From then on Receive answers ports.ErrClosed and Settle changes nothing. It blocks for a few seconds at most; again
+// it does nothing.
+func (q *Queue) Leave() { q.receiver.leave() }
+
+// Close leaves, also the inlets, answers everybody who waits with ports.ErrClosed and closes the connections. It blocks
+// until that is done, a few seconds at most; again it does nothing.
+func (q *Queue) Close() error {
+	q.once.Do(func() {
+		q.mu.Lock()
+		q.link.cancel()
+		publishers, receivers := append(q.outlets, q.publisher), append(q.inlets, q.receiver)
+		q.mu.Unlock()
+		for _, p := range publishers {
+			p.end()
+		}
+		var left sync.WaitGroup
+		for _, r := range receivers {
+			left.Go(r.leave)
+		}
+		left.Wait()
+		q.link.close()
+	})
+	return nil
+}
+
+// Probe asks for the depth of both queues. A queue that is missing and cannot be made is an error too.
+func (q *Queue) Probe(ctx context.Context) error {
+	_, err := q.Lag(ctx)
+	return err
+}
+
+// Details tells of queues that take messages away from us.
+func (q *Queue) Details() map[string]string {
+	all := make(map[string]string)
+	for _, r := range q.lanes {
+		if r.redrive.Load() {
+			all["queue "+r.name] = "has a redrive policy, which takes messages away that are received often"
+		}
+	}
+	return all
+}
+
+// newBackoff is for what others are waiting for.
+func newBackoff() outage.Backoff { return outage.Backoff{Longest: longestPause} }
+
+const longestPause = 2 * time.Second

@@ -1,0 +1,146 @@
+package sqs_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// client makes an HTTP client of a round tripper that ends with the test.
+func client(tb testing.TB, through interface {
+	http.RoundTripper
+	over(base http.RoundTripper)
+},
+) *http.Client {
+	tb.Helper()
+	base := &http.Transport{MaxIdleConnsPerHost: 64}
+	tb.Cleanup(base.CloseIdleConnections)
+	through.over(base)
+	return &http.Client{Transport: through}
+}
+
+// oneByOne makes one request at a time.
+type oneByOne struct {
+	base http.RoundTripper
+	mu   sync.Mutex
+}
+
+func (o *oneByOne) over(base http.RoundTripper) { o.base = base }
+
+func (o *oneByOne) RoundTrip(req *http.Request) (*http.Response, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.base.RoundTrip(req)
+}
+
+// wire is what lies between a queue and its server.
+type wire struct {
+	base http.RoundTripper
+
+	mu     sync.Mutex
+	cut    context.Context // ends when the process is cut off
+	end    context.CancelFunc
+	counts map[string]int // requests, by action
+	polls  map[string]int // under way, by what was asked
+	most   int            // polls of one queue at once
+	answer func(action, body string) *http.Response
+}
+
+func newWire() *wire {
+	w := &wire{counts: make(map[string]int), polls: make(map[string]int)}
+	w.cut, w.end = context.WithCancel(context.Background())
+	return w
+}
+
+func (w *wire) over(base http.RoundTripper) { w.base = base }
+
+// vanish takes the network away from a process for ever: what it holds it cannot hand back.
+func (w *wire) vanish() { w.end() }
+
+// inject answers requests in place of the server; nil lets one through.
+func (w *wire) inject(answer func(action, body string) *http.Response) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.answer = answer
+}
+
+// count is how many requests there were of an action; "": of all.
+func (w *wire) count(action string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if action != "" {
+		return w.counts[action]
+	}
+	n := 0
+	for _, of := range w.counts {
+		n += of
+	}
+	return n
+}
+
+var errCut = errors.New("the network is away")
+
+func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		return nil, err
+	}
+	_, action, _ := strings.Cut(req.Header.Get("X-Amz-Target"), ".")
+	answer := w.begin(action, string(body))
+	defer w.finish(action, string(body))
+	if w.cut.Err() != nil {
+		return nil, errCut
+	}
+	if answer != nil {
+		if injected := answer(action, string(body)); injected != nil {
+			injected.Request = req
+			return injected, nil
+		}
+	}
+	ctx, cancel := context.WithCancel(req.Context())
+	defer cancel()
+	defer context.AfterFunc(w.cut, cancel)()
+	passed := req.Clone(ctx)
+	passed.Body = io.NopCloser(bytes.NewReader(body))
+	resp, err := w.base.RoundTrip(passed)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	whole, err := io.ReadAll(resp.Body)
+	resp.Body = io.NopCloser(bytes.NewReader(whole))
+	return resp, err
+}
+
+func (w *wire) begin(action, body string) func(action, body string) *http.Response {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.counts[action]++
+	if action == "ReceiveMessage" {
+		w.polls[body]++
+		w.most = max(w.most, w.polls[body])
+	}
+	return w.answer
+}
+
+func (w *wire) finish(action, body string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if action == "ReceiveMessage" {
+		w.polls[body]--
+	}
+}
+
+// refusal is an answer of SQS that is an error.
+func refusal(status int, code string) *http.Response {
+	return &http.Response{
+		StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{"Content-Type": {"application/x-amz-json-1.0"}},
+		Body:   io.NopCloser(strings.NewReader(`{"__type":"com.amazonaws.sqs#` + code + `","message":"token no-such-secret"}`)),
+	}
+}

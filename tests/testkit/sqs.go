@@ -1,0 +1,208 @@
+package testkit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+// SQS is a server that speaks the protocol of Amazon SQS on the loopback interface. It takes any credentials. Starting
+// one takes about a second, so tests that do no harm to it share one.
+type SQS struct {
+	URL string // the endpoint for clients
+
+	address string
+	program string
+	args    func(address string) ([]string, error)
+	log     *Log
+	server  *server
+	dir     string // of SharedSQS; "": none
+}
+
+// StartSQS starts an ElasticMQ, which ends with the test. What it has acknowledged survives Kill and Restart: queues
+// and messages lie in a database on its disk. Where it cannot be had the test is skipped, and with CI=true it fails.
+func StartSQS(tb testing.TB) *SQS {
+	tb.Helper()
+	return startSQS(tb, newElasticMQ(requireSQS(tb, elasticMQProgram), tb.TempDir()))
+}
+
+// StartMoto starts a Moto, another server of that protocol, which ends with the test. Its queues and messages are in
+// its memory. Where it cannot be had the test is skipped, and with CI=true it fails.
+func StartMoto(tb testing.TB) *SQS {
+	tb.Helper()
+	s := &SQS{log: &Log{}, program: requireSQS(tb, motoProgram)}
+	s.args = func(address string) ([]string, error) {
+		host, port, err := net.SplitHostPort(address)
+		return []string{"-H", host, "-p", port}, err
+	}
+	return startSQS(tb, s)
+}
+
+func startSQS(tb testing.TB, s *SQS) *SQS {
+	tb.Helper()
+	tb.Cleanup(func() {
+		s.Kill()
+		if tb.Failed() {
+			tb.Logf("log of the SQS at %s:\n%s", s.address, s.log.tail())
+		}
+	})
+	require.NoError(tb, s.begin())
+	return s
+}
+
+// MainWithSQS runs the tests of a package that use SharedSQS, ends that, and looks for goroutines that they left
+// behind. It is all that a TestMain does.
+func MainWithSQS(m *testing.M) {
+	code := m.Run()
+	CloseSharedSQS()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// CloseSharedSQS ends what SharedSQS has started, for the TestMain of a package that shares more than that.
+func CloseSharedSQS() {
+	if sharedSQSStarted != nil {
+		sharedSQSStarted.Kill()
+		_ = os.RemoveAll(sharedSQSStarted.dir) // what is left over is in the system's directory for such things
+	}
+}
+
+// SharedSQS gives an ElasticMQ that all tests of a package share. MainWithSQS ends it.
+func SharedSQS(tb testing.TB) *SQS {
+	tb.Helper()
+	requireSQS(tb, elasticMQProgram)
+	s, err := sharedSQS()
+	require.NoError(tb, err)
+	return s
+}
+
+var (
+	sharedSQSStarted *SQS
+	sharedSQS        = sync.OnceValues(func() (*SQS, error) {
+		program, err := elasticMQProgram()
+		if err != nil {
+			return nil, err
+		}
+		dir, err := os.MkdirTemp("", "openhqm-sqs")
+		if err != nil {
+			return nil, err
+		}
+		sharedSQSStarted = newElasticMQ(program, dir)
+		sharedSQSStarted.dir = dir
+		return sharedSQSStarted, sharedSQSStarted.begin()
+	})
+)
+
+var (
+	elasticMQProgram = sync.OnceValues(func() (string, error) { return ensure("elasticmq") })
+	motoProgram      = sync.OnceValues(func() (string, error) { return ensure("moto") })
+)
+
+func requireSQS(tb testing.TB, program func() (string, error)) string {
+	tb.Helper()
+	if testing.Short() {
+		tb.Skip("-short: this test needs a broker")
+	}
+	return requireProgram(tb, program)
+}
+
+// elasticMQSettings hold it to the limits of AWS, and let a poll wait for as long as there.
+const elasticMQSettings = `
+pekko.http.server.request-timeout = 40 s
+pekko.http.server.idle-timeout = 120 s
+pekko.coordinated-shutdown.run-by-jvm-shutdown-hook = off
+node-address { protocol = http, host = "%[1]s", port = %[2]s, context-path = "" }
+rest-sqs { enabled = true, bind-hostname = "%[1]s", bind-port = %[2]s, sqs-limits = strict }
+rest-stats { enabled = false }
+queues-storage { enabled = true, path = "%[3]s/queues.conf" }
+messages-storage {
+  enabled = true, driver-class = "org.h2.Driver", uri = "jdbc:h2:%[3]s/messages", username = "", password = ""
+}
+`
+
+func newElasticMQ(program, dir string) *SQS {
+	s := &SQS{log: &Log{}, program: program}
+	s.args = func(address string) ([]string, error) {
+		host, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		path := filepath.Join(dir, "elasticmq.conf")
+		settings := fmt.Appendf(nil, elasticMQSettings, host, port, dir)
+		return []string{"-Dconfig.file=" + path}, os.WriteFile(path, settings, 0o600)
+	}
+	return s
+}
+
+// begin starts the server on a port that is free when it is chosen, and may be taken before the server has it.
+func (s *SQS) begin() error {
+	var err error
+	for range 3 {
+		var addresses []string
+		if addresses, err = freeAddresses(1); err != nil {
+			return err
+		}
+		s.address = addresses[0]
+		s.URL = "http://" + s.address
+		if err = s.launch(); err == nil {
+			return nil
+		}
+		s.Kill()
+	}
+	return err
+}
+
+// launch starts the process and waits until it serves.
+func (s *SQS) launch() error {
+	args, err := s.args(s.address)
+	if err != nil {
+		return err
+	}
+	if s.server, err = runServer(s.log, s.program, args...); err != nil {
+		return err
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	if s.server.await(context.Background(), func(ctx context.Context) bool { return answers(ctx, client, s.URL) }) {
+		return nil
+	}
+	return errors.New("the server does not serve: " + s.log.tail())
+}
+
+// answers reports whether an HTTP server says anything.
+func answers(ctx context.Context, client *http.Client, url string) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return false
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return false
+	}
+	return resp.Body.Close() == nil
+}
+
+// Kill ends it with SIGKILL, and waits until it is gone; again it does nothing.
+func (s *SQS) Kill() {
+	if s.server != nil {
+		s.server.end(syscall.SIGKILL)
+	}
+}
+
+// Restart starts it again after Kill, on the same port, and waits until it serves.
+func (s *SQS) Restart(tb testing.TB) {
+	tb.Helper()
+	require.NoError(tb, s.launch())
+}
