@@ -6,4 +6,4 @@ import (
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
-func TestMain(m *testing.M) { testkit.MainWithSQS(m) }
+func TestMain(m *testing.M) { testkit.Main(m) }

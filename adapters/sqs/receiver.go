@@ -119,9 +119,9 @@ func (r *receiver) take(count int, bytes int64) []ports.Received {
 // choose gives the source whose message is next; nil: there is none, or it is soon known whether there is one that goes
 // first.
 func (r *receiver) choose(now time.Time) *source {
-	order := r.sources
-	if r.streak < domain.LowLaneShare-1 {
-		order = reversed(r.sources)
+	order := r.sources // the high lane is the first
+	if r.streak >= domain.LowLaneShare-1 {
+		order = reversed(order)
 	}
 	for _, s := range order {
 		switch {
@@ -134,12 +134,12 @@ func (r *receiver) choose(now time.Time) *source {
 	return nil
 }
 
-// reversed gives the high lane first.
+// reversed gives the low lane first.
 func reversed(sources []*source) []*source {
 	if len(sources) < domain.LaneCount {
 		return sources
 	}
-	return []*source{sources[domain.LaneHigh], sources[domain.LaneLow]}
+	return []*source{sources[domain.LaneLow], sources[domain.LaneHigh]}
 }
 
 func (r *receiver) count(lane domain.Lane) {

@@ -27,26 +27,36 @@ func BenchmarkPaired(b *testing.B) {
 
 func startHarness(tb testing.TB, settings conformance.Settings) conformance.Harness {
 	tb.Helper()
-	server, queue := testkit.StartRedis(tb), newBroker()
+	queue := newBroker()
+	return newHarness(tb, settings, queue.join, queue.setUp, conformance.Traits{OriginalWithMessage: true})
+}
+
+// newHarness makes a harness of a Redis and of a queue that is joined and, with Redis, taken away and brought back.
+func newHarness(
+	tb testing.TB, settings conformance.Settings,
+	join func() (queue ports.Queue, leave func()), setUp func(up bool), traits conformance.Traits,
+) conformance.Harness {
+	tb.Helper()
+	server := testkit.StartRedis(tb)
 	return conformance.Harness{
 		Open: func() (conformance.Instance, error) {
-			return open(tb.Context(), queue.join, redis.Options{
+			return open(tb.Context(), join, redis.Options{
 				URL: server.URL(), Queue: "openhqm-requests", Shards: 1,
 				Lease: settings.Lease, TTL: settings.TTL, DeadLetterTTL: settings.DeadLetterTTL,
 				Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 			})
 		},
 		StopBroker: func() error {
-			queue.setUp(false)
+			setUp(false)
 			server.Kill()
 			return nil
 		},
 		StartBroker: func() error {
 			server.Restart()
-			queue.setUp(true)
+			setUp(true)
 			return nil
 		},
-		Traits: conformance.Traits{OriginalWithMessage: true},
+		Traits: traits,
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,7 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openhqm/openhqm/adapters/kafka"
-	"github.com/openhqm/openhqm/adapters/redis"
 	"github.com/openhqm/openhqm/ports"
 	"github.com/openhqm/openhqm/tests/conformance"
 	"github.com/openhqm/openhqm/tests/testkit"
@@ -33,30 +31,11 @@ const missed = time.Second
 
 func startKafkaHarness(tb testing.TB, settings conformance.Settings) conformance.Harness {
 	tb.Helper()
-	server, queues := testkit.StartRedis(tb), newMembers(tb, testkit.SharedKafka(tb).Brokers)
-	return conformance.Harness{
-		Open: func() (conformance.Instance, error) {
-			return open(tb.Context(), queues.join, redis.Options{
-				URL: server.URL(), Queue: "openhqm-requests", Shards: 1,
-				Lease: settings.Lease, TTL: settings.TTL, DeadLetterTTL: settings.DeadLetterTTL,
-				Now: time.Now, Logger: slog.New(slog.DiscardHandler),
-			})
-		},
-		StopBroker: func() error {
-			queues.network.setUp(false)
-			server.Kill()
-			return nil
-		},
-		StartBroker: func() error {
-			server.Restart()
-			queues.network.setUp(true)
-			return nil
-		},
-		Traits: conformance.Traits{
-			OriginalWithMessage: true,
-			Joining:             2 * missed, // until a crash is missed, and all the others have joined anew
-		},
-	}
+	queues := newMembers(tb, testkit.SharedKafka(tb).Brokers)
+	return newHarness(tb, settings, queues.join, queues.network.setUp, conformance.Traits{
+		OriginalWithMessage: true,
+		Joining:             2 * missed, // until a crash is missed, and all the others have joined anew
+	})
 }
 
 // members makes the connections of a test to Kafka, over topics and a group of its own.
@@ -76,7 +55,7 @@ func newMembers(tb testing.TB, brokers []string) *members {
 	tb.Helper()
 	name := uniqueName("paired")
 	m := &members{
-		tb: tb, network: &network{up: true, open: make(map[net.Conn]*line)},
+		tb: tb, network: newNetwork(),
 		options: kafka.Options{
 			Brokers: brokers, Topic: name, Group: name, Partitions: 4, Retention: 200 * time.Hour, MaxMessage: 1 << 20,
 			SessionTimeout: missed, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
@@ -99,55 +78,4 @@ func (m *members) join() (ports.Queue, func()) {
 		l.cut()
 		_ = queue.Close() // it can say nothing any more
 	})
-}
-
-// network is what lies between a test and its brokers.
-type network struct {
-	mu   sync.Mutex
-	up   bool
-	open map[net.Conn]*line
-}
-
-// line is the part of it that one process uses.
-type line struct {
-	network *network
-	dead    bool // guarded by the network's mu
-}
-
-func (l *line) dial(ctx context.Context, protocol, address string) (net.Conn, error) {
-	made, err := (&net.Dialer{}).DialContext(ctx, protocol, address)
-	if err != nil {
-		return nil, err
-	}
-	l.network.mu.Lock()
-	defer l.network.mu.Unlock()
-	l.network.open[made] = l
-	l.network.sever()
-	return made, nil
-}
-
-// cut takes the network away from one process for ever.
-func (l *line) cut() {
-	l.network.mu.Lock()
-	defer l.network.mu.Unlock()
-	l.dead = true
-	l.network.sever()
-}
-
-// setUp takes the network away from all processes, or brings it back.
-func (n *network) setUp(up bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.up = up
-	n.sever()
-}
-
-// sever ends the connections that cannot be. Called with mu held.
-func (n *network) sever() {
-	for conn, l := range n.open {
-		if !n.up || l.dead {
-			_ = conn.Close() // whoever uses it is told by the next thing that it does
-			delete(n.open, conn)
-		}
-	}
 }

@@ -44,16 +44,6 @@ func StartSecureKafka(tb testing.TB, certificate, key string) *Kafka {
 	})
 }
 
-// endShared ends the broker that tests of a package shared.
-func endShared() {
-	if sharedStarted != nil {
-		sharedStarted.Close()
-	}
-	if sharedDir != "" {
-		_ = os.RemoveAll(sharedDir) // what is left over is in the system's directory for such things
-	}
-}
-
 // SharedKafka gives a broker that all tests of a package share. Main ends it.
 func SharedKafka(tb testing.TB) *Kafka {
 	tb.Helper()
@@ -64,24 +54,24 @@ func SharedKafka(tb testing.TB) *Kafka {
 }
 
 var (
-	sharedStarted *Kafka
-	sharedDir     string
-	sharedKafka   = sync.OnceValues(func() (*Kafka, error) {
+	sharedKafkaStarted *Kafka
+	sharedKafkaDir     string
+	sharedKafka        = sync.OnceValues(func() (*Kafka, error) {
 		program, err := kafkaProgram()
 		if err != nil {
 			return nil, err
 		}
-		if sharedDir, err = os.MkdirTemp("", "openhqm-kafka"); err != nil {
+		if sharedKafkaDir, err = os.MkdirTemp("", "openhqm-kafka"); err != nil {
 			return nil, err
 		}
 		cluster, err := kafkaserver.Start(kafkaserver.Options{
-			Program: program, Dir: sharedDir, Brokers: 1, Protocol: "PLAINTEXT",
+			Program: program, Dir: sharedKafkaDir, Brokers: 1, Protocol: "PLAINTEXT",
 		})
 		if err != nil {
 			return nil, err
 		}
-		sharedStarted = &Kafka{cluster}
-		return sharedStarted, nil
+		sharedKafkaStarted = &Kafka{cluster}
+		return sharedKafkaStarted, nil
 	})
 )
 

@@ -18,7 +18,7 @@ import (
 // may be slow, and whoever waits in vain is wrong only once it is certain.
 const Patience = 60 * time.Second
 
-// Main runs the tests of a package, ends the Kafka that they shared, looks for goroutines that they left behind, and
+// Main runs the tests of a package, ends the servers that they shared, looks for goroutines that they left behind, and
 // removes the program. It is all that a TestMain does.
 func Main(m *testing.M) {
 	code := m.Run()
@@ -29,4 +29,19 @@ func Main(m *testing.M) {
 		code = 1
 	}
 	os.Exit(code)
+}
+
+// endShared ends the servers that tests of a package shared. What is left over is in the system's directory for such
+// things.
+func endShared() {
+	if sharedKafkaStarted != nil {
+		sharedKafkaStarted.Close()
+	}
+	if sharedKafkaDir != "" {
+		_ = os.RemoveAll(sharedKafkaDir)
+	}
+	if sharedSQSStarted != nil {
+		sharedSQSStarted.Kill()
+		_ = os.RemoveAll(sharedSQSStarted.dir)
+	}
 }

@@ -13,7 +13,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
+
+	"github.com/openhqm/openhqm/tests/kafkaserver"
 )
 
 // SQS is a server that speaks the protocol of Amazon SQS on the loopback interface. It takes any credentials. Starting
@@ -60,27 +61,7 @@ func startSQS(tb testing.TB, s *SQS) *SQS {
 	return s
 }
 
-// MainWithSQS runs the tests of a package that use SharedSQS, ends that, and looks for goroutines that they left
-// behind. It is all that a TestMain does.
-func MainWithSQS(m *testing.M) {
-	code := m.Run()
-	CloseSharedSQS()
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-// CloseSharedSQS ends what SharedSQS has started, for the TestMain of a package that shares more than that.
-func CloseSharedSQS() {
-	if sharedSQSStarted != nil {
-		sharedSQSStarted.Kill()
-		_ = os.RemoveAll(sharedSQSStarted.dir) // what is left over is in the system's directory for such things
-	}
-}
-
-// SharedSQS gives an ElasticMQ that all tests of a package share. MainWithSQS ends it.
+// SharedSQS gives an ElasticMQ that all tests of a package share. Main ends it.
 func SharedSQS(tb testing.TB) *SQS {
 	tb.Helper()
 	requireSQS(tb, elasticMQProgram)
@@ -152,7 +133,7 @@ func (s *SQS) begin() error {
 	var err error
 	for range 3 {
 		var addresses []string
-		if addresses, err = freeAddresses(1); err != nil {
+		if addresses, err = kafkaserver.FreeAddresses(1); err != nil {
 			return err
 		}
 		s.address = addresses[0]
