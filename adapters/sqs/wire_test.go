@@ -3,6 +3,7 @@ package sqs_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -136,11 +137,36 @@ func (w *wire) finish(action, body string) {
 	}
 }
 
-// refusal is an answer of SQS that is an error.
-func refusal(status int, code string) *http.Response {
+// answer is what SQS says.
+func answer(status int, body string) *http.Response {
 	return &http.Response{
 		StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: http.Header{"Content-Type": {"application/x-amz-json-1.0"}},
-		Body:   io.NopCloser(strings.NewReader(`{"__type":"com.amazonaws.sqs#` + code + `","message":"token no-such-secret"}`)),
+		Body:   io.NopCloser(strings.NewReader(body)),
 	}
+}
+
+func answered(body string) *http.Response { return answer(http.StatusOK, body) }
+
+// refusal is an error of SQS, which repeats what it was sent.
+func refusal(status int, code string) *http.Response {
+	return answer(status, `{"__type":"com.amazonaws.sqs#`+code+`","message":"token no-such-secret"}`)
+}
+
+// failures answers a batch of which some fail, by a word of their body: true, it is the sender's fault.
+func failures(body string, faults map[string]bool) *http.Response {
+	var batch struct {
+		Entries []struct{ Id, MessageBody string }
+	} //nolint:revive,staticcheck // names of theirs
+	_ = json.Unmarshal([]byte(body), &batch)
+	var failed []map[string]any
+	for _, entry := range batch.Entries {
+		if fault, ok := faults[entry.MessageBody]; ok {
+			failed = append(failed, map[string]any{
+				"Id": entry.Id, "SenderFault": fault, "Code": "InvalidMessageContents", "Message": "no",
+			})
+		}
+	}
+	told, _ := json.Marshal(map[string]any{"Failed": failed, "Successful": []any{}})
+	return answered(string(told))
 }

@@ -1,0 +1,345 @@
+package sqs_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/openhqm/openhqm/adapters/sqs"
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/tests/testkit"
+)
+
+// brief is a visibility for tests that wait for its end. Long enough for a busy machine to extend it in time.
+const brief = 3 * time.Second
+
+func TestAnotherTakesOverWhatACrashLeftUnsettled(t *testing.T) {
+	t.Parallel()
+	opts, w := options(t, testkit.SharedSQS(t).URL), newWire()
+	opts.Visibility = brief
+	heir := open(t, opts)
+	opts.HTTPClient = client(t, w)
+	doomed, sent := open(t, opts), messages(domain.LaneLow, 50)
+	publish(t, doomed, sent)
+	got := receive(t, doomed, len(sent))
+	settle(doomed, got[:20]...)
+	until(t, "what is settled is deleted", func() bool {
+		lag, err := doomed.Lag(t.Context())
+		return err == nil && lag.Messages == 30
+	})
+	w.vanish()
+	again := receive(t, heir, 30)
+	require.ElementsMatch(t, values(got[20:]), values(again))
+	for _, r := range got[20:] {
+		<-r.Lost.Done()
+		require.ErrorIs(t, context.Cause(r.Lost), ports.ErrLost)
+	}
+	settle(doomed, got[20:]...) // it changes nothing
+	settle(heir, again...)
+	settled(t, heir)
+}
+
+func TestWhatTakesLongIsKept(t *testing.T) {
+	t.Parallel()
+	opts, w := options(t, testkit.SharedSQS(t).URL), newWire()
+	opts.Visibility = brief
+	other := open(t, opts)
+	opts.HTTPClient = client(t, w)
+	q, sent := open(t, opts), messages(domain.LaneLow, 12)
+	publish(t, q, sent)
+	got := receive(t, q, len(sent))
+	until(t, "everything is extended past its first end", func() bool {
+		return w.count("ChangeMessageVisibilityBatch") >= 8 // two for twelve messages, each third of it
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	_, err := other.Receive(ctx, 1, 1)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	for _, r := range got {
+		require.NoError(t, r.Lost.Err())
+	}
+	settle(q, got...)
+	settled(t, q)
+}
+
+func TestWhatCannotBeExtendedIsLost(t *testing.T) {
+	t.Parallel()
+	opts, w := options(t, testkit.SharedSQS(t).URL), newWire()
+	opts.Visibility = 2 * time.Second
+	opts.HTTPClient = client(t, w)
+	q := open(t, opts)
+	publish(t, q, messages(domain.LaneLow, 1))
+	got := receive(t, q, 1)
+	w.inject(func(action, _ string) *http.Response {
+		if action == "ChangeMessageVisibilityBatch" {
+			return refusal(http.StatusServiceUnavailable, "ServiceUnavailable")
+		}
+		return nil
+	})
+	<-got[0].Lost.Done()
+	require.ErrorIs(t, context.Cause(got[0].Lost), ports.ErrLost)
+	again := receive(t, q, 1)
+	require.Equal(t, got[0].Place, again[0].Place, "the place is the same at each hand-out")
+	settle(q, got...)
+	before := w.count("DeleteMessageBatch")
+	require.Zero(t, before, "what is lost is not settled")
+	settle(q, again...)
+	settled(t, q)
+}
+
+// TestSQSKeepsNobodyForEver has a lifetime that is short in place of the 12 h of SQS.
+func TestSQSKeepsNobodyForEver(t *testing.T) {
+	t.Parallel()
+	opts := options(t, testkit.SharedSQS(t).URL)
+	opts.Visibility = 2 * time.Second
+	sqs.SetLifetime(&opts, 6*time.Second)
+	q := open(t, opts)
+	publish(t, q, messages(domain.LaneLow, 1))
+	got := receive(t, q, 1)
+	select {
+	case <-got[0].Lost.Done():
+		require.Fail(t, "it is to be told before")
+	case <-got[0].Crowded:
+	}
+	<-got[0].Lost.Done()
+	again := receive(t, q, 1)
+	settle(q, again...)
+	settled(t, q)
+}
+
+func TestWhatNobodyAsksForIsHandedBack(t *testing.T) {
+	t.Parallel()
+	opts := options(t, testkit.SharedSQS(t).URL)
+	opts.Visibility = brief
+	busy, idle := open(t, opts), open(t, opts)
+	sent := messages(domain.LaneLow, 30)
+	publish(t, busy, sent)
+	got := receive(t, busy, 1) // more are read ahead
+	rest := receive(t, idle, len(sent)-1)
+	require.ElementsMatch(t, sentValues(sent), append(values(got), values(rest)...))
+	require.NoError(t, got[0].Lost.Err())
+}
+
+func TestPartsOfABatchAreSentAgainAlone(t *testing.T) {
+	t.Parallel()
+	opts, w := options(t, testkit.SharedSQS(t).URL), newWire()
+	opts.HTTPClient = client(t, w)
+	q := open(t, opts)
+	// One of them SQS fails for a while, and one it will never take.
+	failing := 3
+	w.inject(func(action, body string) *http.Response {
+		if action != "SendMessageBatch" || !strings.Contains(body, "flaky") {
+			return nil
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if failing--; failing < 0 {
+			return nil
+		}
+		return failures(body, map[string]bool{"flaky": false, "refused": true})
+	})
+	sent := messages(domain.LaneLow, 2)
+	sent[0].Value, sent[1].Value = []byte("flaky"), []byte("refused")
+	errs := q.Publish(t.Context(), sent)
+	require.NoError(t, errs[0])
+	require.ErrorIs(t, errs[1], ports.ErrUnavailable)
+	require.ErrorContains(t, errs[1], "InvalidMessageContents")
+	require.Equal(t, []string{"flaky"}, values(receive(t, q, 1)))
+}
+
+func TestABatchThatIsRefusedIsSentMessageByMessage(t *testing.T) {
+	t.Parallel()
+	opts, w := options(t, testkit.SharedSQS(t).URL), newWire()
+	opts.HTTPClient = client(t, w)
+	q := open(t, opts)
+	w.inject(func(action, body string) *http.Response {
+		switch {
+		case action == "SendMessageBatch" && strings.Contains(body, "grown"):
+			return refusal(http.StatusBadRequest, "InvalidParameterValue")
+		case action == "GetQueueAttributes":
+			return answered(`{"Attributes":{"MaximumMessageSize":"100"}}`)
+		}
+		return nil
+	})
+	sent := messages(domain.LaneLow, 30)
+	sent[7].Value = []byte(strings.Repeat("grown ", 100))
+	for i, err := range q.Publish(t.Context(), sent) {
+		if i == 7 {
+			require.ErrorIs(t, err, ports.ErrTooLarge)
+			continue
+		}
+		require.NoError(t, err)
+	}
+	receive(t, q, len(sent)-1)
+}
+
+func TestAnythingButADelayPassesThroughTheCallersDeadline(t *testing.T) {
+	t.Parallel()
+	server := testkit.SharedSQS(t)
+	proxy := testkit.StartFaultProxy(t, strings.TrimPrefix(server.URL, "http://"))
+	opts := options(t, "http://"+proxy.Address)
+	opts.Visibility = brief
+	q := open(t, opts)
+	proxy.SetSilent(true)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, q.Publish(ctx, messages(domain.LaneLow, 1))[0], ports.ErrUnavailable)
+	require.ErrorIs(t, q.Probe(ctx), ports.ErrUnavailable)
+	proxy.SetSilent(false)
+	until(t, "it works again", func() bool { return q.Probe(t.Context()) == nil })
+	publish(t, q, messages(domain.LaneLow, 10))
+}
+
+func TestResetsAndCutsLoseNothing(t *testing.T) {
+	t.Parallel()
+	server := testkit.SharedSQS(t)
+	proxy := testkit.StartFaultProxy(t, strings.TrimPrefix(server.URL, "http://"))
+	opts := options(t, "http://"+proxy.Address)
+	opts.Visibility = brief
+	sqs.SetLongPoll(&opts, time.Second)
+	proxy.SetLatency(2 * time.Millisecond)
+	q, seen := open(t, opts), newLedger()
+	ctx, cancel := context.WithCancel(t.Context())
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	defer cancel()
+	workers.Go(func() { seen.work(ctx, q) })
+	confirmed := make(map[string]bool)
+	for round := range 20 {
+		sent := messages(domain.LaneLow, 50)
+		if round%2 == 0 {
+			proxy.CutAfter(500 + 100*round)
+		} else {
+			proxy.Reset()
+		}
+		publish(t, q, sent)
+		for _, value := range sentValues(sent) {
+			confirmed[value] = true
+		}
+	}
+	require.True(t, proxy.Cut())
+	until(t, "everything has come", func() bool { return seen.has(confirmed) })
+	settled(t, q)
+}
+
+// ledger is what workers have seen.
+type ledger struct {
+	mu   sync.Mutex
+	seen map[string]int
+}
+
+func newLedger() *ledger { return &ledger{seen: make(map[string]int)} }
+
+func (l *ledger) has(values map[string]bool) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for value := range values {
+		if l.seen[value] == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// work receives and settles until ctx ends or the queue is closed.
+func (l *ledger) work(ctx context.Context, q *sqs.Queue) {
+	for {
+		some, err := q.Receive(ctx, 64, 1<<20)
+		if err != nil {
+			return
+		}
+		l.mu.Lock()
+		for _, r := range some {
+			l.seen[string(r.Value)]++
+		}
+		l.mu.Unlock()
+		settle(q, some...)
+	}
+}
+
+func TestTheServerDiesAndComesBackUnderLoad(t *testing.T) {
+	t.Parallel()
+	server := testkit.StartSQS(t)
+	opts, logged := options(t, server.URL), &log{}
+	opts.Visibility = brief
+	opts.Logger = logged.logger()
+	q, seen := open(t, opts), newLedger()
+	ctx, cancel := context.WithCancel(t.Context())
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	defer cancel()
+	workers.Go(func() { seen.work(ctx, q) })
+	confirmed := make(map[string]bool)
+	attempt := func() (failed bool) {
+		trying, stop := context.WithTimeout(t.Context(), time.Second)
+		defer stop()
+		all := messages(domain.LaneLow, 20)
+		for i, err := range q.Publish(trying, all) {
+			if err != nil {
+				require.ErrorIs(t, err, ports.ErrUnavailable)
+				failed = true
+				continue
+			}
+			confirmed[string(all[i].Value)] = true
+		}
+		return failed
+	}
+	testkit.Until(t, "it works", func() bool { return !attempt() && len(confirmed) > 200 })
+	server.Kill()
+	testkit.Until(t, "it does not work", attempt)
+	require.ErrorIs(t, q.Probe(t.Context()), ports.ErrUnavailable)
+	server.Restart(t)
+	before := len(confirmed)
+	testkit.Until(t, "it works again", func() bool { return !attempt() && len(confirmed) > before+100 })
+	until(t, "nothing that was confirmed is lost", func() bool { return seen.has(confirmed) })
+	settled(t, q)
+	testkit.Until(t, "the log says that it is over", func() bool {
+		return strings.Contains(logged.String(), "a broker can be used again") || attempt()
+	})
+	require.Equal(t, 1, strings.Count(logged.String(), "a broker cannot be used"), logged.String())
+	require.NotContains(t, logged.String(), opts.Credentials.Secret)
+}
+
+func TestThrottlingIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	opts, w := options(t, testkit.SharedSQS(t).URL), newWire()
+	opts.HTTPClient = client(t, w)
+	q := open(t, opts)
+	refused := make(map[string]int)
+	w.inject(func(action, _ string) *http.Response {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if refused[action]++; refused[action] > 2 {
+			return nil
+		}
+		return refusal(http.StatusBadRequest, "RequestThrottled")
+	})
+	sent := messages(domain.LaneLow, 5)
+	publish(t, q, sent)
+	settle(q, receive(t, q, len(sent))...)
+	settled(t, q)
+	for _, action := range []string{"SendMessageBatch", "ReceiveMessage", "DeleteMessageBatch"} {
+		w.mu.Lock()
+		require.Greater(t, refused[action], 2, action)
+		w.mu.Unlock()
+	}
+}
+
+func TestAQueueThatIsGoneIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	server := testkit.SharedSQS(t)
+	opts, logged := options(t, server.URL), &log{}
+	opts.Logger = logged.logger()
+	sqs.SetLongPoll(&opts, time.Second)
+	q := open(t, opts)
+	remove(t, server.URL, opts.Queue)
+	publish(t, q, messages(domain.LaneLow, 1))
+	receive(t, q, 1)
+	require.Contains(t, logged.String(), "made again")
+}
