@@ -117,6 +117,7 @@ func TestWhatNobodyAsksForIsHandedBack(t *testing.T) {
 	t.Parallel()
 	opts := options(t, testkit.SharedSQS(t).URL)
 	opts.Visibility = brief
+	sqs.SetLongPoll(&opts, time.Second) // ElasticMQ does not wake a poll for what is handed back
 	busy, idle := open(t, opts), open(t, opts)
 	sent := messages(domain.LaneLow, 30)
 	publish(t, busy, sent)
@@ -179,7 +180,7 @@ func TestABatchThatIsRefusedIsSentMessageByMessage(t *testing.T) {
 	receive(t, q, len(sent)-1)
 }
 
-func TestAnythingButADelayPassesThroughTheCallersDeadline(t *testing.T) {
+func TestASilentNetworkIsUnavailableWithinTheCallersDeadline(t *testing.T) {
 	t.Parallel()
 	server := testkit.SharedSQS(t)
 	proxy := testkit.StartFaultProxy(t, strings.TrimPrefix(server.URL, "http://"))

@@ -20,6 +20,8 @@ const (
 	// lookEvery is the part of the visibility between two looks at what is due. What is nearly due goes along, so that
 	// requests are full.
 	lookEvery = 12
+	// idleAfter is the part of the visibility after which a consumer that asked for nothing has no use for more.
+	idleAfter = 6
 	// longestLook bounds that.
 	longestLook = 5 * time.Second
 	// crowdMargin is how long before the end of its last visibility a message crowds, where that is long: SQS lets nobody
@@ -65,8 +67,8 @@ func (r *receiver) expire() {
 	}
 }
 
-// extend extends the visibility of what is due. What lies on a shelf and was not asked for since it came is handed back
-// in place of that.
+// extend extends the visibility of what is due. What lies on a shelf while nobody asks for anything is handed back in
+// place of that.
 func (r *receiver) extend(soon time.Duration) {
 	var due, back []*message
 	r.mu.Lock()
@@ -74,7 +76,7 @@ func (r *receiver) extend(soon time.Duration) {
 	for _, m := range r.held {
 		switch {
 		case m.settled || now.Add(soon).Before(m.due):
-		case m.shelved && r.waiting == 0 && r.asked.Before(m.received):
+		case m.shelved && r.waiting == 0 && now.Sub(r.asked) >= r.visibility/idleAfter:
 			back = append(back, m)
 			r.drop(m)
 			r.want = 0 // or else it would be fetched again

@@ -136,8 +136,15 @@ func requestFor[In, Out any](
 	defer cancel()
 	defer context.AfterFunc(l.calls, cancel)()
 	out, err := do(calling, in)
-	if ctx.Err() == nil && l.ctx.Err() == nil { // what its caller or Close cut off says nothing about SQS
-		l.outage.Report(about(err))
+	if !missing(err) { // of that only its mending tells whether it is an outage
+		l.report(ctx, about(err))
 	}
 	return out, err
+}
+
+// report takes note of how a call ended. What its caller or Close cut off says nothing about SQS.
+func (l *link) report(ctx context.Context, err error) {
+	if ctx.Err() == nil && l.ctx.Err() == nil {
+		l.outage.Report(err)
+	}
 }

@@ -20,7 +20,7 @@ import (
 // admin is a client beside ours.
 func admin(tb testing.TB, endpoint string) *awssqs.Client {
 	tb.Helper()
-	transport := &http.Transport{}
+	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	tb.Cleanup(transport.CloseIdleConnections)
 	return awssqs.New(awssqs.Options{
 		Region: "eu-central-1", BaseEndpoint: &endpoint, HTTPClient: &http.Client{Transport: transport},

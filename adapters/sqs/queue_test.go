@@ -99,8 +99,7 @@ func TestReceiveKeepsToCountAndBytes(t *testing.T) {
 
 func TestTheHighLaneGoesFirstAndTheLowOneIsNotStarved(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, options func() sqs.Options) {
-		q := open(t, options())
+		q := open(t, options(t, testkit.SharedSQS(t).URL))
 		low, high := messages(domain.LaneLow, 150), messages(domain.LaneHigh, 400)
 		publish(t, q, slices.Concat(low, high))
 		got := receive(t, q, 80)
@@ -113,7 +112,6 @@ func TestTheHighLaneGoesFirstAndTheLowOneIsNotStarved(t *testing.T) {
 			require.GreaterOrEqual(t, lows, (i+1)/domain.LowLaneShare-1)
 		}
 		require.Equal(t, 80/domain.LowLaneShare, lows)
-	})
 }
 
 func TestMoreIsInFlightThanIsReadAhead(t *testing.T) {

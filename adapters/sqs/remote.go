@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -16,6 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+
+	"github.com/openhqm/openhqm/ports"
 )
 
 // remote is one queue of the service.
@@ -138,7 +139,7 @@ func (r *remote) attributes(ctx context.Context, names ...types.QueueAttributeNa
 // mendEvery is how often a missing queue is made again at most.
 const mendEvery = time.Second
 
-var errMissing = errors.New("the queue is gone, and sqs.create_queues is off")
+var errMissing = fmt.Errorf("%w: the queue is gone, and sqs.create_queues is off", ports.ErrUnavailable)
 
 // mend makes a queue again that has gone, if we may.
 func (r *remote) mend(ctx context.Context) error {
@@ -152,7 +153,9 @@ func (r *remote) mend(ctx context.Context) error {
 	if r.link.opts.CreateQueues {
 		r.broken = r.create(ctx)
 	}
-	if r.broken == nil {
+	if r.broken != nil {
+		r.link.report(ctx, r.broken)
+	} else {
 		r.link.opts.Logger.Error("a queue was gone, and was made again without its messages", "queue", r.name)
 	}
 	return r.broken

@@ -170,3 +170,14 @@ func failures(body string, faults map[string]bool) *http.Response {
 	told, _ := json.Marshal(map[string]any{"Failed": failed, "Successful": []any{}})
 	return answered(string(told))
 }
+
+// polling is how many polls are under way.
+func (w *wire) polling() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := 0
+	for _, of := range w.polls {
+		n += of
+	}
+	return n
+}

@@ -103,6 +103,7 @@ func requireSQS(tb testing.TB, program func() (string, error)) string {
 
 // elasticMQSettings hold it to the limits of AWS, and let a poll wait for as long as there.
 const elasticMQSettings = `
+pekko.http.parsing.illegal-header-warnings = off
 pekko.http.server.request-timeout = 40 s
 pekko.http.server.idle-timeout = 120 s
 pekko.coordinated-shutdown.run-by-jvm-shutdown-hook = off
@@ -115,7 +116,8 @@ rest-stats { enabled = false }
 const elasticMQStorage = `
 queues-storage { enabled = true, path = "%[1]s/queues.conf" }
 messages-storage {
-  enabled = true, driver-class = "org.h2.Driver", uri = "jdbc:h2:%[1]s/messages", username = "", password = ""
+  enabled = true, driver-class = "org.h2.Driver", uri = "jdbc:h2:%[1]s/messages;WRITE_DELAY=0"
+  username = "", password = ""
 }
 `
 
