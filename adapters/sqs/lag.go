@@ -29,11 +29,11 @@ var counts = []types.QueueAttributeName{
 func (q *Queue) Lag(ctx context.Context) (Lag, error) {
 	lag := Lag{Oldest: q.receiver.oldest()}
 	for _, r := range q.lanes {
-		if q.link.ctx.Err() != nil {
-			return Lag{}, ports.ErrClosed
-		}
 		told, err := r.attributes(ctx, counts...)
-		if err != nil {
+		switch {
+		case q.link.ctx.Err() != nil:
+			return Lag{}, ports.ErrClosed
+		case err != nil:
 			return Lag{}, err
 		}
 		for _, name := range counts {

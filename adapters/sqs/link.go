@@ -122,8 +122,8 @@ func (l *link) close() {
 // operation is a method of the client.
 type operation[In, Out any] func(context.Context, *In, ...func(*sqs.Options)) (*Out, error)
 
-// request makes one call, with a deadline, and takes note of how it ended. It ends early when ctx does, and when closing
-// takes too long. The error is the client's.
+// request makes one call, with a deadline, and takes note of how it ended. It ends early when ctx does, and when
+// closing takes too long. The error is the client's.
 func request[In, Out any](ctx context.Context, l *link, do operation[In, Out], in *In) (*Out, error) {
 	return requestFor(ctx, l, callTimeout, do, in)
 }

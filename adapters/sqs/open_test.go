@@ -55,7 +55,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		{"no name", func(o *sqs.Options) { o.Queue = "" }, "1 to 80"},
 		{"a name that leaves no room for a suffix", func(o *sqs.Options) { o.Queue = string(make([]byte, 78)) }, "1 to 80"},
 		{"a FIFO queue", func(o *sqs.Options) { o.Queue = "requests.fifo" }, "swallow repeats"},
-		{"a retention that SQS does not have", func(o *sqs.Options) { o.Retention = 15 * 24 * time.Hour }, "at most 336h0m0s"},
+		{"a retention that is too long", func(o *sqs.Options) { o.Retention = 15 * 24 * time.Hour }, "at most 336h0m0s"},
 		{"a lease that is too long", func(o *sqs.Options) { o.Visibility = 13 * time.Hour }, "queue.lease"},
 		{"a lease that SQS cannot count", func(o *sqs.Options) { o.Visibility = 1500 * time.Millisecond }, "whole seconds"},
 		{"an endpoint that holds a secret", func(o *sqs.Options) { o.Endpoint = "http://me:s3cret@sqs" }, "sqs.endpoint"},

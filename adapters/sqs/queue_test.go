@@ -66,7 +66,8 @@ func TestWhatIsPublishedIsReceivedAndSettledOnce(t *testing.T) {
 		again := open(t, opts)
 		more := messages(domain.LaneLow, 10)
 		publish(t, again, more)
-		require.ElementsMatch(t, sentValues(more), values(receive(t, again, len(more))), "what was settled does not come again")
+		got = receive(t, again, len(more))
+		require.ElementsMatch(t, sentValues(more), values(got), "what was settled does not come again")
 	})
 }
 
@@ -99,19 +100,19 @@ func TestReceiveKeepsToCountAndBytes(t *testing.T) {
 
 func TestTheHighLaneGoesFirstAndTheLowOneIsNotStarved(t *testing.T) {
 	t.Parallel()
-		q := open(t, options(t, testkit.SharedSQS(t).URL))
-		low, high := messages(domain.LaneLow, 150), messages(domain.LaneHigh, 400)
-		publish(t, q, slices.Concat(low, high))
-		got := receive(t, q, 80)
-		lows := 0
-		for i, r := range got {
-			if r.Lane == domain.LaneLow {
-				lows++
-			}
-			require.LessOrEqual(t, lows, i/domain.LowLaneShare+1)
-			require.GreaterOrEqual(t, lows, (i+1)/domain.LowLaneShare-1)
+	q := open(t, options(t, testkit.SharedSQS(t).URL))
+	low, high := messages(domain.LaneLow, 150), messages(domain.LaneHigh, 400)
+	publish(t, q, slices.Concat(low, high))
+	got := receive(t, q, 80)
+	lows := 0
+	for i, r := range got {
+		if r.Lane == domain.LaneLow {
+			lows++
 		}
-		require.Equal(t, 80/domain.LowLaneShare, lows)
+		require.LessOrEqual(t, lows, i/domain.LowLaneShare+1)
+		require.GreaterOrEqual(t, lows, (i+1)/domain.LowLaneShare-1)
+	}
+	require.Equal(t, 80/domain.LowLaneShare, lows)
 }
 
 func TestMoreIsInFlightThanIsReadAhead(t *testing.T) {

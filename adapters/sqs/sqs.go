@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -146,7 +147,8 @@ func (q *Queue) Close() error {
 	q.once.Do(func() {
 		q.mu.Lock()
 		q.link.cancel()
-		publishers, receivers := append(q.outlets, q.publisher), append(q.inlets, q.receiver)
+		publishers := slices.Concat(q.outlets, []*publisher{q.publisher})
+		receivers := slices.Concat(q.inlets, []*receiver{q.receiver})
 		q.mu.Unlock()
 		for _, p := range publishers {
 			p.end()

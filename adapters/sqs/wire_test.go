@@ -156,14 +156,14 @@ func refusal(status int, code string) *http.Response {
 // failures answers a batch of which some fail, by a word of their body: true, it is the sender's fault.
 func failures(body string, faults map[string]bool) *http.Response {
 	var batch struct {
-		Entries []struct{ Id, MessageBody string }
-	} //nolint:revive,staticcheck // names of theirs
+		Entries []struct{ ID, MessageBody string }
+	}
 	_ = json.Unmarshal([]byte(body), &batch)
 	var failed []map[string]any
 	for _, entry := range batch.Entries {
 		if fault, ok := faults[entry.MessageBody]; ok {
 			failed = append(failed, map[string]any{
-				"Id": entry.Id, "SenderFault": fault, "Code": "InvalidMessageContents", "Message": "no",
+				"Id": entry.ID, "SenderFault": fault, "Code": "InvalidMessageContents", "Message": "no",
 			})
 		}
 	}

@@ -62,7 +62,8 @@ func startSQS(tb testing.TB, s *SQS) *SQS {
 	return s
 }
 
-// SharedSQS gives an ElasticMQ that all tests of a package share, with everything in its memory. Main ends it.
+// SharedSQS gives an ElasticMQ that all tests of a package share. Its queues and messages are in its memory, which is
+// faster. Main ends it.
 func SharedSQS(tb testing.TB) *SQS {
 	tb.Helper()
 	requireSQS(tb, elasticMQProgram)

@@ -19,10 +19,40 @@ import (
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
-// TestKafkaDiesAndComesBackUnderLoad has a worker die too while Kafka is away, with what it holds.
-func TestKafkaDiesAndComesBackUnderLoad(t *testing.T) {
+// mortal is a broker that can be killed, and started again with what it had.
+type mortal struct {
+	join          func() (queue ports.Queue, leave func())
+	kill, restart func()
+}
+
+// TestABrokerDiesAndComesBackUnderLoad has a worker die too while the broker is away, with what it holds.
+func TestABrokerDiesAndComesBackUnderLoad(t *testing.T) {
 	t.Parallel()
-	broker := testkit.StartKafka(t, 1)
+	tests := []struct {
+		name  string
+		start func(t *testing.T) mortal
+	}{
+		{"Kafka", func(t *testing.T) mortal {
+			t.Helper()
+			b := testkit.StartKafka(t, 1)
+			return mortal{newMembers(t, b.Brokers).join, func() { b.Kill(0) }, func() { b.Restart(t, 0) }}
+		}},
+		{"SQS", func(t *testing.T) mortal {
+			t.Helper()
+			b := testkit.StartSQS(t)
+			return mortal{newPollers(t, b.URL).join, b.Kill, func() { b.Restart(t) }}
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			diesAndComesBack(t, tt.start(t))
+		})
+	}
+}
+
+func diesAndComesBack(t *testing.T, broker mortal) {
+	t.Helper()
 	l := startLoad(t, broker)
 	dying, die := context.WithCancel(t.Context())
 	defer die()
@@ -33,11 +63,11 @@ func TestKafkaDiesAndComesBackUnderLoad(t *testing.T) {
 	held, err := l.NewConsumer(dying).Receive(t.Context(), ports.Credit{Count: 16, Bytes: 1 << 30})
 	require.NoError(t, err)
 
-	broker.Kill(0)
+	broker.kill()
 	refused := l.refused.Load()
 	testkit.Until(t, "nothing is taken in", func() bool { return l.refused.Load() > refused })
 	die()
-	broker.Restart(t, 0)
+	broker.restart()
 	before := l.done()
 	testkit.Until(t, "work is done again", func() bool { return l.done() > before+some })
 
@@ -71,10 +101,10 @@ type load struct {
 	completed map[domain.ID]int
 }
 
-func startLoad(t *testing.T, broker *testkit.Kafka) *load {
+func startLoad(t *testing.T, broker mortal) *load {
 	t.Helper()
 	store := testkit.StartRedis(t)
-	instance, err := open(t.Context(), newMembers(t, broker.Brokers).join, redis.Options{
+	instance, err := open(t.Context(), broker.join, redis.Options{
 		URL: store.URL(), Queue: "openhqm-requests", Shards: 1,
 		Lease: time.Second, TTL: time.Hour, DeadLetterTTL: time.Hour,
 		Now: time.Now, Logger: slog.New(slog.DiscardHandler),
