@@ -124,10 +124,13 @@ func (r *receiver) choose(now time.Time) *source {
 		order = reversed(order)
 	}
 	for _, s := range order {
-		switch {
-		case s.next(now) != nil:
+		if s.next(now) != nil {
 			return s
-		case s.probing > 0:
+		}
+		if s.flows && s.polls == 0 && r.ctx.Err() == nil {
+			s.begin()
+		}
+		if s.probing > 0 {
 			return nil
 		}
 	}
@@ -157,7 +160,6 @@ func (r *receiver) fill() {
 	}
 	for _, s := range r.sources {
 		for s.wanting() {
-			r.polled = r.link.opts.Now()
 			s.begin()
 		}
 	}

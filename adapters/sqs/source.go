@@ -73,6 +73,7 @@ func (s *source) wanting() bool {
 // begin begins a poll. Called with the mutex of the receiver held.
 func (s *source) begin() {
 	wait := s.r.longPoll
+	s.r.polled = s.r.link.opts.Now()
 	s.polls++
 	if s.flows {
 		wait = 0
