@@ -58,7 +58,7 @@ func TestRequestsGatherWhileOthersAreUnderWay(t *testing.T) {
 			require.True(t, s.put(i))
 		}
 		synctest.Wait()
-		require.Equal(t, []int{1, 10}, s.sizes(), "one goes alone, a full one beside it, and the rest gathers")
+		require.ElementsMatch(t, []int{1, 10}, s.sizes(), "one goes alone, a full one beside it, and the rest gathers")
 		for i := range 200 {
 			s.put(100 + i)
 		}
@@ -68,12 +68,15 @@ func TestRequestsGatherWhileOthersAreUnderWay(t *testing.T) {
 		require.False(t, s.put(1))
 		s.drain(t.Context())
 		s.loops.Wait()
-		total := 0
-		for i, size := range s.sizes() {
+		total, full := 0, 0
+		for _, size := range s.sizes() {
 			total += size
-			require.True(t, i == 0 || size == maxBatch || i == len(s.sizes())-1, s.sizes())
+			if size == maxBatch {
+				full++
+			}
 		}
 		require.Equal(t, 215, total)
+		require.GreaterOrEqual(t, full, len(s.sizes())-2, "all but the first and the last")
 	})
 }
 

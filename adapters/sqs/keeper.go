@@ -9,9 +9,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"golang.org/x/sync/errgroup"
-
-	"github.com/openhqm/openhqm/ports"
-	"github.com/openhqm/openhqm/ports/outage"
 )
 
 const (
@@ -152,88 +149,21 @@ func (s *source) change(ctx context.Context, all []*message, to func(*message) (
 	s.r.mu.Lock()
 	defer s.r.mu.Unlock()
 	for _, changed := range told.Successful {
-		i, _ := strconv.Atoi(aws.ToString(changed.Id)) // one of ours
-		all[i].extended(now, times[i])
+		if i, ours := entry(changed.Id, len(all)); ours {
+			all[i].extended(now, times[i])
+		}
 	}
 	for _, failed := range told.Failed {
-		if i, _ := strconv.Atoi(aws.ToString(failed.Id)); failed.SenderFault {
+		if i, ours := entry(failed.Id, len(all)); ours && failed.SenderFault {
 			s.r.drop(all[i])
 		}
 	}
 }
 
-// Settle deletes messages. Until that is done they are ours, and are not extended.
-func (r *receiver) Settle(tickets []ports.Ticket) {
-	if r.ctx.Err() != nil {
-		return
-	}
-	done := make(map[*source][]*message)
-	r.mu.Lock()
-	for _, ticket := range tickets {
-		m, ok := ticket.(*message)
-		if ok && m.source.r == r && !m.gone && !m.settled {
-			m.settled = true
-			done[m.source] = append(done[m.source], m)
-		}
-	}
-	r.mu.Unlock()
-	for s, all := range done {
-		s.deletes.put(all...)
-	}
-}
-
-// delete makes one request, and gives back what is to be tried again, after a pause.
-func (s *source) delete(all []*message) (again []*message) {
-	all = s.ours(all)
-	if len(all) == 0 {
-		return nil
-	}
-	entries := make([]types.DeleteMessageBatchRequestEntry, len(all))
-	for i, m := range all {
-		entries[i] = types.DeleteMessageBatchRequestEntry{Id: aws.String(strconv.Itoa(i)), ReceiptHandle: &m.receipt}
-	}
-	told, err := request(s.r.keeping, s.r.link, s.r.link.api.DeleteMessageBatch,
-		&sqs.DeleteMessageBatchInput{QueueUrl: &s.from.url, Entries: entries})
-	failed := make(map[string]bool)
-	if err == nil {
-		for _, f := range told.Failed {
-			failed[aws.ToString(f.Id)] = !f.SenderFault
-		}
-	}
-	s.r.mu.Lock()
-	for i, m := range all {
-		if err != nil || failed[strconv.Itoa(i)] {
-			again = append(again, m)
-			continue
-		}
-		m.gone = true
-		if s.r.held[m.place] == m {
-			delete(s.r.held, m.place)
-		}
-	}
-	s.r.mu.Unlock()
-	if len(again) > 0 {
-		outage.Sleep(s.r.keeping, deletePause)
-	}
-	return again
-}
-
-// deletePause is how long a deletion waits that did not succeed. The end of the visibility ends it.
-const deletePause = 500 * time.Millisecond
-
-// ours gives the messages that are still to be deleted.
-func (s *source) ours(all []*message) (left []*message) {
-	if s.r.keeping.Err() != nil {
-		return nil
-	}
-	s.r.mu.Lock()
-	defer s.r.mu.Unlock()
-	for _, m := range all {
-		if !m.gone {
-			left = append(left, m)
-		}
-	}
-	return left
+// entry gives the index that an entry of a request of n had for its id; false: there was none such.
+func entry(id *string, n int) (i int, ours bool) {
+	i, err := strconv.Atoi(aws.ToString(id))
+	return i, err == nil && i >= 0 && i < n
 }
 
 // handBack makes everything that we have visible to others at once.

@@ -77,23 +77,32 @@ func (s *sender) send(ops []*op) (again []*op) {
 	if err != nil {
 		return s.refused(ops, err)
 	}
-	failures := make(map[string]*types.BatchResultErrorEntry)
-	for i := range told.Failed {
-		failures[aws.ToString(told.Failed[i].Id)] = &told.Failed[i]
+	again = s.settle(ops, told)
+	s.rest(len(again) > 0)
+	return again
+}
+
+// settle answers the ops of a request that was answered, and gives back those that are to be sent again.
+func (s *sender) settle(ops []*op, told *sqs.SendMessageBatchOutput) (again []*op) {
+	sent, failures := make(map[string]bool), make(map[string]types.BatchResultErrorEntry)
+	for i := range told.Successful {
+		sent[aws.ToString(told.Successful[i].Id)] = true
+	}
+	for _, failure := range told.Failed {
+		failures[aws.ToString(failure.Id)] = failure
 	}
 	for i, o := range ops {
-		failure := failures[strconv.Itoa(i)]
+		failure := failures[strconv.Itoa(i)] // empty where the answer says nothing about it
 		switch {
-		case failure == nil:
+		case sent[strconv.Itoa(i)]:
 			s.p.answer(o, nil)
 		case s.retryable(o) && !failure.SenderFault:
 			again = append(again, o)
 		default:
-			s.p.answer(o, fmt.Errorf("%w: sqs refuses the message: %s: %s",
+			s.p.answer(o, fmt.Errorf("%w: sqs does not take the message: %s: %s",
 				ports.ErrUnavailable, aws.ToString(failure.Code), aws.ToString(failure.Message)))
 		}
 	}
-	s.rest(len(again) > 0)
 	return again
 }
 

@@ -1,0 +1,96 @@
+package sqs
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+
+	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/ports/outage"
+)
+
+// Settle deletes messages. Until that is done they are ours, and are not extended.
+func (r *receiver) Settle(tickets []ports.Ticket) {
+	if r.ctx.Err() != nil {
+		return
+	}
+	done := make(map[*source][]*message)
+	r.mu.Lock()
+	for _, ticket := range tickets {
+		m, ok := ticket.(*message)
+		if ok && m.source.r == r && !m.gone && !m.settled {
+			m.settled = true
+			done[m.source] = append(done[m.source], m)
+		}
+	}
+	r.mu.Unlock()
+	for s, all := range done {
+		s.deletes.put(all...)
+	}
+}
+
+// delete makes one request, and gives back what is to be tried again, after a pause.
+func (s *source) delete(all []*message) (again []*message) {
+	all = s.ours(all)
+	if len(all) == 0 {
+		return nil
+	}
+	entries := make([]types.DeleteMessageBatchRequestEntry, len(all))
+	for i, m := range all {
+		entries[i] = types.DeleteMessageBatchRequestEntry{Id: aws.String(strconv.Itoa(i)), ReceiptHandle: &m.receipt}
+	}
+	told, err := request(s.r.keeping, s.r.link, s.r.link.api.DeleteMessageBatch,
+		&sqs.DeleteMessageBatchInput{QueueUrl: &s.from.url, Entries: entries})
+	if err == nil {
+		all = s.deleted(all, told)
+	}
+	if len(all) > 0 {
+		outage.Sleep(s.r.keeping, deletePause)
+	}
+	return all
+}
+
+// deleted lets go of messages that are deleted, or whose receipt is worth nothing any more, and gives the others.
+func (s *source) deleted(all []*message, told *sqs.DeleteMessageBatchOutput) (left []*message) {
+	over := make(map[string]bool)
+	for _, done := range told.Successful {
+		over[aws.ToString(done.Id)] = true
+	}
+	for _, failed := range told.Failed {
+		over[aws.ToString(failed.Id)] = failed.SenderFault
+	}
+	s.r.mu.Lock()
+	defer s.r.mu.Unlock()
+	for i, m := range all {
+		if !over[strconv.Itoa(i)] {
+			left = append(left, m)
+			continue
+		}
+		m.gone = true
+		if s.r.held[m.place] == m {
+			delete(s.r.held, m.place)
+		}
+	}
+	return left
+}
+
+// deletePause is how long a deletion waits that did not succeed. The end of the visibility ends it.
+const deletePause = 500 * time.Millisecond
+
+// ours gives the messages that are still to be deleted.
+func (s *source) ours(all []*message) (left []*message) {
+	if s.r.keeping.Err() != nil {
+		return nil
+	}
+	s.r.mu.Lock()
+	defer s.r.mu.Unlock()
+	for _, m := range all {
+		if !m.gone {
+			left = append(left, m)
+		}
+	}
+	return left
+}
