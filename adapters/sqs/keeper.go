@@ -17,10 +17,11 @@ const (
 	// lookEvery is the part of the visibility between two looks at what is due. What is nearly due goes along, so that
 	// requests are full.
 	lookEvery = 12
+	// longestLook and longestLost bound that: for what is to be extended, and for what was lost meanwhile.
+	longestLook = 5 * time.Second
+	longestLost = time.Second
 	// idleAfter is the part of the visibility after which a consumer that asked for nothing has no use for more.
 	idleAfter = 6
-	// longestLook bounds that.
-	longestLook = 5 * time.Second
 	// crowdMargin is how long before the end of its last visibility a message crowds, where that is long: SQS lets nobody
 	// keep one for more than 12 h, counted from its receipt.
 	crowdMargin = time.Hour
@@ -29,9 +30,8 @@ const (
 // startKeeping starts the loops that look after what we have, until it is handed back.
 func (r *receiver) startKeeping() {
 	every := min(r.visibility/lookEvery, longestLook)
-	for _, f := range []func(){r.expire, func() { r.extend(every) }} {
-		r.keepers.Go(func() { repeat(r.keeping, every, f) })
-	}
+	r.keepers.Go(func() { repeat(r.keeping, every, func() { r.extend(every) }) })
+	r.keepers.Go(func() { repeat(r.keeping, min(every, longestLost), r.expire) })
 }
 
 func repeat(ctx context.Context, every time.Duration, f func()) {
