@@ -16,6 +16,7 @@ type Config struct {
 	Embedded Embedded `koanf:"embedded"`
 	Redis    Redis    `koanf:"redis"`
 	Kafka    Kafka    `koanf:"kafka"`
+	SQS      SQS      `koanf:"sqs"`
 	Worker   Worker   `koanf:"worker"`
 	Retry    Retry    `koanf:"retry"`
 	Proxy    Proxy    `koanf:"proxy"`
@@ -92,10 +93,11 @@ const (
 	QueueEmbedded = "embedded"
 	QueueRedis    = "redis"
 	QueueKafka    = "kafka"
+	QueueSQS      = "sqs"
 )
 
 // QueueTypes lists the queues that this program has.
-func QueueTypes() []string { return []string{QueueEmbedded, QueueRedis, QueueKafka} }
+func QueueTypes() []string { return []string{QueueEmbedded, QueueRedis, QueueKafka, QueueSQS} }
 
 // Store says where records are kept, and how long.
 type Store struct {
@@ -158,6 +160,13 @@ const (
 	SASLScram256 = "SCRAM-SHA-256"
 	SASLScram512 = "SCRAM-SHA-512"
 )
+
+// SQS is where the queue of Amazon SQS is. Its store is Redis. Credentials come from where the tools of AWS look.
+type SQS struct {
+	Region       string `koanf:"region"`        // empty: as AWS's own tools find it
+	Endpoint     string `koanf:"endpoint"`      // a URL; empty: that of the region
+	CreateQueues bool   `koanf:"create_queues"` // that are missing
+}
 
 // Worker is the side that calls backends.
 type Worker struct {

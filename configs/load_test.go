@@ -31,6 +31,7 @@ func TestTheDefaults(t *testing.T) {
 			Brokers: []string{"localhost:9092"}, Group: "openhqm-workers", Partitions: 12,
 			SessionTimeout: 10 * time.Second, SecurityProtocol: KafkaPlaintext, SASL: SASL{Mechanism: SASLPlain},
 		},
+		SQS:    SQS{CreateQueues: true},
 		Worker: Worker{Count: 64, Timeout: 300 * time.Second, Drain: 25 * time.Second, MaxBytes: 256 * MiB},
 		Retry: Retry{
 			MaxAttempts: 4, Base: time.Second, Max: time.Minute, Jitter: 0.2,

@@ -42,6 +42,8 @@ func (c *Config) validate(v *validator) {
 	c.Embedded.validate(v)
 	c.Redis.validate(v)
 	c.Kafka.validate(v)
+	c.SQS.validate(v)
+	c.validateSQS(v)
 	c.validateDivision(v)
 	between(v, "worker.count", c.Worker.Count, 1, maxWorkers)
 	between(v, "worker.timeout", c.Worker.Timeout, time.Millisecond, maxDuration)

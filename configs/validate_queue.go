@@ -1,7 +1,9 @@
 package configs
 
 import (
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -34,6 +36,10 @@ func (q *Queue) validateNames(v *validator) {
 			v.bad(n.key, "must be 1 to 200 of A-Z a-z 0-9 . _ : -")
 		case q.Type == QueueKafka && !topicName.MatchString(n.value):
 			v.bad(n.key, "must be 1 to 200 of A-Z a-z 0-9 . _ - to name a topic of Kafka")
+		case q.Type == QueueSQS && strings.HasSuffix(n.value, ".fifo"):
+			v.bad(n.key, "must not be a FIFO queue: those refuse delays of single messages, and drop a retry as a duplicate")
+		case q.Type == QueueSQS && !sqsName.MatchString(n.value):
+			v.bad(n.key, "must be 1 to 75 of A-Z a-z 0-9 _ - to name a queue of SQS")
 		case taken[n.value] != "":
 			v.bad(n.key, "is also "+taken[n.value]+"; they must be different")
 		case optional && q.Type == QueueEmbedded:
@@ -109,6 +115,43 @@ func (k *Kafka) UsesTLS() bool { return strings.HasSuffix(k.SecurityProtocol, Ka
 
 // UsesSASL reports whether we tell Kafka who we are.
 func (k *Kafka) UsesSASL() bool { return strings.HasPrefix(k.SecurityProtocol, "SASL_") }
+
+// sqsName is what may name a queue of SQS, which allows 80 characters. We put a suffix behind.
+var sqsName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,75}$`)
+
+func (s *SQS) validate(v *validator) {
+	if s.Endpoint != "" {
+		validateURL(v, "sqs.endpoint", s.Endpoint)
+	}
+}
+
+// Bounds of Amazon SQS (Developer Guide, "Quotas"): a message stays 14 days at most, and 12 h with whoever received it.
+const (
+	sqsMaxAge     = 13 * 24 * time.Hour
+	sqsMaxTimeout = 11 * time.Hour
+)
+
+// validateSQS checks what SQS cannot do.
+func (c *Config) validateSQS(v *validator) {
+	if c.Queue.Type != QueueSQS {
+		return
+	}
+	if c.Request.MaxAge > sqsMaxAge {
+		v.bad("request.max_age", "must be at most 312h with SQS, which keeps messages for 14 days")
+	}
+	tooLong := "must be at most 11h with SQS, which lends a message for 12h"
+	if c.Worker.Timeout > sqsMaxTimeout {
+		v.bad("worker.timeout", tooLong)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Proxy.Endpoints)) {
+		if t := c.Proxy.Endpoints[name].Timeout; t > sqsMaxTimeout && t != c.Worker.Timeout {
+			v.bad("proxy.endpoints."+name+".timeout", tooLong)
+		}
+	}
+	if c.Queue.Lease > sqsMaxTimeout {
+		v.bad("queue.lease", tooLong)
+	}
+}
 
 // validateDivision checks that queue, store and roles go together.
 func (c *Config) validateDivision(v *validator) {

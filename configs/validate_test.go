@@ -164,6 +164,21 @@ func TestRulesBetweenKeys(t *testing.T) {
 			`f.yaml:1: queue.requests: "{a}": must be 1 to 200 of A-Z a-z 0-9 . _ : -`,
 			`f.yaml:1: queue.results_in: "b": is also queue.responses; they must be different`,
 		}},
+		{give: "{role: api, queue: {type: sqs, requests: a_b, responses: c}, sqs: {endpoint: 'http://a:1'}}"},
+		{give: "queue: {type: sqs, requests: a.fifo, responses: a.b}", want: []string{
+			`f.yaml:1: queue.requests: "a.fifo": must not be a FIFO queue: those refuse delays of single messages, and drop a ` +
+				`retry as a duplicate`,
+			`f.yaml:1: queue.responses: "a.b": must be 1 to 75 of A-Z a-z 0-9 _ - to name a queue of SQS`,
+		}},
+		{give: "{queue: {type: sqs, lease: 12h}, request: {max_age: 313h}, worker: {timeout: 12h}, proxy: {endpoints: {a: " +
+			"{url: http://a}, b: {url: http://b, timeout: 13h}}}, sqs: {endpoint: 'ftp://a'}}", want: []string{
+			`f.yaml:1: sqs.endpoint: "ftp://a": must be an absolute URL, http or https, for instance ` +
+				`https://orders.internal:8443/api`,
+			`f.yaml:1: request.max_age: "313h": must be at most 312h with SQS, which keeps messages for 14 days`,
+			`f.yaml:1: worker.timeout: "12h": must be at most 11h with SQS, which lends a message for 12h`,
+			`f.yaml:1: proxy.endpoints.b.timeout: "13h": must be at most 11h with SQS, which lends a message for 12h`,
+			`f.yaml:1: queue.lease: "12h": must be at most 11h with SQS, which lends a message for 12h`,
+		}},
 		{give: "queue: {type: kafka, requests: 'a:b', responses: a.b}", want: []string{
 			`f.yaml:1: queue.requests: "a:b": must be 1 to 200 of A-Z a-z 0-9 . _ - to name a topic of Kafka`,
 		}},
