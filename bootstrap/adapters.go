@@ -19,6 +19,7 @@ var queues = map[string]func() fx.Option{
 	configs.QueueEmbedded: embeddedModule,
 	configs.QueueRedis:    redisModule,
 	configs.QueueKafka:    kafkaModule,
+	configs.QueueSQS:      sqsModule,
 }
 
 // backends has a line for every kind of backend.

@@ -148,8 +148,8 @@ func (c *Config) validateSQS(v *validator) {
 			v.bad("proxy.endpoints."+name+".timeout", tooLong)
 		}
 	}
-	if c.Queue.Lease > sqsMaxTimeout {
-		v.bad("queue.lease", tooLong)
+	if c.Queue.Lease > sqsMaxTimeout || c.Queue.Lease%time.Second != 0 {
+		v.bad("queue.lease", "must be whole seconds up to 11h with SQS, which lends a message for 12h")
 	}
 }
 

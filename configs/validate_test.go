@@ -177,7 +177,7 @@ func TestRulesBetweenKeys(t *testing.T) {
 			`f.yaml:1: request.max_age: "313h": must be at most 312h with SQS, which keeps messages for 14 days`,
 			`f.yaml:1: worker.timeout: "12h": must be at most 11h with SQS, which lends a message for 12h`,
 			`f.yaml:1: proxy.endpoints.b.timeout: "13h": must be at most 11h with SQS, which lends a message for 12h`,
-			`f.yaml:1: queue.lease: "12h": must be at most 11h with SQS, which lends a message for 12h`,
+			`f.yaml:1: queue.lease: "12h": must be whole seconds up to 11h with SQS, which lends a message for 12h`,
 		}},
 		{give: "queue: {type: kafka, requests: 'a:b', responses: a.b}", want: []string{
 			`f.yaml:1: queue.requests: "a:b": must be 1 to 200 of A-Z a-z 0-9 . _ - to name a topic of Kafka`,

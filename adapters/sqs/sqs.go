@@ -56,7 +56,7 @@ const (
 	usualLimit    = 256 << 10 // what maxTotal was until 2025
 )
 
-// Queue implements ports.Queue, ports.Probe and ports.Detailed.
+// Queue implements ports.Queue, ports.Lagging, ports.Probe and ports.Detailed.
 type Queue struct {
 	link      *link
 	lanes     []*remote // by domain.Lane
@@ -71,6 +71,7 @@ type Queue struct {
 
 var (
 	_ ports.Queue    = (*Queue)(nil)
+	_ ports.Lagging  = (*Queue)(nil)
 	_ ports.Probe    = (*Queue)(nil)
 	_ ports.Detailed = (*Queue)(nil)
 )

@@ -1,0 +1,40 @@
+package bootstrap
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"go.uber.org/fx"
+
+	"github.com/openhqm/openhqm/adapters/sqs"
+	"github.com/openhqm/openhqm/configs"
+	"github.com/openhqm/openhqm/ports/envelope"
+)
+
+func sqsModule() fx.Option {
+	return fx.Module("sqs",
+		fx.Provide(openSQS, func(queue *sqs.Queue) broker { return queue }),
+		pairedModule(func(config configs.Config) time.Duration { return config.Queue.Lease }),
+	)
+}
+
+// openSQS looks for the queues at once, not in a start hook: the adapters on top of them need them to be there.
+func openSQS(lc fx.Lifecycle, config configs.Config, logger *slog.Logger) (*sqs.Queue, error) {
+	queue, err := sqs.Open(context.Background(), sqs.Options{
+		Region:       config.SQS.Region,
+		Endpoint:     config.SQS.Endpoint,
+		Queue:        config.Queue.Requests,
+		CreateQueues: config.SQS.CreateQueues,
+		Retention:    config.Request.MaxAge + minRetention,
+		Visibility:   config.Queue.Lease,
+		MaxMessage:   messageSize(envelope.MaxInlineBody),
+		Now:          time.Now,
+		Logger:       logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	lc.Append(fx.StopHook(queue.Close))
+	return queue, nil
+}
