@@ -11,7 +11,6 @@ import (
 	"github.com/openhqm/openhqm/adapters/kafka"
 	"github.com/openhqm/openhqm/configs"
 	"github.com/openhqm/openhqm/ports"
-	"github.com/openhqm/openhqm/ports/envelope"
 )
 
 func kafkaModule() fx.Option {
@@ -48,15 +47,6 @@ func openKafka(lc fx.Lifecycle, config configs.Config, logger *slog.Logger) (*ka
 	return queue, nil
 }
 
-// inlineBody is the largest body that goes in a message. Other programs get all of a request there, while our own
-// workers find in Redis what is larger than messages should be.
-func inlineBody(config configs.Config) configs.ByteSize {
-	if config.Queue.HandsOver() {
-		return max(config.Server.MaxBodySize, envelope.MaxInlineBody)
-	}
-	return envelope.MaxInlineBody
-}
-
 func kafkaOptions(config configs.Config, logger *slog.Logger) (kafka.Options, error) {
 	section := &config.Kafka
 	password, err := config.ResolveKafka()
@@ -70,7 +60,7 @@ func kafkaOptions(config configs.Config, logger *slog.Logger) (kafka.Options, er
 		Partitions:        section.Partitions,
 		ReplicationFactor: section.ReplicationFactor,
 		Retention:         config.Request.MaxAge + minRetention,
-		MaxMessage:        messageSize(inlineBody(config)),
+		MaxMessage:        largestMessage(config),
 		SessionTimeout:    section.SessionTimeout,
 		Now:               time.Now,
 		Logger:            logger,

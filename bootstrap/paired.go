@@ -11,6 +11,7 @@ import (
 	"github.com/openhqm/openhqm/application/paired"
 	"github.com/openhqm/openhqm/configs"
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/ports/envelope"
 )
 
 // broker is a queue that only carries messages; the records are in Redis.
@@ -92,6 +93,16 @@ func openStore(
 	}
 	lc.Append(fx.StopHook(db.Close))
 	return db, nil
+}
+
+// largestMessage is the size of what a broker is to carry, in bytes. Other programs get all of a request there, while
+// our own workers find in Redis what is larger than messages should be.
+func largestMessage(config configs.Config) int {
+	body := configs.ByteSize(envelope.MaxInlineBody)
+	if config.Queue.HandsOver() {
+		body = max(body, config.Server.MaxBodySize)
+	}
+	return messageSize(body)
 }
 
 // openOutlets opens what the broker has for other programs to read.

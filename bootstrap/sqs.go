@@ -9,7 +9,6 @@ import (
 
 	"github.com/openhqm/openhqm/adapters/sqs"
 	"github.com/openhqm/openhqm/configs"
-	"github.com/openhqm/openhqm/ports/envelope"
 )
 
 func sqsModule() fx.Option {
@@ -28,7 +27,7 @@ func openSQS(lc fx.Lifecycle, config configs.Config, logger *slog.Logger) (*sqs.
 		CreateQueues: config.SQS.CreateQueues,
 		Retention:    config.Request.MaxAge + minRetention,
 		Visibility:   config.Queue.Lease,
-		MaxMessage:   messageSize(envelope.MaxInlineBody),
+		MaxMessage:   largestMessage(config),
 		Now:          time.Now,
 		Logger:       logger,
 	})
