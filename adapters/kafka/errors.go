@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -101,9 +100,4 @@ func hopeless(err error) bool {
 // topicMissing reports whether an error says that a topic is not there.
 func topicMissing(err error) bool {
 	return errors.Is(err, kafka.UnknownTopicOrPartition) || errors.Is(err, protocol.ErrNoTopic)
-}
-
-// unconfirmed is the error of a caller that gives up waiting.
-func unconfirmed(ctx context.Context) error {
-	return fmt.Errorf("%w: not confirmed by kafka in time: %w", ports.ErrUnavailable, context.Cause(ctx))
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/ports/groupcommit"
 )
 
 const (
@@ -39,7 +40,7 @@ type producer struct {
 
 // op is one message on its way.
 type op struct {
-	call      *call
+	call      *groupcommit.Call
 	index     int // in the call
 	topic     string
 	partition int32
@@ -61,13 +62,13 @@ func newProducer(q *Queue) *producer {
 
 // publish sends messages to the topics of their lanes, and returns when all have an answer, or ctx ends.
 func (p *producer) publish(ctx context.Context, topics lanes, messages []ports.QueueMessage) []error {
-	c := newCall(len(messages))
+	c := groupcommit.NewCall(len(messages))
 	until := p.q.opts.Now().Add(publishPatience)
 	for i := range messages {
 		m := &messages[i]
 		switch {
 		case len(m.Value) > p.q.opts.MaxMessage || len(m.ID) > maxKey:
-			c.answer(i, fmt.Errorf("%w: it has %d bytes, and kafka takes %d",
+			c.Answer(i, fmt.Errorf("%w: it has %d bytes, and kafka takes %d",
 				ports.ErrTooLarge, len(m.Value), p.q.opts.MaxMessage))
 		default:
 			p.accept(ctx, &op{
@@ -75,14 +76,14 @@ func (p *producer) publish(ctx context.Context, topics lanes, messages []ports.Q
 			})
 		}
 	}
-	return c.wait(ctx)
+	return c.Wait(ctx)
 }
 
 // accept waits for room and gives the op on.
 func (p *producer) accept(ctx context.Context, o *op) {
 	if !p.room.TryAcquire(p.weight(o)) {
 		if err := p.await(ctx, o); err != nil {
-			o.call.answer(o.index, err)
+			o.call.Answer(o.index, err)
 			return
 		}
 	}
@@ -101,7 +102,7 @@ func (p *producer) await(ctx context.Context, o *op) error {
 	case p.q.ctx.Err() != nil:
 		return ports.ErrClosed
 	default:
-		return unconfirmed(ctx)
+		return groupcommit.Unconfirmed(ctx)
 	}
 }
 
@@ -110,7 +111,7 @@ func (p *producer) weight(o *op) int64 { return min(int64(o.size()), maxWaiting)
 // answer ends an op.
 func (p *producer) answer(o *op, err error) {
 	p.room.Release(p.weight(o))
-	o.call.answer(o.index, err)
+	o.call.Answer(o.index, err)
 }
 
 // route gives an op to the sender of the broker that leads its partition.
@@ -270,7 +271,7 @@ func (p *producer) resend(o *op, err error) {
 		o.err = errors.Join(err, o.err)
 	}
 	switch {
-	case o.call.over():
+	case o.call.Over():
 		p.answer(o, nil) // nobody hears it
 	case !p.q.opts.Now().Before(o.until), err != nil && p.q.outage.Lasts(publishPatience):
 		p.answer(o, translate(o.err))

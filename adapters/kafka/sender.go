@@ -96,7 +96,7 @@ func (s *sender) gather() []*op {
 			break
 		}
 		switch size := batches[o.place()]; {
-		case o.call.over():
+		case o.call.Over():
 			s.p.answer(o, nil) // nobody hears it
 		case size > 0 && (o.alone || size+o.size() > limit):
 			left = append(left, o)

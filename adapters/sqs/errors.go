@@ -1,7 +1,6 @@
 package sqs
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -99,9 +98,4 @@ func passes(err error) bool {
 	answer, ok := errors.AsType[*smithyhttp.ResponseError](err)
 	return ok && (answer.HTTPStatusCode() >= http.StatusInternalServerError ||
 		answer.HTTPStatusCode() == http.StatusTooManyRequests)
-}
-
-// unconfirmed is the error of a caller that gives up waiting.
-func unconfirmed(ctx context.Context) error {
-	return fmt.Errorf("%w: not confirmed by sqs in time: %w", ports.ErrUnavailable, context.Cause(ctx))
 }

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/ports/groupcommit"
 )
 
 const (
@@ -37,25 +38,25 @@ func newPublisher(l *link, to ...*remote) *publisher {
 
 // Publish sends messages and returns when all have an answer, or ctx ends.
 func (p *publisher) Publish(ctx context.Context, messages []ports.QueueMessage) []error {
-	c := newCall(len(messages))
+	c := groupcommit.NewCall(len(messages))
 	until := p.link.opts.Now().Add(publishPatience)
 	for i := range messages {
 		m := &messages[i]
 		s := p.senders[min(int(m.Lane), len(p.senders)-1)]
 		o := &op{call: c, index: i, body: encode(m.Value), until: until}
 		if size := o.body.size(); size > s.limit() {
-			c.answer(i, p.tooLarge(size, s.limit()))
+			c.Answer(i, p.tooLarge(size, s.limit()))
 			continue
 		}
 		if err := p.await(ctx, o); err != nil {
-			c.answer(i, err)
+			c.Answer(i, err)
 			continue
 		}
 		if !s.ops.put(o) {
 			p.answer(o, ports.ErrClosed)
 		}
 	}
-	return c.wait(ctx)
+	return c.Wait(ctx)
 }
 
 func (p *publisher) tooLarge(size, limit int) error {
@@ -79,7 +80,7 @@ func (p *publisher) await(ctx context.Context, o *op) error {
 	case p.link.ctx.Err() != nil:
 		return ports.ErrClosed
 	default:
-		return unconfirmed(ctx)
+		return groupcommit.Unconfirmed(ctx)
 	}
 }
 
@@ -88,7 +89,7 @@ func weight(o *op) int64 { return int64(o.body.size()) }
 // answer ends an op.
 func (p *publisher) answer(o *op, err error) {
 	p.room.Release(weight(o))
-	o.call.answer(o.index, err)
+	o.call.Answer(o.index, err)
 }
 
 // end lets nothing more in.

@@ -12,12 +12,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/ports/groupcommit"
 	"github.com/openhqm/openhqm/ports/outage"
 )
 
 // op is one message on its way.
 type op struct {
-	call  *call
+	call  *groupcommit.Call
 	index int // in the call
 	body  body
 	until time.Time // when it is not sent again any more
@@ -112,7 +113,7 @@ func (s *sender) awaited(ops []*op) (left []*op) {
 		switch {
 		case s.p.link.ctx.Err() != nil:
 			s.p.answer(o, ports.ErrClosed)
-		case o.call.over():
+		case o.call.Over():
 			s.p.answer(o, nil) // nobody hears it
 		default:
 			left = append(left, o)
