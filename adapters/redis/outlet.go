@@ -44,7 +44,7 @@ func (db *DB) kinds() []kind {
 		},
 		{
 			name: "letters", outlet: db.outlet(opts.Outlets.DeadLetters, opts.DeadLetterStream), news: db.buried, noted: true,
-			fields: wholeLetterFields, hash: (*shard).letterKey, forms: []form{letterOf, db.briefLetterOf}, giveUp: db.drop,
+			fields: wholeLetterFields, hash: (*shard).letterKey, forms: []form{db.letterOf, db.briefLetterOf}, giveUp: db.drop,
 		},
 	}
 	if db.handsOverElsewhere() {

@@ -45,7 +45,7 @@ func newScripts() *scripts {
 		rehearse: inShard(allowOOM, "rehearse"),
 
 		begin:     inShard(allowOOM, "born", "begin"),
-		keep:      inShard(newcomer, "place", "born", "keep"),
+		keep:      inShard(newcomer, "place", "born", "end", "keep"),
 		published: inShard(allowOOM, "published"),
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/openhqm/openhqm/adapters/redis"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/ports/envelope"
 )
 
 // create makes the record of a request that a broker carries.
@@ -229,7 +230,54 @@ func TestTheCancelledIsRememberedWhileItsMessageMayCome(t *testing.T) {
 	_, err := db.Cancel(t.Context(), r.ID)
 	require.NoError(t, err)
 	left := server.client().PTTL(t.Context(), "{openhqm-requests}:r:"+string(r.ID)).Val()
-	require.Greater(t, left, time.Until(r.Deadline))
+	require.Greater(t, left, time.Until(r.Deadline)+24*time.Hour)
+}
+
+// TestWhatIsToldIsRememberedWhileItsMessageMayCome has records whose lifetime is a second without their messages.
+func TestWhatIsToldIsRememberedWhileItsMessageMayCome(t *testing.T) {
+	t.Parallel()
+	server := startServer(t)
+	client := server.client()
+	opts := telling(server.url())
+	opts.TTL = time.Second
+	db := openDB(t, opts)
+	relay(t, db, client, resultsOwed, lettersOwed)
+	cancelled, late := newRequest(), newRequest()
+	late.Deadline = time.Now().Add(-time.Hour)
+	create(t, db, cancelled)
+	create(t, db, late)
+	_, err := db.Cancel(t.Context(), cancelled.ID)
+	require.NoError(t, err)
+	toldResults(t, client, 2)
+	requireNothingOwed(t, client)
+	for _, id := range []domain.ID{cancelled.ID, late.ID} {
+		require.Greater(t, client.PTTL(t.Context(), "{openhqm-requests}:r:"+string(id)).Val(), 24*time.Hour)
+	}
+}
+
+// TestADeadLetterIsToldAgainWhenItHasItsOriginal does not make up one that the broker still carries.
+func TestADeadLetterIsToldAgainWhenItHasItsOriginal(t *testing.T) {
+	t.Parallel()
+	server := startServer(t)
+	letters := &another{}
+	db := openDB(t, tellingAnother(server.url(), &another{}, letters))
+	relay(t, db, server.client(), resultsOwed, lettersOwed)
+	r := newRequest()
+	r.Deadline = time.Now().Add(-time.Hour)
+	create(t, db, r)
+	letter, err := envelope.DecodeDeadLetter(letters.await(t, 1)[0].Value, 1<<20)
+	require.NoError(t, err)
+	require.Nil(t, letter.Message)
+	require.Equal(t, "http://localhost/letters/"+string(r.ID), letter.URL)
+
+	keepIt(t, db, r)
+	letter, err = envelope.DecodeDeadLetter(letters.await(t, 2)[1].Value, 1<<20)
+	require.NoError(t, err)
+	require.Empty(t, letter.URL)
+	require.Contains(t, string(letter.Message), string(r.ID))
+	requireNothingOwed(t, server.client())
+	keepIt(t, db, r)
+	requireNothingOwed(t, server.client())
 }
 
 func TestTheLimitCountsWhatIsCarried(t *testing.T) {

@@ -35,15 +35,19 @@ func (db *DB) resultWithin(inline int, id domain.ID, values []any) ([]byte, erro
 	return envelope.AppendResult(nil, &result), nil
 }
 
-// letterOf writes the message of a dead letter, nil when there is none.
-func letterOf(id domain.ID, values []any) ([]byte, error) {
+// letterOf writes the message of a dead letter, nil when there is none. One whose original a broker still carries is
+// told by its URL: it is told again when it has that.
+func (db *DB) letterOf(id domain.ID, values []any) ([]byte, error) {
 	letter, rec, err := decodeLetter(id, values)
 	if err != nil || letter == nil {
 		return nil, err
 	}
 	told := toldLetter(letter)
+	original := []byte(text(values, len(letterFields)))
 	if told.Message = []byte(text(values, len(letterFields)+1)); len(told.Message) == 0 {
-		original := []byte(text(values, len(letterFields)))
+		if len(original) == 0 {
+			return db.briefLetterOf(id, values)
+		}
 		req, err := decodeRequest(rec, original)
 		if err != nil {
 			told.Message = original // as much as there is of it
@@ -56,15 +60,14 @@ func letterOf(id domain.ID, values []any) ([]byte, error) {
 
 // briefLetterOf tells the original by the URL of the dead letter.
 func (db *DB) briefLetterOf(id domain.ID, values []any) ([]byte, error) {
-	if db.opts.LetterURL == nil {
-		return letterOf(id, values)
-	}
 	letter, _, err := decodeLetter(id, values)
 	if err != nil || letter == nil {
 		return nil, err
 	}
 	told := toldLetter(letter)
-	told.URL = db.opts.LetterURL(id)
+	if db.opts.LetterURL != nil {
+		told.URL = db.opts.LetterURL(id)
+	}
 	return envelope.AppendDeadLetter(nil, &told), nil
 }
 

@@ -7,9 +7,9 @@ if not status then return {'missing'} end
 if status == 'PENDING' then
     local late = redis.call('ZSCORE', deadlines, id)
     dequeue(id, r[2], r[3], status)
-    conclude(id, 'CANCELLED', updated, r[4] or '0', '', '', '0', lifetime, '0')
     -- A broker still has the message: whoever gets it must find that it is cancelled.
-    if r[2] == CARRIED and late then redis.call('PEXPIREAT', recordKey(id), late, 'GT') end
+    if r[2] == CARRIED and late then lifetime = math.max(tonumber(lifetime), late - now + CARRIED_ON) end
+    conclude(id, 'CANCELLED', updated, r[4] or '0', '', '', '0', lifetime, '0')
     return {'ended', state(id)}
 end
 if status == 'CANCELLED' then return {'same', state(id)} end

@@ -55,6 +55,9 @@ local function bellKey(endpoint) return shard .. ':bell:' .. endpoint end
 -- more names: CARRIED stands for a broker that carries the request, and Redis does not have all of it; HANDED for a
 -- broker where consumers that are not ours find it, and Redis has it too: its stream is the outbox on the way there.
 local CARRIED, HANDED = '-', '>'
+-- For so many milliseconds after its deadline a broker may still have the message of a request: ours keep them for the
+-- longest life of a request and a day.
+local CARRIED_ON = 25 * 3600 * 1000
 local function streamKey(queue)
     if queue == '' then return string.sub(shard, 2, -2) end
     if queue == HANDED then return shard .. ':outbox:requests' end

@@ -27,10 +27,10 @@ end
 
 local function lettered(status) return status == 'FAILED' or status == 'TIMEOUT' end
 
--- owe notes that others are to be told of a final request, when there are processes that tell them: see outbox.go. The
--- field of the record says how many bytes have to be read for that, from a hash with that lifetime. A hash that would be
--- gone before the note is kept for as long as that; until says when it would have been gone.
-local function owe(kind, id, size, hash, lifetime)
+-- owe notes that others are to be told of a final request, when there are processes that tell them: see outbox.go. So
+-- many bytes have to be read for that, from a hash with that lifetime. A hash that would be gone before the note is kept
+-- for as long as that; until says when it would have been gone.
+local function owe(kind, id, bytes, hash, lifetime)
     local keep = redis.call('GET', shard .. ':told:' .. kind)
     if not keep then return end
     local ends = ''
@@ -38,8 +38,8 @@ local function owe(kind, id, size, hash, lifetime)
         redis.call('PEXPIRE', hash, keep)
         ends = now + tonumber(lifetime)
     end
-    local outbox, bytes = shard .. ':outbox:' .. kind, redis.call('HGET', recordKey(id), size) or '0'
-    redis.call('XADD', outbox, 'MINID', '~', now - tonumber(keep), '*', 'id', id, 'bytes', bytes, 'until', ends)
+    local outbox = shard .. ':outbox:' .. kind
+    redis.call('XADD', outbox, 'MINID', '~', now - tonumber(keep), '*', 'id', id, 'bytes', bytes or '0', 'until', ends)
     redis.call('PEXPIRE', outbox, keep)
 end
 
@@ -54,8 +54,9 @@ local function conclude(id, status, updated, attempts, reason, problem, took, li
     if status == 'FAILED' or status == 'CANCELLED' then free(id) end
     if status == 'CANCELLED' then redis.call('HDEL', key, 'code', 'response', 'answered') end
     redis.call('PEXPIRE', key, lifetime)
-    if not hasNone then owe('results', id, 'answered', key, lifetime) end
-    if lettered(status) then owe('letters', id, 'size', letterKey(id), letterLifetime) end
+    local sizes = redis.call('HMGET', key, 'answered', 'size')
+    if not hasNone then owe('results', id, sizes[1], key, lifetime) end
+    if lettered(status) then owe('letters', id, sizes[2], letterKey(id), letterLifetime) end
     redis.call('HDEL', key, 'request', 'message', 'token', 'entry', 'queue', 'size', 'key')
     redis.call('SPUBLISH', shard .. ':final', id)
 end

@@ -15,7 +15,11 @@ if not r[1] then
     r = {facts, CARRIED, 'PENDING', size}
 end
 if not r[2] then -- it is final
-    if incomplete(id) then redis.call('HSET', letterKey(id), 'request', request) end
+    if incomplete(id) then
+        local letter = letterKey(id)
+        redis.call('HSET', letter, 'request', request)
+        owe('letters', id, #request, letter, redis.call('PTTL', letter)) -- others were told without it
+    end
 elseif r[2] == CARRIED and r[3] == 'PROCESSING' then
     known(endpointOf(queue))
     redis.call('HSET', key, 'request', request, 'queue', queue, 'entry', NOWHERE)

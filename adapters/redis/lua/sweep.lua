@@ -1,7 +1,7 @@
 -- sweep does what time asks for: delayed requests become ready, those past their deadline end, dead letters and unused
 -- endpoints are forgotten. It does a bounded part, and tells in how many milliseconds it should come again, what ended,
 -- and how many became ready. With an id it looks only at that request's deadline.
-local limit, lifetime, letterLifetime = tonumber(ARGV[1]), ARGV[2], ARGV[3]
+local limit, lifetime, letterLifetime = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local reason = ARGV[4]
 local unanswered, unansweredProblem = ARGV[5], ARGV[6] -- how one ends that no backend answered
 local answered, answeredProblem = ARGV[7], ARGV[8]
@@ -27,7 +27,9 @@ local function expire(id)
     dequeue(id, r[2], r[3], r[1])
     local status, problem = unanswered, unansweredProblem
     if r[5] then status, problem = answered, answeredProblem end
-    conclude(id, status, nowMicros, r[4] or '0', reason, problem, '0', lifetime, letterLifetime)
+    -- A broker still has the message: whoever gets it must not begin it anew, also when its dead letter was deleted.
+    local remembered = r[2] == CARRIED and math.max(lifetime, CARRIED_ON) or lifetime
+    conclude(id, status, nowMicros, r[4] or '0', reason, problem, '0', remembered, letterLifetime)
     ended[#ended + 1] = {id, state(id)}
 end
 
