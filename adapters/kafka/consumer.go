@@ -96,7 +96,7 @@ func (c *consumer) take(count int, bytes int64) []ports.Received {
 		if total += int64(len(m.value)); len(taken) > 0 && total > bytes {
 			break
 		}
-		taken = append(taken, p.handOut())
+		taken = append(taken, c.now.handOut(p))
 		c.count(p.lane)
 	}
 	if c.choose() != nil {

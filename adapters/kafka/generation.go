@@ -243,14 +243,20 @@ func (g *generation) roomMade() {
 	}
 }
 
-// next gives a partition of a lane that has a message to hand out, each in its turn; nil: there is none.
+// next gives the partition of a lane whose turn it is to hand out a message; nil: none has one. Looking does not take
+// the turn.
 func (g *generation) next(lane domain.Lane) *partition {
 	for i := range g.parts {
-		at := (g.turn[lane] + i) % len(g.parts)
-		if p := g.parts[at]; p.lane == lane && len(p.shelf) > 0 && !p.full() {
-			g.turn[lane] = at + 1
+		p := g.parts[(g.turn[lane]+i)%len(g.parts)]
+		if p.lane == lane && len(p.shelf) > 0 && !p.full() {
 			return p
 		}
 	}
 	return nil
+}
+
+// handOut gives the next message of a partition that has one, which takes its turn.
+func (g *generation) handOut(p *partition) ports.Received {
+	g.turn[p.lane] = slices.Index(g.parts, p) + 1
+	return p.handOut()
 }

@@ -31,7 +31,7 @@ func (o *outlet) Publish(ctx context.Context, messages []ports.QueueMessage) []e
 }
 
 // Inlet gives what reads a topic that other programs write, as a member of a consumer group for that topic alone, which
-// begins at the first message there is. The first Receive joins the group. All messages are of the low lane. A topic
+// begins at the first message there is. The first Receive joins the group. All messages are of the high lane. A topic
 // that is missing is made, and another must do, as for Outlet. The inlet lives until Close, which leaves the group;
 // then its Receive answers ports.ErrClosed.
 func (q *Queue) Inlet(ctx context.Context, name, group string) (ports.Receiver, error) {

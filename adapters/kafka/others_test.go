@@ -47,6 +47,7 @@ func receiveFrom(t *testing.T, in ports.Receiver, n int) []domain.ID {
 		some, err := in.Receive(ctx, n-len(all), 1<<40)
 		require.NoErrorf(t, err, "after %d of %d messages", len(all), n)
 		for _, r := range some {
+			require.Equal(t, domain.LaneHigh, r.Lane)
 			in.Settle([]ports.Ticket{r.Ticket})
 		}
 		all = append(all, ids(some)...)

@@ -25,6 +25,12 @@ type message struct {
 	settled bool
 }
 
+// messageBytes is about what a message takes up in memory beside its value.
+const messageBytes = 256
+
+// size is what a message on a shelf takes up, in bytes. An empty one is not free.
+func (m *message) size() int64 { return int64(len(m.value)) + messageBytes }
+
 // partition is one that a generation owns. All but its names is guarded by the mutex of the consumer.
 type partition struct {
 	gen   *generation
@@ -36,7 +42,7 @@ type partition struct {
 	next      int64 // the offset to read next
 	reading   bool  // a request for it is under way
 	shelf     []*message
-	bytes     int64 // of the values on the shelf
+	bytes     int64 // that the messages on the shelf take up
 	track     *tracker
 	committed int64
 	gone      bool // the topic was deleted
@@ -62,7 +68,7 @@ func (p *partition) handOut() ports.Received {
 	m := p.shelf[0]
 	p.shelf[0] = nil // the array may live for long
 	p.shelf = p.shelf[1:]
-	p.bytes -= int64(len(m.value))
+	p.bytes -= m.size()
 	m.crowded = make(chan struct{})
 	p.track.take(m)
 	for _, old := range p.track.crowded(maxGap / 2) {
@@ -89,7 +95,7 @@ func (p *partition) wanting() bool {
 func (p *partition) add(read []*message, next int64) {
 	for _, m := range read {
 		m.part = p
-		p.bytes += int64(len(m.value))
+		p.bytes += m.size()
 	}
 	p.shelf = append(p.shelf, read...)
 	p.next = max(p.next, next)
