@@ -68,8 +68,8 @@ type Received struct {
 	Arrived time.Time // when it came to the broker, as the broker or else its producer says
 	Ticket  Ticket
 
-	// Crowded is closed when the message holds up too many behind it: the broker can let go of them only in their order.
-	// Its holder should see to it that the request is kept elsewhere, and settle the message.
+	// Crowded is closed when the message holds up too many behind it, or for too long: the broker can let go of them
+	// only in their order. Its holder should see to it that the request is kept elsewhere, and settle the message.
 	Crowded <-chan struct{}
 	// Lost ends when the message belongs to somebody else as far as the queue knows, with the cause ErrLost. A call that
 	// runs may go on, since the store fences its result.

@@ -17,6 +17,8 @@ import (
 const (
 	// commitPause is how long marks gather before they are committed.
 	commitPause = 100 * time.Millisecond
+	// overduePause is how often it is looked for messages that are open for longer than crowdAge.
+	overduePause = time.Second
 	// readAhead bounds what is read ahead in all partitions, in bytes; each has its share, and at least minShare.
 	readAhead = 16 << 20
 	minShare  = 64 << 10
@@ -96,12 +98,18 @@ func (g *generation) run(ctx context.Context) {
 // changed is called when a mark has moved.
 func (g *generation) changed() { ring(g.dirty) }
 
-// keepCommitted commits marks that have moved, until ctx ends or the connection to the coordinator is no good any more.
+// keepCommitted commits marks that have moved, and tells who keeps them from moving for long, until ctx ends or the
+// connection to the coordinator is no good any more.
 func (g *generation) keepCommitted(ctx context.Context) {
 	pause := newBackoff()
+	ticker := time.NewTicker(overduePause)
+	defer ticker.Stop()
 	for {
 		select {
 		case <-g.dirty:
+		case <-ticker.C:
+			g.tellOverdue()
+			continue
 		case <-ctx.Done():
 			return
 		}
@@ -120,6 +128,16 @@ func (g *generation) keepCommitted(ctx context.Context) {
 		default:
 			return
 		}
+	}
+}
+
+// tellOverdue tells the holders of messages that are open for too long.
+func (g *generation) tellOverdue() {
+	before := g.c.q.opts.Now().Add(-crowdAge)
+	g.c.mu.Lock()
+	defer g.c.mu.Unlock()
+	for _, p := range g.parts {
+		tell(p.track.overdue(before))
 	}
 }
 

@@ -12,6 +12,10 @@ import (
 // when the process dies. When it is half reached, the first ones crowd.
 const maxGap = 2048
 
+// crowdAge is how long a message may be open while others behind it are settled: those come again after a rebalance, and
+// by then what the store knows of them must not be over. Then it crowds, however few they are.
+const crowdAge = 10 * time.Second
+
 // message is one message of a partition.
 type message struct {
 	offset  int64
@@ -21,6 +25,7 @@ type message struct {
 
 	part    *partition
 	track   *tracker      // from the hand-out on
+	taken   time.Time     // when that was
 	crowded chan struct{} // likewise
 	settled bool
 }
@@ -69,11 +74,9 @@ func (p *partition) handOut() ports.Received {
 	p.shelf[0] = nil // the array may live for long
 	p.shelf = p.shelf[1:]
 	p.bytes -= m.size()
-	m.crowded = make(chan struct{})
+	m.crowded, m.taken = make(chan struct{}), p.gen.c.q.opts.Now()
 	p.track.take(m)
-	for _, old := range p.track.crowded(maxGap / 2) {
-		close(old.crowded)
-	}
+	tell(p.track.crowded(maxGap / 2))
 	if p.wanting() {
 		p.gen.roomMade()
 	}
@@ -83,6 +86,13 @@ func (p *partition) handOut() ports.Received {
 		QueueMessage: ports.QueueMessage{ID: m.id, Lane: p.lane, Value: value},
 		Place:        p.topic + "-" + strconv.Itoa(int(p.id)) + "-" + strconv.FormatInt(m.offset, 10),
 		Arrived:      m.arrived, Ticket: m, Crowded: m.crowded, Lost: p.gen.lost,
+	}
+}
+
+// tell lets the holders of messages know that they crowd.
+func tell(old []*message) {
+	for _, m := range old {
+		close(m.crowded)
 	}
 }
 

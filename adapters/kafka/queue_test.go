@@ -3,6 +3,7 @@ package kafka_test
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -151,6 +152,31 @@ func TestASlowMessageDoesNotStopItsPartition(t *testing.T) {
 	for left := len(sent) - kafka.MaxGap; left > 0; left -= kafka.MaxGap {
 		settle(q, receive(t, q, kafka.MaxGap)...)
 	}
+	settled(t, q)
+}
+
+func TestAnOldMessageThatHoldsUpSettledOnesCrowds(t *testing.T) {
+	t.Parallel()
+	var ahead atomic.Int64
+	opts := options(t, testkit.SharedKafka(t).Brokers)
+	opts.Partitions = 1
+	opts.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	q := open(t, opts)
+	publish(t, q, messages(domain.LaneLow, 3))
+	got := receive(t, q, 3)
+	settle(q, got[1])
+	ahead.Store(int64(time.Hour))
+	crowds := func(r ports.Received) bool {
+		select {
+		case <-r.Crowded:
+			return true
+		default:
+			return false
+		}
+	}
+	until(t, "the first one crowds", func() bool { return crowds(got[0]) })
+	require.False(t, crowds(got[2]), "it holds up nobody")
+	settle(q, got[0], got[2])
 	settled(t, q)
 }
 

@@ -1,5 +1,7 @@
 package kafka
 
+import "time"
+
 // tracker knows which messages of a partition are settled. Kafka keeps one offset for each partition and group, below
 // which everything is done, so what may be committed is the mark: the offset after the last message before which
 // nothing is open. It only moves forward. A tracker is not safe for concurrent use.
@@ -45,16 +47,35 @@ func (t *tracker) advance(offset int64) {
 func (t *tracker) gap() int { return len(t.open) }
 
 // crowded gives the messages that have become so old that bound others or more were handed out after them, and that are
-// still open. Each is given once.
-func (t *tracker) crowded(bound int) []*message {
-	first := t.taken - int64(len(t.open)) // the number of open[0]
-	from, to := max(t.crowd, first), t.taken-int64(bound)
+// still open. Each is given once, here or by overdue.
+func (t *tracker) crowded(bound int) []*message { return t.tell(t.taken - int64(bound)) }
+
+// overdue gives the messages that were handed out before a time, are still open, and hold up one that is settled: it
+// would come again. Each is given once, here or by crowded.
+func (t *tracker) overdue(before time.Time) []*message {
+	last := len(t.open) - 1
+	for last > 0 && !t.open[last].settled {
+		last--
+	}
+	n := 0
+	for n < last && t.open[n].taken.Before(before) {
+		n++
+	}
+	return t.tell(t.first() + int64(n))
+}
+
+// first is the number of open[0], counted from the first message ever handed out.
+func (t *tracker) first() int64 { return t.taken - int64(len(t.open)) }
+
+// tell gives the open messages up to a number that were not told before that they crowd.
+func (t *tracker) tell(to int64) []*message {
+	from := max(t.crowd, t.first())
 	if from >= to {
 		return nil
 	}
 	t.crowd = to
 	var old []*message
-	for _, m := range t.open[from-first : to-first] {
+	for _, m := range t.open[from-t.first() : to-t.first()] {
 		if !m.settled {
 			old = append(old, m)
 		}

@@ -1,7 +1,9 @@
 package kafka
 
 import (
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -14,11 +16,13 @@ func TestTheMarkNeverPassesAnOpenMessage(t *testing.T) {
 		bound := rapid.IntRange(1, 8).Draw(t, "bound")
 		tr, next := newTracker(start), start
 		var taken, told []*message
+		owed := make(map[*message]bool) // is to be told, for its age
+		now := time.Unix(0, 0)
 		last := tr.mark
 		t.Repeat(map[string]func(*rapid.T){
 			"take": func(t *rapid.T) {
 				next += rapid.Int64Range(0, 3).Draw(t, "hole") // offsets of no message
-				m := &message{offset: next}
+				m := &message{offset: next, taken: now}
 				next++
 				tr.take(m)
 				taken = append(taken, m)
@@ -31,6 +35,12 @@ func TestTheMarkNeverPassesAnOpenMessage(t *testing.T) {
 					require.Equal(t, tr.mark > before, moved)
 				}
 			},
+			"wait": func(t *rapid.T) { now = now.Add(time.Duration(rapid.IntRange(0, 3).Draw(t, "time"))) },
+			"overdue": func(t *rapid.T) {
+				before := now.Add(-time.Duration(rapid.IntRange(0, 9).Draw(t, "age")))
+				noteOwed(owed, taken, before)
+				told = append(told, tr.overdue(before)...)
+			},
 			"advance": func(t *rapid.T) {
 				next += rapid.Int64Range(0, 3).Draw(t, "hole")
 				tr.advance(next)
@@ -40,7 +50,7 @@ func TestTheMarkNeverPassesAnOpenMessage(t *testing.T) {
 				last = tr.mark
 				require.Equal(t, wantGap(taken), tr.gap())
 				requireMark(t, tr, taken, next)
-				requireTold(t, told, taken, bound)
+				requireTold(t, told, taken, owed, bound)
 			},
 		})
 	})
@@ -69,14 +79,26 @@ func requireMark(t *rapid.T, tr *tracker, taken []*message, next int64) {
 	require.LessOrEqual(t, tr.mark, next)
 }
 
-func requireTold(t *rapid.T, told, taken []*message, bound int) {
+// noteOwed notes which open messages were handed out before a time and hold up one that is settled.
+func noteOwed(owed map[*message]bool, taken []*message, before time.Time) {
+	held := false
+	for _, m := range slices.Backward(taken) {
+		if m.settled {
+			held = true
+		} else if held && m.taken.Before(before) {
+			owed[m] = true
+		}
+	}
+}
+
+func requireTold(t *rapid.T, told, taken []*message, owed map[*message]bool, bound int) {
 	seen := make(map[*message]bool)
 	for _, m := range told {
 		require.False(t, seen[m], "each is told once")
 		seen[m] = true
 	}
 	for i, m := range taken {
-		old := len(taken)-1-i >= bound
+		old := len(taken)-1-i >= bound || owed[m]
 		if !m.settled {
 			require.Equal(t, old, seen[m], "message %d of %d", i, len(taken))
 		}
