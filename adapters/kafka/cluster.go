@@ -234,9 +234,28 @@ func (c *cluster) forgetNow() {
 	defer c.mu.Unlock()
 	c.forgot = c.opts.Now()
 	c.transport.CloseIdleConnections()
-	brokers := slices.Concat(c.opts.Brokers, c.known)
-	slices.Sort(brokers)
-	c.addr = kafka.TCP(slices.Compact(brokers)...)
+	c.addr = kafka.TCP(c.brokers()...)
+}
+
+// from lists the brokers of the configuration and then those that we have heard of, and begins with another one for
+// each number: kafka-go asks a list in its order, and goes on only when nobody listens.
+func (c *cluster) from(number int) []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	brokers := c.brokers()
+	first := number % len(brokers)
+	return slices.Concat(brokers[first:], brokers[:first])
+}
+
+// brokers lists them, each once. Called with mu held.
+func (c *cluster) brokers() []string {
+	list := slices.Clone(c.opts.Brokers)
+	for _, broker := range slices.Sorted(slices.Values(c.known)) {
+		if !slices.Contains(list, broker) {
+			list = append(list, broker)
+		}
+	}
+	return list
 }
 
 func (c *cluster) close() {

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -57,7 +58,7 @@ func newConsumer(q *Queue, group string, topics ...string) *consumer {
 	return c
 }
 
-// Receive hands out what was read ahead. The first call joins the group.
+// Receive hands out what was read ahead. The first call joins the group. When kafka-go refuses to try, that is an error.
 func (c *consumer) Receive(ctx context.Context, count int, bytes int64) ([]ports.Received, error) {
 	c.join.Do(func() { c.q.loops.Go(c.run) })
 	for {
@@ -73,6 +74,10 @@ func (c *consumer) Receive(ctx context.Context, count int, bytes int64) ([]ports
 		select {
 		case <-c.bell:
 		case <-ctx.Done():
+		case <-c.left:
+			if c.ctx.Err() == nil {
+				return nil, c.trouble()
+			}
 		case <-c.ctx.Done():
 		}
 	}
@@ -150,25 +155,37 @@ func (c *consumer) Settle(tickets []ports.Ticket) {
 // run is a member of the group until leave.
 func (c *consumer) run() {
 	defer close(c.left)
-	group, err := kafka.NewConsumerGroup(c.config())
-	if err != nil { // it looks at nothing but our own options
-		c.q.opts.Logger.Error("the consumer group cannot be joined", "error", err)
-		return
+	pause := newBackoff()
+	for number := 0; c.ctx.Err() == nil; number++ {
+		group, err := kafka.NewConsumerGroup(c.config(c.q.cluster.from(number)))
+		if err != nil { // it looks at nothing but our own options
+			c.refuse(fmt.Errorf("join the consumer group: %w", err))
+			return
+		}
+		c.belong(group, &pause)
+		pause.Wait(c.ctx)
 	}
-	var leaving sync.WaitGroup
-	leaving.Go(func() {
-		<-c.ctx.Done()
-		_ = group.Close() // it never fails
-	})
-	c.generations(group)
-	leaving.Wait()
 }
 
-// config is for joining. Errors come back from Next; kafka-go leaves the group by itself on some of them.
-func (c *consumer) config() kafka.ConsumerGroupConfig {
+// belong takes part in generations, and closes the group in the end, which leaves it.
+func (c *consumer) belong(group *kafka.ConsumerGroup, pause *outage.Backoff) {
+	ctx, cancel := context.WithCancel(c.ctx)
+	var leaving sync.WaitGroup
+	defer leaving.Wait()
+	defer cancel()
+	leaving.Go(func() {
+		<-ctx.Done()
+		_ = group.Close() // it never fails
+	})
+	c.generations(group, pause)
+}
+
+// config is for joining by one of these brokers. Errors come back from Next; kafka-go leaves the group by itself on some
+// of them.
+func (c *consumer) config(brokers []string) kafka.ConsumerGroupConfig {
 	opts := &c.q.opts
 	return kafka.ConsumerGroupConfig{
-		ID: c.group, Brokers: opts.Brokers, Topics: c.topics,
+		ID: c.group, Brokers: brokers, Topics: c.topics,
 		Dialer: &kafka.Dialer{
 			ClientID: clientID, Timeout: dialTimeout, DialFunc: c.q.cluster.conns.dial,
 			TLS: cloned(opts.TLS), SASLMechanism: c.q.cluster.sasl,
@@ -183,9 +200,9 @@ func (c *consumer) config() kafka.ConsumerGroupConfig {
 	}
 }
 
-// generations takes part in one generation after another.
-func (c *consumer) generations(group *kafka.ConsumerGroup) {
-	pause := newBackoff()
+// generations takes part in one generation after another, until the group must be joined by another broker: kafka-go
+// would go on asking the first one that accepts a connection, also when that is all it does.
+func (c *consumer) generations(group *kafka.ConsumerGroup, pause *outage.Backoff) {
 	member := ""
 	for {
 		next, err := group.Next(c.ctx)
@@ -198,12 +215,10 @@ func (c *consumer) generations(group *kafka.ConsumerGroup) {
 			if _, answered := errors.AsType[kafka.Error](err); !answered || pause.Tries() >= patientTries {
 				c.fail(translate(err))
 			}
-			if ghost := member; ghost != "" {
-				c.q.loops.Go(func() { c.bury(ghost) })
-				member = ""
+			if member != "" {
+				c.q.loops.Go(func() { c.bury(member) })
 			}
-			pause.Wait(c.ctx)
-			continue
+			return
 		}
 		member = next.MemberID
 		c.divided.begin(next.ID)
@@ -243,6 +258,14 @@ func (c *consumer) enter(g *generation) {
 // fail takes note of why the group cannot be joined.
 func (c *consumer) fail(err error) {
 	c.q.report(c.ctx, err)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failure = err
+}
+
+// refuse ends what can never be joined.
+func (c *consumer) refuse(err error) {
+	c.q.opts.Logger.Error("nothing will be received", "error", err)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.failure = err

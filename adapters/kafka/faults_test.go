@@ -314,3 +314,44 @@ func TestAGroupThatCannotBeJoinedIsUnhealthy(t *testing.T) {
 	stop()
 	require.ErrorIs(t, <-ended, context.Canceled)
 }
+
+// TestAGroupThatIsNeverJoinedIsAnError has a session that kafka-go does not take.
+func TestAGroupThatIsNeverJoinedIsAnError(t *testing.T) {
+	t.Parallel()
+	opts := options(t, testkit.SharedKafka(t).Brokers)
+	opts.SessionTimeout = 1000 * time.Hour
+	q := open(t, opts)
+	for range 2 {
+		_, err := q.Receive(t.Context(), 1, 1)
+		require.ErrorContains(t, err, "SessionTimeout")
+	}
+	require.ErrorContains(t, q.Probe(t.Context()), "SessionTimeout")
+	q.Leave()
+	_, err := q.Receive(t.Context(), 1, 1)
+	require.ErrorIs(t, err, ports.ErrClosed)
+}
+
+func TestABrokerThatHangsKeepsNobodyFromReceiving(t *testing.T) {
+	t.Parallel()
+	brokers := testkit.SharedKafka(t).Brokers
+	for _, where := range []string{"before a good one", "alone in the configuration"} {
+		t.Run(where, func(t *testing.T) {
+			t.Parallel()
+			front := testkit.StartFaultProxy(t, brokers[0])
+			opts := options(t, []string{front.Address})
+			if where == "before a good one" {
+				opts.Brokers = append(opts.Brokers, brokers...)
+			}
+			q := open(t, opts)
+			front.SetSilent(true)
+			front.Reset() // or what was opened before would do
+			sent := messages(domain.LaneLow, 10)
+			publish(t, q, sent)
+			got := receive(t, q, len(sent))
+			require.ElementsMatch(t, sentIDs(sent), ids(got))
+			settle(q, got...)
+			settled(t, q)
+			until(t, "it is healthy", func() bool { return q.Probe(t.Context()) == nil })
+		})
+	}
+}
