@@ -58,7 +58,8 @@ func newConsumer(q *Queue, group string, topics ...string) *consumer {
 	return c
 }
 
-// Receive hands out what was read ahead. The first call joins the group. When kafka-go refuses to try, that is an error.
+// Receive hands out what was read ahead. The first call joins the group. When kafka-go refuses to try, it answers
+// ports.ErrClosed, and why.
 func (c *consumer) Receive(ctx context.Context, count int, bytes int64) ([]ports.Received, error) {
 	c.join.Do(func() { c.q.loops.Go(c.run) })
 	for {
@@ -159,7 +160,7 @@ func (c *consumer) run() {
 	for number := 0; c.ctx.Err() == nil; number++ {
 		group, err := kafka.NewConsumerGroup(c.config(c.q.cluster.from(number)))
 		if err != nil { // it looks at nothing but our own options
-			c.refuse(fmt.Errorf("join the consumer group: %w", err))
+			c.refuse(fmt.Errorf("%w: the consumer group can never be joined: %w", ports.ErrClosed, err))
 			return
 		}
 		c.belong(group, &pause)

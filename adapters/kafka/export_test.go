@@ -39,5 +39,7 @@ func Forget(q *Queue) {
 	ring(q.producer.bell)
 	q.consumer.mu.Lock()
 	defer q.consumer.mu.Unlock()
-	ring(q.consumer.now.reroute)
+	if q.consumer.now != nil {
+		ring(q.consumer.now.reroute)
+	}
 }

@@ -226,7 +226,7 @@ func TestOneBrokerOfThreeIsLost(t *testing.T) {
 		sent += 50
 	}
 	until(t, "everything has come", func() bool { return seen.distinct() >= sent })
-	until(t, "it works", func() bool { return q.Probe(t.Context()) == nil })
+	healthy(t, q)
 	require.Empty(t, q.Details())
 
 	opts = options(t, cluster.Brokers)
@@ -249,8 +249,33 @@ func TestATopicThatIsDeletedIsMadeAnew(t *testing.T) {
 		publish(t, q, sent)
 		receiveEach(t, q, sent)
 	}
-	require.Equal(t, fmt.Sprint(opts.Retention.Milliseconds()), setting(t, brokers, opts.Topic, "retention.ms"))
-	require.NoError(t, q.Probe(t.Context()))
+	kept := fmt.Sprint(opts.Retention.Milliseconds())
+	until(t, "it is made as before", func() bool { return setting(t, brokers, opts.Topic, "retention.ms") == kept })
+	healthy(t, q)
+}
+
+// TestATopicThatSomebodyElseMakesAnewIsNoTroubleAnyMore wants more replicas than there are brokers, so that we cannot.
+func TestATopicThatSomebodyElseMakesAnewIsNoTroubleAnyMore(t *testing.T) {
+	t.Parallel()
+	brokers := testkit.SharedKafka(t).Brokers
+	opts := options(t, brokers)
+	opts.ReplicationFactor, opts.MaxMessage = 3, 500_000
+	topics := []string{opts.Topic, opts.Topic + ".high"}
+	for _, topic := range topics {
+		makeTopic(t, brokers, topic)
+	}
+	q := open(t, opts)
+	deleteTopics(t, brokers, topics...)
+	until(t, "it is missed", func() bool {
+		kafka.Forget(q)
+		err := q.Probe(t.Context())
+		return err != nil && strings.Contains(err.Error(), "cannot be made")
+	})
+	for _, topic := range topics {
+		makeTopic(t, brokers, topic)
+	}
+	healthy(t, q)
+	publish(t, q, messages(domain.LaneLow, 5))
 }
 
 // receiveEach receives until each message has come. While a topic goes, one may be sent twice.
@@ -290,7 +315,9 @@ func setting(t *testing.T, brokers []string, topic, name string) string {
 		}},
 	})
 	require.NoError(t, err)
-	require.NoError(t, answer.Resources[0].Error)
+	if answer.Resources[0].Error != nil {
+		return ""
+	}
 	return answer.Resources[0].ConfigEntries[0].ConfigValue
 }
 
@@ -300,7 +327,7 @@ func TestAGroupThatCannotBeJoinedIsUnhealthy(t *testing.T) {
 	opts := options(t, testkit.SharedKafka(t).Brokers)
 	opts.SessionTimeout = 500 * time.Millisecond
 	q := open(t, opts)
-	require.NoError(t, q.Probe(t.Context()), "nobody wants to join")
+	healthy(t, q) // nobody wants to join
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() {
@@ -323,6 +350,7 @@ func TestAGroupThatIsNeverJoinedIsAnError(t *testing.T) {
 	q := open(t, opts)
 	for range 2 {
 		_, err := q.Receive(t.Context(), 1, 1)
+		require.ErrorIs(t, err, ports.ErrClosed)
 		require.ErrorContains(t, err, "SessionTimeout")
 	}
 	require.ErrorContains(t, q.Probe(t.Context()), "SessionTimeout")
@@ -351,7 +379,7 @@ func TestABrokerThatHangsKeepsNobodyFromReceiving(t *testing.T) {
 			require.ElementsMatch(t, sentIDs(sent), ids(got))
 			settle(q, got...)
 			settled(t, q)
-			until(t, "it is healthy", func() bool { return q.Probe(t.Context()) == nil })
+			healthy(t, q)
 		})
 	}
 }

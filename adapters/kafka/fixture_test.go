@@ -93,6 +93,12 @@ func settled(tb testing.TB, q *kafka.Queue) {
 	})
 }
 
+// healthy waits until the queue is well: a coordinator that was just started refuses for a moment.
+func healthy(tb testing.TB, q *kafka.Queue) {
+	tb.Helper()
+	until(tb, "it is healthy", func() bool { return q.Probe(tb.Context()) == nil })
+}
+
 func until(tb testing.TB, what string, yes func() bool) {
 	tb.Helper()
 	require.Eventually(tb, yes, patience, 50*time.Millisecond, what)

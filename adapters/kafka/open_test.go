@@ -141,7 +141,7 @@ func TestASecureBroker(t *testing.T) {
 			publish(t, q, sent)
 			settle(q, receive(t, q, len(sent))...)
 			settled(t, q)
-			require.NoError(t, q.Probe(t.Context()))
+			healthy(t, q)
 
 			opts := secure(t, mechanism, testkit.KafkaAdmin)
 			opts.SASL.Password = "no-such-secret"

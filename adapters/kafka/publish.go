@@ -235,14 +235,14 @@ func (p *producer) repeat() {
 }
 
 // learn reads the layout of the cluster, and makes topics that are missing. One that cannot be made is no trouble of
-// the others.
+// the others, and is looked at once more when somebody else has made it.
 func (p *producer) learn() (missing, err error) {
 	known, err := p.q.cluster.layout(p.q.ctx)
 	if err != nil {
 		return nil, err
 	}
 	isMissing := func(t topic) bool { return topicMissing(known.trouble(t.name)) }
-	if slices.ContainsFunc(p.q.cluster.all(), isMissing) {
+	if slices.ContainsFunc(p.q.cluster.all(), isMissing) || p.q.trouble() != nil {
 		missing = p.q.repair(p.q.ctx)
 		if known, err = p.q.cluster.layout(p.q.ctx); err != nil {
 			return missing, err
