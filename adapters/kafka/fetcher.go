@@ -36,6 +36,7 @@ type fetcher struct {
 type stretch struct {
 	part *partition
 	from int64
+	now  time.Time // when it came
 
 	read []*message
 	next int64
@@ -193,12 +194,25 @@ func (s *stretch) take(record *protocol.Record, skip bool) error {
 	if skip {
 		return nil
 	}
-	m := &message{offset: record.Offset, value: value, arrived: record.Time.UTC()}
+	m := &message{offset: record.Offset, value: value, arrived: arrival(record.Time, s.now)}
 	if id := domain.ID(key); id.Valid() {
 		m.id = id
 	}
 	s.read = append(s.read, m)
 	return nil
+}
+
+// kafkaMade is when Kafka was published: nothing has arrived before.
+var kafkaMade = time.Date(2011, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+// arrival is when a message came, as far as its time can be one of that. kafka-go gives what the producer wrote, also
+// where the broker keeps its own time, and some write seconds or microseconds, or nothing. What cannot be is now: its
+// deadline is neither over at once nor never.
+func arrival(written, now time.Time) time.Time {
+	if written.Before(kafkaMade) || written.After(now) {
+		written = now
+	}
+	return written.UTC()
 }
 
 func release(b protocol.Bytes) {

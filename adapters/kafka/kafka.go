@@ -56,6 +56,7 @@ type Queue struct {
 	outage   *outage.Log
 	producer *producer
 	consumer *consumer
+	ages     ages
 	details  atomic.Pointer[map[string]string]
 
 	mu     sync.Mutex
@@ -96,6 +97,7 @@ func Open(ctx context.Context, opts Options) (*Queue, error) {
 		return nil, errors.New("kafka.brokers, kafka.group and queue.requests must not be empty")
 	}
 	q := &Queue{opts: opts, outage: &outage.Log{Name: "kafka", Logger: opts.Logger, Now: opts.Now}}
+	q.ages.first = make(map[place]first)
 	q.topics[domain.LaneLow], q.topics[domain.LaneHigh] = opts.Topic, opts.Topic+highSuffix
 	var err error
 	if q.cluster, err = newCluster(&q.opts, []topic{{name: opts.Topic}, {name: opts.Topic + highSuffix}}); err != nil {

@@ -1,9 +1,14 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
 
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol/fetch"
@@ -11,15 +16,39 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// lagBytes bounds what a broker shows of a partition to tell how old its first message is, and lagAnswer what it shows
-// of all.
 const (
-	lagBytes  = 16 << 10
-	lagAnswer = 8 << 20
+	// lagBytes makes a broker show of a partition only how far it goes. The first one that has something is shown with
+	// one batch all the same.
+	lagBytes = 1
+	// lagLooks is how many partitions are read at once to tell how old their first messages are: each costs a round trip
+	// and, in memory, one batch.
+	lagLooks = 8
 )
 
+// ages is how old the first messages of partitions are, as far as that is known. It is safe for concurrent use.
+type ages struct {
+	mu    sync.Mutex
+	first map[place]first // guarded by mu
+	turn  int             // of the partitions that nothing is known of, for looking; guarded by mu
+}
+
+// first is the first message after an offset that the group has committed.
+type first struct {
+	committed int64
+	arrived   time.Time
+}
+
+// backlog is what partitions have after the offsets that the group has committed.
+type backlog struct {
+	messages  int64
+	committed map[place]int64 // where something lies
+	first     map[place]first // of those that were read
+	now       time.Time
+}
+
 // Lag asks every broker that leads a partition of ours, with one request each, and the coordinator of the group. It
-// counts what lies after the offsets that the group has committed.
+// counts what lies after the offsets that the group has committed. How old that is it reads of a few partitions at each
+// call, in turn, and remembers until the offset of the partition moves.
 func (q *Queue) Lag(ctx context.Context) (ports.Lag, error) {
 	if q.ctx.Err() != nil {
 		return ports.Lag{}, ports.ErrClosed
@@ -36,13 +65,59 @@ func (q *Queue) Lag(ctx context.Context) (ports.Lag, error) {
 	if err != nil {
 		return ports.Lag{}, err
 	}
-	var lag ports.Lag
+	b := &backlog{committed: make(map[place]int64), first: make(map[place]first), now: q.opts.Now()}
 	for _, req := range requests {
-		if err := q.addLag(ctx, &lag, req); err != nil {
+		if err := q.addLag(ctx, b, req); err != nil {
 			return ports.Lag{}, err
 		}
 	}
-	return lag, nil
+	for _, at := range q.ages.unknown(b) {
+		looked := &backlog{committed: b.committed, first: b.first, now: b.now} // it counts for itself
+		if err := q.addLag(ctx, looked, at.request(b.committed[at])); err != nil {
+			return ports.Lag{}, err
+		}
+	}
+	return ports.Lag{Messages: b.messages, Oldest: q.ages.oldest(b)}, nil
+}
+
+// unknown forgets what is over, and gives some of the partitions that a backlog has of which nothing is known.
+func (a *ages) unknown(b *backlog) []place {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	maps.Copy(a.first, b.first)
+	maps.DeleteFunc(a.first, func(at place, f first) bool {
+		committed, found := b.committed[at]
+		return !found || committed != f.committed
+	})
+	var unknown []place
+	for at := range b.committed {
+		if _, found := a.first[at]; !found {
+			unknown = append(unknown, at)
+		}
+	}
+	if len(unknown) <= lagLooks {
+		return unknown
+	}
+	slices.SortFunc(unknown, func(x, y place) int {
+		return cmp.Or(cmp.Compare(x.topic, y.topic), cmp.Compare(x.partition, y.partition))
+	})
+	from := a.turn % len(unknown)
+	a.turn += lagLooks
+	return slices.Concat(unknown[from:], unknown[:from])[:lagLooks]
+}
+
+// oldest is when the first message of a backlog arrived, of those that are known.
+func (a *ages) oldest(b *backlog) time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	maps.Copy(a.first, b.first)
+	var oldest time.Time
+	for _, f := range a.first {
+		if oldest.IsZero() || f.arrived.Before(oldest) {
+			oldest = f.arrived
+		}
+	}
+	return oldest
 }
 
 // committed gives what the group has committed, by topic and partition; what it never has is negative.
@@ -80,9 +155,7 @@ func lagRequests(
 					ports.ErrUnavailable, p.Partition, topic)
 			}
 			if requests[leader] == nil {
-				requests[leader] = &fetch.Request{
-					ReplicaID: -1, MaxBytes: lagAnswer, SessionID: noSession, SessionEpoch: noSession,
-				}
+				requests[leader] = lagRequest()
 			}
 			req := requests[leader]
 			if !seen[leader] {
@@ -90,17 +163,35 @@ func lagRequests(
 				req.Topics = append(req.Topics, fetch.RequestTopic{Topic: topic})
 			}
 			last := &req.Topics[len(req.Topics)-1]
-			last.Partitions = append(last.Partitions, fetch.RequestPartition{
-				Partition: int32(p.Partition), CurrentLeaderEpoch: -1, FetchOffset: max(p.CommittedOffset, 0),
-				LogStartOffset: -1, PartitionMaxBytes: lagBytes,
-			})
+			last.Partitions = append(last.Partitions, place{topic, int32(p.Partition)}.after(p.CommittedOffset))
 		}
 	}
 	return requests, nil
 }
 
+func lagRequest(topics ...fetch.RequestTopic) *fetch.Request {
+	return &fetch.Request{
+		ReplicaID: -1, MaxBytes: lagBytes, SessionID: noSession, SessionEpoch: noSession, Topics: topics,
+	}
+}
+
+// after asks what a partition has after an offset.
+func (at place) after(offset int64) fetch.RequestPartition {
+	return fetch.RequestPartition{
+		Partition: at.partition, CurrentLeaderEpoch: -1, FetchOffset: max(offset, 0), LogStartOffset: -1,
+		PartitionMaxBytes: lagBytes,
+	}
+}
+
+// request asks that of this partition alone.
+func (at place) request(offset int64) *fetch.Request {
+	return lagRequest(fetch.RequestTopic{
+		Topic: at.topic, Partitions: []fetch.RequestPartition{at.after(offset)},
+	})
+}
+
 // addLag asks one broker.
-func (q *Queue) addLag(ctx context.Context, lag *ports.Lag, req *fetch.Request) error {
+func (q *Queue) addLag(ctx context.Context, b *backlog, req *fetch.Request) error {
 	asked := make(map[place]int64)
 	for _, topic := range req.Topics {
 		for _, p := range topic.Partitions {
@@ -122,9 +213,9 @@ func (q *Queue) addLag(ctx context.Context, lag *ports.Lag, req *fetch.Request) 
 			at := place{fetched.Topics[i].Topic, told.Partition}
 			switch code := kafka.Error(told.ErrorCode); code {
 			case 0:
-				err = addPart(lag, told, asked[at])
+				err = b.add(told, at, asked[at])
 			case kafka.OffsetOutOfRange:
-				err = q.addWhole(ctx, lag, at)
+				err = q.addWhole(ctx, b, at)
 			default:
 				q.cluster.forget()
 				err = code
@@ -137,21 +228,25 @@ func (q *Queue) addLag(ctx context.Context, lag *ports.Lag, req *fetch.Request) 
 	return nil
 }
 
-// addPart adds what one partition has after an offset.
-func addPart(lag *ports.Lag, told *fetch.ResponsePartition, from int64) error {
-	lag.Messages += max(0, told.HighWatermark-from)
-	s := &stretch{from: from, next: from}
+// add adds what one partition has after an offset.
+func (b *backlog) add(told *fetch.ResponsePartition, at place, from int64) error {
+	if told.HighWatermark <= from {
+		return nil
+	}
+	b.messages += told.HighWatermark - from
+	b.committed[at] = from
+	s := &stretch{from: from, next: from, now: b.now}
 	if err := s.fill(told); err != nil {
 		return err
 	}
-	if len(s.read) > 0 && (lag.Oldest.IsZero() || s.read[0].arrived.Before(lag.Oldest)) {
-		lag.Oldest = s.read[0].arrived
+	if len(s.read) > 0 {
+		b.first[at] = first{from, s.read[0].arrived}
 	}
 	return nil
 }
 
 // addWhole adds all that a partition has: what the group goes on with was deleted.
-func (q *Queue) addWhole(ctx context.Context, lag *ports.Lag, at place) error {
+func (q *Queue) addWhole(ctx context.Context, b *backlog, at place) error {
 	answer, err := q.cluster.client().ListOffsets(ctx, &kafka.ListOffsetsRequest{
 		Topics: map[string][]kafka.OffsetRequest{
 			at.topic: {kafka.FirstOffsetOf(int(at.partition)), kafka.LastOffsetOf(int(at.partition))},
@@ -164,7 +259,7 @@ func (q *Queue) addWhole(ctx context.Context, lag *ports.Lag, at place) error {
 		if told.Error != nil {
 			return told.Error
 		}
-		lag.Messages += max(0, told.LastOffset-told.FirstOffset)
+		b.messages += max(0, told.LastOffset-told.FirstOffset)
 	}
 	return nil
 }
