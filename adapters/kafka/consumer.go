@@ -272,11 +272,14 @@ func (c *consumer) refuse(err error) {
 	c.failure = err
 }
 
-// trouble is why the group could not be joined when that was last tried.
+// trouble is why the group could not be joined when that was last tried, or why a partition cannot be read.
 func (c *consumer) trouble() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.failure
+	if c.failure != nil || c.now == nil {
+		return c.failure
+	}
+	return c.now.unreadable()
 }
 
 // exit ends that.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"slices"
 	"time"
 
@@ -41,6 +42,7 @@ type stretch struct {
 	read []*message
 	next int64
 	code int16 // of Kafka's error; 0: none
+	err  error // why the rest of the answer cannot be read
 }
 
 func (f *fetcher) run(ctx context.Context) {
@@ -78,7 +80,7 @@ func (f *fetcher) plan(ctx context.Context) []*stretch {
 }
 
 // wanted marks the partitions as being read. Each is the first in its turn: Kafka fills an answer in the order of the
-// request, and gives a batch that is larger than the limit to none but the first.
+// request, and gives a batch that is larger than the limit to none but the first. A suspect is alone.
 func (f *fetcher) wanted() ([]*stretch, <-chan struct{}) {
 	c := f.g.c
 	c.mu.Lock()
@@ -86,9 +88,13 @@ func (f *fetcher) wanted() ([]*stretch, <-chan struct{}) {
 	var wanted []*stretch
 	for i := range f.g.parts {
 		p := f.g.parts[(f.g.first+i)%len(f.g.parts)]
-		if p.leader == f.broker && p.wanting() {
-			p.reading = true
-			wanted = append(wanted, &stretch{part: p, from: p.next, next: p.next})
+		if p.leader != f.broker || !p.wanting() || p.suspect && len(wanted) > 0 {
+			continue
+		}
+		p.reading = true
+		wanted = append(wanted, &stretch{part: p, from: p.next, next: p.next})
+		if p.suspect {
+			break
 		}
 	}
 	if len(wanted) == 0 {
@@ -98,8 +104,57 @@ func (f *fetcher) wanted() ([]*stretch, <-chan struct{}) {
 	return wanted, f.g.room
 }
 
-// fetch asks for what is wanted. The broker answers when there is something for one of them.
+// fetch asks for what is wanted. The broker answers when there is something for one of them, and for a suspect at once.
+// An answer that cannot be read is an error of the partition, where it can only be that of one.
 func (f *fetcher) fetch(ctx context.Context, wanted []*stretch) error {
+	answer, err := f.g.c.q.cluster.call(ctx, fetchWait+callTimeout, f.request(wanted))
+	if err != nil && len(wanted) == 1 && undecodable(err) {
+		wanted[0].err = err
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	fetched, ok := answer.(*fetch.Response)
+	if !ok {
+		return errors.New("kafka-go gave an answer to another question")
+	}
+	if fetched.ErrorCode != 0 {
+		return kafka.Error(fetched.ErrorCode)
+	}
+	now := f.g.c.q.opts.Now()
+	for i := range fetched.Topics {
+		for j := range fetched.Topics[i].Partitions {
+			told := &fetched.Topics[i].Partitions[j]
+			for _, s := range wanted {
+				if s.part.topic == fetched.Topics[i].Topic && s.part.id == told.Partition {
+					s.now = now
+					s.err = s.fill(told)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// undecodable reports whether an error is none of Kafka, the network or the caller: kafka-go has no type for what it
+// cannot decode.
+func undecodable(err error) bool {
+	if _, answered := errors.AsType[kafka.Error](err); answered {
+		return false
+	}
+	if _, network := errors.AsType[net.Error](err); network {
+		return false
+	}
+	for _, other := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, context.Canceled, protocol.ErrNoTopic} {
+		if errors.Is(err, other) {
+			return false
+		}
+	}
+	return true
+}
+
+func (f *fetcher) request(wanted []*stretch) *fetch.Request {
 	req := &fetch.Request{
 		ReplicaID: -1, MaxWaitTime: int32(fetchWait.Milliseconds()), MinBytes: 1, MaxBytes: fetchBytes,
 		IsolationLevel: readCommitted, SessionID: noSession, SessionEpoch: noSession,
@@ -115,30 +170,10 @@ func (f *fetcher) fetch(ctx context.Context, wanted []*stretch) error {
 			PartitionMaxBytes: int32(f.g.share),
 		})
 	}
-	answer, err := f.g.c.q.cluster.call(ctx, fetchWait+callTimeout, req)
-	if err != nil {
-		return err
+	if wanted[0].part.suspect {
+		req.MaxWaitTime = 0
 	}
-	fetched, ok := answer.(*fetch.Response)
-	if !ok {
-		return errors.New("kafka-go gave an answer to another question")
-	}
-	if fetched.ErrorCode != 0 {
-		return kafka.Error(fetched.ErrorCode)
-	}
-	for i := range fetched.Topics {
-		for j := range fetched.Topics[i].Partitions {
-			told := &fetched.Topics[i].Partitions[j]
-			for _, s := range wanted {
-				if s.part.topic == fetched.Topics[i].Topic && s.part.id == told.Partition {
-					if err := s.fill(told); err != nil {
-						return err
-					}
-				}
-			}
-		}
-	}
-	return nil
+	return req
 }
 
 // fill reads the answer for one partition.
@@ -230,6 +265,7 @@ func (f *fetcher) done(ctx context.Context, wanted []*stretch, err error) {
 		s.part.reading = false
 		switch {
 		case err != nil:
+			s.part.suspect = true
 		case kafka.Error(s.code) == kafka.OffsetOutOfRange:
 			s.part.reading = true // until it is begun anew
 			astray = append(astray, s)
@@ -240,6 +276,7 @@ func (f *fetcher) done(ctx context.Context, wanted []*stretch, err error) {
 			ring(f.g.reroute)
 		default:
 			s.part.add(s.read, s.next)
+			f.judge(s)
 		}
 	}
 	ready := c.now == f.g && (f.g.next(domain.LaneHigh) != nil || f.g.next(domain.LaneLow) != nil)
@@ -249,6 +286,25 @@ func (f *fetcher) done(ctx context.Context, wanted []*stretch, err error) {
 	}
 	for _, s := range astray {
 		f.outOfRange(ctx, s)
+	}
+}
+
+// judge takes note of whether the data of a partition can be read. If not, it is asked for again after a pause and
+// alone, for somebody may mend it; nothing of it is skipped. Called with the mutex of the consumer held.
+func (f *fetcher) judge(s *stretch) {
+	p, logger := s.part, f.g.c.q.opts.Logger
+	before := p.unreadable
+	p.suspect, p.unreadable = s.err != nil, s.err
+	switch {
+	case s.err != nil:
+		p.leader = nobody // until follow tells it once more
+		ring(f.g.reroute)
+		if before == nil {
+			logger.Error("the data of a partition cannot be read; its messages wait until it can",
+				"topic", p.topic, "partition", p.id, "offset", s.next, "error", s.err)
+		}
+	case before != nil:
+		logger.Info("the data of a partition can be read again", "topic", p.topic, "partition", p.id)
 	}
 }
 

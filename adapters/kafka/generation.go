@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -251,6 +252,17 @@ func (g *generation) assign(ctx context.Context, known *layout, loops *sync.Wait
 	}
 	g.roomMade()
 	return led
+}
+
+// unreadable is why a partition cannot be read; nil: all can.
+func (g *generation) unreadable() error {
+	for _, p := range g.parts {
+		if p.unreadable != nil {
+			return fmt.Errorf("%w: the data of partition %d of topic %q cannot be read: %w",
+				ports.ErrUnavailable, p.id, p.topic, p.unreadable)
+		}
+	}
+	return nil
 }
 
 // roomMade wakes the fetchers that wait.

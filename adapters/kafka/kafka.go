@@ -156,8 +156,8 @@ func (q *Queue) Close() error {
 const closePatience = 3 * time.Second
 
 // Probe asks every broker that leads a partition of ours, and the one that coordinates the group. A topic that is
-// missing and cannot be made, or a group that somebody wants to receive from and that cannot be joined, is an error
-// too.
+// missing and cannot be made, a group that somebody wants to receive from and that cannot be joined, or a partition
+// whose data cannot be read, is an error too.
 func (q *Queue) Probe(ctx context.Context) error {
 	if q.ctx.Err() != nil {
 		return ports.ErrClosed

@@ -51,6 +51,9 @@ type partition struct {
 	track     *tracker
 	committed int64
 	gone      bool // the topic was deleted
+
+	suspect    bool  // a request for it has failed, so that it is asked for alone: its data may be why
+	unreadable error // why its data cannot be read; nil: it can
 }
 
 func newPartition(g *generation, topic string, lane domain.Lane, id int32, offset int64) *partition {
