@@ -181,8 +181,8 @@ func (c *consumer) belong(group *kafka.ConsumerGroup, pause *outage.Backoff) {
 	c.generations(group, pause)
 }
 
-// config is for joining by one of these brokers. Errors come back from Next; kafka-go leaves the group by itself on some
-// of them.
+// config is for joining by one of these brokers. Errors come back from Next; kafka-go leaves the group by itself on
+// some of them.
 func (c *consumer) config(brokers []string) kafka.ConsumerGroupConfig {
 	opts := &c.q.opts
 	return kafka.ConsumerGroupConfig{

@@ -1,13 +1,10 @@
 package kafka_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -385,52 +382,4 @@ func TestABrokerThatHangsKeepsNobodyFromReceiving(t *testing.T) {
 			healthy(t, q)
 		})
 	}
-}
-
-// spoiled is a connection that changes each of these words in what is read, while it is told to.
-type spoiled struct {
-	net.Conn
-
-	word []byte
-	on   *atomic.Bool
-}
-
-func (s *spoiled) Read(b []byte) (int, error) {
-	n, err := s.Conn.Read(b)
-	if at := bytes.Index(b[:n], s.word); at >= 0 && s.on.Load() {
-		b[at] ^= 1
-	}
-	return n, err
-}
-
-func TestDataThatCannotBeReadHoldsUpItsPartitionAlone(t *testing.T) {
-	t.Parallel()
-	brokers := testkit.SharedKafka(t).Brokers
-	opts, logged := options(t, brokers), &log{}
-	var on atomic.Bool
-	on.Store(true)
-	opts.Logger = logged.logger()
-	opts.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
-		made, err := (&net.Dialer{}).DialContext(ctx, network, address)
-		return &spoiled{Conn: made, word: []byte("spoil this"), on: &on}, err
-	}
-	q := open(t, opts)
-	bad := messages(domain.LaneLow, 1)
-	bad[0].Value = []byte("spoil this")
-	publish(t, q, bad)
-	others := messages(domain.LaneHigh, 50)
-	publish(t, q, others)
-	settle(q, receive(t, q, len(others))...)
-	until(t, "it is told", func() bool {
-		err := q.Probe(t.Context())
-		return err != nil && strings.Contains(err.Error(), "cannot be read") &&
-			strings.Count(logged.String(), "of a partition cannot be read") == 1
-	})
-	on.Store(false)
-	got := receive(t, q, 1)
-	require.Equal(t, sentIDs(bad), ids(got))
-	settle(q, got...)
-	settled(t, q)
-	healthy(t, q)
-	require.Contains(t, logged.String(), "can be read again")
 }

@@ -33,18 +33,6 @@ type fetcher struct {
 	broker int32
 }
 
-// stretch is what was read of a partition, or is to be.
-type stretch struct {
-	part *partition
-	from int64
-	now  time.Time // when it came
-
-	read []*message
-	next int64
-	code int16 // of Kafka's error; 0: none
-	err  error // why the rest of the answer cannot be read
-}
-
 func (f *fetcher) run(ctx context.Context) {
 	pause := newBackoff()
 	for ctx.Err() == nil {
@@ -176,86 +164,6 @@ func (f *fetcher) request(wanted []*stretch) *fetch.Request {
 	return req
 }
 
-// fill reads the answer for one partition.
-func (s *stretch) fill(told *fetch.ResponsePartition) error {
-	s.code = told.ErrorCode
-	stream, ok := told.RecordSet.Records.(*protocol.RecordStream)
-	if s.code != 0 || !ok {
-		return nil
-	}
-	aborted := newAborted(told.AbortedTransactions)
-	for _, batch := range stream.Records {
-		skip := aborted.skip(batch)
-		if err := s.takeAll(batch, skip); err != nil {
-			return err
-		}
-	}
-	if s.next == s.from && len(stream.Records) > 0 {
-		s.next++ // Kafka has compacted away what was there, up to we do not know where
-	}
-	return nil
-}
-
-func (s *stretch) takeAll(batch protocol.RecordReader, skip bool) error {
-	for {
-		record, err := batch.ReadRecord()
-		if err == nil {
-			err = s.take(record, skip)
-		} else if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-// take copies one record, whose memory is used again.
-func (s *stretch) take(record *protocol.Record, skip bool) error {
-	key, err := protocol.ReadAll(record.Key)
-	if err != nil {
-		return err
-	}
-	value, err := protocol.ReadAll(record.Value)
-	if err != nil {
-		return err
-	}
-	release(record.Key)
-	release(record.Value)
-	if record.Offset < s.from { // a batch begins before what was asked for
-		return nil
-	}
-	s.next = record.Offset + 1
-	if skip {
-		return nil
-	}
-	m := &message{offset: record.Offset, value: value, arrived: arrival(record.Time, s.now)}
-	if id := domain.ID(key); id.Valid() {
-		m.id = id
-	}
-	s.read = append(s.read, m)
-	return nil
-}
-
-// kafkaMade is when Kafka was published: nothing has arrived before.
-var kafkaMade = time.Date(2011, time.January, 1, 0, 0, 0, 0, time.UTC)
-
-// arrival is when a message came, as far as its time can be one of that. kafka-go gives what the producer wrote, also
-// where the broker keeps its own time, and some write seconds or microseconds, or nothing. What cannot be is now: its
-// deadline is neither over at once nor never.
-func arrival(written, now time.Time) time.Time {
-	if written.Before(kafkaMade) || written.After(now) {
-		written = now
-	}
-	return written.UTC()
-}
-
-func release(b protocol.Bytes) {
-	if b != nil {
-		_ = b.Close() // it never fails
-	}
-}
-
 // done puts what was read on the shelves, and deals with partitions that gave an error.
 func (f *fetcher) done(ctx context.Context, wanted []*stretch, err error) {
 	c := f.g.c
@@ -309,7 +217,8 @@ func (f *fetcher) judge(s *stretch) {
 }
 
 // outOfRange begins a partition anew at its first offset: what comes before was deleted when its time was over, or the
-// topic was made anew. Nobody knows from where on messages are new, and the store recognizes those that are not.
+// partition ends earlier than it did, since somebody made it anew or a broker lost its end. Nobody knows from where on
+// messages are new, and the store recognizes those that are not.
 func (f *fetcher) outOfRange(ctx context.Context, s *stretch) {
 	c, p := f.g.c, s.part
 	answer, err := c.q.cluster.client().ListOffsets(ctx, &kafka.ListOffsetsRequest{
@@ -330,10 +239,23 @@ func (f *fetcher) outOfRange(ctx context.Context, s *stretch) {
 		ring(f.g.reroute)
 		return
 	}
-	if s.from > 0 {
-		c.q.opts.Logger.Error("messages were deleted before they were read, or the topic was made anew",
-			"topic", p.topic, "partition", p.id, "offset", s.from, "first_offset", first)
-	}
+	f.tell(s, first)
 	p.begin(first)
 	f.g.roomMade()
+}
+
+// tell logs what it means that a partition is begun anew at its first offset.
+func (f *fetcher) tell(s *stretch, first int64) {
+	logger := f.g.c.q.opts.Logger.With(
+		"topic", s.part.topic, "partition", s.part.id, "offset", s.from, "first_offset", first)
+	switch {
+	case s.from == 0:
+		logger.Warn("the group has committed nothing in a partition, or so long ago that kafka forgot it: all that is " +
+			"left of its messages comes, also what was done; what the store has no record of any more is called again")
+	case s.from < first:
+		logger.Error("messages were deleted before they were read; they are lost")
+	default:
+		logger.Error("a partition ends before the offset of the group, as one does that was made anew or has lost its " +
+			"end: all its messages come again; what the store has no record of any more is called again")
+	}
 }

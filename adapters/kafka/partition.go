@@ -12,8 +12,8 @@ import (
 // when the process dies. When it is half reached, the first ones crowd.
 const maxGap = 2048
 
-// crowdAge is how long a message may be open while others behind it are settled: those come again after a rebalance, and
-// by then what the store knows of them must not be over. Then it crowds, however few they are.
+// crowdAge is how long a message may be open while others behind it are settled, however few. Those come again after a
+// rebalance, and what the store knows of them must not be over by then.
 const crowdAge = 10 * time.Second
 
 // message is one message of a partition.
