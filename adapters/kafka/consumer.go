@@ -194,7 +194,7 @@ func (c *consumer) config(brokers []string) kafka.ConsumerGroupConfig {
 		HeartbeatInterval: min(heartbeat, opts.SessionTimeout/3),
 		SessionTimeout:    opts.SessionTimeout,
 		RebalanceTimeout:  rebalanceTimeout,
-		JoinGroupBackoff:  outage.FirstPause, // generations adds its own
+		JoinGroupBackoff:  outage.FirstPause, // run adds its own
 		GroupBalancers:    []kafka.GroupBalancer{balancer{seen: c.divided}},
 		StartOffset:       kafka.FirstOffset,
 		Timeout:           callTimeout,
