@@ -74,6 +74,8 @@ func about(err error) error {
 	if named == "" {
 		if sent, ok := errors.AsType[*url.Error](err); ok {
 			err = sent
+		} else if errors.Is(err, context.DeadlineExceeded) {
+			err = errSilent
 		}
 		return fmt.Errorf("%w: %s: %w", ports.ErrUnavailable, action, err)
 	}
@@ -85,6 +87,9 @@ func about(err error) error {
 	answered, _ := errors.AsType[smithy.APIError](err)
 	return fmt.Errorf("%w: sqs answered to %s: %s: %s", ports.ErrUnavailable, action, named, answered.ErrorMessage())
 }
+
+// errSilent says less than the client, which tells of an answer with the status 0.
+var errSilent = fmt.Errorf("no answer in time: %w", context.DeadlineExceeded)
 
 // passes reports whether the same call may succeed later, without anybody changing anything.
 func passes(err error) bool {

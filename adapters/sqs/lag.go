@@ -22,11 +22,12 @@ func (q *Queue) Lag(ctx context.Context) (ports.Lag, error) {
 	lag := ports.Lag{Oldest: q.receiver.oldest()}
 	for _, r := range q.lanes {
 		told, err := r.attributes(ctx, counts...)
+		q.link.note(ctx, err)
 		switch {
 		case q.link.ctx.Err() != nil:
 			return ports.Lag{}, ports.ErrClosed
 		case err != nil:
-			return ports.Lag{}, err
+			return ports.Lag{}, about(err)
 		}
 		for _, name := range counts {
 			lag.Messages += number(told, name)

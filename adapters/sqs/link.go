@@ -122,8 +122,18 @@ func (l *link) close() {
 // operation is a method of the client.
 type operation[In, Out any] func(context.Context, *In, ...func(*sqs.Options)) (*Out, error)
 
-// request makes one call, with a deadline, and takes note of how it ended. It ends early when ctx does, and when
-// closing takes too long. The error is the client's.
+// ask makes one call, with a deadline, whose caller tells how it ended. It ends early when ctx does, and when closing
+// takes too long. The error is the client's.
+func ask[In, Out any](
+	ctx context.Context, l *link, timeout time.Duration, do operation[In, Out], in *In,
+) (*Out, error) {
+	calling, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	defer context.AfterFunc(l.calls, cancel)()
+	return do(calling, in)
+}
+
+// request is ask that takes note of how the call ended.
 func request[In, Out any](ctx context.Context, l *link, do operation[In, Out], in *In) (*Out, error) {
 	return requestFor(ctx, l, callTimeout, do, in)
 }
@@ -132,17 +142,19 @@ func request[In, Out any](ctx context.Context, l *link, do operation[In, Out], i
 func requestFor[In, Out any](
 	ctx context.Context, l *link, timeout time.Duration, do operation[In, Out], in *In,
 ) (*Out, error) {
-	calling, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	defer context.AfterFunc(l.calls, cancel)()
-	out, err := do(calling, in)
-	if !missing(err) { // of that only its mending tells whether it is an outage
-		l.report(ctx, about(err))
-	}
+	out, err := ask(ctx, l, timeout, do, in)
+	l.note(ctx, err)
 	return out, err
 }
 
-// report takes note of how a call ended. What its caller or Close cut off says nothing about SQS.
+// note takes note of how a call ended, but for one to a missing queue: whether that is an outage only its mending tells.
+func (l *link) note(ctx context.Context, err error) {
+	if !missing(err) {
+		l.report(ctx, about(err))
+	}
+}
+
+// report takes note of what there is to tell. What its caller or Close cut off says nothing about SQS.
 func (l *link) report(ctx context.Context, err error) {
 	if ctx.Err() == nil && l.ctx.Err() == nil {
 		l.outage.Report(err)

@@ -80,8 +80,32 @@ func TestOpenNamesTheServiceThatDoesNotAnswer(t *testing.T) {
 	silent := testkit.NewPort(t)
 	listener := silent.Listen()
 	t.Cleanup(func() { require.NoError(t, listener.Close()) })
-	_, err := sqs.Open(t.Context(), options(t, "http://"+silent.Address))
+	opts, logged := options(t, "http://"+silent.Address), &log{}
+	opts.Logger = logged.logger()
+	_, err := sqs.Open(t.Context(), opts)
 	require.ErrorContains(t, err, silent.Address)
+	require.ErrorContains(t, err, "no answer in time")
+	require.Empty(t, logged.String(), "whoever starts has the error, and will not try again")
+}
+
+// TestWhatIsMissingAtTheStartIsNoOutage has a queue that is not known for a while after it was made, as AWS says of its
+// own.
+func TestWhatIsMissingAtTheStartIsNoOutage(t *testing.T) {
+	t.Parallel()
+	opts, w, logged := options(t, testkit.SharedSQS(t).URL), newWire(), &log{}
+	opts.HTTPClient, opts.Logger = client(t, w), logged.logger()
+	w.inject(func(action, _ string) *http.Response {
+		if action == "GetQueueAttributes" && w.count(action) <= 2 {
+			return refusal(http.StatusBadRequest, "QueueDoesNotExist")
+		}
+		return nil
+	})
+	q := open(t, opts)
+	require.Equal(t, 2, w.count("CreateQueue"), "one for each lane")
+	require.NoError(t, q.Probe(t.Context()))
+	_, err := q.Inlet(t.Context(), opts.Queue+"-results")
+	require.NoError(t, err)
+	require.Empty(t, logged.String())
 }
 
 func TestAMissingQueueIsNotMadeWhereThatIsOff(t *testing.T) {

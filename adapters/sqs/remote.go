@@ -46,38 +46,56 @@ func checkName(name string) error {
 	return nil
 }
 
-// open finds a queue, or makes it, and looks whether it will do. The errors are those of ports.
+// open finds a queue, or makes it, and looks whether it will do. The errors are those of ports. They are for whoever
+// starts, who does not go on: none of them is logged as an outage.
 func (l *link) open(ctx context.Context, name string) (*remote, error) {
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
 	r := &remote{link: l, name: name}
 	if err := r.ensure(ctx); err != nil {
-		return nil, fmt.Errorf("queue %q: %w", name, err)
+		return nil, fmt.Errorf("open sqs at %s: queue %q: %w", l.where(), name, err)
 	}
 	return r, nil
 }
 
 func (r *remote) ensure(ctx context.Context) error {
-	found, err := request(ctx, r.link, r.link.api.GetQueueUrl, &sqs.GetQueueUrlInput{QueueName: &r.name})
+	found, err := ask(ctx, r.link, callTimeout, r.link.api.GetQueueUrl, &sqs.GetQueueUrlInput{QueueName: &r.name})
+	var told map[string]string
 	switch {
 	case err == nil:
 		r.url = aws.ToString(found.QueueUrl)
+		told, err = r.attributes(ctx, traits...)
 	case !missing(err):
-		return about(err)
 	case !r.link.opts.CreateQueues:
 		return fmt.Errorf("%w, and sqs.create_queues is off", about(err))
 	default:
 		if err := r.create(ctx); err != nil {
 			return err
 		}
+		told, err = r.attributesOfNew(ctx)
 	}
-	return r.inspect(ctx)
+	if err != nil {
+		return about(err)
+	}
+	return r.inspect(told)
+}
+
+// attributesOfNew waits until a queue is known that was just made, which may take a second (CreateQueue in the API
+// reference of Amazon SQS).
+func (r *remote) attributesOfNew(ctx context.Context) (map[string]string, error) {
+	backoff := newBackoff()
+	for {
+		told, err := r.attributes(ctx, traits...)
+		if !missing(err) || !backoff.Wait(ctx) {
+			return told, err
+		}
+	}
 }
 
 // create makes the queue. Several processes may do so at once: they ask for the same, and all get it.
 func (r *remote) create(ctx context.Context) error {
-	made, err := request(ctx, r.link, r.link.api.CreateQueue, &sqs.CreateQueueInput{
+	made, err := ask(ctx, r.link, callTimeout, r.link.api.CreateQueue, &sqs.CreateQueueInput{
 		QueueName: &r.name,
 		Attributes: map[string]string{
 			string(types.QueueAttributeNameMessageRetentionPeriod): inSeconds(r.link.opts.Retention),
@@ -95,13 +113,14 @@ func inSeconds(d time.Duration) string {
 	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10) // rounded up
 }
 
-// inspect reads what the queue is like.
-func (r *remote) inspect(ctx context.Context) error {
-	told, err := r.attributes(ctx, types.QueueAttributeNameMessageRetentionPeriod,
-		types.QueueAttributeNameMaximumMessageSize, types.QueueAttributeNameRedrivePolicy)
-	if err != nil {
-		return err
-	}
+// traits are the attributes that say whether a queue will do.
+var traits = []types.QueueAttributeName{
+	types.QueueAttributeNameMessageRetentionPeriod, types.QueueAttributeNameMaximumMessageSize,
+	types.QueueAttributeNameRedrivePolicy,
+}
+
+// inspect looks whether the queue will do, and takes note of what it is like.
+func (r *remote) inspect(told map[string]string) error {
 	retention := time.Duration(number(told, types.QueueAttributeNameMessageRetentionPeriod)) * time.Second
 	if retention > 0 && retention < r.link.opts.Retention { // some that are not AWS do not tell, and delete nothing
 		return fmt.Errorf("it keeps messages for %s (MessageRetentionPeriod), which must be at least %s",
@@ -127,11 +146,12 @@ func number(told map[string]string, name types.QueueAttributeName) int64 {
 	return n
 }
 
+// attributes asks for some. The error is the client's.
 func (r *remote) attributes(ctx context.Context, names ...types.QueueAttributeName) (map[string]string, error) {
-	told, err := request(ctx, r.link, r.link.api.GetQueueAttributes,
+	told, err := ask(ctx, r.link, callTimeout, r.link.api.GetQueueAttributes,
 		&sqs.GetQueueAttributesInput{QueueUrl: &r.url, AttributeNames: names})
 	if err != nil {
-		return nil, about(err)
+		return nil, err
 	}
 	return told.Attributes, nil
 }

@@ -101,7 +101,7 @@ func Open(ctx context.Context, opts Options) (*Queue, error) {
 	for lane, name := range names {
 		if q.lanes[lane], err = l.open(starting, name); err != nil {
 			l.close()
-			return nil, fmt.Errorf("open sqs at %s: %w", l.where(), err)
+			return nil, err
 		}
 	}
 	q.publisher = newPublisher(l, q.lanes...)

@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"context"
 	"log/slog"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -66,33 +65,9 @@ func (p program) write(topic, id, value string) {
 	require.NoError(p.t, out.Publish(p.t.Context(), []ports.QueueMessage{message})[0])
 }
 
-// TestOtherProgramsAndKafka has an api whose requests others work off, and a worker that tells others of all it does.
-// Each has a Redis and topics of its own.
 func TestOtherProgramsAndKafka(t *testing.T) {
 	t.Parallel()
 	broker := testkit.StartKafka(t, 1)
-	others := newProgram(t, broker)
-	onKafka := func(role, config string, variables ...string) *testkit.Gateway {
-		return testkit.NewGateway(t, config, append(variables,
-			"OPENHQM_QUEUE_TYPE=kafka", "OPENHQM_KAFKA_BROKERS="+strings.Join(broker.Brokers, ","),
-			"OPENHQM_REDIS_URL="+testkit.StartRedis(t).URL(), "OPENHQM_ROLE="+role)...)
-	}
-
-	api := onKafka("api", testkit.OneBackend("http://shop.internal"),
-		"OPENHQM_QUEUE_REQUESTS=handed", "OPENHQM_QUEUE_RESULTS_IN=done").Start()
-	id := api.Client().Submit(`{"payload": {"item": "tea"}}`).CorrelationID
-	require.Contains(t, others.read("handed", id), `"payload":{"item": "tea"}`)
-	large := api.Client().Submit(`{"payload": "` + strings.Repeat("x", 2<<20) + `"}`).CorrelationID
-	require.Contains(t, others.read("handed", large), strings.Repeat("x", 2<<20), "whole, whatever its size")
-	others.write("done", id, `{"correlation_id": "`+id+`", "status": "COMPLETED", "result": {"order": 17}}`)
-	require.JSONEq(t, `{"order": 17}`, string(api.Client().Result(id).Result))
-
-	backend := testkit.NewBackend(t, testkit.Refuse(http.StatusTeapot))
-	worker := onKafka("all", testkit.OneBackend(backend.URL), "OPENHQM_QUEUE_REQUESTS=carried",
-		"OPENHQM_QUEUE_RESPONSES=told", "OPENHQM_QUEUE_DEAD_LETTERS=dead").Start()
-	others.write("carried", "theirs", `{"correlation_id": "theirs", "payload": 1}`)
-	others.write("carried", "oops", `{"oops"`)
-	others.read("told", `"correlation_id":"theirs"`, `"COMPLETED"`, "418")
-	others.read("dead", `"error":"message: is not valid JSON`)
-	endWell(t, api, worker)
+	otherPrograms(t, newProgram(t, broker), "", 2<<20,
+		"OPENHQM_QUEUE_TYPE=kafka", "OPENHQM_KAFKA_BROKERS="+strings.Join(broker.Brokers, ","))
 }

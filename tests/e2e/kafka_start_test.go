@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,14 +12,15 @@ import (
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
-// requireKafkaFails runs a process that cannot use Kafka, and looks whether it says why, soon and in one line.
-func requireKafkaFails(t *testing.T, gateway *testkit.Gateway, want ...string) {
+// requireStartFails runs a process that cannot use its broker, and looks whether it says why, soon and once.
+func requireStartFails(t *testing.T, gateway *testkit.Gateway, want ...string) {
 	t.Helper()
 	began := time.Now()
 	output := gateway.Run()
 	took := time.Since(began)
 
 	require.Equal(t, exitFailed, output.Code, output.Stderr)
+	require.Equal(t, 1, strings.Count(output.Stderr, `"level":"ERROR"`), output.Stderr)
 	for _, text := range want {
 		require.Contains(t, output.Stderr, text)
 	}
@@ -57,7 +59,7 @@ func TestAKafkaThatCannotBeUsedFailsTheStart(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			requireKafkaFails(t, onKafka(t, tt.queue)(t, "all", "", tt.give), tt.want...)
+			requireStartFails(t, onKafka(t, tt.queue)(t, "all", "", tt.give), tt.want...)
 		})
 	}
 }
@@ -83,12 +85,12 @@ func TestOneProcessDoesItAllOnKafkaWithAPasswordAndTLS(t *testing.T) {
 	require.ElementsMatch(t, []string{"queue", "store", "worker"}, components(t, client))
 	require.NotContains(t, process.Log.Text(), testkit.KafkaUsers[testkit.KafkaAdmin])
 
-	requireKafkaFails(t, installAs(queue, testkit.KafkaAdmin, "SCRAM=another-secret"),
+	requireStartFails(t, installAs(queue, testkit.KafkaAdmin, "SCRAM=another-secret"),
 		"does not accept this user", address)
-	requireKafkaFails(t, installAs(queue, testkit.KafkaAdmin, "OPENHQM_KAFKA_TLS_CA_FILE="),
+	requireStartFails(t, installAs(queue, testkit.KafkaAdmin, "OPENHQM_KAFKA_TLS_CA_FILE="),
 		"x509: certificate signed by unknown authority", address)
-	requireKafkaFails(t, installAs(kafka.NewQueue(), "scram"), "permission DESCRIBE", address)
-	requireKafkaFails(t, installAs(foreign, "scram"), foreign.Topic, "permission CREATE", address)
+	requireStartFails(t, installAs(kafka.NewQueue(), "scram"), "permission DESCRIBE", address)
+	requireStartFails(t, installAs(foreign, "scram"), foreign.Topic, "permission CREATE", address)
 }
 
 func read(t *testing.T, path string) string {

@@ -34,7 +34,7 @@ func (s *SQS) NewQueue() SQSQueue {
 // Variables configure an installation that uses the queue; where its Redis is comes in addition.
 func (q SQSQueue) Variables() []string {
 	return []string{
-		"OPENHQM_QUEUE_TYPE=sqs", "OPENHQM_SQS_ENDPOINT=" + q.sqs.URL, "OPENHQM_SQS_REGION=eu-central-1",
+		"OPENHQM_QUEUE_TYPE=sqs", "OPENHQM_SQS_ENDPOINT=" + q.sqs.URL, "OPENHQM_SQS_REGION=" + sqsRegion,
 		"OPENHQM_QUEUE_REQUESTS=" + q.Name, "AWS_ACCESS_KEY_ID=openhqm", "AWS_SECRET_ACCESS_KEY=" + SQSSecret,
 		"AWS_EC2_METADATA_DISABLED=true",
 	}
@@ -87,7 +87,10 @@ type sqsAnswer struct {
 // queueURL is that of ElasticMQ.
 func (s *SQS) queueURL(name string) string { return s.URL + "/000000000000/" + name }
 
-// do makes a request that must succeed, in the protocol AWS JSON 1.0 and without a signature.
+// sqsRegion is where all queues are.
+const sqsRegion = "eu-central-1"
+
+// do makes a request that must succeed, in the protocol AWS JSON 1.0. Nobody looks at its signature.
 func (s *SQS) do(tb testing.TB, action string, in any) (out sqsAnswer) {
 	tb.Helper()
 	document, err := json.Marshal(in)
@@ -96,6 +99,8 @@ func (s *SQS) do(tb testing.TB, action string, in any) (out sqsAnswer) {
 	require.NoError(tb, err)
 	req.Header.Set("Content-Type", "application/x-amz-json-1.0")
 	req.Header.Set("X-Amz-Target", "AmazonSQS."+action)
+	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=nobody/20261123/"+sqsRegion+"/sqs/aws4_request, "+
+		"SignedHeaders=host, Signature=none")
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: Patience}
 	resp, err := client.Do(req)
 	require.NoError(tb, err)

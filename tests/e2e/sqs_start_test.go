@@ -1,0 +1,81 @@
+package e2e_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/openhqm/openhqm/tests/testkit"
+)
+
+func TestAnSQSThatCannotBeUsedFailsTheStart(t *testing.T) {
+	t.Parallel()
+	server, telling := testkit.SharedSQS(t), testkit.StartMoto(t) // which tells for how long it keeps messages
+	silent := testkit.NewPort(t)
+	listener := silent.Listen()
+	t.Cleanup(func() { _ = listener.Close() }) // nobody was accepted
+	nobody, forgetful := testkit.NewPort(t).Address, telling.NewQueue()
+	telling.MakeQueue(t, forgetful.Name, map[string]string{"MessageRetentionPeriod": "3600"})
+	refusing := testkit.NewBackend(t, testkit.Respond(http.StatusForbidden, "application/x-amz-json-1.0",
+		`{"__type": "com.amazon.coral.service#InvalidClientTokenId", "message": "token `+testkit.SQSSecret+`"}`))
+	queue := server.NewQueue()
+	tests := []struct {
+		name  string
+		queue testkit.SQSQueue
+		give  []string // variables
+		want  []string
+	}{
+		{
+			name: "nobody is there", queue: queue, give: []string{"OPENHQM_SQS_ENDPOINT=http://" + nobody},
+			want: []string{"connection refused", nobody},
+		},
+		{
+			name: "nobody answers", queue: queue, give: []string{"OPENHQM_SQS_ENDPOINT=http://" + silent.Address},
+			want: []string{silent.Address},
+		},
+		{
+			name: "a queue is missing", queue: queue, give: []string{"OPENHQM_SQS_CREATE_QUEUES=false"},
+			want: []string{queue.Name, "does not exist", "sqs.create_queues is off", server.URL},
+		},
+		{
+			name: "a queue that forgets too soon", queue: forgetful,
+			want: []string{forgetful.Name, "keeps messages for 1h0m0s", "at least 96h0m0s", telling.URL},
+		},
+		{
+			name: "no credentials", queue: queue, give: []string{"AWS_ACCESS_KEY_ID="},
+			want: []string{"credentials", server.URL},
+		},
+		{
+			name: "credentials of nobody", queue: queue, give: []string{"OPENHQM_SQS_ENDPOINT=" + refusing.URL},
+			want: []string{"does not accept these credentials", "sqs:GetQueueUrl", refusing.URL},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			requireStartFails(t, onSQS(t, tt.queue)(t, "all", "", tt.give...), tt.want...)
+		})
+	}
+}
+
+func TestAConfigurationOfSQSThatMakesNoSenseIsRefused(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, give, want string
+	}{
+		{"a FIFO queue", "OPENHQM_QUEUE_REQUESTS=requests.fifo", `queue.requests: "requests.fifo": `},
+		{"a secret in the endpoint", "OPENHQM_SQS_ENDPOINT=http://me:aws-secret@sqs", "sqs.endpoint: "},
+		{"a lease that SQS does not give", "OPENHQM_QUEUE_LEASE=12h", `queue.lease: "12h": must be whole seconds up to 11h`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			output := testkit.NewGateway(t, "", "OPENHQM_QUEUE_TYPE=sqs", tt.give).Run()
+
+			require.Equal(t, exitUsage, output.Code, output.Stderr)
+			require.Contains(t, output.Stderr, tt.want)
+			require.NotContains(t, output.Stderr, "secret")
+		})
+	}
+}
