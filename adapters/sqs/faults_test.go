@@ -343,4 +343,12 @@ func TestAQueueThatIsGoneIsMadeAgain(t *testing.T) {
 	publish(t, q, messages(domain.LaneLow, 1))
 	receive(t, q, 1)
 	require.Contains(t, logged.String(), "made again")
+
+	remove(t, server.URL, opts.Queue+"-high")
+	until(t, "a probe makes it again", func() bool { return q.Probe(t.Context()) == nil })
+	require.Equal(t, 2, strings.Count(logged.String(), "made again"), logged.String())
+	opts.CreateQueues = false
+	careful := open(t, opts)
+	remove(t, server.URL, opts.Queue)
+	require.ErrorContains(t, careful.Probe(t.Context()), "sqs.create_queues is off")
 }

@@ -21,19 +21,31 @@ var counts = []types.QueueAttributeName{
 func (q *Queue) Lag(ctx context.Context) (ports.Lag, error) {
 	lag := ports.Lag{Oldest: q.receiver.oldest()}
 	for _, r := range q.lanes {
-		told, err := r.attributes(ctx, counts...)
-		q.link.note(ctx, err)
+		depth, err := r.depth(ctx)
 		switch {
 		case q.link.ctx.Err() != nil:
 			return ports.Lag{}, ports.ErrClosed
 		case err != nil:
-			return ports.Lag{}, about(err)
+			return ports.Lag{}, err
 		}
-		for _, name := range counts {
-			lag.Messages += number(told, name)
-		}
+		lag.Messages += depth
 	}
 	return lag, nil
+}
+
+// depth counts the messages of a queue. One that has gone is made again, if we may: nobody else may come who does, since
+// a process that is not ready gets no requests.
+func (r *remote) depth(ctx context.Context) (messages int64, err error) {
+	told, err := r.attributes(ctx, counts...)
+	if missing(err) {
+		return 0, r.mend(ctx)
+	}
+	err = about(err)
+	r.link.report(ctx, err)
+	for _, name := range counts {
+		messages += number(told, name)
+	}
+	return messages, err
 }
 
 // oldest is when the first of the messages came that we have.

@@ -143,18 +143,13 @@ func requestFor[In, Out any](
 	ctx context.Context, l *link, timeout time.Duration, do operation[In, Out], in *In,
 ) (*Out, error) {
 	out, err := ask(ctx, l, timeout, do, in)
-	l.note(ctx, err)
+	if !missing(err) { // of that only its mending tells whether it is an outage
+		l.report(ctx, about(err))
+	}
 	return out, err
 }
 
-// note takes note of how a call ended, but for one to a missing queue: whether that is an outage only its mending tells.
-func (l *link) note(ctx context.Context, err error) {
-	if !missing(err) {
-		l.report(ctx, about(err))
-	}
-}
-
-// report takes note of what there is to tell. What its caller or Close cut off says nothing about SQS.
+// report takes note of how a call ended. What its caller or Close cut off says nothing about SQS.
 func (l *link) report(ctx context.Context, err error) {
 	if ctx.Err() == nil && l.ctx.Err() == nil {
 		l.outage.Report(err)
