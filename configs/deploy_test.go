@@ -259,6 +259,24 @@ func TestTheExampleForKafkaLoads(t *testing.T) {
 	require.Equal(t, "redis://:s3cret@localhost:6379", url)
 }
 
+func TestTheExampleForSQSLoads(t *testing.T) {
+	t.Parallel()
+	config, warnings, err := Load(Sources{
+		File:    filepath.Join("examples", "sqs.yaml"),
+		Environ: []string{"REDIS_PASSWORD=s3cret", "ORDERS_TOKEN=t0ken"},
+		Flags:   map[string]string{"role": RoleWorker},
+	})
+	require.NoError(t, err)
+	require.Empty(t, warnings)
+	require.NoError(t, config.ResolveSecrets())
+	require.Equal(t, QueueSQS, config.Queue.Type)
+	require.Equal(t, "eu-central-1", config.SQS.Region)
+	require.Equal(t, 30*time.Second, config.Queue.Lease)
+	url, err := config.ResolveRedis()
+	require.NoError(t, err)
+	require.Equal(t, "redis://:s3cret@localhost:6379", url)
+}
+
 func TestTheExampleForRedisLoads(t *testing.T) {
 	t.Parallel()
 	config, warnings, err := Load(Sources{
