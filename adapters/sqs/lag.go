@@ -33,8 +33,8 @@ func (q *Queue) Lag(ctx context.Context) (ports.Lag, error) {
 	return lag, nil
 }
 
-// depth counts the messages of a queue. One that has gone is made again, if we may: nobody else may come who does, since
-// a process that is not ready gets no requests.
+// depth counts the messages of a queue. One that has gone is made again, if we may: a process that is not ready gets no
+// requests, so nothing else might come that makes it.
 func (r *remote) depth(ctx context.Context) (messages int64, err error) {
 	told, err := r.attributes(ctx, counts...)
 	if missing(err) {

@@ -3,7 +3,6 @@ package testkit
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -14,7 +13,7 @@ import (
 )
 
 // SQSSecret is what installations have for a key. It must be seen nowhere.
-const SQSSecret = "aws-secret-5fa1"
+const SQSSecret = "aws-secret-5fa1" //nolint:gosec // it opens nothing
 
 // SQSQueue is the queue of one installation: names that nobody else has in this run. Nothing of it exists before
 // somebody makes it.
@@ -81,7 +80,10 @@ func (s *SQS) Take(tb testing.TB, name string) (body string) {
 // sqsAnswer is what answers have that we look at.
 type sqsAnswer struct {
 	MessageID string `json:"MessageId"` //nolint:tagliatelle // its name
-	Messages  []struct{ Body, ReceiptHandle string }
+	Messages  []struct {
+		Body          string `json:"Body"`          //nolint:tagliatelle // its name
+		ReceiptHandle string `json:"ReceiptHandle"` //nolint:tagliatelle // its name
+	} `json:"Messages"` //nolint:tagliatelle // its name
 }
 
 // queueURL is that of ElasticMQ.
@@ -107,7 +109,7 @@ func (s *SQS) do(tb testing.TB, action string, in any) (out sqsAnswer) {
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(resp.Body)
 	require.NoError(tb, err)
-	require.Equal(tb, http.StatusOK, resp.StatusCode, fmt.Sprintf("%s: %s", action, answer))
+	require.Equal(tb, http.StatusOK, resp.StatusCode, "%s: %s", action, answer)
 	if len(answer) > 0 {
 		require.NoError(tb, json.Unmarshal(answer, &out))
 	}
