@@ -127,6 +127,34 @@ func TestWhatNobodyAsksForIsHandedBack(t *testing.T) {
 	require.NoError(t, got[0].Lost.Err())
 }
 
+// SQS goes on with a poll that is cut off, and nobody hears what it hands out to that.
+func TestWhatAPollBringsWhileLeavingIsHandedBack(t *testing.T) {
+	t.Parallel()
+	opts, w := options(t, testkit.SharedSQS(t).URL), newWire()
+	opts.Visibility = 10 * time.Minute // nobody waits for its end
+	sqs.SetLongPoll(&opts, 3*time.Second)
+	heir := open(t, opts)
+	opts.HTTPClient = client(t, w)
+	leaving, closed := open(t, opts), make(chan error, 1)
+	go func() {
+		_, err := leaving.Receive(context.WithoutCancel(t.Context()), 1, 1)
+		closed <- err
+	}()
+	until(t, "it waits for messages of both lanes", func() bool {
+		return w.count("ReceiveMessage") >= 4 && w.polling() == 2
+	})
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		leaving.Leave()
+	}()
+	require.ErrorIs(t, <-closed, ports.ErrClosed)
+	sent := messages(domain.LaneLow, 1)
+	publish(t, heir, sent)
+	require.Equal(t, sentValues(sent), values(receive(t, heir, 1)))
+	<-left
+}
+
 func TestPartsOfABatchAreSentAgainAlone(t *testing.T) {
 	t.Parallel()
 	opts, w := options(t, testkit.SharedSQS(t).URL), newWire()

@@ -46,7 +46,7 @@ var _ ports.Receiver = (*receiver)(nil)
 func newReceiver(l *link, from ...*remote) *receiver {
 	r := &receiver{
 		link: l, visibility: l.opts.Visibility,
-		longPoll: cmp.Or(l.opts.longPoll, maxLongPoll), lifetime: cmp.Or(l.opts.lifetime, maxVisibility),
+		longPoll: cmp.Or(l.opts.longPoll, usualLongPoll), lifetime: cmp.Or(l.opts.lifetime, maxVisibility),
 		bell: make(chan struct{}, 1), held: make(map[string]*message),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
@@ -186,34 +186,34 @@ func (r *receiver) drop(m *message) {
 }
 
 const (
-	// pollGrace is how long a poll is left alone that has just begun: what SQS has handed out in it comes to nobody else
-	// before its visibility ends.
-	pollGrace = 300 * time.Millisecond
+	// pollGrace is how long leaving waits for polls beyond their own time. To cut one off does not end it at SQS, which
+	// goes on to hand out messages to it, and those come to nobody else before their visibility ends.
+	pollGrace = time.Second
 	// leavePatience is how long leaving may take to delete what is settled, and again to hand back the rest.
 	leavePatience = 2 * time.Second
 )
 
-// leave deletes what is settled and hands back the rest.
+// leave deletes what is settled and hands back the rest at once, and later what polls bring that are still under way.
 func (r *receiver) leave() {
 	r.leaving.Do(func() {
 		r.cancel()
 		r.mu.Lock()
-		grace := r.polled.Add(pollGrace).Sub(r.link.opts.Now())
+		grace := r.polled.Add(r.longPoll + pollGrace).Sub(r.link.opts.Now())
 		r.mu.Unlock()
-		r.endPolls(grace)
 		deleting, cancel := context.WithTimeout(r.keeping, leavePatience)
 		defer cancel()
 		for _, s := range r.sources {
 			s.deletes.end()
 			s.deletes.drain(deleting)
 		}
+		r.handBack()
+		r.endPolls(grace)
 		r.let()
 		r.keepers.Wait()
-		r.handBack()
 	})
 }
 
-// endPolls waits for those polls that have just begun, and cuts the others off.
+// endPolls waits until polls have ended by themselves, and cuts off those that do not.
 func (r *receiver) endPolls(grace time.Duration) {
 	ended, done := context.WithCancel(context.Background())
 	go func() {

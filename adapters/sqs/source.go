@@ -79,7 +79,12 @@ func (s *source) begin() {
 		wait = 0
 		s.probing++
 	}
-	s.r.polling.Go(func() { s.poll(wait) })
+	s.r.polling.Go(func() {
+		s.poll(wait)
+		if s.r.ctx.Err() != nil {
+			s.r.handBack()
+		}
+	})
 }
 
 // poll asks SQS once.

@@ -37,7 +37,7 @@ type Options struct {
 	Now          func() time.Time
 	Logger       *slog.Logger
 
-	longPoll time.Duration // in tests; 0: as long as SQS allows
+	longPoll time.Duration // in tests; 0: usualLongPoll
 	lifetime time.Duration // likewise
 }
 
@@ -50,11 +50,13 @@ const (
 	maxRetention  = 14 * 24 * time.Hour
 	minVisibility = time.Second
 	maxVisibility = 12 * time.Hour
-	maxLongPoll   = 20 * time.Second
 	maxBatch      = 10        // messages of a request
 	maxTotal      = 1 << 20   // bytes of a message, and of all messages of a request
 	usualLimit    = 256 << 10 // what maxTotal was until 2025
 )
+
+// usualLongPoll is how long a poll waits for messages: less than the 20 s of SQS, because leaving has to wait for it.
+const usualLongPoll = 5 * time.Second
 
 // Queue implements ports.Queue, ports.Lagging, ports.Probe and ports.Detailed.
 type Queue struct {
@@ -138,12 +140,12 @@ func (q *Queue) Receive(ctx context.Context, count int, bytes int64) ([]ports.Re
 func (q *Queue) Settle(tickets []ports.Ticket) { q.receiver.Settle(tickets) }
 
 // Leave deletes what is settled and hands back everything else that was received, so that others take it over at once.
-// From then on Receive answers ports.ErrClosed and Settle changes nothing. It blocks for a few seconds at most; again
-// it does nothing.
+// From then on Receive answers ports.ErrClosed and Settle changes nothing. It blocks until polls under way have ended,
+// 10 s at most; again it does nothing.
 func (q *Queue) Leave() { q.receiver.leave() }
 
 // Close leaves, also the inlets, answers everybody who waits with ports.ErrClosed and closes the connections. It blocks
-// until that is done, a few seconds at most; again it does nothing.
+// until that is done, 13 s at most; again it does nothing.
 func (q *Queue) Close() error {
 	q.once.Do(func() {
 		q.mu.Lock()
