@@ -7,13 +7,13 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/openhqm/openhqm/tests/elasticmq"
 	"github.com/openhqm/openhqm/tests/kafkaserver"
 )
 
@@ -102,17 +102,6 @@ func requireSQS(tb testing.TB, program func() (string, error)) string {
 	return requireProgram(tb, program)
 }
 
-// elasticMQSettings hold it to the limits of AWS, and let a poll wait for as long as there.
-const elasticMQSettings = `
-pekko.http.parsing.illegal-header-warnings = off
-pekko.http.server.request-timeout = 40 s
-pekko.http.server.idle-timeout = 120 s
-pekko.coordinated-shutdown.run-by-jvm-shutdown-hook = off
-node-address { protocol = http, host = "%[1]s", port = %[2]s, context-path = "" }
-rest-sqs { enabled = true, bind-hostname = "%[1]s", bind-port = %[2]s, sqs-limits = strict }
-rest-stats { enabled = false }
-`
-
 // elasticMQStorage makes it keep queues and messages, which it does at a fifth of its speed.
 const elasticMQStorage = `
 queues-storage { enabled = true, path = "%[1]s/queues.conf" }
@@ -125,15 +114,7 @@ messages-storage {
 // newElasticMQ makes an ElasticMQ whose files are in a directory.
 func newElasticMQ(program, dir, storage string) *SQS {
 	s := &SQS{log: &Log{}, program: program}
-	s.args = func(address string) ([]string, error) {
-		host, port, err := net.SplitHostPort(address)
-		if err != nil {
-			return nil, err
-		}
-		path := filepath.Join(dir, "elasticmq.conf")
-		settings := fmt.Appendf(nil, elasticMQSettings+storage, host, port)
-		return []string{"-Dconfig.file=" + path}, os.WriteFile(path, settings, 0o600)
-	}
+	s.args = func(address string) ([]string, error) { return elasticmq.Configure(dir, address, storage) }
 	return s
 }
 
