@@ -28,6 +28,8 @@ func child(part string, args []string) error {
 		return serve(bareGin())
 	case "post":
 		return barePost(args)
+	case "sqs":
+		return bareSQSChild(args)
 	default:
 		return fmt.Errorf("no part %q", part)
 	}

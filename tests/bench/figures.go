@@ -9,6 +9,7 @@ type figures struct {
 	Clients  int         `json:"clients"`
 	Gin      []sample    `json:"bare_gin"`
 	Post     []sample    `json:"bare_post"`
+	BareSQS  *bareSQS    `json:"bare_sqs,omitempty"`
 	Systems  []*measured `json:"systems"`
 }
 
@@ -24,14 +25,19 @@ type measured struct {
 	Idle     *idle    `json:"idle,omitempty"`
 	Latency  *latency `json:"latency,omitempty"`
 	Waiting  *waiting `json:"waiting,omitempty"`
+
+	// Calls are the requests of SQS for one of ours, by name.
+	Calls map[string]float64 `json:"sqs_requests_for_one,omitempty"`
 }
 
 type idle struct {
-	ResidentMB      float64 `json:"resident_mb"`
-	CPUPercent      float64 `json:"cpu_percent_of_a_core"`
-	RedisCPUPercent float64 `json:"redis_cpu_percent_of_a_core,omitempty"`
-	RedisCommands   float64 `json:"redis_commands_per_second,omitempty"`
-	KafkaCPUPercent float64 `json:"kafka_cpu_percent_of_a_core,omitempty"`
+	ResidentMB       float64 `json:"resident_mb"`
+	CPUPercent       float64 `json:"cpu_percent_of_a_core"`
+	RedisCPUPercent  float64 `json:"redis_cpu_percent_of_a_core,omitempty"`
+	RedisCommands    float64 `json:"redis_commands_per_second,omitempty"`
+	BrokerCPUPercent float64 `json:"broker_cpu_percent_of_a_core,omitempty"`
+
+	SQSRequests map[string]float64 `json:"sqs_requests_per_minute,omitempty"`
 }
 
 // quantiles in milliseconds.
@@ -55,11 +61,12 @@ type waiting struct {
 }
 
 // The figures of a sample that are compared.
-func rate(s sample) float64     { return s.Rate }
-func cpu(s sample) float64      { return s.CPU }
-func redisCPU(s sample) float64 { return s.Redis }
-func kafkaCPU(s sample) float64 { return s.Kafka }
-func whole(s sample) float64    { return s.CPU + s.Redis + s.Kafka }
+func rate(s sample) float64      { return s.Rate }
+func took(s sample) float64      { return 1 / s.Rate }
+func cpu(s sample) float64       { return s.CPU }
+func redisCPU(s sample) float64  { return s.Redis }
+func brokerCPU(s sample) float64 { return s.Broker }
+func whole(s sample) float64     { return s.CPU + s.Redis + s.Broker }
 
 // median of one figure.
 func median(samples []sample, of func(sample) float64) float64 {

@@ -1,12 +1,17 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"time"
 )
 
-// idleFor is how long an idle process is watched.
-const idleFor = 10 * time.Second
+const (
+	// idleFor is how long an idle process is watched.
+	idleFor = 10 * time.Second
+	// idleForSQS is the same on SQS, where a poll takes 20 s.
+	idleForSQS = time.Minute
+)
 
 func (b *bench) idle(sys *system) (*idle, error) {
 	s, err := b.open(sys)
@@ -14,39 +19,44 @@ func (b *bench) idle(sys *system) (*idle, error) {
 		return nil, err
 	}
 	defer s.drop()
+	watched := idleFor
+	if sys.broker == brokerSQS {
+		watched = idleForSQS
+		if err := s.ask(b.ctx); err != nil {
+			return nil, err
+		}
+	}
 	p, err := sys.start(roleAll, s)
 	if err != nil {
 		return nil, err
 	}
 	defer p.stop()
-	var asked int
-	c, err := costOf(s, []*process{p}, func() (err error) {
-		asked, err = b.idling(s)
-		return err
-	})
+	i := &idle{}
+	c, err := costOf(s, []*process{p}, func() error { return i.watch(b.ctx, s, watched) })
 	resident, err2 := p.resident()
-	percent := func(d time.Duration) float64 { return d.Seconds() / idleFor.Seconds() * 100 }
-	return &idle{
-		ResidentMB: megabytes(resident), CPUPercent: percent(c.cpu), RedisCPUPercent: percent(c.redis),
-		RedisCommands: float64(asked) / idleFor.Seconds(), KafkaCPUPercent: percent(c.kafka),
-	}, errors.Join(err, err2)
+	percent := func(d time.Duration) float64 { return d.Seconds() / watched.Seconds() * 100 }
+	i.ResidentMB, i.CPUPercent = megabytes(resident), percent(c.cpu)
+	i.RedisCPUPercent, i.BrokerCPUPercent = percent(c.redis), percent(c.broker)
+	return i, errors.Join(err, err2)
 }
 
-// idling waits and tells how many commands Redis got meanwhile.
-func (b *bench) idling(s *store) (asked int, err error) {
-	if s.redis != nil {
-		if asked, err = commands(b.ctx, s.redis.address); err != nil {
-			return 0, err
-		}
+// watch waits and takes note of what Redis and SQS are asked for meanwhile.
+func (i *idle) watch(ctx context.Context, s *store, watched time.Duration) error {
+	sqs := s.asked.soFar()
+	before, err := s.commands(ctx)
+	if err != nil {
+		return err
 	}
 	select {
-	case <-time.After(idleFor):
-	case <-b.ctx.Done():
-		return 0, b.ctx.Err()
+	case <-time.After(watched):
+	case <-ctx.Done():
+		return ctx.Err()
 	}
+	i.SQSRequests = s.asked.per(watched.Minutes(), sqs)
 	if s.redis == nil {
-		return 0, nil
+		return nil
 	}
-	after, err := commands(b.ctx, s.redis.address)
-	return after - asked - 1, err // the first question is counted in the second answer
+	after, err := s.commands(ctx)
+	i.RedisCommands = float64(after-before-1) / watched.Seconds() // the first question is counted in the second answer
+	return err
 }

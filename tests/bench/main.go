@@ -1,8 +1,8 @@
 // Command bench measures OpenHQM on its queues beside its floors, which are what a bare gin handler costs for the same
 // submit and what a bare POST costs to the same backend, and beside hibiken/asynq doing the same work on a Redis of its
 // own. Everything runs on loopback in processes of its own, so that the CPU time of each is read from the kernel. On
-// Kafka the records are in a Redis of their own too. Machines are noisy: trust the ratios, which are taken within the
-// rounds of one run, as medians.
+// Kafka and SQS the records are in a Redis of their own too; SQS is an ElasticMQ, whose ceiling is measured by the bare
+// SDK. Machines are noisy: trust the ratios, which are taken within the rounds of one run, as medians.
 //
 //	go run ./tests/bench -binary bin/openhqm
 //
@@ -44,8 +44,9 @@ func main() {
 	var o options
 	flag.StringVar(&o.binary, "binary", "bin/openhqm", "the built program")
 	flag.StringVar(&o.queues, "queues", "",
-		"queues to measure, with commas between them: embedded, redis, kafka (default all for which a server can be had)")
-	flag.StringVar(&o.jvm, "jvm", productionJVM, "options of the Java that runs Kafka, beside those for tests")
+		"queues to measure, with commas between them: "+
+			"embedded, redis, kafka, sqs (default all for which a server can be had)")
+	flag.StringVar(&o.jvm, "jvm", productionJVM, "options of the Java of Kafka and ElasticMQ, beside those for tests")
 	flag.BoolVar(&o.asynq, "asynq", true, "also measure hibiken/asynq if redis is among the queues")
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds, of which the median counts")
 	flag.IntVar(&o.requests, "requests", 20000, "requests a round")
@@ -70,7 +71,7 @@ func exit(err error) {
 
 // run takes all measurements and reports them.
 func run(ctx context.Context, o options) (err error) {
-	b := &bench{options: o, ctx: ctx}
+	b := &bench{options: o, ctx: ctx, servers: map[string]string{}, brokers: map[string]*process{}}
 	defer func() { err = errors.Join(err, b.close()) }()
 	if b.dir, err = os.MkdirTemp("", "openhqm-bench-"); err != nil {
 		return err

@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -9,28 +11,31 @@ import (
 
 // sample is one round of one kind of work.
 type sample struct {
-	Rate  float64 `json:"per_second"`
-	CPU   float64 `json:"cpu_seconds_per_1000"`                 // of the measured program alone
-	Redis float64 `json:"redis_cpu_seconds_per_1000,omitempty"` // beside it
-	Kafka float64 `json:"kafka_cpu_seconds_per_1000,omitempty"` // likewise
+	Rate   float64 `json:"per_second"`
+	CPU    float64 `json:"cpu_seconds_per_1000"`                  // of the measured program alone
+	Redis  float64 `json:"redis_cpu_seconds_per_1000,omitempty"`  // beside it
+	Broker float64 `json:"broker_cpu_seconds_per_1000,omitempty"` // likewise
 }
 
 // cost is what a piece of work took.
 type cost struct {
-	took, cpu, redis, kafka time.Duration
+	took, cpu, redis, broker time.Duration
 }
 
 // of spreads it over n requests.
 func (c cost) of(n int) sample {
 	per1000 := func(d time.Duration) float64 { return d.Seconds() / float64(n) * 1000 }
 	return sample{
-		Rate: float64(n) / c.took.Seconds(), CPU: per1000(c.cpu), Redis: per1000(c.redis), Kafka: per1000(c.kafka),
+		Rate: float64(n) / c.took.Seconds(), CPU: per1000(c.cpu), Redis: per1000(c.redis), Broker: per1000(c.broker),
 	}
 }
 
 // measure takes the rounds, each kind of work in turn, and then what is measured once.
 func (b *bench) measure(systems []*system) (*figures, error) {
 	f := &figures{Requests: b.requests, Rounds: b.rounds, Clients: b.clients}
+	if slices.ContainsFunc(systems, func(sys *system) bool { return sys.broker == brokerSQS }) {
+		f.BareSQS = &bareSQS{}
+	}
 	for _, sys := range systems {
 		f.Systems = append(f.Systems, &measured{Name: sys.name, system: sys})
 	}
@@ -38,7 +43,7 @@ func (b *bench) measure(systems []*system) (*figures, error) {
 		return nil, err
 	}
 	for range b.rounds {
-		if err := errors.Join(keep(&f.Gin, b.gin), keep(&f.Post, b.post)); err != nil {
+		if err := errors.Join(keep(&f.Gin, b.gin), keep(&f.Post, b.post), b.bareRound(f.BareSQS)); err != nil {
 			return nil, err
 		}
 		for _, m := range f.Systems {
@@ -58,14 +63,14 @@ func (b *bench) measure(systems []*system) (*figures, error) {
 	return f, nil
 }
 
-// warmRounds is how many rounds it takes until Kafka's Java has compiled most of what it uses.
+// warmRounds is how many rounds it takes until a broker's Java has compiled most of what it uses.
 const warmRounds = 2
 
-// warm takes rounds that do not count of what is slow at first: see startKafka.
+// warm takes rounds that do not count of what is slow at first: see startBroker.
 func (b *bench) warm(systems []*measured) error {
 	for _, m := range systems {
 		for range warmRounds {
-			if !m.system.kafka {
+			if m.system.broker == "" {
 				break
 			}
 			if err := b.round(&measured{Name: m.Name, system: m.system}); err != nil {
@@ -113,6 +118,11 @@ func (b *bench) once(m *measured) (err error) {
 	if m.Latency, err = b.latency(m.system); err != nil {
 		return err
 	}
+	if m.system.broker == brokerSQS {
+		if m.Calls, err = b.economy(m.system); err != nil {
+			return err
+		}
+	}
 	if b.waiting > 0 {
 		m.Waiting, err = b.many(m.system)
 	}
@@ -136,7 +146,7 @@ func costOf(s *store, programs []*process, work func() error) (cost, error) {
 	}
 	took := time.Since(began)
 	c, err := costSoFar(s, programs)
-	c.took, c.cpu, c.redis, c.kafka = took, c.cpu-before.cpu, c.redis-before.redis, c.kafka-before.kafka
+	c.took, c.cpu, c.redis, c.broker = took, c.cpu-before.cpu, c.redis-before.redis, c.broker-before.broker
 	return c, err
 }
 
@@ -144,7 +154,7 @@ func costSoFar(s *store, programs []*process) (c cost, err error) {
 	var err1, err2 error
 	if s != nil {
 		c.redis, err1 = cpuOf([]*process{s.redis})
-		c.kafka, err2 = cpuOf([]*process{s.kafka})
+		c.broker, err2 = cpuOf([]*process{s.broker})
 	}
 	c.cpu, err = cpuOf(programs)
 	return c, errors.Join(err, err1, err2)
@@ -169,18 +179,28 @@ func (b *bench) post() (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	began := time.Now()
-	<-p.done
-	took := time.Since(began)
+	return b.finished(p, nil)
+}
+
+// finished waits for a program that does a round's work and ends; the kernel tells what it cost.
+func (b *bench) finished(p *process, s *store) (sample, error) {
+	c, err := costOf(s, nil, func() error {
+		<-p.done
+		return nil
+	})
+	if err != nil {
+		return sample{}, err
+	}
 	state := p.cmd.ProcessState
 	if !state.Success() {
-		return sample{}, errors.New("bare POST failed")
+		return sample{}, fmt.Errorf("%s: %s: %s", p.cmd, state, p.said)
 	}
 	usage, ok := state.SysUsage().(*syscall.Rusage)
 	if !ok {
 		return sample{}, errors.New("no resource usage on this system")
 	}
-	return cost{took: took, cpu: time.Duration(usage.Utime.Nano() + usage.Stime.Nano())}.of(b.requests), nil
+	c.cpu = time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+	return c.of(b.requests), nil
 }
 
 // fill puts n requests into a store and leaves them there.

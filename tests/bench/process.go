@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/openhqm/openhqm/tests/kafkaserver"
 )
 
 // process is a running program that said where it listens.
@@ -22,7 +24,18 @@ type process struct {
 	pid     int
 	address string
 	started time.Duration // from the start to the line that says so
+	said    tail          // on standard error after that, to be read when it has ended
 	done    chan struct{}
+}
+
+// tail keeps the end of what is written.
+type tail []byte
+
+// Write keeps 1 KiB.
+func (t *tail) Write(text []byte) (int, error) {
+	*t = append(*t, text...)
+	*t = (*t)[max(0, len(*t)-1024):]
+	return len(text), nil
 }
 
 // bench is what all measurements share.
@@ -34,9 +47,9 @@ type bench struct {
 	backend     *process
 	running     []*process
 	serial      int
-	redisServer string // path of the program, and so the next one
-	kafkaServer string
-	kafka       *cluster // started for the first that needs it
+	servers     map[string]string   // paths of the programs, as scripts/brokers/ensure names them
+	brokers     map[string]*process // likewise; started for the first that needs one
+	kafka       *kafkaserver.Cluster
 	asynqBinary string
 }
 
@@ -62,7 +75,7 @@ func (b *bench) startChild(part string, args ...string) (*process, error) {
 // startTimeout is how long a program may take to say where it listens, also on a queue of a million.
 const startTimeout = time.Minute
 
-// start waits for a JSON line with the member "address" on standard error; the rest is dropped.
+// start waits for a JSON line with the member "address" on standard error.
 func (b *bench) start(cmd *exec.Cmd) (*process, error) {
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
@@ -95,7 +108,7 @@ func (b *bench) start(cmd *exec.Cmd) (*process, error) {
 	p.started = time.Since(began)
 	go func() {
 		defer close(p.done)
-		_, _ = io.Copy(io.Discard, lines)
+		_, _ = io.Copy(&p.said, lines)
 		_ = cmd.Wait()
 	}()
 	return p, nil

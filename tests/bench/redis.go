@@ -16,61 +16,15 @@ import (
 // startRedis starts a Redis that keeps everything on disk, written at once and synced once a second: what it is mostly
 // deployed with.
 func (b *bench) startRedis(dir string) (*process, error) {
-	var fault error
-	for range 5 { // the port is free when it is chosen, and may be taken before Redis has it
-		address, err := freeAddress(b.ctx)
-		if err != nil {
-			return nil, err
-		}
-		_, port, _ := net.SplitHostPort(address)
-		p := &process{address: address, done: make(chan struct{}), cmd: exec.CommandContext(b.ctx, b.redisServer,
-			"--bind", "127.0.0.1", "--port", port, "--dir", dir, "--save", "", "--loglevel", "warning",
-			"--appendonly", "yes", "--appendfsync", "everysec")}
-		began := time.Now()
-		if err := p.cmd.Start(); err != nil {
-			return nil, err
-		}
-		p.pid = p.cmd.Process.Pid
-		b.running = append(b.running, p)
-		go func() {
-			defer close(p.done)
-			_ = p.cmd.Wait() // that it ended is all there is to know
-		}()
-		if fault = p.answers(b.ctx); fault == nil {
-			p.started = time.Since(began)
-			return p, nil
-		}
-		p.kill()
-	}
-	return nil, fault
-}
-
-func freeAddress(ctx context.Context) (string, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return listener.Addr().String(), listener.Close()
-}
-
-// answers waits until a Redis takes commands, or has ended.
-func (p *process) answers(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-p.done:
-			return errors.New("redis-server does not start")
-		case <-ctx.Done():
-			return fmt.Errorf("redis-server does not answer: %w", ctx.Err())
-		case <-ticker.C:
-			if pong, err := ask(ctx, p.address, "PING"); err == nil && pong == "PONG" {
-				return nil
-			}
-		}
-	}
+	return b.startServer(func(address string) (*exec.Cmd, error) {
+		host, port, err := net.SplitHostPort(address)
+		return exec.CommandContext(b.ctx, b.servers["redis-server"],
+			"--bind", host, "--port", port, "--dir", dir, "--save", "", "--loglevel", "warning",
+			"--appendonly", "yes", "--appendfsync", "everysec"), err
+	}, func(ctx context.Context, address string) bool {
+		pong, err := ask(ctx, address, "PING")
+		return err == nil && pong == "PONG"
+	})
 }
 
 // ask sends Redis one inline command, whose answer is a string or a number (the RESP2 protocol, redis.io).
@@ -107,9 +61,13 @@ func ask(ctx context.Context, address, command string) (string, error) {
 	}
 }
 
-// commands is how many commands a Redis has processed, those inside scripts and this question included.
-func commands(ctx context.Context, address string) (int, error) {
-	text, err := ask(ctx, address, "INFO stats")
+// commands is how many commands the Redis of a store has processed, those inside scripts and this question included; 0:
+// it has none.
+func (s *store) commands(ctx context.Context) (int, error) {
+	if s.redis == nil {
+		return 0, nil
+	}
+	text, err := ask(ctx, s.redis.address, "INFO stats")
 	if err != nil {
 		return 0, err
 	}

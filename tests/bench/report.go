@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -16,18 +17,23 @@ func (r report) sayf(format string, args ...any) { _, _ = fmt.Fprintf(r, format+
 func (f *figures) print(w io.Writer) {
 	r := report{w}
 	r.sayf("%d requests a round, %d connections, median of %d interleaved rounds; "+
-		"CPU s/1,000 of the program, of Redis and of Kafka",
+		"CPU s/1,000 of the program, of Redis and of the broker (Kafka, ElasticMQ)",
 		f.Requests, f.Clients, f.Rounds)
 	r.sayf("")
-	r.sayf("%-26s %11s %9s %9s %9s  %s", "work", "requests/s", "program", "Redis", "Kafka", "against")
+	r.sayf("%-26s %11s %9s %9s %9s  %s", "work", "requests/s", "program", "Redis", "broker", "against")
 	r.line("bare gin handler (floor)", f.Gin)
 	r.line("bare POST (floor)", f.Post)
+	if f.BareSQS != nil {
+		r.line("bare SDK: send", f.BareSQS.Send)
+		r.line("bare SDK: receive, delete", f.BareSQS.Take)
+		r.line("bare SDK: all (ceiling)", f.BareSQS.Both)
+	}
 	for _, m := range f.Systems {
 		r.sayf("")
 		r.line(m.Name+" submit", m.Submit, f.submit(m))
 		r.line(m.Name+" work off", m.Worker, f.worker(m), f.against(m, onRedis, onAsynq, workerAgainst))
 		r.line(m.Name+" end to end", m.EndToEnd, f.endToEnd(m), f.against(m, onRedis, onAsynq, endToEndAgainst),
-			f.against(m, onKafka, onRedis, rateAgainst))
+			f.against(m, onKafka, onRedis, rateAgainst), f.againstSDK(m))
 		if m.Apart != nil {
 			r.line("  api and worker apart", m.Apart)
 		}
@@ -46,7 +52,7 @@ func (r report) line(name string, samples []sample, remarks ...string) {
 		}
 	}
 	r.sayf("%-26s %11.0f %9.4f %9s %9s  %s", name, median(samples, rate), median(samples, cpu),
-		optional(median(samples, redisCPU)), optional(median(samples, kafkaCPU)), strings.Join(some, "; "))
+		optional(median(samples, redisCPU)), optional(median(samples, brokerCPU)), strings.Join(some, "; "))
 }
 
 // optional writes nothing for what was not there.
@@ -91,6 +97,19 @@ func (f *figures) against(m *measured, one, other string, compare func(m, other 
 	return compare(m, f.Systems[i])
 }
 
+// againstSDK compares what goes by way of SQS with its ceiling. Where all share a few cores it has to be shared with
+// what keeps the records, so that is told apart: what takes the time of both one after the other has 1.
+func (f *figures) againstSDK(m *measured) string {
+	if f.BareSQS == nil || m.Name != onSQS {
+		return ""
+	}
+	text := fmt.Sprintf("%.2f x the bare SDK's rate (0.8)", ratio(rate, m.EndToEnd, f.BareSQS.Both))
+	return text + f.against(m, onSQS, onRedis, func(m, redis *measured) string {
+		return fmt.Sprintf(", %.2f x the time of both that and redis (1.25)",
+			ratio(took, m.EndToEnd, f.BareSQS.Both, redis.EndToEnd))
+	})
+}
+
 func rateAgainst(m, redis *measured) string {
 	return fmt.Sprintf("%.2f x redis's rate (0.6)", ratio(rate, m.EndToEnd, redis.EndToEnd))
 }
@@ -121,12 +140,36 @@ func (r report) once(m *measured) {
 		r.sayf("  and Redis meanwhile: %.1f commands a second, %.2f %% of a core",
 			m.Idle.RedisCommands, m.Idle.RedisCPUPercent)
 	}
-	if m.system.kafka {
-		r.sayf("  and Kafka meanwhile: %.2f %% of a core", m.Idle.KafkaCPUPercent)
+	if m.system.broker != "" {
+		r.sayf("  and %s meanwhile: %.2f %% of a core", m.system.broker, m.Idle.BrokerCPUPercent)
+	}
+	if m.Calls != nil {
+		r.calls(m)
 	}
 	if m.Waiting != nil {
 		r.waiting(m)
 	}
+}
+
+// calls writes what SQS is asked for.
+func (r report) calls(m *measured) {
+	r.sayf("  under load SQS is asked %.2f times for a request (0.45): %s", total(m.Calls), list(m.Calls))
+	r.sayf("  idle it is asked %.0f times a minute: %s", total(m.Idle.SQSRequests), list(m.Idle.SQSRequests))
+}
+
+func total(calls map[string]float64) (sum float64) {
+	for _, n := range calls {
+		sum += n
+	}
+	return sum
+}
+
+func list(calls map[string]float64) string {
+	all := make([]string, 0, len(calls))
+	for _, name := range slices.Sorted(maps.Keys(calls)) {
+		all = append(all, fmt.Sprintf("%s %.2f", name, calls[name]))
+	}
+	return strings.Join(all, ", ")
 }
 
 func (r report) waiting(m *measured) {

@@ -22,7 +22,7 @@ func TestRatiosAreTakenRoundByRound(t *testing.T) {
 func TestTheReportComparesWhatWasMeasured(t *testing.T) {
 	t.Parallel()
 	row := func(rate, cpu, redis float64) []sample { return []sample{{Rate: rate, CPU: cpu, Redis: redis}} }
-	onBoth := []sample{{Rate: 3, CPU: 0.45, Redis: 0.2, Kafka: 0.125}}
+	onBoth := []sample{{Rate: 3, CPU: 0.45, Redis: 0.2, Broker: 0.125}}
 	once := func(name string, redis bool) *measured {
 		return &measured{
 			Name: name, system: &system{name: name, redis: redis},
@@ -36,6 +36,7 @@ func TestTheReportComparesWhatWasMeasured(t *testing.T) {
 	}
 	tests := []struct {
 		name string
+		bare *bareSQS
 		more []*measured
 		want []string
 		not  []string
@@ -46,18 +47,34 @@ func TestTheReportComparesWhatWasMeasured(t *testing.T) {
 				"1.50 x the bare handler (1.6)", "1.50 x the bare handler (1.5)", "1.50 x the bare POST (1.7)\n",
 				"1.33 x both floors (1.6)", "12.0 commands a second", "with a round's requests waiting 8/s: 0.50 x (0.8)",
 			},
-			not: []string{"asynq", "0.1250"},
+			not: []string{"asynq", "0.1250", "SDK", "SQS"},
 		},
 		{
 			name: "with kafka",
 			more: []*measured{{
-				Name: onKafka, system: &system{name: onKafka, redis: true, kafka: true},
+				Name: onKafka, system: &system{name: onKafka, redis: true, broker: brokerKafka},
 				Submit: onBoth, Worker: onBoth, EndToEnd: onBoth,
-				Idle: &idle{KafkaCPUPercent: 2.5}, Latency: &latency{Rate: 50},
+				Idle: &idle{BrokerCPUPercent: 2.5}, Latency: &latency{Rate: 50},
 			}},
 			want: []string{
 				"0.2000    0.1250  4.50 x the bare handler (1.9)\n", "1.50 x both floors; 0.75 x redis's rate (0.6)\n",
-				"and Kafka meanwhile: 2.50 % of a core",
+				"and kafka meanwhile: 2.50 % of a core",
+			},
+		},
+		{
+			name: "with sqs",
+			bare: &bareSQS{Send: row(9, 0.02, 0), Take: row(7, 0.03, 0), Both: row(4, 0.05, 0)},
+			more: []*measured{{
+				Name: onSQS, system: &system{name: onSQS, redis: true, broker: brokerSQS},
+				Submit: onBoth, Worker: onBoth, EndToEnd: onBoth, Latency: &latency{Rate: 50},
+				Calls: map[string]float64{"SendMessageBatch": 0.125, "ReceiveMessage": 0.25},
+				Idle:  &idle{SQSRequests: map[string]float64{"ReceiveMessage": 6}, BrokerCPUPercent: 2.5},
+			}},
+			want: []string{
+				"bare SDK: all (ceiling)              4    0.0500",
+				"0.75 x the bare SDK's rate (0.8), 0.67 x the time of both that and redis (1.25)\n",
+				"asked 0.38 times for a request (0.45): ReceiveMessage 0.25, SendMessageBatch 0.12\n",
+				"asked 6 times a minute: ReceiveMessage 6.00\n", "and elasticmq meanwhile: 2.50 % of a core",
 			},
 		},
 		{
@@ -75,6 +92,7 @@ func TestTheReportComparesWhatWasMeasured(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			whole := f
+			whole.BareSQS = tt.bare
 			whole.Systems = append(append([]*measured(nil), f.Systems...), tt.more...)
 			var text strings.Builder
 			whole.print(&text)

@@ -25,6 +25,7 @@ const (
 	embedded = "embedded"
 	onRedis  = "redis"
 	onKafka  = "kafka"
+	onSQS    = "sqs"
 	onAsynq  = "asynq"
 )
 
@@ -35,24 +36,24 @@ const workers = 64
 type system struct {
 	name    string
 	redis   bool                                                  // keeps them in Redis
-	kafka   bool                                                  // and has Kafka carry them
+	broker  string                                                // and has this server carry them; "": none
 	start   func(role string, s *store) (*process, error)         // a process on a store
 	drained func(ctx context.Context, p *process, s *store) error // waits until all that p's store had is worked off
 }
 
 // store is where the requests of one measurement are kept.
 type store struct {
-	dir   string
-	name  string   // of the queue in Kafka, which all stores of the run share
-	redis *process // nil for a system without it
-	kafka *process // likewise
-	taken int      // requests that were put in
+	dir    string
+	name   string   // of the queue in the broker, which all stores of the run share
+	redis  *process // nil for a system without it
+	broker *process // likewise
+	asked  *asked   // counts what the broker is asked for; nil: nobody does
+	taken  int      // requests that were put in
 }
 
 // open makes an empty store.
 func (b *bench) open(sys *system) (*store, error) {
-	b.serial++
-	name := "data-" + strconv.Itoa(b.serial)
+	name := b.nextName()
 	s := &store{name: name, dir: filepath.Join(b.dir, name)}
 	if !sys.redis {
 		return s, nil
@@ -61,13 +62,17 @@ func (b *bench) open(sys *system) (*store, error) {
 		return nil, err
 	}
 	var err error
-	if sys.kafka {
-		if s.kafka, err = b.startKafka(); err != nil {
-			return nil, err
-		}
+	if s.broker, err = b.startBroker(sys.broker); err != nil {
+		return nil, err
 	}
 	s.redis, err = b.startRedis(s.dir)
 	return s, err
+}
+
+// nextName gives a name that nothing in the run has.
+func (b *bench) nextName() string {
+	b.serial++
+	return "data-" + strconv.Itoa(b.serial)
 }
 
 // drop ends a store. The processes on it have ended.
@@ -75,6 +80,7 @@ func (s *store) drop() {
 	if s.redis != nil {
 		s.redis.kill()
 	}
+	s.asked.close()
 	_ = os.RemoveAll(s.dir) // else it goes with the directory of the run
 }
 
@@ -82,12 +88,13 @@ func (s *store) drop() {
 func (b *bench) systems() ([]*system, error) {
 	queues := strings.Split(b.queues, ",")
 	if b.queues == "" {
-		queues = []string{embedded, onRedis, onKafka}
+		queues = []string{embedded, onRedis, onKafka, onSQS}
 	}
 	all := map[string]*system{
 		embedded: {name: embedded, start: b.startEmbedded, drained: drained},
 		onRedis:  {name: onRedis, start: b.startOnRedis, drained: drained, redis: true},
-		onKafka:  {name: onKafka, start: b.startOnKafka, drained: drained, redis: true, kafka: true},
+		onKafka:  {name: onKafka, start: b.startOnKafka, drained: drained, redis: true, broker: brokerKafka},
+		onSQS:    {name: onSQS, start: b.startOnSQS, drained: drained, redis: true, broker: brokerSQS},
 	}
 	var systems []*system
 	for _, name := range queues {
@@ -114,23 +121,19 @@ func (b *bench) systems() ([]*system, error) {
 
 // needs gets the servers that a system needs.
 func (b *bench) needs(sys *system) error {
-	var err1, err2 error
-	if sys.redis {
-		err1 = b.need("redis-server", &b.redisServer)
+	if !sys.redis {
+		return nil
 	}
-	if sys.kafka {
-		err2 = b.need("kafka", &b.kafkaServer)
-	}
-	return errors.Join(err1, err2)
+	return errors.Join(b.need("redis-server"), b.need(sys.broker))
 }
 
 // need gets the path of a server, unless it is known.
-func (b *bench) need(server string, path *string) error {
-	if *path != "" {
+func (b *bench) need(server string) error {
+	if server == "" || b.servers[server] != "" {
 		return nil
 	}
 	text, err := b.output("scripts/brokers/ensure", server)
-	*path = strings.TrimSpace(text)
+	b.servers[server] = strings.TrimSpace(text)
 	return err
 }
 
@@ -170,12 +173,18 @@ func (b *bench) startOnRedis(role string, s *store) (*process, error) {
 
 func (b *bench) startOnKafka(role string, s *store) (*process, error) {
 	queue := fmt.Sprintf("queue: {type: kafka, requests: %[1]s}\nredis: {url: 'redis://%[2]s'}\n"+
-		"kafka: {brokers: ['%[3]s'], group: %[1]s}", s.name, s.redis.address, s.kafka.address)
+		"kafka: {brokers: ['%[3]s'], group: %[1]s}", s.name, s.redis.address, s.broker.address)
 	return b.startGateway(role, workers, "/", queue)
 }
 
-// startGateway starts the measured program with a configuration of its queue and its work.
-func (b *bench) startGateway(role string, count int, path, queue string) (*process, error) {
+func (b *bench) startOnSQS(role string, s *store) (*process, error) {
+	queue := fmt.Sprintf("queue: {type: sqs, requests: %s}\nredis: {url: 'redis://%s'}\n"+
+		"sqs: {region: %s, endpoint: 'http://%s'}", s.name, s.redis.address, sqsRegion, s.broker.address)
+	return b.startGateway(role, workers, "/", queue, sqsUser...)
+}
+
+// startGateway starts the measured program with a configuration of its queue and its work, and further variables.
+func (b *bench) startGateway(role string, count int, path, queue string, variables ...string) (*process, error) {
 	b.serial++
 	file := filepath.Join(b.dir, fmt.Sprintf("config-%d.yaml", b.serial))
 	text := fmt.Sprintf("server: {host: 127.0.0.1, port: 0}\nworker: {count: %d, drain: 5s}\n"+
@@ -189,6 +198,7 @@ func (b *bench) startGateway(role string, count int, path, queue string) (*proce
 	}
 	cmd := exec.CommandContext(b.ctx, binary, "--config", file, "--role", role)
 	cmd.Dir = b.dir
+	cmd.Env = append(os.Environ(), variables...)
 	return b.start(cmd)
 }
 

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/openhqm/openhqm/tests/elasticmq"
+	"github.com/openhqm/openhqm/tests/kafkaserver"
+)
+
+// The servers that carry messages, as scripts/brokers/ensure names them.
+const (
+	brokerKafka = "kafka"
+	brokerSQS   = "elasticmq"
+)
+
+// productionJVM undoes what scripts/brokers/ensure sets to make Java start fast, and then is what Kafka's own
+// bin/kafka-run-class.sh and bin/kafka-server-start.sh set.
+const productionJVM = "-XX:TieredStopAtLevel=4 -XX:-UseSerialGC -XX:+UseG1GC -XX:MaxGCPauseMillis=20 " +
+	"-XX:InitiatingHeapOccupancyPercent=35 -XX:+ExplicitGCInvokesConcurrent -Xms1g -Xmx1g"
+
+// startBroker gives the one server of the run that carries the messages of a system, or nil if it has none: it is only
+// fast once its Java has compiled what it uses most. Each store has topics or queues of its own.
+func (b *bench) startBroker(name string) (*process, error) {
+	if name == "" || b.brokers[name] != nil {
+		return b.brokers[name], nil
+	}
+	start := b.startKafka
+	if name == brokerSQS {
+		start = b.startElasticMQ
+	}
+	p, err := start()
+	if err == nil {
+		b.brokers[name] = p
+	}
+	return p, err
+}
+
+// startKafka starts a Kafka that writes to disk when the kernel does, as is its default: it promises what its replicas
+// have.
+func (b *bench) startKafka() (*process, error) {
+	cluster, err := kafkaserver.Start(kafkaserver.Options{
+		Program: b.servers[brokerKafka], Dir: filepath.Join(b.dir, brokerKafka), Brokers: 1, Protocol: "PLAINTEXT",
+		JVM: b.jvm,
+	})
+	if err != nil {
+		return nil, err
+	}
+	b.kafka = cluster
+	return &process{pid: cluster.Process(0).Pid, address: cluster.Brokers[0]}, nil
+}
+
+// startElasticMQ starts an ElasticMQ that keeps its messages in memory: its disk is no part of what is measured.
+func (b *bench) startElasticMQ() (*process, error) {
+	dir := filepath.Join(b.dir, brokerSQS)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	return b.startServer(func(address string) (*exec.Cmd, error) {
+		args, err := elasticmq.Configure(dir, address, "")
+		args = append(strings.Fields(b.jvm), args...)
+		return exec.CommandContext(b.ctx, b.servers[brokerSQS], args...), err
+	}, accepts)
+}
+
+// accepts reports whether a server takes connections.
+func accepts(ctx context.Context, address string) bool {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	return err == nil && conn.Close() == nil
+}
+
+// startServer runs a server on a port that is free when it is chosen, and may be taken before the server has it. It
+// waits until it serves.
+func (b *bench) startServer(
+	command func(address string) (*exec.Cmd, error), serves func(ctx context.Context, address string) bool,
+) (*process, error) {
+	var fault error
+	for range 5 {
+		address, err := freeAddress(b.ctx)
+		if err != nil {
+			return nil, err
+		}
+		p := &process{address: address, done: make(chan struct{})}
+		if p.cmd, err = command(address); err != nil {
+			return nil, err
+		}
+		began := time.Now()
+		if err := p.cmd.Start(); err != nil {
+			return nil, err
+		}
+		p.pid = p.cmd.Process.Pid
+		b.running = append(b.running, p)
+		go func() {
+			defer close(p.done)
+			_ = p.cmd.Wait() // that it ended is all there is to know
+		}()
+		if fault = p.await(b.ctx, serves); fault == nil {
+			p.started = time.Since(began)
+			return p, nil
+		}
+		p.kill()
+	}
+	return nil, fault
+}
+
+func freeAddress(ctx context.Context) (string, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return listener.Addr().String(), listener.Close()
+}
+
+// await waits until a server serves, or has ended.
+func (p *process) await(ctx context.Context, serves func(ctx context.Context, address string) bool) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-p.done:
+			return fmt.Errorf("%s does not start", p.cmd.Path)
+		case <-ctx.Done():
+			return fmt.Errorf("%s does not serve: %w", p.cmd.Path, ctx.Err())
+		case <-ticker.C:
+			if serves(ctx, p.address) {
+				return nil
+			}
+		}
+	}
+}
