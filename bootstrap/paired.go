@@ -44,9 +44,8 @@ func pairedModule(lease func(configs.Config) time.Duration) fx.Option {
 		func(queue broker, db *redis.DB) probes {
 			return probes{Probes: []probe{{"queue", queue}, {"store", db}}}
 		},
-		// While calls still run, others get what this process has not begun. What it has begun they leave to it: the
-		// store says whose it is.
-		func(queue broker) farewell { return farewell{Say: queue.Leave} },
+		func() *members { return &members{} },
+		func(queue broker, m *members) farewell { return farewell{Say: func() { m.leave(queue) }} },
 	)
 }
 
@@ -59,11 +58,31 @@ func newPairedIntake(config configs.Config, queue broker, db *redis.DB) (ports.I
 	return paired.NewIntake(queue, db, time.Now), paired.NewGauge(queue, db)
 }
 
+// members are what receives from a broker in this process; none where it has no workers.
+type members struct{ work *paired.Work }
+
+// yieldTimeout is how long what a process holds may take to get into the store when the process ends.
+const yieldTimeout = 5 * time.Second
+
+// leave gives others at once what this process has not begun, while calls still run. What it has begun they leave to
+// it: the store says whose it is.
+func (m *members) leave(queue broker) {
+	if m.work != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), yieldTimeout)
+		defer cancel()
+		m.work.Yield(ctx)
+	}
+	queue.Leave()
+}
+
 // newPairedWork also keeps the queue moving, as long as there are workers.
-func newPairedWork(lc fx.Lifecycle, config configs.Config, queue broker, db *redis.DB, s *supervisor) ports.Work {
+func newPairedWork(
+	lc fx.Lifecycle, config configs.Config, queue broker, db *redis.DB, m *members, s *supervisor,
+) ports.Work {
 	return consume(lc, func(ctx context.Context) (*paired.Work, func()) {
 		consumer, wait := db.NewConsumer(ctx)
 		work := paired.NewWork(foreignReader(config), queue, db, consumer)
+		m.work = work
 		relief := s.start("relief of the queue", work.Run)
 		return work, func() {
 			relief.tell()

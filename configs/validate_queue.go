@@ -19,9 +19,15 @@ func (q *Queue) validate(v *validator) {
 // queueName is what may name a stream. Braces would change the hash slot of a Redis key.
 var queueName = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,200}$`)
 
+// highSuffixes are what is behind queue.requests in the name of what carries requests of high priority.
+var highSuffixes = map[string]string{QueueKafka: ".high", QueueSQS: "-high"}
+
 // validateNames holds the names apart: what is written to one must not come back by another.
 func (q *Queue) validateNames(v *validator) {
 	taken := map[string]string{}
+	if suffix := highSuffixes[q.Type]; suffix != "" {
+		taken[q.Requests+suffix] = "where requests of high priority are"
+	}
 	for _, n := range []struct{ key, value string }{
 		{"queue.requests", q.Requests},
 		{"queue.responses", q.Responses},

@@ -165,6 +165,12 @@ func TestRulesBetweenKeys(t *testing.T) {
 			`f.yaml:1: queue.results_in: "b": is also queue.responses; they must be different`,
 		}},
 		{give: "{role: api, queue: {type: sqs, requests: a_b, responses: c}, sqs: {endpoint: 'http://a:1'}}"},
+		{give: "{queue: {type: kafka, requests: a, responses: a.high, dead_letters: a-high}}", want: []string{
+			`f.yaml:1: queue.responses: "a.high": is also where requests of high priority are; they must be different`,
+		}},
+		{give: "{queue: {type: sqs, requests: a, responses: a-high}}", want: []string{
+			`f.yaml:1: queue.responses: "a-high": is also where requests of high priority are; they must be different`,
+		}},
 		{give: "queue: {type: sqs, requests: a.fifo, responses: a.b}", want: []string{
 			`f.yaml:1: queue.requests: "a.fifo": must not be a FIFO queue: those refuse delays of single messages, and drop a ` +
 				`retry as a duplicate`,

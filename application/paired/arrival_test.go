@@ -84,6 +84,29 @@ func TestWhatCannotBeReadIsADeadLetter(t *testing.T) {
 }
 
 // TestWhatHoldsUpOthersIsKept has a queue that wants a message back whose delivery runs, and one that waits.
+// TestWhoLeavesKeepsWhatItHas has a call that ends after that, and a store that does not confirm one of the messages.
+func TestWhoLeavesKeepsWhatItHas(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWork(t)
+		w.messages <- []ports.Received{message("held"), message("waiting"), message("unlucky")}
+		w.begins(goOn)
+		require.Equal(t, []domain.ID{"held"}, w.receive(plenty(1)))
+		w.requireSettled()
+
+		gomock.InOrder(w.keeps(nil, "held"), w.keeps(errBehind, "waiting", "unlucky"))
+		w.Yield(t.Context())
+		w.requireSettled("held")
+		gomock.InOrder(w.keeps(nil, "waiting", "unlucky"))
+		w.Yield(t.Context())
+		w.requireSettled("held", "waiting", "unlucky")
+
+		w.saves("held", nil)
+		require.NoError(t, w.finish("held", domain.Completed))
+		w.requireSettled("held", "waiting", "unlucky") // once
+	})
+}
+
 func TestWhatHoldsUpOthersIsKept(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

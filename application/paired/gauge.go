@@ -20,14 +20,19 @@ func NewGauge(queue ports.Lagging, store ports.Gauge) *Gauge {
 	return &Gauge{queue: queue, store: store}
 }
 
-// Depths is approximate: queue and store are asked one after the other. While the queue is away it is what the store
-// knows.
+// Depths is approximate. While the queue is away it is what the store knows; queue and store are asked at once, so that
+// one that hangs does not take the other's time.
 func (g *Gauge) Depths(ctx context.Context) (ports.Depths, error) {
-	lag, err := g.queue.Lag(ctx)
-	if err != nil {
-		lag = ports.Lag{}
-	}
+	lagging := make(chan ports.Lag, 1)
+	go func() {
+		lag, err := g.queue.Lag(ctx)
+		if err != nil {
+			lag = ports.Lag{}
+		}
+		lagging <- lag
+	}()
 	d, err := g.store.Depths(ctx)
+	lag := <-lagging
 	if err != nil {
 		return ports.Depths{}, err
 	}

@@ -1,8 +1,10 @@
 package paired_test
 
 import (
+	"cmp"
 	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -23,7 +25,28 @@ type depths struct {
 	err    error
 }
 
-func (d depths) Depths(context.Context) (ports.Depths, error) { return d.depths, d.err }
+func (d depths) Depths(ctx context.Context) (ports.Depths, error) {
+	return d.depths, cmp.Or(d.err, ctx.Err())
+}
+
+// hanging is a queue that does not answer.
+type hanging struct{}
+
+func (hanging) Lag(ctx context.Context) (ports.Lag, error) {
+	<-ctx.Done()
+	return ports.Lag{}, ctx.Err()
+}
+
+func TestAQueueThatHangsLeavesTheStoreItsTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		d, err := paired.NewGauge(hanging{}, depths{depths: ports.Depths{Ready: 7}}).Depths(ctx)
+		require.NoError(t, err)
+		require.Equal(t, ports.Depths{Ready: 7, Approximate: true}, d)
+	})
+}
 
 func TestDepthIsThatOfTheStoreAndWhatOnlyTheQueueHas(t *testing.T) {
 	t.Parallel()

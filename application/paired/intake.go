@@ -131,8 +131,9 @@ func (in *Intake) send(ctx context.Context, all []*publication) {
 		messages = append(messages, messageOf(&p.Request))
 	}
 	if len(carried) > 0 {
+		begun := in.now()
 		errs := in.queue.Publish(ctx, messages)
-		in.closure.note(ctx, errs)
+		in.closure.note(ctx, begun, errs)
 		for i, err := range errs {
 			p := carried[i]
 			p.err = err

@@ -279,6 +279,26 @@ func TestNothingIsTakenInWhileTheQueueIsAway(t *testing.T) {
 }
 
 // TestACallerThatGivesUpIsNoOutage publishes with a context that ends meanwhile.
+// TestAPartOfTheQueueThatIsAwayClosesNothing has a publish that fails late, after others have succeeded meanwhile.
+func TestAPartOfTheQueueThatIsAwayClosesNothing(t *testing.T) {
+	t.Parallel()
+	in := newIntake(t)
+	in.creates(fresh).AnyTimes()
+	accept := func(id domain.ID) error { return in.Accept(t.Context(), []domain.Request{newRequest(id)})[0].Err }
+	in.queue.EXPECT().Publish(gomock.Any(), gomock.Any()).DoAndReturn(
+		func(_ context.Context, messages []ports.QueueMessage) []error {
+			if messages[0].ID != "unlucky" {
+				return []error{nil}
+			}
+			in.now = in.now.Add(time.Second)
+			require.NoError(t, accept("lucky"))
+			in.now = in.now.Add(9 * time.Second)
+			return []error{errAway}
+		}).AnyTimes()
+	require.ErrorIs(t, accept("unlucky"), errAway)
+	require.NoError(t, accept("next"))
+}
+
 func TestACallerThatGivesUpIsNoOutage(t *testing.T) {
 	t.Parallel()
 	in := newIntake(t)

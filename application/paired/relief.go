@@ -32,6 +32,33 @@ func (w *Work) relieve(ctx context.Context) {
 	w.putBack(unkept)
 }
 
+// Yield keeps in the store all that was received, and lets it go in the queue: what waits is begun by anybody, and what
+// is held stays with its holder until it finishes or its lease ends. It is for a process that will not receive any more,
+// before it leaves the queue: what it finishes then, the queue would hand out once more. It blocks for one or two round
+// trips to the store. What is not confirmed stays in the queue.
+func (w *Work) Yield(ctx context.Context) {
+	w.mu.Lock()
+	held := make([]*arrival, 0, len(w.held))
+	for _, a := range w.held {
+		if !a.settled {
+			held = append(held, a)
+		}
+	}
+	var waiting, unreadable []*arrival
+	for _, a := range w.waiting {
+		if a.fault == nil {
+			waiting = append(waiting, a)
+		} else {
+			unreadable = append(unreadable, a)
+		}
+	}
+	w.waiting = unreadable
+	w.mu.Unlock()
+	_, _ = w.keep(ctx, held)
+	unkept, _ := w.keep(ctx, waiting)
+	w.putBack(unkept)
+}
+
 // crowded gives what holds up others. What waits does not do so any more then.
 func (w *Work) crowded() (held, waiting []*arrival) {
 	w.mu.Lock()
