@@ -44,6 +44,7 @@ func (c *Config) validate(v *validator) {
 	c.Kafka.validate(v)
 	c.SQS.validate(v)
 	c.validateSQS(v)
+	c.validateRemembering(v)
 	c.validateDivision(v)
 	between(v, "worker.count", c.Worker.Count, 1, maxWorkers)
 	between(v, "worker.timeout", c.Worker.Timeout, time.Millisecond, maxDuration)

@@ -159,6 +159,16 @@ func (c *Config) validateSQS(v *validator) {
 	}
 }
 
+// validateRemembering wants results to outlive messages that a broker hands out once more: about as long as it takes to
+// miss a worker, and what that had not told the broker yet.
+func (c *Config) validateRemembering(v *validator) {
+	missed := map[string]time.Duration{QueueKafka: c.Kafka.SessionTimeout, QueueSQS: c.Queue.Lease}[c.Queue.Type]
+	if missed > 0 && c.Store.TTL < missed+time.Minute {
+		v.bad("store.ttl", "must be at least "+formatDuration(missed+time.Minute)+" with queue.type \""+c.Queue.Type+
+			"\": the broker may hand a message out once more, and the result says that it is done")
+	}
+}
+
 // validateDivision checks that queue, store and roles go together.
 func (c *Config) validateDivision(v *validator) {
 	if !v.fine("queue.type", "store.type", "role") {

@@ -171,6 +171,11 @@ func TestRulesBetweenKeys(t *testing.T) {
 		{give: "{queue: {type: sqs, requests: a, responses: a-high}}", want: []string{
 			`f.yaml:1: queue.responses: "a-high": is also where requests of high priority are; they must be different`,
 		}},
+		{give: "{queue: {type: kafka}, kafka: {session_timeout: 20s}, store: {ttl: 80s}}"},
+		{give: "{queue: {type: kafka}, kafka: {session_timeout: 20s}, store: {ttl: 79s}}", want: []string{
+			`f.yaml:1: store.ttl: "79s": must be at least 1m20s with queue.type "kafka": the broker may hand a message out ` +
+				"once more, and the result says that it is done",
+		}},
 		{give: "queue: {type: sqs, requests: a.fifo, responses: a.b}", want: []string{
 			`f.yaml:1: queue.requests: "a.fifo": must not be a FIFO queue: those refuse delays of single messages, and drop a ` +
 				`retry as a duplicate`,
