@@ -1,9 +1,11 @@
 package e2e_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -65,4 +67,59 @@ func TestConsumersOfOthersReadTheRequestsInKafka(t *testing.T) {
 	require.Equal(t, "1", request.Headers["X-One"])
 	require.Equal(t, "/a", request.Metadata.Path)
 	require.Equal(t, http.StatusOK, cancel(t, client, id).Code)
+}
+
+func TestConsumersOfOthersReadTheResultsInKafka(t *testing.T) {
+	t.Parallel()
+	backend := testkit.NewBackend(t, func(w http.ResponseWriter, r *http.Request, call *testkit.Call) {
+		reply := testkit.With("X-Order", "17", testkit.Respond(http.StatusCreated, "application/json", `{"n":  1e400}`))
+		if call.ID == "sad" {
+			reply = testkit.Respond(http.StatusInternalServerError, "text/plain", "no tea")
+		}
+		reply(w, r, call)
+	})
+	kafka := testkit.SharedKafka(t)
+	queue := kafka.NewQueue()
+	config, told := testkit.OneBackend(backend.URL)+"retry: {max_attempts: 1}\n", queue.Topic+"-told"
+	onKafka(t, queue)(t, "worker", config, "OPENHQM_QUEUE_RESPONSES="+told).Start()
+	began := time.Now().Truncate(time.Millisecond)
+
+	kafka.Produce(t, queue.Topic,
+		testkit.KafkaRecord{Value: `{"correlation_id": "glad", "payload": 1}`},
+		testkit.KafkaRecord{Value: `{"correlation_id": "sad", "payload": 2}`},
+	)
+
+	results := make(map[string]map[string]json.RawMessage) // by key
+	for _, record := range kafka.Consume(t, told, 2) {
+		results[record.Key] = decode[map[string]json.RawMessage](t, record.Value)
+	}
+	requireMembers(t, results["glad"], began, map[string]string{
+		"correlation_id": `"glad"`, "status": `"COMPLETED"`, "status_code": "201", "result": `{"n":  1e400}`,
+	}, map[string]string{"Content-Type": "application/json", "Content-Length": "13", "X-Order": "17"})
+	requireMembers(t, results["sad"], began, map[string]string{
+		"correlation_id": `"sad"`, "status": `"FAILED"`, "status_code": "500", "result": `"no tea"`,
+		"error": `"the backend answered 500 Internal Server Error"`,
+	}, map[string]string{"Content-Type": "text/plain", "Content-Length": "6"})
+}
+
+// requireMembers holds a result to all the members that it must have, and to no others: these as they stand, these
+// headers and a Date, and when it was made and how long that took.
+func requireMembers(
+	t *testing.T, result map[string]json.RawMessage, began time.Time, want, headers map[string]string,
+) {
+	t.Helper()
+	got := make(map[string]string)
+	for name, value := range result {
+		got[name] = string(value)
+	}
+	told := decode[map[string]string](t, got["headers"])
+	require.Contains(t, told, "Date")
+	delete(told, "Date")
+	require.Equal(t, headers, told)
+	require.GreaterOrEqual(t, decode[int64](t, got["processing_time_ms"]), int64(0))
+	require.WithinRange(t, decode[time.Time](t, got["timestamp"]), began, time.Now())
+	for _, name := range []string{"headers", "processing_time_ms", "timestamp"} {
+		delete(got, name)
+	}
+	require.Equal(t, want, got)
 }
