@@ -229,9 +229,20 @@ func TestOneBrokerOfThreeIsLost(t *testing.T) {
 	healthy(t, q)
 	require.Empty(t, q.Details())
 
-	opts = options(t, cluster.Brokers)
-	opts.ReplicationFactor = 2
-	require.Contains(t, open(t, opts).Details()[opts.Topic], "min.insync.replicas is 1")
+	requireWeakness(t, cluster.Brokers, 2, "min.insync.replicas is 1")
+	requireWeakness(t, cluster.Brokers, 1, "it has 1 replica")
+}
+
+// requireWeakness wants both topics of a queue with so many replicas to be told of, and logged.
+func requireWeakness(t *testing.T, brokers []string, replicas int, want string) {
+	t.Helper()
+	opts, logged := options(t, brokers), &log{}
+	opts.ReplicationFactor, opts.Logger = replicas, logged.logger()
+	details := open(t, opts).Details()
+	require.Len(t, details, 2)
+	require.Contains(t, details[opts.Topic], want)
+	require.Contains(t, details[opts.Topic+".high"], want)
+	require.Equal(t, 2, strings.Count(logged.String(), want), logged.String())
 }
 
 func TestATopicThatIsDeletedIsMadeAnew(t *testing.T) {

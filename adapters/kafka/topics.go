@@ -124,9 +124,8 @@ func (q *Queue) inspect(ctx context.Context, known *layout) error {
 			if err := q.judge(t, settings); err != nil {
 				return err
 			}
-			if known.topics[topic].replicas > 1 && settings[minReplicas] == 1 {
-				details[topic] = "min.insync.replicas is 1: a message that one broker alone has is acknowledged, " +
-					"and is lost with that broker"
+			if weakness := known.weakness(topic, settings); weakness != "" {
+				details[topic] = weakness
 			}
 		}
 	}
@@ -137,6 +136,20 @@ func (q *Queue) inspect(ctx context.Context, known *layout) error {
 	}
 	q.details.Store(&details)
 	return nil
+}
+
+// weakness is why a message that is acknowledged may be lost with one broker, although there are others that could
+// have it; "": it may not.
+func (l *layout) weakness(topic string, settings map[string]int64) string {
+	switch replicas := l.topics[topic].replicas; {
+	case replicas == 1 && l.brokers > 1:
+		return "it has 1 replica: one broker alone has each message, which is lost with that broker"
+	case replicas > 1 && settings[minReplicas] == 1:
+		return "min.insync.replicas is 1: a message that one broker alone has is acknowledged, " +
+			"and is lost with that broker"
+	default:
+		return ""
+	}
 }
 
 // settings reads those settings of a topic that are numbers.
