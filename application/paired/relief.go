@@ -33,9 +33,9 @@ func (w *Work) relieve(ctx context.Context) {
 }
 
 // Yield keeps in the store all that was received, and lets it go in the queue: what waits is begun by anybody, and what
-// is held stays with its holder until it finishes or its lease ends. It is for a process that will not receive any more,
-// before it leaves the queue: what it finishes then, the queue would hand out once more. It blocks for one or two round
-// trips to the store. What is not confirmed stays in the queue.
+// is held stays with its holder until it finishes or its lease ends. It is for a process that receives no more, before
+// it leaves the queue, which would hand out once more what is finished after that. It blocks for one or two round trips
+// to the store. What is not confirmed stays in the queue.
 func (w *Work) Yield(ctx context.Context) {
 	w.mu.Lock()
 	held := make([]*arrival, 0, len(w.held))
