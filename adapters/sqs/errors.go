@@ -40,6 +40,14 @@ var troubles = []trouble{
 		[]string{"ExpiredToken", "ExpiredTokenException", "RequestExpired", "RequestTimeTooSkewed"},
 		"the credentials have expired, or the clock is wrong",
 	},
+	{
+		[]string{
+			"KmsDisabled", "KmsInvalidKeyUsage", "KmsInvalidState", "KmsNotFound", "KmsOptInRequired",
+			"KMS.DisabledException", "KMS.InvalidKeyUsageException", "KMS.InvalidStateException", "KMS.NotFoundException",
+			"KMS.OptInRequired",
+		},
+		"AWS KMS cannot use the key of the queue",
+	},
 	{[]string{"NonExistentQueue", "QueueDoesNotExist"}, "the queue does not exist"},
 	{[]string{"QueueDeletedRecently"}, "the queue was deleted less than 60 s ago, and cannot be made again before"},
 }
@@ -80,14 +88,25 @@ func about(err error) error {
 		}
 		return fmt.Errorf("%w: %s: %w", ports.ErrUnavailable, action, err)
 	}
-	for _, t := range troubles {
-		if slices.Contains(t.codes, named) {
-			return fmt.Errorf("%w: %s (permission %s): %s", ports.ErrUnavailable, t.text, action, named)
-		}
+	if text := known(named); text != "" {
+		return fmt.Errorf("%w: %s (permission %s): %s", ports.ErrUnavailable, text, action, named)
 	}
 	answered, _ := errors.AsType[smithy.APIError](err)
 	return fmt.Errorf("%w: sqs answered to %s: %s: %s", ports.ErrUnavailable, action, named, answered.ErrorMessage())
 }
+
+// known gives the text of a code that has one.
+func known(named string) (text string) {
+	for _, t := range troubles {
+		if slices.Contains(t.codes, named) {
+			return t.text
+		}
+	}
+	return ""
+}
+
+// denied reports whether SQS has refused a call whatever is in it, until somebody changes something.
+func denied(err error) bool { return known(code(err)) != "" }
 
 // errSilent says less than the client, which tells of an answer with the status 0.
 var errSilent = fmt.Errorf("no answer in time: %w", context.DeadlineExceeded)

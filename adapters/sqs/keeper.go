@@ -143,6 +143,7 @@ func (s *source) change(ctx context.Context, all []*message, to func(*message) (
 	now := s.r.link.opts.Now()
 	told, err := request(ctx, s.r.link, s.r.link.api.ChangeMessageVisibilityBatch,
 		&sqs.ChangeMessageVisibilityBatchInput{QueueUrl: &s.from.url, Entries: entries})
+	s.changing.note(s.from, err)
 	if err != nil {
 		return
 	}

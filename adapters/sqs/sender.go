@@ -31,6 +31,8 @@ type sender struct {
 	to  *remote
 	ops gatherer[*op]
 
+	standing standing
+
 	mu    sync.Mutex
 	pause outage.Backoff
 }
@@ -75,6 +77,7 @@ func (s *sender) send(ops []*op) (again []*op) {
 	// What a caller waits for is done, also while closing.
 	told, err := request(context.Background(), s.p.link, s.p.link.api.SendMessageBatch,
 		&sqs.SendMessageBatchInput{QueueUrl: &s.to.url, Entries: entries})
+	s.standing.note(s.to, err)
 	if err != nil {
 		return s.refused(ops, err)
 	}
@@ -129,6 +132,7 @@ func (s *sender) refused(ops []*op, err error) (again []*op) {
 	switch {
 	case missing(err):
 		mended := s.to.mend(s.p.link.ctx)
+		s.standing.keep(s.to, mended)
 		repeat = mended == nil
 	case repeat:
 	case len(ops) > 1:

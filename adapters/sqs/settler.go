@@ -44,6 +44,7 @@ func (s *source) delete(all []*message) (again []*message) {
 	}
 	told, err := request(s.r.keeping, s.r.link, s.r.link.api.DeleteMessageBatch,
 		&sqs.DeleteMessageBatchInput{QueueUrl: &s.from.url, Entries: entries})
+	s.deleting.note(s.from, err)
 	if err == nil {
 		all = s.deleted(all, told)
 	}

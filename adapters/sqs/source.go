@@ -23,12 +23,14 @@ const (
 	plentiful = maxBatch / 2
 )
 
-// source is one queue that messages come from. All but its names is guarded by the mutex of the receiver.
+// source is one queue that messages come from. All but its names and what stands in its way is guarded by the mutex of the receiver.
 type source struct {
 	r       *receiver
 	from    *remote
 	lane    domain.Lane
 	deletes gatherer[*message]
+
+	receiving, deleting, changing standing
 
 	shelf []*message // read ahead, in their order
 	bytes int64      // of the values on the shelf
@@ -96,6 +98,7 @@ func (s *source) poll(wait time.Duration) {
 		MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameSentTimestamp},
 		MessageAttributeNames:       []string{encodingAttribute},
 	})
+	s.receiving.note(s.from, err)
 	now := l.opts.Now()
 	s.r.mu.Lock()
 	defer s.r.mu.Unlock()
@@ -120,7 +123,7 @@ func (s *source) rest(err error) {
 	ring(s.r.bell) // it is not to be waited for
 	s.r.mu.Unlock()
 	if missing(err) {
-		_ = s.from.mend(s.r.ctx) // the next poll tells
+		s.receiving.keep(s.from, s.from.mend(s.r.ctx))
 	}
 	outage.Sleep(s.r.ctx, pause)
 	s.r.mu.Lock()

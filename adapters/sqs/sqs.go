@@ -9,6 +9,7 @@
 package sqs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -166,10 +167,15 @@ func (q *Queue) Close() error {
 	return nil
 }
 
-// Probe asks for the depth of both queues. A queue that is missing and cannot be made is an error too.
+// Probe asks for the depth of both queues. A queue that is missing and cannot be made is an error too, and so is what
+// AWS refused when we last received, sent, deleted or extended, also beside the lanes: until that succeeds, or for 30 s
+// when it is not tried again.
 func (q *Queue) Probe(ctx context.Context) error {
-	_, err := q.Lag(ctx)
-	return err
+	_, err := q.Lag(ctx) // whatever stands, since it makes queues again
+	if q.link.ctx.Err() != nil {
+		return ports.ErrClosed
+	}
+	return cmp.Or(q.standing(), err)
 }
 
 // Details tells of queues that take messages away from us.
