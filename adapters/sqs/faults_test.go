@@ -208,6 +208,26 @@ func TestABatchThatIsRefusedIsSentMessageByMessage(t *testing.T) {
 	receive(t, q, len(sent)-1)
 }
 
+// TestABatchThatNoMessageIsToBlameForIsAnsweredAtOnce has refusals that each message would get.
+func TestABatchThatNoMessageIsToBlameForIsAnsweredAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, code := range []string{"AccessDenied", "InvalidClientTokenId", "KmsDisabled", "UnsupportedOperation"} {
+		t.Run(code, func(t *testing.T) {
+			t.Parallel()
+			opts, w := options(t, testkit.SharedSQS(t).URL), newWire()
+			opts.HTTPClient = client(t, w)
+			q := open(t, opts)
+			refuse(w, "SendMessageBatch", opts.Queue, code)
+			sent := messages(domain.LaneLow, 30)
+			for _, err := range q.Publish(t.Context(), sent) {
+				require.ErrorIs(t, err, ports.ErrUnavailable)
+				require.ErrorContains(t, err, code)
+			}
+			require.Less(t, w.count("SendMessageBatch"), len(sent))
+		})
+	}
+}
+
 func TestASilentNetworkIsUnavailableWithinTheCallersDeadline(t *testing.T) {
 	t.Parallel()
 	server := testkit.SharedSQS(t)

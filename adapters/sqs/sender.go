@@ -3,6 +3,7 @@ package sqs
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -135,8 +136,8 @@ func (s *sender) refused(ops []*op, err error) (again []*op) {
 		s.standing.keep(s.to, mended)
 		repeat = mended == nil
 	case repeat:
+	case !slices.Contains(ofMessage, code(err)): // it would be the same for each of them
 	case len(ops) > 1:
-		// One of them may be to blame, or only all of them together.
 		for _, o := range ops {
 			o.alone = true
 		}
