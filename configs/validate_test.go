@@ -182,7 +182,8 @@ func TestRulesBetweenKeys(t *testing.T) {
 			`f.yaml:1: queue.responses: "a.b": must be 1 to 75 of A-Z a-z 0-9 _ - to name a queue of SQS`,
 		}},
 		{give: "{queue: {type: sqs, lease: 12h}, store: {ttl: 24h}, request: {max_age: 313h}, worker: {timeout: 12h}, " +
-			"sqs: {endpoint: 'ftp://a'}, proxy: {endpoints: {a: {url: http://a}, b: {url: http://b, timeout: 13h}}}}", want: []string{
+			"sqs: {endpoint: 'ftp://a'}, proxy: {endpoints: {a: {url: http://a}, " +
+			"b: {url: http://b, timeout: 13h}}}}", want: []string{
 			`f.yaml:1: sqs.endpoint: "ftp://a": must be an absolute URL, http or https, for instance ` +
 				`https://orders.internal:8443/api`,
 			`f.yaml:1: request.max_age: "313h": must be at most 312h with SQS, which keeps messages for 14 days`,
