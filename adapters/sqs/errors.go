@@ -108,8 +108,8 @@ func known(named string) (text string) {
 // denied reports whether SQS has refused a call whatever is in it, until somebody changes something.
 func denied(err error) bool { return known(code(err)) != "" }
 
-// ofMessage are the codes that one message of a batch may be to blame for, or only all of them together (SendMessageBatch
-// in the API reference of Amazon SQS, and "Common Errors" there).
+// ofMessage are the codes that one message of a batch may be to blame for, or only all of them together
+// (SendMessageBatch in the API reference of Amazon SQS, and "Common Errors" there).
 var ofMessage = []string{
 	"InvalidParameterValue", "InvalidMessageContents", "InvalidAttributeValue", "BatchRequestTooLong",
 	"ValidationError", "ValidationException",

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// standsFor is how long a refusal counts when nothing was asked again since. It has an end because a process that is not
-// ready may get no requests, and then nothing would ever show that it is allowed again.
+// standsFor is how long a refusal counts when nothing was asked again since. It has an end because a process that is
+// not ready may get no requests, and then nothing would ever show that it is allowed again.
 const standsFor = 30 * time.Second
 
 // standing is why requests of one kind to one queue cannot succeed before somebody changes something. The next success
-// clears it. The count of a queue tells nothing about that, since each kind needs a permission of its own. It is safe for
-// concurrent use.
+// clears it. The depth of a queue tells nothing about that, since each kind needs a permission of its own. It is safe
+// for concurrent use.
 type standing struct {
 	mu    sync.Mutex
 	err   error
