@@ -2,6 +2,7 @@ package sqs_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -173,8 +174,13 @@ func TestWhatAQueueIsLikeCounts(t *testing.T) {
 		string(types.QueueAttributeNameMaximumMessageSize):     "2000",
 		string(types.QueueAttributeNameRedrivePolicy):          `{"deadLetterTargetArn":"` + arn + `","maxReceiveCount":"3"}`,
 	})
+	logged := &log{}
+	opts.Logger = logged.logger()
 	q := open(t, opts)
 	require.Contains(t, q.Details()["queue "+opts.Queue], "redrive policy")
+	require.Equal(t, 1, strings.Count(logged.String(), "redrive policy"), logged.String())
+	require.Contains(t, logged.String(), "level=WARN")
+	require.Contains(t, logged.String(), "queue="+opts.Queue+" max_receive_count=3")
 	require.Len(t, q.Details(), 1)
 	sent := messages(domain.LaneLow, 2)
 	sent[0].Value = make([]byte, 1500) // base64 of that is larger

@@ -105,7 +105,9 @@ func (r *remote) create(ctx context.Context) error {
 	if err != nil {
 		return about(err)
 	}
-	r.url = aws.ToString(made.QueueUrl)
+	if url := aws.ToString(made.QueueUrl); url != r.url { // others read it when the queue is made again
+		r.url = url
+	}
 	return nil
 }
 
@@ -129,9 +131,14 @@ func (r *remote) inspect(told map[string]string) error {
 	r.learn(told)
 	var policy struct {
 		Target string `json:"deadLetterTargetArn"` //nolint:tagliatelle // the name is theirs
+		Most   any    `json:"maxReceiveCount"`     //nolint:tagliatelle // likewise; a number, or one in a string
 	}
 	_ = json.Unmarshal([]byte(told[string(types.QueueAttributeNameRedrivePolicy)]), &policy) // mostly there is none
 	r.redrive.Store(policy.Target != "")
+	if policy.Target != "" {
+		r.link.opts.Logger.Warn("a queue has a redrive policy, which takes messages away that are received often",
+			"queue", r.name, "max_receive_count", policy.Most)
+	}
 	return nil
 }
 
