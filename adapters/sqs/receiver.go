@@ -54,6 +54,7 @@ func newReceiver(l *link, from ...*remote) *receiver {
 	r.keeping, r.let = context.WithCancel(context.Background())
 	for lane, queue := range from {
 		s := &source{r: r, from: queue, lane: domain.Lane(lane), flows: true, allowed: 1, pause: newBackoff()}
+		s.redelete.backoff = newBackoff()
 		s.deletes.loops, s.deletes.fit, s.deletes.send = &l.loops, fitMessages, s.delete
 		r.sources = append(r.sources, s)
 	}

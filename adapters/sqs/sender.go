@@ -34,12 +34,11 @@ type sender struct {
 
 	standing standing
 
-	mu    sync.Mutex
-	pause outage.Backoff
+	pause pause
 }
 
 func newSender(p *publisher, to *remote) *sender {
-	s := &sender{p: p, to: to, pause: newBackoff()}
+	s := &sender{p: p, to: to, pause: pause{backoff: newBackoff()}}
 	s.ops.loops, s.ops.fit, s.ops.send = &p.link.loops, s.fit, s.send
 	return s
 }
@@ -83,7 +82,7 @@ func (s *sender) send(ops []*op) (again []*op) {
 		return s.refused(ops, err)
 	}
 	again = s.settle(ops, told)
-	s.rest(len(again) > 0)
+	s.pause.rest(s.p.link.ctx, len(again) > 0)
 	return again
 }
 
@@ -155,7 +154,7 @@ func (s *sender) refused(ops []*op, err error) (again []*op) {
 			s.p.answer(o, answer)
 		}
 	}
-	s.rest(true)
+	s.pause.rest(s.p.link.ctx, true)
 	return again
 }
 
@@ -172,15 +171,21 @@ func (s *sender) outgrown(o *op) bool {
 	return o.body.size() > s.limit()
 }
 
-// rest pauses when something went wrong, longer each time.
-func (s *sender) rest(wrong bool) {
-	s.mu.Lock()
+// pause is for requests of one kind that are under way at once. It is safe for concurrent use.
+type pause struct {
+	mu      sync.Mutex
+	backoff outage.Backoff
+}
+
+// rest pauses when something went wrong, longer each time, until ctx ends.
+func (p *pause) rest(ctx context.Context, wrong bool) {
+	p.mu.Lock()
 	if !wrong {
-		s.pause.Reset()
-		s.mu.Unlock()
+		p.backoff.Reset()
+		p.mu.Unlock()
 		return
 	}
-	pause := s.pause.Next()
-	s.mu.Unlock()
-	outage.Sleep(s.p.link.ctx, pause)
+	next := p.backoff.Next()
+	p.mu.Unlock()
+	outage.Sleep(ctx, next)
 }

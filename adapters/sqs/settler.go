@@ -2,14 +2,12 @@ package sqs
 
 import (
 	"strconv"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"github.com/openhqm/openhqm/ports"
-	"github.com/openhqm/openhqm/ports/outage"
 )
 
 // Settle deletes messages. Until that is done they are ours, and are not extended.
@@ -48,9 +46,7 @@ func (s *source) delete(all []*message) (again []*message) {
 	if err == nil {
 		all = s.deleted(all, told)
 	}
-	if len(all) > 0 {
-		outage.Sleep(s.r.keeping, deletePause)
-	}
+	s.redelete.rest(s.r.keeping, len(all) > 0) // the end of the visibility ends it
 	return all
 }
 
@@ -77,9 +73,6 @@ func (s *source) deleted(all []*message, told *sqs.DeleteMessageBatchOutput) (le
 	}
 	return left
 }
-
-// deletePause is how long a deletion waits that did not succeed. The end of the visibility ends it.
-const deletePause = 500 * time.Millisecond
 
 // ours gives the messages that are still to be deleted.
 func (s *source) ours(all []*message) (left []*message) {

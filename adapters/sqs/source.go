@@ -23,12 +23,13 @@ const (
 	plentiful = maxBatch / 2
 )
 
-// source is one queue that messages come from. All but its names and what stands in its way is guarded by the mutex of the receiver.
+// source is one queue that messages come from. From the shelf on, all is guarded by the mutex of the receiver.
 type source struct {
-	r       *receiver
-	from    *remote
-	lane    domain.Lane
-	deletes gatherer[*message]
+	r        *receiver
+	from     *remote
+	lane     domain.Lane
+	deletes  gatherer[*message]
+	redelete pause // between deletions that fail
 
 	receiving, deleting, changing standing
 
