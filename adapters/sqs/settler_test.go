@@ -30,8 +30,8 @@ func keepOne(w *wire) {
 	})
 }
 
-// TestDeletionsThatFailAreTriedLessAndLessOften has a minute of a clock of its own. Pauses of up to 2 s, half of which is
-// random, leave room in it for 30 to 60 tries, and for a few before they are that long.
+// TestDeletionsThatFailAreTriedLessAndLessOften has a minute of a clock of its own. Pauses of up to 2 s, half of which
+// is random, leave room in it for 30 to 60 tries, and for a few before they are that long.
 func TestDeletionsThatFailAreTriedLessAndLessOften(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
