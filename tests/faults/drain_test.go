@@ -16,7 +16,7 @@ import (
 func TestAShutdownUnderLoadLosesNothingAndRepeatsNothing(t *testing.T) {
 	t.Parallel()
 	backend := testkit.NewBackend(t, answerLoad)
-	gateway := testkit.NewGateway(t, testkit.OneBackend(backend.URL)+loadConfig)
+	gateway := testkit.NewGateway(t, loadConfig(backend))
 	process := gateway.Start()
 	load := startLoad(t, gateway)
 

@@ -114,7 +114,7 @@ func TestBodiesThatWereAcceptedArriveAsTheyWereHoweverOftenTheProcessIsKilled(t 
 	const kills, between = 3, 40
 	release := make(chan struct{})
 	backend := testkit.NewBackend(t, testkit.Hold(release, testkit.Echo()))
-	gateway := testkit.NewGateway(t, testkit.OneBackend(backend.URL)+loadConfig)
+	gateway := testkit.NewGateway(t, loadConfig(backend))
 	process := gateway.Start()
 	sent := startUploads(t, gateway)
 
