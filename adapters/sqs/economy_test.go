@@ -68,7 +68,7 @@ func TestAnIdleWorkerPollsOnceAtATime(t *testing.T) {
 
 	before := w.count("ReceiveMessage")
 	w.mu.Lock()
-	w.most = 0
+	w.most, w.hasty = 0, 0
 	w.mu.Unlock()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -83,5 +83,6 @@ func TestAnIdleWorkerPollsOnceAtATime(t *testing.T) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	require.Equal(t, 1, w.most)
+	require.Zero(t, w.hasty, "each waits until something comes")
 	require.Zero(t, w.counts["ChangeMessageVisibilityBatch"])
 }

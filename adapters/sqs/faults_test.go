@@ -355,31 +355,6 @@ func TestTheServerDiesAndComesBackUnderLoad(t *testing.T) {
 	require.NotContains(t, logged.String(), opts.Credentials.Secret)
 }
 
-func TestThrottlingIsWaitedFor(t *testing.T) {
-	t.Parallel()
-	opts, w := options(t, testkit.SharedSQS(t).URL), newWire()
-	opts.HTTPClient = client(t, w)
-	q := open(t, opts)
-	refused := make(map[string]int)
-	w.inject(func(action, _ string) *http.Response {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if refused[action]++; refused[action] > 2 {
-			return nil
-		}
-		return refusal(http.StatusBadRequest, "RequestThrottled")
-	})
-	sent := messages(domain.LaneLow, 5)
-	publish(t, q, sent)
-	settle(q, receive(t, q, len(sent))...)
-	settled(t, q)
-	for _, action := range []string{"SendMessageBatch", "ReceiveMessage", "DeleteMessageBatch"} {
-		w.mu.Lock()
-		require.Greater(t, refused[action], 2, action)
-		w.mu.Unlock()
-	}
-}
-
 func TestAQueueThatIsGoneIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	server := testkit.SharedSQS(t)

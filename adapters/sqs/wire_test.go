@@ -47,8 +47,9 @@ type wire struct {
 	cut    context.Context // ends when the process is cut off
 	end    context.CancelFunc
 	counts map[string]int // requests, by action
-	polls  map[string]int // under way, by what was asked
+	polls  map[string]int // under way, by queue
 	most   int            // polls of one queue at once
+	hasty  int            // polls that did not wait for messages
 	answer func(action, body string) *http.Response
 }
 
@@ -123,8 +124,12 @@ func (w *wire) begin(action, body string) func(action, body string) *http.Respon
 	defer w.mu.Unlock()
 	w.counts[action]++
 	if action == "ReceiveMessage" {
-		w.polls[body]++
-		w.most = max(w.most, w.polls[body])
+		asked := pollOf(body)
+		w.polls[asked.QueueURL]++
+		w.most = max(w.most, w.polls[asked.QueueURL])
+		if asked.WaitTimeSeconds == 0 {
+			w.hasty++
+		}
 	}
 	return w.answer
 }
@@ -133,8 +138,19 @@ func (w *wire) finish(action, body string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if action == "ReceiveMessage" {
-		w.polls[body]--
+		w.polls[pollOf(body).QueueURL]--
 	}
+}
+
+// poll is what a ReceiveMessage asks for.
+type poll struct {
+	QueueURL        string `json:"QueueUrl"`
+	WaitTimeSeconds int
+}
+
+func pollOf(body string) (p poll) {
+	_ = json.Unmarshal([]byte(body), &p) // the SDK has written it
+	return p
 }
 
 // answer is what SQS says.
