@@ -144,7 +144,7 @@ func (w *wire) finish(action, body string) {
 
 // poll is what a ReceiveMessage asks for.
 type poll struct {
-	QueueURL        string `json:"QueueUrl"`
+	QueueURL        string
 	WaitTimeSeconds int
 }
 
