@@ -10,8 +10,8 @@ import (
 	"github.com/openhqm/openhqm/adapters/redis"
 	"github.com/openhqm/openhqm/application/paired"
 	"github.com/openhqm/openhqm/configs"
+	"github.com/openhqm/openhqm/domain/envelope"
 	"github.com/openhqm/openhqm/ports"
-	"github.com/openhqm/openhqm/ports/envelope"
 )
 
 // broker is a queue that only carries messages; the records are in Redis.

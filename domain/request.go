@@ -32,29 +32,6 @@ type Idempotency struct {
 	ExpiresAt   time.Time
 }
 
-// Lane is one of the two priority lanes.
-type Lane uint8
-
-// The high lane goes first, but when both wait at least one delivery in LowLaneShare comes from the low one.
-const (
-	LaneHigh Lane = iota
-	LaneLow
-
-	LaneCount    = 2
-	LowLaneShare = 8
-)
-
-// highPriority is the lowest priority of the high lane.
-const highPriority = 5
-
-// Lane returns the lane that the request's priority puts it in: 0-4 low, 5-9 high.
-func (r *Request) Lane() Lane {
-	if r.Priority >= highPriority {
-		return LaneHigh
-	}
-	return LaneLow
-}
-
 // Size is the number of bytes that the request occupies in memory while it is worked on: body and fields.
 func (r *Request) Size() int64 {
 	return int64(len(r.Body)+len(r.Path)+len(r.Query)) + r.Header.size()

@@ -4,9 +4,9 @@ import (
 	"encoding/base64"
 
 	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/domain/envelope"
+	"github.com/openhqm/openhqm/domain/envelope/rawjson"
 	"github.com/openhqm/openhqm/ports"
-	"github.com/openhqm/openhqm/ports/envelope"
-	"github.com/openhqm/openhqm/ports/envelope/rawjson"
 )
 
 func deadLettersDocument(page *ports.DeadLetterPage) []byte {

@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/domain/envelope"
+	"github.com/openhqm/openhqm/domain/envelope/rawjson"
 	"github.com/openhqm/openhqm/ports"
-	"github.com/openhqm/openhqm/ports/envelope"
-	"github.com/openhqm/openhqm/ports/envelope/rawjson"
 )
 
 // How many dead letters one call is about, and how many a second are sent again.

@@ -7,9 +7,9 @@ import (
 	"strings"
 
 	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/domain/envelope"
+	"github.com/openhqm/openhqm/domain/envelope/rawjson"
 	"github.com/openhqm/openhqm/ports"
-	"github.com/openhqm/openhqm/ports/envelope"
-	"github.com/openhqm/openhqm/ports/envelope/rawjson"
 )
 
 // Sizes of documents in bytes, about.

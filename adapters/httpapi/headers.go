@@ -6,8 +6,8 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/openhqm/openhqm/domain"
-	"github.com/openhqm/openhqm/ports/envelope"
-	"github.com/openhqm/openhqm/ports/envelope/rawjson"
+	"github.com/openhqm/openhqm/domain/envelope"
+	"github.com/openhqm/openhqm/domain/envelope/rawjson"
 )
 
 var reasonHeaders = fmt.Sprintf(

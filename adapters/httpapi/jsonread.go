@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/openhqm/openhqm/domain"
-	"github.com/openhqm/openhqm/ports/envelope/rawjson"
+	"github.com/openhqm/openhqm/domain/envelope/rawjson"
 )
 
 // checkJSON says what keeps document from being JSON (RFC 8259). A payload is for its backend to judge, so bytes in it

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/domain/envelope"
 	"github.com/openhqm/openhqm/ports"
-	"github.com/openhqm/openhqm/ports/envelope"
 )
 
 // Limits of the metadata member, besides those of the envelope.

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/openhqm/openhqm/domain"
-	"github.com/openhqm/openhqm/ports/envelope"
+	"github.com/openhqm/openhqm/domain/envelope"
 )
 
 // proxyPath is where the endpoints are: /proxy/{endpoint}/{path...}.

@@ -11,8 +11,8 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/domain/outage"
 	"github.com/openhqm/openhqm/ports"
-	"github.com/openhqm/openhqm/ports/outage"
 )
 
 const (

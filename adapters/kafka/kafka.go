@@ -27,8 +27,8 @@ import (
 	"time"
 
 	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/domain/outage"
 	"github.com/openhqm/openhqm/ports"
-	"github.com/openhqm/openhqm/ports/outage"
 )
 
 // Options of a queue. All durations and limits come from the configuration; there are no defaults here.

@@ -13,8 +13,8 @@ import (
 	"github.com/segmentio/kafka-go"
 	"golang.org/x/sync/semaphore"
 
+	"github.com/openhqm/openhqm/adapters/batchcall"
 	"github.com/openhqm/openhqm/ports"
-	"github.com/openhqm/openhqm/ports/groupcommit"
 )
 
 const (
@@ -40,7 +40,7 @@ type producer struct {
 
 // op is one message on its way.
 type op struct {
-	call      *groupcommit.Call
+	call      *batchcall.Call
 	index     int // in the call
 	topic     string
 	partition int32
@@ -62,7 +62,7 @@ func newProducer(q *Queue) *producer {
 
 // publish sends messages to the topics of their lanes, and returns when all have an answer, or ctx ends.
 func (p *producer) publish(ctx context.Context, topics lanes, messages []ports.QueueMessage) []error {
-	c := groupcommit.NewCall(len(messages))
+	c := batchcall.NewCall(len(messages))
 	until := p.q.opts.Now().Add(publishPatience)
 	for i := range messages {
 		m := &messages[i]
@@ -102,7 +102,7 @@ func (p *producer) await(ctx context.Context, o *op) error {
 	case p.q.ctx.Err() != nil:
 		return ports.ErrClosed
 	default:
-		return groupcommit.Unconfirmed(ctx)
+		return batchcall.Unconfirmed(ctx)
 	}
 }
 

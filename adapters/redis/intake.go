@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/domain/envelope"
 	"github.com/openhqm/openhqm/ports"
-	"github.com/openhqm/openhqm/ports/envelope"
 )
 
 // lateAfter is how long after its deadline a request is ended that nobody works on. Until it is final a record has no

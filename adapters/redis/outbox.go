@@ -8,7 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/openhqm/openhqm/domain"
-	"github.com/openhqm/openhqm/ports/outage"
+	"github.com/openhqm/openhqm/domain/outage"
 )
 
 // A shard has an outbox for each kind of what others are told: a stream of the requests that they are still to be told

@@ -10,7 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/openhqm/openhqm/domain"
-	"github.com/openhqm/openhqm/ports/outage"
+	"github.com/openhqm/openhqm/domain/outage"
 )
 
 const (

@@ -38,8 +38,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/domain/outage"
 	"github.com/openhqm/openhqm/ports"
-	"github.com/openhqm/openhqm/ports/outage"
 )
 
 // Options of a connection. All durations and limits come from the configuration; there are no defaults here.

@@ -10,9 +10,9 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/domain/envelope"
+	"github.com/openhqm/openhqm/domain/outage"
 	"github.com/openhqm/openhqm/ports"
-	"github.com/openhqm/openhqm/ports/envelope"
-	"github.com/openhqm/openhqm/ports/outage"
 )
 
 // router takes in what other programs write to the plain stream that has the queue's name.

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openhqm/openhqm/domain"
-	"github.com/openhqm/openhqm/ports/envelope"
+	"github.com/openhqm/openhqm/domain/envelope"
 )
 
 func TestForeignMessages(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/openhqm/openhqm/domain"
-	"github.com/openhqm/openhqm/ports/outage"
+	"github.com/openhqm/openhqm/domain/outage"
 )
 
 const (

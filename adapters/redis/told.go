@@ -6,8 +6,8 @@ import (
 	"slices"
 
 	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/domain/envelope"
 	"github.com/openhqm/openhqm/ports"
-	"github.com/openhqm/openhqm/ports/envelope"
 )
 
 // resultOf writes the result message of a record, nil when there is none. A body that is too large for it is told by

@@ -18,7 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/smithy-go/logging"
 
-	"github.com/openhqm/openhqm/ports/outage"
+	"github.com/openhqm/openhqm/domain/outage"
 )
 
 const (

@@ -7,8 +7,8 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/openhqm/openhqm/adapters/batchcall"
 	"github.com/openhqm/openhqm/ports"
-	"github.com/openhqm/openhqm/ports/groupcommit"
 )
 
 const (
@@ -38,7 +38,7 @@ func newPublisher(l *link, to ...*remote) *publisher {
 
 // Publish sends messages and returns when all have an answer, or ctx ends.
 func (p *publisher) Publish(ctx context.Context, messages []ports.QueueMessage) []error {
-	c := groupcommit.NewCall(len(messages))
+	c := batchcall.NewCall(len(messages))
 	until := p.link.opts.Now().Add(publishPatience)
 	for i := range messages {
 		m := &messages[i]
@@ -80,7 +80,7 @@ func (p *publisher) await(ctx context.Context, o *op) error {
 	case p.link.ctx.Err() != nil:
 		return ports.ErrClosed
 	default:
-		return groupcommit.Unconfirmed(ctx)
+		return batchcall.Unconfirmed(ctx)
 	}
 }
 

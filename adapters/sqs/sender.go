@@ -12,14 +12,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
+	"github.com/openhqm/openhqm/adapters/batchcall"
+	"github.com/openhqm/openhqm/domain/outage"
 	"github.com/openhqm/openhqm/ports"
-	"github.com/openhqm/openhqm/ports/groupcommit"
-	"github.com/openhqm/openhqm/ports/outage"
 )
 
 // op is one message on its way.
 type op struct {
-	call  *groupcommit.Call
+	call  *batchcall.Call
 	index int // in the call
 	body  body
 	until time.Time // when it is not sent again any more

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/domain/envelope"
 	"github.com/openhqm/openhqm/ports"
-	"github.com/openhqm/openhqm/ports/envelope"
 )
 
 // Intake takes requests in: first the record, then the message. It implements ports.Intake.

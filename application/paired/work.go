@@ -6,9 +6,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/openhqm/openhqm/domain/envelope"
+	"github.com/openhqm/openhqm/domain/outage"
 	"github.com/openhqm/openhqm/ports"
-	"github.com/openhqm/openhqm/ports/envelope"
-	"github.com/openhqm/openhqm/ports/outage"
 )
 
 // Work hands out what the queue carries and what the store holds. It implements ports.Work.

@@ -12,8 +12,8 @@ import (
 
 	"github.com/openhqm/openhqm/application"
 	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/domain/outage"
 	"github.com/openhqm/openhqm/ports"
-	"github.com/openhqm/openhqm/ports/outage"
 )
 
 // Options of a pool.

@@ -39,7 +39,7 @@ func TestTheTableTellsGoodImportsFromBad(t *testing.T) {
 		{"github.com/google/uuid", "domain/id.go", false},
 		{module + "/ports", "domain/id.go", false},
 		{module + "/domain", "ports/work.go", true},
-		{module + "/ports", "ports/envelope/codec.go", true},
+		{module + "/domain", "domain/envelope/codec.go", true},
 		{module + "/application", "ports/work.go", false},
 		{module + "/ports", "application/submit.go", true},
 		{module + "/application", "application/worker/pool.go", true},

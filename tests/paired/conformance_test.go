@@ -11,8 +11,8 @@ import (
 
 	"github.com/openhqm/openhqm/adapters/redis"
 	"github.com/openhqm/openhqm/application/paired"
+	"github.com/openhqm/openhqm/domain/envelope"
 	"github.com/openhqm/openhqm/ports"
-	"github.com/openhqm/openhqm/ports/envelope"
 	"github.com/openhqm/openhqm/tests/conformance"
 	"github.com/openhqm/openhqm/tests/testkit"
 )

@@ -13,8 +13,8 @@ import (
 	"github.com/openhqm/openhqm/adapters/redis"
 	"github.com/openhqm/openhqm/application/paired"
 	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/domain/envelope"
 	"github.com/openhqm/openhqm/ports"
-	"github.com/openhqm/openhqm/ports/envelope"
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/openhqm/openhqm/domain"
-	"github.com/openhqm/openhqm/ports/envelope/rawjson"
+	"github.com/openhqm/openhqm/domain/envelope/rawjson"
 )
 
 // appendHeader gives a field's value as a string, and as a list when it is repeated. Without fields it adds nothing.

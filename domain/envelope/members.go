@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/openhqm/openhqm/domain"
-	"github.com/openhqm/openhqm/ports/envelope/rawjson"
+	"github.com/openhqm/openhqm/domain/envelope/rawjson"
 )
 
 // maxNesting is how deep a document may be nested that is put into another, which may be put into a third.

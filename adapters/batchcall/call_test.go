@@ -1,4 +1,4 @@
-package groupcommit_test
+package batchcall_test
 
 import (
 	"context"
@@ -7,28 +7,28 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/openhqm/openhqm/adapters/batchcall"
 	"github.com/openhqm/openhqm/ports"
-	"github.com/openhqm/openhqm/ports/groupcommit"
 )
 
 func TestACallGetsEachAnswer(t *testing.T) {
 	t.Parallel()
 	refused := errors.New("refused")
-	c := groupcommit.NewCall(3)
+	c := batchcall.NewCall(3)
 	for index, err := range map[int]error{2: refused, 0: nil, 1: nil} {
 		require.False(t, c.Over())
 		go c.Answer(index, err)
 	}
 	require.Equal(t, []error{nil, nil, refused}, c.Wait(t.Context()))
 	require.True(t, c.Over())
-	require.Empty(t, groupcommit.NewCall(0).Wait(t.Context()))
+	require.Empty(t, batchcall.NewCall(0).Wait(t.Context()))
 }
 
 func TestACallThatIsGivenUpKeepsWhatItHas(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	c := groupcommit.NewCall(2)
+	c := batchcall.NewCall(2)
 	c.Answer(0, nil)
 	cancel(cause)
 	errs := c.Wait(ctx)

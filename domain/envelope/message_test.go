@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/openhqm/openhqm/domain"
-	"github.com/openhqm/openhqm/ports/envelope"
+	"github.com/openhqm/openhqm/domain/envelope"
 )
 
 func TestAppendKeepsBodies(t *testing.T) {

@@ -1,5 +1,5 @@
-// Package groupcommit is what adapters share that send the messages of many callers in common requests.
-package groupcommit
+// Package batchcall lets one caller wait for the answers to its items, where adapters send the items of many callers in common requests.
+package batchcall
 
 import (
 	"context"

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/openhqm/openhqm/domain"
-	"github.com/openhqm/openhqm/ports/envelope/rawjson"
+	"github.com/openhqm/openhqm/domain/envelope/rawjson"
 )
 
 const metadataPrefix = keyMetadata + "."

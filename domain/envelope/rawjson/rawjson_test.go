@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/openhqm/openhqm/ports/envelope/rawjson"
+	"github.com/openhqm/openhqm/domain/envelope/rawjson"
 )
 
 func TestValid(t *testing.T) {

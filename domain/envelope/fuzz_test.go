@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/openhqm/openhqm/ports/envelope"
+	"github.com/openhqm/openhqm/domain/envelope"
 )
 
 // fuzzLimit is how long a fuzzed message may be, and fuzzMemory what reading one may allocate at most: a fixed part,

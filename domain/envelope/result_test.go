@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/openhqm/openhqm/domain"
-	"github.com/openhqm/openhqm/ports/envelope"
+	"github.com/openhqm/openhqm/domain/envelope"
 )
 
 func TestDecodeResultRefuses(t *testing.T) {

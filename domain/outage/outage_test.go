@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/openhqm/openhqm/ports/outage"
+	"github.com/openhqm/openhqm/domain/outage"
 )
 
 func TestAnOutageIsLoggedOnceAndSoIsItsEnd(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openhqm/openhqm/domain"
-	"github.com/openhqm/openhqm/ports/envelope"
+	"github.com/openhqm/openhqm/domain/envelope"
 )
 
 // benchMessage has a JSON payload of 1 KB.

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/openhqm/openhqm/domain"
-	"github.com/openhqm/openhqm/ports/envelope/rawjson"
+	"github.com/openhqm/openhqm/domain/envelope/rawjson"
 )
 
 // Result is the end of a request on the wire: queue.responses and queue.results_in.

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/openhqm/openhqm/domain"
-	"github.com/openhqm/openhqm/ports/envelope/rawjson"
+	"github.com/openhqm/openhqm/domain/envelope/rawjson"
 )
 
 // DeadLetter is what queue.dead_letters is told of a request that ended FAILED or TIMEOUT, or of a message that nobody
