@@ -1,7 +1,6 @@
 package application
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,7 +47,7 @@ func (p *Process) Process(ctx context.Context, d ports.Delivery, reserve ports.R
 		seen.Label, seen.Outcome = ports.LabelMaxDeliveries, undeliverable(d, now)
 	case !known:
 		seen.Label, seen.Outcome = ports.LabelUnknownEndpoint, HandBack(d, now, unknownEndpointDelay)
-	case d.Attempts >= cmp.Or(d.Request.MaxAttempts, endpoint.Retry.MaxAttempts):
+	case d.Attempts >= endpoint.Retry.Attempts(d.Request.MaxAttempts):
 		seen.Label, seen.Outcome = string(domain.ReasonAttempts), exhausted(d, now)
 	default:
 		p.attempt(ctx, endpoint, d, reserve, &seen)
@@ -73,9 +72,10 @@ func (p *Process) attempt(
 	defer end(nil)
 	limit := startClock(endpoint.Timeout, func() { end(context.DeadlineExceeded) })
 	defer limit.stop()
+	method := endpoint.MethodFor(d.Request.Method)
 	call := ports.Call{
-		Request: &d.Request, Method: endpoint.MethodFor(d.Request.Method), Attempt: seen.Attempt,
-		Reserve: limit.unhurried(reserve),
+		Request: &d.Request, Method: method, Attempt: seen.Attempt, Reserve: limit.unhurried(reserve),
+		Repeatable: domain.Idempotent(method) || endpoint.Retry.Attempts(d.Request.MaxAttempts) > 1,
 	}
 	response, err := p.backend.Do(ctx, call)
 	a.Ended = p.opts.Now().UTC()

@@ -214,24 +214,28 @@ func TestProcessWordsTheCall(t *testing.T) {
 		name     string
 		endpoint string
 		method   string
+		attempts int // that the request asks for
 		want     string
+		wantMay  bool // be repeated
 	}{
-		{"the request's method", "reports", "PUT", "PUT"},
-		{"the endpoint's method", "reports", "", "GET"},
-		{"POST", "orders", "", "POST"},
+		{"the request's method", "reports", "PUT", 0, "PUT", true},
+		{"the endpoint's method", "reports", "", 3, "GET", true},
+		{"POST", "orders", "", 0, "POST", true},
+		{"the only attempt of a method that may be repeated", "orders", "DELETE", 1, "DELETE", true},
+		{"the only attempt of another", "orders", "", 1, "POST", false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			d := delivery()
-			d.Attempts = 2
+			d.Request.MaxAttempts = tt.attempts
 			d.Request.Endpoint, d.Request.Method, d.Request.Path, d.Request.Query = tt.endpoint, tt.method, "/42", "a=1"
 			d.Request.Body = []byte("body")
 			d.Request.Header = domain.Header{"X-One": {"a", "b"}}
 			want := d.Request
 
 			process(t, processOptions(), d, func(_ context.Context, call ports.Call) (*domain.Response, error) {
-				require.Equal(t, ports.Call{Request: &want, Method: tt.want, Attempt: 3}, call)
+				require.Equal(t, ports.Call{Request: &want, Method: tt.want, Attempt: 1, Repeatable: tt.wantMay}, call)
 				return &domain.Response{StatusCode: 200}, nil
 			})
 		})

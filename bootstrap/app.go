@@ -34,6 +34,7 @@ func NewLogger(config configs.Config, w io.Writer) (*slog.Logger, error) {
 // Run builds the process, runs it until stop ends or a part of it fails, and shuts it down. It returns nil after an
 // orderly end, and what went wrong otherwise; a *configs.Error when that is a secret or a file that cannot be had.
 func Run(stop context.Context, config configs.Config, version string, logger *slog.Logger) error {
+	silenceLibraries(logger)
 	var supervisor *supervisor
 	app := fx.New(Options(config, Version(version), logger), fx.Populate(&supervisor))
 	if err := app.Err(); err != nil {

@@ -1,6 +1,9 @@
 package domain
 
-import "time"
+import (
+	"net/http"
+	"time"
+)
 
 // Request is what a client asked for. It does not change from acceptance to the final result.
 type Request struct {
@@ -35,4 +38,14 @@ type Idempotency struct {
 // Size is the number of bytes that the request occupies in memory while it is worked on: body and fields.
 func (r *Request) Size() int64 {
 	return int64(len(r.Body)+len(r.Path)+len(r.Query)) + r.Header.size()
+}
+
+// Idempotent reports whether a method may be repeated without harm (RFC 9110 section 9.2.2).
+func Idempotent(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
+		return true
+	default:
+		return false
+	}
 }

@@ -38,3 +38,13 @@ func TestRequestSize(t *testing.T) {
 		})
 	}
 }
+
+func TestIdempotent(t *testing.T) {
+	t.Parallel()
+	for method, want := range map[string]bool{
+		"GET": true, "HEAD": true, "OPTIONS": true, "TRACE": true, "PUT": true, "DELETE": true,
+		"POST": false, "PATCH": false, "CONNECT": false, "get": false, "": false,
+	} {
+		require.Equal(t, want, domain.Idempotent(method), method)
+	}
+}

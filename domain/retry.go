@@ -58,7 +58,7 @@ func (p *RetryPolicy) Decide(a Attempt) Outcome {
 		out.Status = Completed
 	case a.Failure != nil && !a.Failure.Kind.Retryable():
 		return out.end(Failed, permanentReason(a.Failure.Kind), a.cause())
-	case out.Attempts >= p.limit(a.MaxAttempts) && (a.Failure == nil || a.Failure.Kind.Charged()):
+	case out.Attempts >= p.Attempts(a.MaxAttempts) && (a.Failure == nil || a.Failure.Kind.Charged()):
 		return p.lastAttempt(a, out)
 	default:
 		return p.again(a, out)
@@ -114,7 +114,8 @@ func (p *RetryPolicy) backoff(attempts int, random float64) time.Duration {
 	return time.Duration(math.Min(d, math.MaxInt64/2))
 }
 
-func (p *RetryPolicy) limit(requested int) int {
+// Attempts returns how many attempts a request has that asks for so many; 0 asks for none in particular.
+func (p *RetryPolicy) Attempts(requested int) int {
 	if requested > 0 {
 		return requested
 	}

@@ -8,7 +8,8 @@ import (
 
 // Backend calls the service behind an endpoint.
 type Backend interface {
-	// Do makes one attempt: at most one request on the wire, never repeated by itself. Any HTTP status is a Response.
+	// Do makes one attempt: at most one request that the backend may have processed, but for Call.Repeatable. What it
+	// cannot have processed Do sends again by itself. Any HTTP status is a Response.
 	// Without one the error is always a *domain.Failure; when ctx ends its kind is FailureTimeout or, with the cause
 	// ErrInterrupted, FailureInterrupted. Do changes nothing of call.Request, but may read its body for a moment after
 	// it has returned; the response is the caller's.
@@ -20,6 +21,10 @@ type Call struct {
 	Request *domain.Request
 	Method  string
 	Attempt int // from 1
+
+	// Repeatable allows to send the request once more when a connection that was used before ends without one byte of an
+	// answer: the backend has most likely closed it for being idle. It may have processed the request all the same.
+	Repeatable bool
 
 	// Reserve is asked, once at most, before a response is read that may be larger than UnreservedBytes, for all of
 	// its bytes. It blocks until there is room in memory, or ctx ends. What it gives is kept until the outcome of the

@@ -97,12 +97,11 @@ func (c *Client) Do(ctx context.Context, call ports.Call) (*domain.Response, err
 	if err != nil {
 		return nil, &domain.Failure{Kind: domain.FailureUnsendable, Err: err}
 	}
-	wire, release := sendOnce(ctx, req)
-	defer release()
-	resp, err := ep.pool.current().RoundTrip(req.WithContext(wire))
+	resp, release, err := c.send(ctx, ep, req, call)
 	if err != nil {
 		return nil, failureOf(ctx, ep.address, err)
 	}
+	defer release()
 	defer resp.Body.Close()
 	out, err := c.readResponse(ctx, call, resp)
 	if err != nil {
@@ -128,11 +127,9 @@ func (c *Client) newRequest(ep *endpoint, call ports.Call) (*http.Request, error
 	if err := sendable(ep, call, header); err != nil {
 		return nil, err
 	}
-	req := &http.Request{
+	return &http.Request{
 		Method: call.Method,
 		URL:    ep.target(call.Request.Path, call.Request.Query),
 		Header: http.Header(header),
-	}
-	setBody(req, call.Request.Body)
-	return req, nil
+	}, nil
 }

@@ -118,7 +118,7 @@ func TestDoNeverTakesAPartForTheWholeOverHTTP2(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			server := listen(t, func(c *conversation) {
-				talkHTTP2(c, id, func(f *http2.Framer, stream uint32) error {
+				talkHTTP2(c, id, 1, func(f *http2.Framer, stream uint32) error {
 					headers := http2.HeadersFrameParam{
 						StreamID: stream, BlockFragment: status200(tt.length), EndHeaders: true,
 					}

@@ -106,7 +106,7 @@ func certificateText(err error) string {
 func brokenText(err error) string {
 	var malformed textproto.ProtocolError
 	switch {
-	case errors.Is(err, errNotFinal), errors.Is(err, errReplay):
+	case errors.Is(err, errNotFinal), errors.Is(err, errSecondTry), errors.Is(err, errRefused):
 		return err.Error()
 	case alertText(err) != "":
 		return alertText(err)

@@ -160,7 +160,7 @@ func TestFailureOfErrorsThatAreHardToMeet(t *testing.T) {
 		},
 		{&net.OpError{Op: "write", Err: syscall.EPIPE}, broken, "connection reset"},
 		{fmt.Errorf("odd: %w", io.EOF), broken, "the connection was closed before the response was complete"},
-		{errReplay, broken, "the connection broke before the response"},
+		{errSecondTry, broken, "the connection broke before the response"},
 	}
 	for _, tt := range tests {
 		failure := failureOf(t.Context(), "h:80", tt.give)

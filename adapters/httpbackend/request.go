@@ -104,8 +104,8 @@ func checkFields(h domain.Header) error {
 	return nil
 }
 
-// setBody gives req an in-memory reader that net/http knows, so that small requests leave in one write, and no GetBody:
-// what has been read once cannot be sent twice. An empty body is sent as none, since on the wire they are the same.
+// setBody sets an in-memory reader that net/http knows, so that small requests leave in one write. An empty body is
+// sent as none, since on the wire they are the same.
 func setBody(req *http.Request, body []byte) {
 	if len(body) == 0 {
 		return

@@ -49,7 +49,7 @@ func bodiless(method string, status int) bool {
 }
 
 // readBody reads to the end, so that the connection can be used again. A response of HTTP/1.x that has neither a length
-// nor chunks ends with its connection. With TLS it must be told so, see alertedConn; without TLS the end cannot be told
+// nor chunks ends with its connection. With TLS it must be told so, see conn.Read; without TLS the end cannot be told
 // from a cut (RFC 9112 section 6.3), and is taken for the end.
 //
 // It asks for memory once, for the whole worst case, and never waits for more while it holds some: calls cannot

@@ -3,8 +3,6 @@ package httpbackend
 import (
 	"context"
 	"crypto/tls"
-	"errors"
-	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -65,7 +63,7 @@ func secured(given *tls.Config, host string) *tls.Config {
 
 func (p *pool) newTransport() *http.Transport {
 	return &http.Transport{
-		Proxy:                  stopHTTP1,
+		Proxy:                  stopSecondTry,
 		DialContext:            p.dialer.dial,
 		DialTLSContext:         p.dialer.dialTLS,
 		ForceAttemptHTTP2:      true,
@@ -115,41 +113,30 @@ func (e *connectError) Error() string { return e.step + ": " + e.err.Error() }
 func (e *connectError) Unwrap() error { return e.err }
 
 func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	return d.open(ctx, network, address, false)
+}
+
+func (d *dialer) open(ctx context.Context, network, address string, secure bool) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
-	conn, err := d.connect(ctx, network, address)
+	c, err := d.connect(ctx, network, address)
 	if err != nil {
 		return nil, &connectError{step: "connecting", err: err}
 	}
-	return conn, nil
+	return &conn{Conn: c, secure: secure}, nil
 }
 
 func (d *dialer) dialTLS(ctx context.Context, network, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
-	conn, err := d.dial(ctx, network, address)
+	conn, err := d.open(ctx, network, address, true)
 	if err != nil {
 		return nil, err
 	}
-	secure := tls.Client(alertedConn{conn}, d.secure)
+	secure := tls.Client(conn, d.secure)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = conn.Close() // the handshake's error says it all
 		return nil, &connectError{step: "the TLS handshake", err: err}
 	}
 	return secure, nil
-}
-
-// alertedConn is what lies under TLS. Where it just ends, its reader gets an error: between two records crypto/tls
-// would take that for a proper end, but whoever can cut a connection can do so. After a closure alert TLS reads no
-// further. So a response that only the end of its connection delimits is complete with the alert alone (RFC 9112
-// section 9.8).
-type alertedConn struct{ net.Conn }
-
-func (c alertedConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if errors.Is(err, io.EOF) {
-		// What net gives for a connection that broke: net/http and its HTTP/2 go by this type.
-		err = &net.OpError{Op: "read", Net: "tcp", Err: io.ErrUnexpectedEOF}
-	}
-	return n, err
 }

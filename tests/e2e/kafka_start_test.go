@@ -66,7 +66,7 @@ func TestAKafkaThatCannotBeUsedFailsTheStart(t *testing.T) {
 
 func TestOneProcessDoesItAllOnKafkaWithAPasswordAndTLS(t *testing.T) {
 	t.Parallel()
-	certificate, key := selfSigned(t)
+	certificate, key := testkit.SelfSigned(t)
 	kafka := testkit.StartSecureKafka(t, read(t, certificate), read(t, key))
 	installAs := func(queue testkit.KafkaQueue, user string, more ...string) *testkit.Gateway {
 		return onKafka(t, queue)(t, "all", "", slices.Concat([]string{

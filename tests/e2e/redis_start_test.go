@@ -1,18 +1,9 @@
 package e2e_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"net"
-	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -124,7 +115,7 @@ func TestThePasswordOfRedisIsNeverShown(t *testing.T) {
 func TestOneProcessDoesItAllOnRedisWithAPasswordAndTLS(t *testing.T) {
 	t.Parallel()
 	const password = "s3cret-40aa"
-	certificate, key := selfSigned(t)
+	certificate, key := testkit.SelfSigned(t)
 	server := testkit.StartRedis(t,
 		"--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file", certificate, "--tls-auth-clients", "no")
 	server.Run("ACL", "SETUSER", "ann", "on", ">"+password, "~*", "&*", "+@all")
@@ -160,29 +151,4 @@ func listenTLS(t *testing.T, server *testkit.Redis) (address string) {
 		return err == nil // else somebody else has taken the port
 	})
 	return address
-}
-
-// selfSigned makes a certificate for the loopback interface that is its own authority, and gives its files.
-func selfSigned(t *testing.T) (certificate, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "redis"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-	}
-	public, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	require.NoError(t, err)
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	require.NoError(t, err)
-	return writePEM(t, "CERTIFICATE", public), writePEM(t, "PRIVATE KEY", secret)
-}
-
-func writePEM(t *testing.T, kind string, content []byte) (path string) {
-	t.Helper()
-	path = filepath.Join(t.TempDir(), "file.pem")
-	require.NoError(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: content}), 0o600))
-	return path
 }

@@ -2,6 +2,7 @@ package testkit
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"os"
@@ -21,6 +22,7 @@ type Nginx struct {
 
 	tb  testing.TB
 	dir string
+	tls bool
 }
 
 // nginxConfig keeps everything nginx writes in its own directory, and runs it as one process.
@@ -41,7 +43,7 @@ http {
 	default_type application/octet-stream;
 	types { text/plain txt; application/json json; }
 	server {
-		listen %s;
+		listen %s %s;
 		root files;
 		%s
 	}
@@ -52,8 +54,20 @@ http {
 // cannot be had the test is skipped, and with CI=true it fails.
 func StartNginx(tb testing.TB, locations string, files map[string]string) *Nginx {
 	tb.Helper()
+	return startNginx(tb, &Nginx{tb: tb, dir: tb.TempDir()}, locations, files)
+}
+
+// StartSecureNginx is StartNginx with TLS and HTTP/2, and the certificate and key of two PEM files. The lines are for
+// its server block.
+func StartSecureNginx(tb testing.TB, certificate, key, lines string) *Nginx {
+	tb.Helper()
+	lines = fmt.Sprintf("ssl_certificate %s; ssl_certificate_key %s; %s", certificate, key, lines)
+	return startNginx(tb, &Nginx{tb: tb, dir: tb.TempDir(), tls: true}, lines, nil)
+}
+
+func startNginx(tb testing.TB, n *Nginx, locations string, files map[string]string) *Nginx {
+	tb.Helper()
 	program := requireProgram(tb, nginxProgram)
-	n := &Nginx{tb: tb, dir: tb.TempDir()}
 	require.NoError(tb, os.Mkdir(filepath.Join(n.dir, "files"), 0o700))
 	for name, content := range files {
 		require.NoError(tb, os.WriteFile(filepath.Join(n.dir, "files", name), []byte(content), 0o600))
@@ -76,8 +90,12 @@ func (n *Nginx) start(program, locations string) bool {
 	n.tb.Helper()
 	address := freeAddress(n.tb)
 	config := filepath.Join(n.dir, "nginx.conf")
-	require.NoError(n.tb, os.WriteFile(config, fmt.Appendf(nil, nginxConfig, address, locations), 0o600))
+	options := ""
 	n.URL, n.Log = "http://"+address, &Log{}
+	if n.tls {
+		n.URL, options = "https://"+address, "ssl http2"
+	}
+	require.NoError(n.tb, os.WriteFile(config, fmt.Appendf(nil, nginxConfig, address, options, locations), 0o600))
 
 	s := startServer(n.tb, n.Log, program, "-p", n.dir, "-c", config, "-e", "stderr")
 	if !s.await(n.tb.Context(), n.serves) {
@@ -90,7 +108,10 @@ func (n *Nginx) start(program, locations string) bool {
 
 // serves reports whether there is any answer.
 func (n *Nginx) serves(ctx context.Context) bool {
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // whether there is any answer
+	}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodHead, n.URL, nil)
 	require.NoError(n.tb, err)
 	resp, err := client.Do(req)
@@ -99,6 +120,14 @@ func (n *Nginx) serves(ctx context.Context) bool {
 	}
 	_ = resp.Body.Close() // a HEAD has none
 	return true
+}
+
+// Calls returns how many calls nginx has noted.
+func (n *Nginx) Calls() int {
+	n.tb.Helper()
+	record, err := os.ReadFile(filepath.Join(n.dir, "calls.log"))
+	require.NoError(n.tb, err)
+	return strings.Count(string(record), "/work ")
 }
 
 // CallsOf gives nginx's own record of what it was asked for with that X-OpenHQM-ID: method, target, ID and status.
