@@ -45,7 +45,7 @@ func limitsOf(config configs.Config) map[string]worker.Limit {
 	for name, e := range config.Proxy.Endpoints {
 		limits[name] = worker.Limit{
 			InFlight: e.MaxInFlight, Rate: e.RateLimit.RPS, Burst: e.RateLimit.Burst,
-			Failures: e.Breaker.Failures, Cooldown: e.Breaker.Cooldown,
+			Breaker: worker.BreakerRule(e.Breaker),
 		}
 	}
 	return limits

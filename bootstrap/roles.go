@@ -115,8 +115,8 @@ func newProcess(
 	}, backend, observer)
 }
 
-func newGates(config configs.Config) *worker.Gates {
-	return worker.NewGates(limitsOf(config), time.Now)
+func newGates(config configs.Config, logger *slog.Logger) *worker.Gates {
+	return worker.NewGates(limitsOf(config), time.Now, logger)
 }
 
 func newPool(

@@ -214,7 +214,7 @@ const EndpointEcho = "echo"
 
 // Endpoint is a backend. What its own configuration leaves out is filled in: Method is POST, Timeout is Worker.Timeout,
 // DialTimeout is 10 seconds, each field of Retry is that of Config.Retry, MaxInFlight is Worker.Count or, with two or
-// more endpoints, half of it, Breaker opens after 5 failures for 30 seconds.
+// more endpoints, half of it, and Breaker opens when half of at least 10 calls within 30 seconds failed.
 type Endpoint struct {
 	URL     string        `koanf:"url"` // absolute http or https, without user, query and fragment
 	Method  string        `koanf:"method"`
@@ -233,10 +233,15 @@ type Endpoint struct {
 	Breaker     Breaker   `koanf:"breaker"`
 }
 
-// Breaker keeps calls away from an endpoint that does not work.
+// Breaker keeps calls away from an endpoint that does not work. It opens on a share of failures, on failures in a row,
+// or on whichever comes first; with neither it is off.
 type Breaker struct {
-	Failures int           `koanf:"failures"` // in a row after which it opens; 0: never
-	Cooldown time.Duration `koanf:"cooldown"` // from opening until one call tries again
+	Ratio    float64       `koanf:"ratio"`     // of failures among the calls in Window that opens it; 0: never
+	Window   time.Duration `koanf:"window"`    // over which calls are counted
+	MinCalls int           `koanf:"min_calls"` // fewer calls in Window say nothing
+	Failures int           `koanf:"failures"`  // in a row that open it; 0: never
+	Cooldown time.Duration `koanf:"cooldown"`  // from opening until a few calls try again
+	Probes   int           `koanf:"probes"`    // calls that try
 }
 
 // Auth says how to authenticate to an endpoint. Only the fields that belong to Type are set.

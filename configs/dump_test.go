@@ -23,7 +23,7 @@ proxy:
       auth: {type: basic, username: "null", password: file:/run/s3cret}
       retry: {base: 1m30s, max: 2h}
       rate_limit: {rps: 10}
-      breaker: {failures: 0}
+      breaker: {ratio: 0}
     a.b:
       url: https://b
       auth: {type: api_key, token: s3cret}

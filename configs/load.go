@@ -194,8 +194,11 @@ func (l *loader) flags(flags map[string]string) []setting {
 // The defaults of endpoints.
 const (
 	dialTimeout     = 10 * time.Second
-	breakerFailures = 5
-	breakerCooldown = 30 * time.Second
+	breakerRatio    = 0.5
+	breakerWindow   = 30 * time.Second
+	breakerMinCalls = 10
+	breakerCooldown = 10 * time.Second
+	breakerProbes   = 3
 )
 
 // inherit gives endpoints what they do not say themselves.
@@ -212,7 +215,10 @@ func (l *loader) inherit() []setting {
 		give(setting{value: http.MethodPost}, "method")
 		give(setting{value: AuthNone}, "auth", "type")
 		give(setting{value: dialTimeout}, "dial_timeout")
-		give(setting{value: breakerFailures}, "breaker", "failures")
+		give(setting{value: breakerRatio}, "breaker", "ratio")
+		give(setting{value: breakerWindow}, "breaker", "window")
+		give(setting{value: breakerMinCalls}, "breaker", "min_calls")
+		give(setting{value: breakerProbes}, "breaker", "probes")
 		give(setting{value: breakerCooldown}, "breaker", "cooldown")
 		give(l.settings["worker.timeout"], "timeout")
 		for _, f := range schema.field("retry").fields {

@@ -107,7 +107,7 @@ proxy:
       retry: {jitter: 0, on_status: []}
       rate_limit: {rps: 100, burst: 7}
       max_in_flight: 3
-      breaker: {failures: 0}
+      breaker: {ratio: 0}
     notify:
       url: https://notify
       auth: {type: api_key, token: t}
@@ -140,7 +140,9 @@ proxy:
 	require.Equal(t, Retry{MaxAttempts: 4, Base: time.Second, Max: time.Minute, OnStatus: []int{}}, orders.Retry)
 	require.Equal(t, RateLimit{RPS: 100, Burst: 7}, orders.RateLimit)
 	require.Equal(t, 3, orders.MaxInFlight)
-	require.Equal(t, Breaker{Cooldown: 30 * time.Second}, orders.Breaker)
+	require.Equal(t, Breaker{
+		Window: 30 * time.Second, MinCalls: 10, Cooldown: 10 * time.Second, Probes: 3,
+	}, orders.Breaker)
 
 	notify := config.Proxy.Endpoints["notify"]
 	require.Equal(t, TLS{
@@ -149,7 +151,9 @@ proxy:
 	require.Equal(t, "X-API-Key", notify.Auth.Header)
 	require.Zero(t, notify.RateLimit)
 	require.Equal(t, 32, notify.MaxInFlight)
-	require.Equal(t, Breaker{Failures: 5, Cooldown: 30 * time.Second}, notify.Breaker)
+	require.Equal(t, Breaker{
+		Ratio: 0.5, Window: 30 * time.Second, MinCalls: 10, Cooldown: 10 * time.Second, Probes: 3,
+	}, notify.Breaker)
 }
 
 func TestEndpointsInheritWhatTheyDoNotSay(t *testing.T) {

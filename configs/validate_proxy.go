@@ -99,8 +99,16 @@ func (e *Endpoint) validate(v *validator, prefix string) {
 	e.Retry.validate(v, prefix+"retry.")
 	e.RateLimit.validate(v, prefix+"rate_limit.")
 	between(v, prefix+"max_in_flight", e.MaxInFlight, 1, maxWorkers)
-	between(v, prefix+"breaker.failures", e.Breaker.Failures, 0, maxFailures)
-	between(v, prefix+"breaker.cooldown", e.Breaker.Cooldown, time.Millisecond, maxDuration)
+	e.Breaker.validate(v, prefix+"breaker.")
+}
+
+func (b *Breaker) validate(v *validator, prefix string) {
+	between(v, prefix+"ratio", b.Ratio, 0, 1)
+	between(v, prefix+"window", b.Window, time.Millisecond, maxDuration)
+	between(v, prefix+"min_calls", b.MinCalls, 1, maxFailures)
+	between(v, prefix+"failures", b.Failures, 0, maxFailures)
+	between(v, prefix+"cooldown", b.Cooldown, time.Millisecond, maxDuration)
+	between(v, prefix+"probes", b.Probes, 1, maxWorkers)
 }
 
 func (e *Endpoint) validateHeaders(v *validator, prefix string) {

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -12,7 +13,8 @@ import (
 )
 
 func newShared(bytes int64, endpoints ...string) *account {
-	return newAccount(Options{Slots: 100, MaxBytes: bytes, Gates: NewGates(nil, time.Now), Known: endpoints})
+	gates := NewGates(nil, time.Now, slog.New(slog.DiscardHandler))
+	return newAccount(Options{Slots: 100, MaxBytes: bytes, Gates: gates, Known: endpoints})
 }
 
 // hold takes one delivery on that has a body.

@@ -1,9 +1,11 @@
 package worker
 
 import (
+	"cmp"
 	"context"
-	"errors"
+	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,27 +15,17 @@ import (
 
 // Limit bounds what one process does to one endpoint.
 type Limit struct {
-	InFlight int           // calls at once; 0: no limit
-	Rate     float64       // calls a second; 0: no limit
-	Burst    int           // calls that may come at once after a pause; at least 1 where Rate is set
-	Failures int           // in a row that open the breaker; 0: no breaker
-	Cooldown time.Duration // for which an open breaker lets nothing through
+	InFlight int         // calls at once; 0: no limit
+	Rate     float64     // calls a second; 0: no limit
+	Burst    int         // calls that may come at once after a pause; at least 1 where Rate is set
+	Breaker  BreakerRule // zero: none
 }
-
-// BreakerState tells whether an endpoint is called.
-type BreakerState = int
-
-// The states of a breaker, as the metric openhqm_breaker_state shows them.
-const (
-	BreakerClosed   BreakerState = iota // calls go through
-	BreakerHalfOpen                     // one call is let through, to see
-	BreakerOpen                         // nothing is called until the cooldown is over
-)
 
 // Gates are the limits of all endpoints. They never refuse work that was fetched: they say beforehand how much of an
 // endpoint's work to fetch. What waits for a limit stays in its queue, uncharged and untouched.
 type Gates struct {
-	now func() time.Time
+	now    func() time.Time
+	logger *slog.Logger
 
 	mu     sync.Mutex
 	gates  map[string]*gate
@@ -42,22 +34,25 @@ type Gates struct {
 
 // gate is the state of one endpoint. A token is a call that the rate allows.
 type gate struct {
+	name     string
 	limit    Limit
 	inFlight int
 	tokens   float64
 	filled   time.Time // when tokens were last counted
 
-	failures int       // in a row
-	until    time.Time // of an open breaker; zero when it is closed
+	breaker breaker
+	paused  time.Time // until then the backend wants to be left alone
 
 	held bool // the last credits held the endpoint back
 }
 
-// NewGates makes the gates of the endpoints that have limits.
-func NewGates(limits map[string]Limit, now func() time.Time) *Gates {
-	g := &Gates{now: now, gates: make(map[string]*gate, len(limits)), change: func() {}}
+// NewGates makes the gates of the endpoints that have limits. Changes of breakers are logged.
+func NewGates(limits map[string]Limit, now func() time.Time, logger *slog.Logger) *Gates {
+	g := &Gates{now: now, logger: logger, gates: make(map[string]*gate, len(limits)), change: func() {}}
 	for name, limit := range limits {
-		g.gates[name] = &gate{limit: limit, tokens: float64(limit.Burst), filled: now()}
+		g.gates[name] = &gate{
+			name: name, limit: limit, tokens: float64(limit.Burst), filled: now(), breaker: newBreaker(limit.Breaker),
+		}
 	}
 	return g
 }
@@ -68,8 +63,8 @@ func (g *Gates) Breakers() map[string]BreakerState {
 	defer g.mu.Unlock()
 	states := make(map[string]BreakerState, len(g.gates))
 	for name, gate := range g.gates {
-		if gate.limit.Failures > 0 {
-			states[name] = gate.state(g.now())
+		if !gate.limit.Breaker.Off() {
+			states[name] = g.tick(gate, g.now())
 		}
 	}
 	return states
@@ -82,7 +77,7 @@ func (g *Gates) credits(want int) (credits map[string]int, next time.Time) {
 	defer g.mu.Unlock()
 	now := g.now()
 	for name, gate := range g.gates {
-		free, at := gate.free(now, want)
+		free, at := gate.free(now, g.tick(gate, now), want)
 		if gate.held = free < want; !gate.held {
 			continue
 		}
@@ -110,16 +105,20 @@ func (g *Gates) begin(endpoint string) {
 	gate.tokens--
 }
 
-// openFor tells how long the endpoint's breaker stays open; zero when it is not. Work that was fetched before it opened
-// is not called any more.
-func (g *Gates) openFor(endpoint string) time.Duration {
+// closedFor returns how long the endpoint is not to be called, because its breaker is open or it is paused; zero when
+// it may be. Work that was fetched before that is not called any more.
+func (g *Gates) closedFor(endpoint string) time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	gate, now := g.gates[endpoint], g.now()
-	if gate == nil || gate.state(now) != BreakerOpen {
+	if gate == nil {
 		return 0
 	}
-	return gate.until.Sub(now)
+	wait := max(gate.paused.Sub(now), 0)
+	if g.tick(gate, now) == BreakerOpen {
+		wait = max(wait, gate.breaker.until.Sub(now))
+	}
+	return wait
 }
 
 // end counts a call off, made or not.
@@ -130,7 +129,9 @@ func (g *Gates) end(endpoint string) {
 	if gate == nil {
 		return
 	}
-	gate.inFlight--
+	if gate.inFlight--; gate.inFlight == 0 {
+		gate.breaker.forget()
+	}
 	if gate.held {
 		gate.held = false
 		g.change()
@@ -154,86 +155,136 @@ type watched struct {
 
 // Do makes the call and counts its end.
 func (w watched) Do(ctx context.Context, call ports.Call) (*domain.Response, error) {
+	epoch := w.gates.epoch(call.Request.Endpoint)
 	response, err := w.next.Do(ctx, call)
-	w.gates.report(call.Request.Endpoint, response, err)
+	w.gates.report(call.Request.Endpoint, epoch, response, err)
 	return response, err
 }
 
-// report opens the breaker after so many failures in a row, and closes it after a success.
-func (g *Gates) report(endpoint string, response *domain.Response, err error) {
+// epoch returns the epoch of an endpoint's breaker.
+func (g *Gates) epoch(endpoint string) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	gate := g.gates[endpoint]
-	if gate == nil || gate.limit.Failures == 0 {
+	if gate == nil {
+		return 0
+	}
+	g.tick(gate, g.now())
+	return gate.breaker.epoch
+}
+
+// report notes how a call ended that began in an epoch of the breaker. A backend that says when to come back is left
+// alone until then, which says nothing about its health.
+func (g *Gates) report(endpoint string, epoch int, response *domain.Response, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	gate := g.gates[endpoint]
+	if gate == nil {
 		return
 	}
 	now := g.now()
-	if gate.state(now) == BreakerOpen {
-		return // of a call that had begun before: it says nothing new
+	if wait := comeBack(response, now); wait > 0 {
+		g.pause(gate, now.Add(wait))
+		return
 	}
-	switch verdictOf(response, err) {
-	case healthy:
-		gate.failures, gate.until = 0, time.Time{}
-	case unhealthy:
-		gate.failures++
-		if gate.failures >= gate.limit.Failures {
-			gate.until = now.Add(gate.limit.Cooldown)
-		}
-	case unknown:
+	g.tick(gate, now)
+	if gate.breaker.report(now, epoch, verdictOf(response, err)) {
+		g.logBreaker(gate)
 	}
 }
 
-// verdict is what a call says about its endpoint.
-type verdict int
+// maxPause bounds how long a Retry-After keeps all calls from an endpoint: the next call asks again. The request that
+// was answered so waits for as long as it says.
+const maxPause = 10 * time.Minute
 
-const (
-	unknown verdict = iota
-	healthy
-	unhealthy
-)
+// comeBack returns how long a backend that is overloaded wants to be left alone; 0: it does not say (RFC 9110 section
+// 10.2.3, RFC 6585 section 4).
+func comeBack(response *domain.Response, now time.Time) time.Duration {
+	if response == nil || response.StatusCode != http.StatusServiceUnavailable &&
+		response.StatusCode != http.StatusTooManyRequests {
+		return 0
+	}
+	return min(domain.RetryAfter(response.Header.Get("Retry-After"), now), maxPause)
+}
 
-// verdictOf takes for unhealthy what says that the endpoint, not the request, is in trouble: no answer, or a status
-// that broken and overloaded servers, and gateways in front of them, send. An answer that is too large, a 404 or a 501
-// comes from an endpoint that works.
-func verdictOf(response *domain.Response, err error) verdict {
-	if err == nil {
-		switch response.StatusCode {
-		case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable,
-			http.StatusGatewayTimeout:
-			return unhealthy
-		default:
-			return healthy
+// pause keeps calls from an endpoint until then. Called with mu held.
+func (g *Gates) pause(gate *gate, until time.Time) {
+	if !until.After(gate.paused) {
+		return
+	}
+	if !gate.paused.After(g.now()) {
+		g.logger.Warn("endpoint paused: its backend asked for it by Retry-After", "endpoint", gate.name, "until", until)
+	}
+	gate.paused = until
+}
+
+// tick brings the breaker up to date and returns its state. Called with mu held.
+func (g *Gates) tick(gate *gate, now time.Time) BreakerState {
+	before := gate.breaker.phase
+	state := gate.breaker.tick(now)
+	if state != before {
+		g.logBreaker(gate)
+	}
+	return state
+}
+
+// logBreaker tells of a change. Called with mu held.
+func (g *Gates) logBreaker(gate *gate) {
+	switch gate.breaker.phase {
+	case BreakerOpen:
+		g.logger.Warn("circuit breaker open: the endpoint is not called for the cooldown",
+			"endpoint", gate.name, "cooldown", gate.limit.Breaker.Cooldown.String())
+	case BreakerHalfOpen:
+		g.logger.Warn("circuit breaker half-open: a few calls find out whether the endpoint works",
+			"endpoint", gate.name, "probes", gate.limit.Breaker.Probes)
+	case BreakerClosed:
+		g.logger.Warn("circuit breaker closed: the endpoint is called again", "endpoint", gate.name)
+	}
+}
+
+// choicePerProbe is how many requests are fetched for each probe of a half-open breaker, to choose from.
+const choicePerProbe = 8
+
+// choose tells which of the deliveries that were fetched are handed back, and for how long: an endpoint that is
+// half-open gets its probes and no more. Those that were tried least often go first: a request that its backend cannot
+// bear must not be the one that decides, again and again, for all the others.
+func (g *Gates) choose(deliveries []ports.Delivery) map[string]time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var back map[string]time.Duration
+	now := g.now()
+	order := slices.Clone(deliveries)
+	slices.SortStableFunc(order, func(a, b ports.Delivery) int { return cmp.Compare(a.Attempts, b.Attempts) })
+	for i := range order {
+		gate := g.gates[order[i].Request.Endpoint]
+		if gate == nil || g.tick(gate, now) != BreakerHalfOpen {
+			continue
 		}
+		if gate.breaker.room() > 0 {
+			gate.breaker.begun++
+			continue
+		}
+		if back == nil {
+			back = make(map[string]time.Duration)
+		}
+		back[order[i].Token] = gate.limit.Breaker.Cooldown
 	}
-	var failure *domain.Failure
-	if !errors.As(err, &failure) {
-		return unhealthy
-	}
-	switch failure.Kind {
-	case domain.FailureUnreachable, domain.FailureTimeout, domain.FailureBroken:
-		return unhealthy
-	case domain.FailureTooLarge:
-		return healthy
-	default: // our own doing
-		return unknown
-	}
+	return back
 }
 
 // free says how many of want calls may begin now, and when time alone lets more through; zero when it does not.
-func (g *gate) free(now time.Time, want int) (n int, next time.Time) {
+func (g *gate) free(now time.Time, state BreakerState, want int) (n int, next time.Time) {
 	n = want
 	if g.limit.InFlight > 0 {
 		n = min(n, max(g.limit.InFlight-g.inFlight, 0))
 	}
-	switch g.state(now) {
-	case BreakerOpen:
-		return 0, g.until
-	case BreakerHalfOpen: // one trial, when the calls from before have ended
-		n = min(n, 1)
-		if g.inFlight > 0 {
-			n = 0
-		}
-	case BreakerClosed:
+	switch {
+	case now.Before(g.paused):
+		return 0, g.paused
+	case state == BreakerOpen:
+		return 0, g.breaker.until
+	case state == BreakerHalfOpen:
+		n = min(n, g.breaker.room()*choicePerProbe)
 	}
 	if g.limit.Rate > 0 {
 		g.refill(now)
@@ -266,15 +317,4 @@ func (g *gate) refill(now time.Time) {
 		g.tokens = min(g.tokens+passed.Seconds()*g.limit.Rate, float64(g.limit.Burst))
 	}
 	g.filled = now
-}
-
-func (g *gate) state(now time.Time) BreakerState {
-	switch {
-	case g.until.IsZero():
-		return BreakerClosed
-	case now.Before(g.until):
-		return BreakerOpen
-	default:
-		return BreakerHalfOpen
-	}
 }

@@ -46,9 +46,16 @@ type Pool struct {
 	processor Processor
 	account   *account
 	memory    *memory
-	jobs      chan ports.Delivery
+	jobs      chan job
 	settles   chan settlement
 	condition atomic.Pointer[error] // what Probe answers
+}
+
+// job is a delivery for a slot.
+type job struct {
+	ports.Delivery
+
+	back time.Duration // it is handed back for so long; 0: it is called
 }
 
 // settlement is an outcome on its way to be saved.
@@ -66,7 +73,7 @@ func New(opts Options, work ports.Work, processor Processor) *Pool {
 		account: newAccount(opts),
 		memory:  newMemory(opts),
 		// Slots calls run, and nothing is fetched while Slots outcomes wait: neither channel blocks for long.
-		jobs:    make(chan ports.Delivery, opts.Slots),
+		jobs:    make(chan job, opts.Slots),
 		settles: make(chan settlement, opts.Slots),
 	}
 	p.condition.Store(&errNotRunning)
@@ -144,9 +151,10 @@ func (p *Pool) fetch(ctx context.Context) error {
 		deliveries, err := p.work.Receive(good, credit)
 		stale := good.Err() != nil
 		done()
+		back := p.opts.Gates.choose(deliveries)
 		for _, d := range deliveries {
 			p.account.begin(&d)
-			p.jobs <- d
+			p.jobs <- job{d, back[d.Token]}
 		}
 		if err != nil && !stale {
 			return err
@@ -156,10 +164,11 @@ func (p *Pool) fetch(ctx context.Context) error {
 
 // slot calls, one delivery after the other.
 func (p *Pool) slot(accepting, calls context.Context) {
-	for d := range p.jobs {
+	for j := range p.jobs {
+		d := j.Delivery
 		s := settlement{endpoint: d.Request.Endpoint, size: d.Request.Size()}
 		s.finish = ports.Finish{ID: d.Request.ID, Token: d.Token}
-		if delay, back := p.refused(accepting, &d); back {
+		if delay, back := p.refused(accepting, &j); back {
 			s.finish.Outcome = application.HandBack(d, p.opts.Now().UTC(), delay)
 		} else {
 			s.finish.Outcome, s.reserved = p.call(calls, d)
@@ -170,12 +179,12 @@ func (p *Pool) slot(accepting, calls context.Context) {
 }
 
 // refused tells what is handed back, and for how long: everything after the stop; what is no longer ours, as the queue
-// will say; and what was fetched before its endpoint's breaker opened.
-func (p *Pool) refused(accepting context.Context, d *ports.Delivery) (delay time.Duration, back bool) {
-	if accepting.Err() != nil || d.Lease.Err() != nil {
+// will say; and what was fetched for an endpoint that is not to be called, or only for a few probes.
+func (p *Pool) refused(accepting context.Context, j *job) (delay time.Duration, back bool) {
+	if accepting.Err() != nil || j.Lease.Err() != nil {
 		return 0, true
 	}
-	delay = p.opts.Gates.openFor(d.Request.Endpoint)
+	delay = max(j.back, p.opts.Gates.closedFor(j.Request.Endpoint))
 	return delay, delay > 0
 }
 

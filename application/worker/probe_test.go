@@ -3,6 +3,7 @@ package worker_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -49,10 +50,10 @@ func TestTheProbeTellsWhetherThePoolWorks(t *testing.T) {
 func TestTheDetailsAreTheBreakersThatAreNotClosed(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	limit := worker.Limit{Failures: 1, Cooldown: time.Minute}
+	limit := worker.Limit{Breaker: worker.BreakerRule{Failures: 1, Cooldown: time.Minute, Probes: 1}}
 	gates := worker.NewGates(
 		map[string]worker.Limit{"orders": limit, "billing": limit, "unguarded": {}},
-		func() time.Time { return now },
+		func() time.Time { return now }, slog.New(slog.DiscardHandler),
 	)
 	o := options()
 	o.Gates = gates

@@ -27,7 +27,7 @@ func TestABackendThatClosesItsConnectionsOftenChargesNobody(t *testing.T) {
 			client := testkit.NewGateway(t, fmt.Sprintf(`
 proxy:
   default_endpoint: nginx
-  endpoints: {nginx: {url: %q, tls: {ca_file: %q}, breaker: {failures: 0}}}
+  endpoints: {nginx: {url: %q, tls: {ca_file: %q}, breaker: {ratio: 0}}}
 `, nginx.URL, certificate)).Start().Client()
 			var submits sync.WaitGroup
 			ids := make([]string, requests)

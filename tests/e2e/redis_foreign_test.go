@@ -53,7 +53,7 @@ proxy:
   default_endpoint: echo
   endpoints:
     echo:  {url: %q}
-    sad:   {url: %q, breaker: {failures: 0}}
+    sad:   {url: %q, breaker: {ratio: 0}}
     large: {url: %q}
 `
 

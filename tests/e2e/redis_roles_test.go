@@ -31,7 +31,7 @@ proxy:
   default_endpoint: echo
   endpoints:
     echo:  {url: %q, auth: {type: bearer, token: "${TOKEN}"}}
-    moody: {url: %q, retry: {max_attempts: 1}, breaker: {failures: 0}}
+    moody: {url: %q, retry: {max_attempts: 1}, breaker: {ratio: 0}}
     shop:  {url: %q}
 `
 

@@ -1,7 +1,9 @@
 package e2e_test
 
 import (
+	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -148,4 +150,59 @@ func attempts(calls []*testkit.Call) []int {
 		numbers = append(numbers, call.Attempt)
 	}
 	return numbers
+}
+
+// TestOneKindOfBadRequestDoesNotStopItsEndpoint has a hundred requests that their backend answers with an error each
+// time, and one good request behind them. With a 500 the breaker stays closed; with a 503 it opens, and its probes are
+// chosen among those that were tried least often.
+func TestOneKindOfBadRequestDoesNotStopItsEndpoint(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{http.StatusInternalServerError, http.StatusServiceUnavailable} {
+		t.Run(http.StatusText(status), func(t *testing.T) {
+			t.Parallel()
+			backend := testkit.NewBackend(t, func(w http.ResponseWriter, r *http.Request, call *testkit.Call) {
+				reply := testkit.Refuse(status)
+				if r.URL.Path == "/good" {
+					reply = testkit.Echo()
+				}
+				reply(w, r, call)
+			})
+			process := testkit.NewGateway(t, fmt.Sprintf(`
+proxy:
+  default_endpoint: backend
+  endpoints: {backend: {url: %q, breaker: {cooldown: 200ms}}}
+retry: {base: 50ms, max: 50ms, max_attempts: 1000}
+`, backend.URL)).Start()
+			client := process.Client()
+			for range 100 {
+				client.Submit(`{"payload": 1, "metadata": {"path": "/bad"}}`)
+			}
+			backend.Await(100)
+
+			result := client.Result(client.Submit(`{"payload": 1, "metadata": {"path": "/good"}}`).CorrelationID)
+
+			require.Equal(t, "COMPLETED", result.Status)
+			require.Equal(t, http.StatusOK, result.StatusCode)
+			opened := strings.Contains(process.Log.Text(), "circuit breaker open")
+			require.Equal(t, status == http.StatusServiceUnavailable, opened)
+		})
+	}
+}
+
+// TestRetryAfterPausesTheWholeEndpoint: a backend that is overloaded and says so gets no other request until then.
+func TestRetryAfterPausesTheWholeEndpoint(t *testing.T) {
+	t.Parallel()
+	backend := testkit.NewBackend(t, testkit.InTurn(
+		testkit.With("Retry-After", "2", testkit.Refuse(http.StatusTooManyRequests)), testkit.Echo(),
+	))
+	client := testkit.NewGateway(t, testkit.OneBackend(backend.URL)+quickRetries).Start().Client()
+	first := client.Submit(`{"payload": 1}`).CorrelationID
+	refused := backend.Await(1)[0].At
+	second := client.Submit(`{"payload": 2}`).CorrelationID
+	for _, id := range []string{first, second} {
+		require.Equal(t, "COMPLETED", client.Result(id).Status)
+	}
+	for _, call := range backend.Calls()[1:] {
+		require.GreaterOrEqual(t, call.At.Sub(refused), 2*time.Second-100*time.Millisecond)
+	}
 }

@@ -82,7 +82,7 @@ func TestABrokenResponseIsNeverASuccessAndHoldsUpNobody(t *testing.T) {
 	fmt.Fprintf(&config, "    good: {url: %q}\n", good.URL)
 	for i := range broken {
 		backends[i] = testkit.NewBackend(t, broken[i].ServeHTTP)
-		fmt.Fprintf(&config, "    broken-%d: {url: %q, timeout: 1s, breaker: {failures: 0}}\n", i, backends[i].URL)
+		fmt.Fprintf(&config, "    broken-%d: {url: %q, timeout: 1s, breaker: {ratio: 0}}\n", i, backends[i].URL)
 	}
 	client := testkit.NewGateway(t, config.String()).Start().Client()
 

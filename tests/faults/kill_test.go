@@ -22,7 +22,7 @@ const (
 // loadConfig gives room for many kills: a request that is in flight at each of them is delivered once more each time.
 // The breaker stays closed: after a pause all clients go on at once, and their flaky requests follow each other.
 func loadConfig(backend *testkit.Backend) string {
-	return oneLimited(backend, "breaker: {failures: 0}") + `
+	return oneLimited(backend, "breaker: {ratio: 0}") + `
 worker: {count: 8, drain: 20s}
 queue: {max_deliveries: 1000}
 retry: {base: 20ms, max: 200ms}

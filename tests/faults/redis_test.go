@@ -33,7 +33,7 @@ func newFleet(t *testing.T, redis *testkit.Redis, config string, variables ...st
 // when the lease is over. The breaker stays closed: after an outage all clients go on at once, and their flaky requests
 // follow each other.
 func fleetConfig(backend *testkit.Backend) string {
-	return oneLimited(backend, "breaker: {failures: 0}") + fmt.Sprintf(`
+	return oneLimited(backend, "breaker: {ratio: 0}") + fmt.Sprintf(`
 worker: {count: 8, drain: 20s}
 queue: {max_deliveries: 1000, lease: %s}
 retry: {base: 20ms, max: 200ms}
