@@ -154,8 +154,8 @@ func TestAHalfOpenBreakerGoesByMostOfItsProbes(t *testing.T) {
 	}
 }
 
-// TestAProbeIsChosenByHowOftenItWasTried holds that the untried go first, that no more are called than there are probes,
-// and that the others come back when it is known more.
+// TestAProbeIsChosenByHowOftenItWasTried holds that the untried go first, that no more are called than there are
+// probes, and that the others come back when it is known more.
 func TestAProbeIsChosenByHowOftenItWasTried(t *testing.T) {
 	t.Parallel()
 	c := newClock()
