@@ -65,7 +65,7 @@ func TestProcessFollowsThePolicy(t *testing.T) {
 // TestProcessTakesTheFailureOfTheBackend has what a backend may answer besides a response.
 func TestProcessTakesTheFailureOfTheBackend(t *testing.T) {
 	t.Parallel()
-	refused := &domain.Failure{Kind: domain.FailureRefused, Err: errors.New("open"), After: 5 * time.Second}
+	reset := &domain.Failure{Kind: domain.FailureBroken, Err: errors.New("connection reset")}
 	tests := []struct {
 		name        string
 		give        error
@@ -82,9 +82,10 @@ func TestProcessTakesTheFailureOfTheBackend(t *testing.T) {
 			},
 		},
 		{
-			"a failure within another error", fmt.Errorf("decorated: %w", refused), "refused", "",
+			"a failure within another error", fmt.Errorf("decorated: %w", reset), "broken", "",
 			domain.Outcome{
-				Status: domain.Pending, Attempts: 1, NextAttemptAt: noon.Add(5 * time.Second), Error: "refused: open",
+				Status: domain.Pending, Attempts: 2, NextAttemptAt: noon.Add(2 * time.Second),
+				Error: "broken: connection reset",
 			},
 		},
 		{

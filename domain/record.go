@@ -16,11 +16,6 @@ const (
 	Cancelled  Status = "CANCELLED" // by the client while it was PENDING
 )
 
-// Statuses lists every status there is.
-func Statuses() []Status {
-	return []Status{Pending, Processing, Completed, Failed, TimedOut, Cancelled}
-}
-
 // Final reports whether the status never changes again.
 func (s Status) Final() bool {
 	return s == Completed || s == Failed || s == TimedOut || s == Cancelled

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"time"
 
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
@@ -80,18 +79,13 @@ func (o *Options) check() error {
 	}
 }
 
-// unknownAfter is how long a request for an endpoint that is not configured here stays away: a rolling configuration
-// has reached some workers and not yet all.
-const unknownAfter = 10 * time.Second
-
 // Do makes one attempt, as ports.Backend says. It blocks until the whole response is read or ctx ends, and sets no
 // time limit of its own to the whole call. A backend that answers before it has read the whole request may leave the
 // transport reading call.Request.Body for a moment after Do has returned, so its bytes must not be reused.
 func (c *Client) Do(ctx context.Context, call ports.Call) (*domain.Response, error) {
 	ep, known := c.endpoints[call.Request.Endpoint]
 	if !known {
-		err := errors.New("the endpoint is not configured in this process")
-		return nil, &domain.Failure{Kind: domain.FailureRefused, Err: err, After: unknownAfter}
+		return nil, newFailure(domain.FailureUnsendable, "the endpoint is not configured in this process")
 	}
 	req, err := c.newRequest(ep, call)
 	if err != nil {

@@ -23,7 +23,6 @@ var outcomes = []struct {
 	{string(domain.FailureTooLarge), true},
 	{string(domain.FailureInterrupted), true},
 	{string(domain.FailureUnsendable), false},
-	{string(domain.FailureRefused), false},
 	{ports.LabelUnknownEndpoint, false},
 	{ports.LabelDeadline, false},
 	{ports.LabelMaxDeliveries, false},

@@ -125,7 +125,7 @@ func TestKnownSeriesBeginAtZero(t *testing.T) {
 	}
 	attempts := scrape(t, m, "openhqm_worker_attempts_total")
 	require.Contains(t, attempts, `openhqm_worker_attempts_total{endpoint="orders",outcome="answered"} 0`)
-	require.Contains(t, attempts, `openhqm_worker_attempts_total{endpoint="unknown",outcome="refused"} 0`)
+	require.Contains(t, attempts, `openhqm_worker_attempts_total{endpoint="unknown",outcome="unknown_endpoint"} 0`)
 }
 
 func TestBuildInfoAndRuntimeMetricsAreThere(t *testing.T) {

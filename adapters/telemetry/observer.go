@@ -61,17 +61,12 @@ func (o *Observer) Ended(rec domain.Record) {
 	}
 }
 
-// levelOf gives warn to what somebody may want to look into. A refusal is our own limit at work: nothing was sent or
-// charged, and there may be many for one request.
+// levelOf returns warn for everything that an operator may want to look into.
 func levelOf(a *ports.Attempted) slog.Level {
-	switch {
-	case a.Outcome.Status == domain.Completed:
+	if a.Outcome.Status == domain.Completed {
 		return slog.LevelInfo
-	case a.Label == string(domain.FailureRefused) && !a.Outcome.Status.Final():
-		return slog.LevelDebug
-	default:
-		return slog.LevelWarn
 	}
+	return slog.LevelWarn
 }
 
 func appendAttrs(attrs []slog.Attr, a *ports.Attempted) []slog.Attr {

@@ -161,14 +161,14 @@ func TestWhatSaysNothingAboutTheEndpointMovesNoBreaker(t *testing.T) {
 	t.Parallel()
 	g := NewGates(map[string]Limit{"a": {Failures: 1, Cooldown: time.Hour}}, newClock().now)
 	for _, kind := range []domain.FailureKind{
-		domain.FailureInterrupted, domain.FailureRefused, domain.FailureUnsendable, domain.FailureTooLarge,
+		domain.FailureInterrupted, domain.FailureUnsendable, domain.FailureTooLarge,
 	} {
 		call(g, failWith(kind))
 		require.Equal(t, BreakerClosed, g.Breakers()["a"], kind)
 	}
 	call(g, func() (*domain.Response, error) { return nil, errors.New("of no kind") })
 	require.Equal(t, BreakerOpen, g.Breakers()["a"])
-	for _, kind := range []domain.FailureKind{domain.FailureInterrupted, domain.FailureRefused, domain.FailureUnsendable} {
+	for _, kind := range []domain.FailureKind{domain.FailureInterrupted, domain.FailureUnsendable} {
 		call(g, failWith(kind))
 		require.Equal(t, BreakerOpen, g.Breakers()["a"], kind)
 	}

@@ -26,7 +26,7 @@ func rooms() []room {
 		adapter("echobackend"),
 		adapter("embedded", "github.com/cockroachdb/pebble"),
 		adapter("httpapi", "github.com/gin-gonic/gin"),
-		adapter("httpbackend", "github.com/sony/gobreaker"),
+		adapter("httpbackend"),
 		adapter("kafka", "adapters/batchcall", "github.com/segmentio/kafka-go"),
 		adapter("redis", "github.com/redis/go-redis"),
 		adapter("sqs", "adapters/batchcall", "github.com/aws"),
