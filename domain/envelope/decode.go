@@ -18,6 +18,7 @@ type document struct {
 	payload, body     []byte // as they stand; nil: not given
 	headers, metadata []byte
 
+	bodyRef     string // where a body of another program is, which we do not fetch
 	timeout     time.Duration
 	contentType string
 	traceparent string
@@ -29,30 +30,41 @@ type document struct {
 //
 // Request.ID is empty when the message has none that is valid: the caller derives one from the message's place.
 // Request.Deadline is zero when the message has no timeout. A timestamp may be wrong or hostile, so it is for the
-// caller to bound both, and to accept only a BodyRef that it made. Request.Body may be a part of data, which must not
-// be changed afterwards. Request.Header is never nil; the header policy has not been applied.
+// caller to bound both. Request.Body may be a part of data, which must not be changed afterwards. Request.Header is never nil; the header policy has not been applied.
 func Decode(data []byte, arrived time.Time, limit int) (Message, error) {
-	object, err := open(data, limit)
+	d, err := decode(data, arrived, limit)
 	if err != nil {
 		return Message{}, err
 	}
+	if d.bodyRef != "" {
+		return Message{}, errBodyRef
+	}
+	return d.Message, nil
+}
+
+// decode reads a message as Decode does, but leaves a body_ref to its caller.
+func decode(data []byte, arrived time.Time, limit int) (document, error) {
+	object, err := open(data, limit)
+	if err != nil {
+		return document{}, err
+	}
 	var d document
 	if err := readObject("", object, messageMembers, &d); err != nil {
-		return Message{}, err
+		return document{}, err
 	}
 	if d.metadata != nil {
 		if err := readObject(metadataPrefix, d.metadata, metadataMembers, &d); err != nil {
-			return Message{}, err
+			return document{}, err
 		}
 	}
 	if err := d.decodeBody(); err != nil {
-		return Message{}, err
+		return document{}, err
 	}
 	if err := d.decodeHeader(); err != nil {
-		return Message{}, err
+		return document{}, err
 	}
 	d.setTimes(arrived)
-	return d.Message, nil
+	return d, nil
 }
 
 var messageMembers = []member[document]{
@@ -60,7 +72,7 @@ var messageMembers = []member[document]{
 	{name: keyTimestamp, read: func(d *document, v []byte) string { return readTime(&d.Request.SubmittedAt, v, floor) }},
 	{name: keyPayload, read: func(d *document, v []byte) string { d.payload = v; return "" }, nullable: true},
 	{name: keyBody, read: func(d *document, v []byte) string { d.body = v; return "" }},
-	{name: keyBodyRef, read: func(d *document, v []byte) string { return readText(&d.BodyRef, v, maxBodyRef) }},
+	{name: keyBodyRef, read: func(d *document, v []byte) string { return readText(&d.bodyRef, v, maxBodyRef) }},
 	{name: keyHeaders, read: func(d *document, v []byte) string { d.headers = v; return "" }},
 	{name: keyMetadata, read: (*document).setMetadata},
 }
@@ -157,7 +169,7 @@ func readFieldValue(into *string, value []byte) (reason string) {
 }
 
 func (d *document) decodeBody() error {
-	if d.payload != nil && d.body != nil || d.BodyRef != "" && (d.payload != nil || d.body != nil) {
+	if d.payload != nil && d.body != nil || d.bodyRef != "" && (d.payload != nil || d.body != nil) {
 		return &domain.Invalid{Field: "message", Reason: "has more than one of payload, body and body_ref"}
 	}
 	d.Request.Body = d.payload

@@ -43,6 +43,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{`{"body":1}`, "body: must be a string"},
 		{`{"body":"AA"}`, "body: is not base64 with padding (RFC 4648 section 4)"},
 		{`{"body":"_-=="}`, "body: is not base64 with padding (RFC 4648 section 4)"},
+		{`{"body_ref":"x"}`, "body_ref: cannot be used: the body must be in the message"},
 		{`{"body_ref":"` + strings.Repeat("x", 257) + `"}`, "body_ref: is longer than 256 bytes"},
 		{`{"timestamp":1}`, "timestamp: must be a string"},
 		{`{"timestamp":"yesterday"}`, "timestamp: must be an RFC 3339 time"},

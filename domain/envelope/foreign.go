@@ -19,7 +19,7 @@ type Reader struct {
 var (
 	errEndpoint   = errors.New("the message names an endpoint that there cannot be: not 1 to 64 of A-Z a-z 0-9 . _ -")
 	errNoEndpoint = errors.New("the message names no endpoint, and there is no default one")
-	errBodyRef    = errors.New("body_ref names nothing that is kept here")
+	errBodyRef    = &domain.Invalid{Field: keyBodyRef, Reason: "cannot be used: the body must be in the message"}
 
 	errNoID      = errors.New("the result names no request")
 	errResultURL = errors.New("result_url names nothing that is fetched")
@@ -33,12 +33,13 @@ var endpointName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 // MaxAge of its submission, and a time of submission that cannot be is replaced. With an error the request still has
 // an id and times. Request.Body may be a part of data.
 func (r Reader) Read(data []byte, arrived time.Time, nameless domain.ID) (Message, error) {
-	m, err := Decode(data, arrived, r.MaxSize)
+	d, err := decode(data, arrived, r.MaxSize)
 	if err != nil {
 		return Message{Request: domain.Request{
 			ID: nameless, SubmittedAt: arrived, Deadline: arrived.Add(r.MaxAge),
 		}}, err
 	}
+	m := d.Message
 	req := &m.Request
 	if req.ID == "" {
 		req.ID = nameless
@@ -51,7 +52,7 @@ func (r Reader) Read(data []byte, arrived time.Time, nameless domain.ID) (Messag
 	case req.Endpoint != "" && !endpointName.MatchString(req.Endpoint):
 		req.Endpoint = ""
 		return m, errEndpoint
-	case m.BodyRef != "":
+	case d.bodyRef != "":
 		return m, errBodyRef
 	case req.Endpoint == "":
 		return m, errNoEndpoint

@@ -31,8 +31,7 @@ import (
 // headers do not have them.
 type Message struct {
 	Request    domain.Request
-	RetryCount int    // attempts charged so far
-	BodyRef    string // where the store keeps the body (claim check); Request.Body is nil then. Empty: not kept there
+	RetryCount int // attempts charged so far
 }
 
 // Names of members.
@@ -44,7 +43,7 @@ const (
 
 	keyPayload  = "payload"
 	keyBody     = "body"
-	keyBodyRef  = "body_ref"
+	keyBodyRef  = "body_ref" // of other programs; we never write it
 	keyMetadata = "metadata"
 
 	keyEndpoint    = "endpoint"
@@ -117,8 +116,6 @@ func grow(dst []byte, header domain.Header, body []byte) []byte {
 func appendBody(w *rawjson.Writer, m *Message) (payload bool) {
 	body := m.Request.Body
 	switch {
-	case m.BodyRef != "":
-		w.Text(keyBodyRef, m.BodyRef)
 	case body == nil:
 	case isPayload(m.Request.Header, body):
 		w.Raw(keyPayload, body)

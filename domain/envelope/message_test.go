@@ -139,10 +139,7 @@ func anyMessage(t *rapid.T) envelope.Message {
 	if rapid.Bool().Draw(t, "is delayed") {
 		r.NotBefore = anyTime(t, "not before")
 	}
-	switch rapid.IntRange(0, 2).Draw(t, "kind of body") {
-	case 0:
-		m.BodyRef = rapid.StringN(1, 64, 256).Draw(t, "body ref")
-	case 1:
+	if rapid.Bool().Draw(t, "has a body") {
 		r.Body = anyBody(t)
 		if r.Body == nil {
 			r.Body = []byte{}
