@@ -2,7 +2,6 @@ package embedded
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"time"
 
@@ -105,7 +104,7 @@ type scheduler struct {
 	queues map[queueID]*queue
 	lanes  [domain.LaneCount][]*queue
 	turn   [domain.LaneCount]int // where the next round over the lane's endpoints begins
-	streak int                   // hand-outs from the high lane since the last one from the low lane
+	lane   domain.LaneTurn
 }
 
 func newScheduler() *scheduler {
@@ -131,60 +130,37 @@ func (s *scheduler) queue(id queueID) *queue {
 // take leases what the credit allows.
 func (s *scheduler) take(credit ports.Credit) []entry {
 	var taken []entry
-	var bytes int64
-	left := allowance{limited: maps.Clone(credit.Endpoints), known: credit.Known}
-	for len(taken) < credit.Count {
-		q := s.next(&left)
-		if q == nil || len(taken) > 0 && bytes+q.window[0].size > credit.Bytes {
-			break
+	left := ports.NewAllowance(credit)
+	for {
+		q := s.next(left)
+		if q == nil || !left.Fits(q.window[0].size) {
+			return taken
 		}
 		e := q.lease()
 		s.took(q)
-		left.use(q.id.endpoint)
-		bytes += e.size
+		left.Charge(q.id.endpoint, e.size)
 		taken = append(taken, e)
 	}
-	return taken
 }
 
-// allowance is what a credit leaves for single endpoints.
-type allowance struct {
-	limited map[string]int
-	known   map[string]struct{} // nil: all
-}
-
-func (a *allowance) none(endpoint string) bool {
-	if _, known := a.known[endpoint]; a.known != nil && !known {
-		return true
-	}
-	n, limited := a.limited[endpoint]
-	return limited && n <= 0
-}
-
-func (a *allowance) use(endpoint string) {
-	if n, limited := a.limited[endpoint]; limited {
-		a.limited[endpoint] = n - 1
-	}
-}
-
-// next finds the queue whose first entry goes next, or nil. A lane whose entries are all on disk still has its turn: it
+// next returns the queue whose first entry goes next, or nil. A lane whose entries are all on disk still has its turn: it
 // is read in the next group, and the other lane does not overtake it meanwhile.
-func (s *scheduler) next(left *allowance) *queue {
-	high, highWaits := s.first(domain.LaneHigh, left)
-	low, lowWaits := s.first(domain.LaneLow, left)
-	if !highWaits || lowWaits && s.streak >= domain.LowLaneShare-1 {
-		return low
+func (s *scheduler) next(left *ports.Allowance) *queue {
+	for _, lane := range s.lane.Order() {
+		if q, waits := s.first(lane, left); waits {
+			return q
+		}
 	}
-	return high
+	return nil
 }
 
-// first finds the next endpoint in turn that has something in memory and credit, and tells whether any waits that has
-// credit, if only on disk.
-func (s *scheduler) first(lane domain.Lane, left *allowance) (q *queue, waits bool) {
+// first returns the next endpoint in turn that has something in memory and credit; nil: there is none. It reports
+// whether anything waits that has credit, even if only on disk.
+func (s *scheduler) first(lane domain.Lane, left *ports.Allowance) (q *queue, waits bool) {
 	queues := s.lanes[lane]
 	for i := range queues {
 		q := queues[(s.turn[lane]+i)%len(queues)]
-		if q.waiting() == 0 || left.none(q.id.endpoint) {
+		if q.waiting() == 0 || left.Refuses(q.id.endpoint) {
 			continue
 		}
 		if waits = true; len(q.window) > 0 {
@@ -198,11 +174,7 @@ func (s *scheduler) first(lane domain.Lane, left *allowance) (q *queue, waits bo
 func (s *scheduler) took(q *queue) {
 	lane := q.id.lane
 	s.turn[lane] = slices.Index(s.lanes[lane], q) + 1
-	if lane == domain.LaneLow {
-		s.streak = 0
-	} else {
-		s.streak++
-	}
+	s.lane.Took(lane)
 }
 
 // hungry reports whether a queue has entries on disk that its window should hold.

@@ -61,8 +61,7 @@ func (w *Writer) ValidText(name string, value []byte) {
 	w.buf = appendQuoted(w.buf, value)
 }
 
-// Texts adds a list of strings.
-func (w *Writer) Texts(name string, values []string) {
+func (w *Writer) texts(name string, values []string) {
 	w.key(name)
 	w.buf = append(w.buf, '[')
 	for i, value := range values {
@@ -79,7 +78,7 @@ func (w *Writer) Values(name string, values []string) {
 	if len(values) == 1 {
 		w.Text(name, values[0])
 	} else {
-		w.Texts(name, values)
+		w.texts(name, values)
 	}
 }
 
