@@ -193,7 +193,7 @@ func (db *DB) group(ops []*op) error {
 	for _, r := range served {
 		close(r.done)
 	}
-	db.waiters.wake(tx.finals)
+	db.waiting.Wake(tx.finals...)
 	db.tellEnded(tx)
 	return nil
 }

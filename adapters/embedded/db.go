@@ -20,6 +20,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/domain/waitlist"
 	"github.com/openhqm/openhqm/ports"
 )
 
@@ -55,9 +56,9 @@ type DB struct {
 
 	durable   atomic.Uint64 // the last group that is on disk
 	inherited uint64        // tokens up to this one were given out by processes before this one
-	waiters   waiters
-	reads     sync.RWMutex // held for reading by reads under way, which Close must let end
-	closed    bool         // guarded by reads
+	waiting   waitlist.List // for requests to become final
+	reads     sync.RWMutex  // held for reading by reads under way, which Close must let end
+	closed    bool          // guarded by reads
 
 	committer // owned by the committer's goroutine
 }

@@ -38,7 +38,7 @@ func (db *DB) Find(ctx context.Context, id domain.ID) (domain.Record, error) {
 
 // Wait waits for a record to become final, and leaves its response where it is.
 func (db *DB) Wait(ctx context.Context, id domain.ID) (domain.Record, error) {
-	final, leave := db.waiters.add(id)
+	final, leave := db.waiting.Add(id)
 	defer leave()
 	// Registered before the first look: what becomes final in between is not missed.
 	rec, err := db.look(ctx, id)
