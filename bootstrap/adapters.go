@@ -1,7 +1,6 @@
 package bootstrap
 
 import (
-	"context"
 	"slices"
 
 	"go.uber.org/fx"
@@ -10,7 +9,6 @@ import (
 	"github.com/openhqm/openhqm/adapters/httpbackend"
 	"github.com/openhqm/openhqm/configs"
 	"github.com/openhqm/openhqm/domain"
-	"github.com/openhqm/openhqm/ports"
 )
 
 // queues has a line for every queue.type. Each provides ports.Intake, ports.Work, ports.Results, ports.Gauge,
@@ -39,51 +37,6 @@ func backendOf(config configs.Config) string {
 		return backendEcho
 	}
 	return backendHTTP
-}
-
-// probe names a component of /health.
-type probe struct {
-	name  string
-	probe ports.Probe
-}
-
-// probes is what a constructor gives to add its components to /health.
-type probes struct {
-	fx.Out
-
-	Probes []probe `group:"probes,flatten"`
-}
-
-// consume makes the consumer of this process, which lives as long as that.
-func consume[C ports.Work](lc fx.Lifecycle, newConsumer func(context.Context) (C, func())) ports.Work {
-	ctx, cancel := context.WithCancel(context.Background())
-	consumer, wait := newConsumer(ctx)
-	lc.Append(fx.StopHook(func() {
-		cancel()
-		wait()
-	}))
-	return consumer
-}
-
-// backgroundLoop is what a queue does beside taking in and handing out. It blocks until its context ends.
-type backgroundLoop struct {
-	name string
-	run  func(context.Context) error
-}
-
-// background is what a constructor gives to have loops run as long as the process.
-type background struct {
-	fx.Out
-
-	Loops []backgroundLoop `group:"background,flatten"`
-}
-
-// farewell is what a constructor gives to have something done when the process begins to drain: at once, while calls of
-// backends still run. It may block for a few seconds.
-type farewell struct {
-	fx.Out
-
-	Say func() `group:"farewells"`
 }
 
 func echoBackendModule() fx.Option {

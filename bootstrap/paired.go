@@ -45,7 +45,9 @@ func pairedModule(lease func(configs.Config) time.Duration) fx.Option {
 			return probes{Probes: []probe{{"queue", queue}, {"store", db}}}
 		},
 		func() *members { return &members{} },
-		func(queue broker, m *members) farewell { return farewell{Say: func() { m.leave(queue) }} },
+		func(queue broker, m *members) drainHook {
+			return drainHook{Run: func(ctx context.Context) { m.leave(ctx, queue) }}
+		},
 	)
 }
 
@@ -66,9 +68,9 @@ const yieldTimeout = 5 * time.Second
 
 // leave gives others at once what this process has not begun, while calls still run. What it has begun they leave to
 // it: the store says whose it is.
-func (m *members) leave(queue broker) {
+func (m *members) leave(ctx context.Context, queue broker) {
 	if m.work != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), yieldTimeout)
+		ctx, cancel := context.WithTimeout(ctx, yieldTimeout)
 		defer cancel()
 		m.work.Yield(ctx)
 	}
@@ -85,7 +87,7 @@ func newPairedWork(
 		m.work = work
 		relief := s.start("relief of the queue", work.Run)
 		return work, func() {
-			relief.tell()
+			relief.stop()
 			<-relief.done
 			wait()
 		}

@@ -34,8 +34,8 @@ type Attempt struct {
 	Random   float64 // in [0, 1), for the jitter
 }
 
-// Decide returns what becomes of a request after an attempt, which is charged. It is pure: the same attempt has the same
-// outcome.
+// Decide returns what becomes of a request after an attempt, which is charged. It is pure: the same attempt has the
+// same outcome.
 func (p *RetryPolicy) Decide(a Attempt) Outcome {
 	out := Outcome{
 		Attempts:       a.Charged + 1,

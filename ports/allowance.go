@@ -2,8 +2,8 @@ package ports
 
 import "maps"
 
-// Allowance is what is left of a Credit while deliveries are chosen for it. Every implementation of Work.Receive uses it,
-// so that all of them mean the same by a credit. It is not safe for concurrent use.
+// Allowance is what is left of a Credit while deliveries are chosen for it. Every implementation of Work.Receive uses
+// it, so that all of them mean the same by a credit. It is not safe for concurrent use.
 type Allowance struct {
 	left   Credit
 	chosen int // deliveries charged so far

@@ -143,8 +143,8 @@ func (s *scheduler) take(credit ports.Credit) []entry {
 	}
 }
 
-// next returns the queue whose first entry goes next, or nil. A lane whose entries are all on disk still has its turn: it
-// is read in the next group, and the other lane does not overtake it meanwhile.
+// next returns the queue whose first entry goes next, or nil. A lane whose entries are all on disk still has its turn:
+// it is read in the next group, and the other lane does not overtake it meanwhile.
 func (s *scheduler) next(left *ports.Allowance) *queue {
 	for _, lane := range s.lane.Order() {
 		if q, waits := s.first(lane, left); waits {

@@ -24,8 +24,8 @@ type Options struct {
 	// MaxResponseSize is the largest response body that is taken.
 	MaxResponseSize int64
 
-	// MaxIdlePerHost is how many unused connections are kept per endpoint: at least the number of concurrent calls,
-	// or busy times end in a new connection for every call.
+	// MaxIdlePerHost is how many unused connections are kept per endpoint: at least the number of concurrent calls, or
+	// busy times end in a new connection for every call.
 	MaxIdlePerHost int
 }
 
@@ -38,8 +38,7 @@ type Client struct {
 
 var _ ports.Backend = (*Client)(nil)
 
-// New checks the options; it connects to nothing. Its error names the first fault of
-// every endpoint, and no secret.
+// New checks the options; it connects to nothing. Its error names the first fault of every endpoint, and no secret.
 func New(o Options) (*Client, error) {
 	if err := o.check(); err != nil {
 		return nil, err

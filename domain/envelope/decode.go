@@ -30,7 +30,8 @@ type document struct {
 //
 // Request.ID is empty when the message has none that is valid: the caller derives one from the message's place.
 // Request.Deadline is zero when the message has no timeout. A timestamp may be wrong or hostile, so it is for the
-// caller to bound both. Request.Body may be a part of data, which must not be changed afterwards. Request.Header is never nil; the header policy has not been applied.
+// caller to bound both. Request.Body may be a part of data, which must not be changed afterwards. Request.Header is
+// never nil; the header policy has not been applied.
 func Decode(data []byte, arrived time.Time, limit int) (Message, error) {
 	d, err := decode(data, arrived, limit)
 	if err != nil {

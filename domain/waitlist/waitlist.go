@@ -13,8 +13,8 @@ type List struct {
 	byID map[domain.ID]map[chan struct{}]struct{}
 }
 
-// Add registers the caller for the request. A value on changed means that it may have changed since: look again. Several
-// wake-ups may become one, but none that comes after Add is lost. The caller calls leave when it stops waiting.
+// Add registers the caller for the request. A value on changed means that it may have changed since: look again.
+// Several wake-ups may become one, but none that comes after Add is lost. The caller calls leave when it stops waiting.
 func (l *List) Add(id domain.ID) (changed <-chan struct{}, leave func()) {
 	ch := make(chan struct{}, 1)
 	l.mu.Lock()
