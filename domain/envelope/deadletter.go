@@ -9,11 +9,11 @@ import (
 	"github.com/openhqm/openhqm/domain/envelope/rawjson"
 )
 
-// DeadLetter is what queue.dead_letters is told of a request that ended FAILED or TIMEOUT, or of a message that nobody
-// could read.
+// DeadLetter is the notice in queue.dead_letters of a request that ended FAILED or TIMEOUT, or of a message that could
+// not be read.
 type DeadLetter struct {
 	Message  []byte // the original, as it came
-	URL      string // where the dead letter is whose original was too large for the message; Message is not written then
+	URL      string // of the dead letter, where the original is too large for the notice; Message is not written then
 	ID       domain.ID
 	Error    string
 	Attempts int
@@ -29,9 +29,9 @@ const (
 	keyFailedAt        = "failed_at"
 )
 
-// AppendDeadLetter writes a dead letter message at the end of dst and returns the longer slice. It keeps nothing of l.
-// An original that is JSON stands in it as it is, without the space around it; any other is a string in base64, and
-// message_encoding says so. In place of one that is elsewhere stands message_url.
+// AppendDeadLetter appends a dead letter to dst and returns the extended slice. It keeps nothing of l. An original that
+// is JSON is written unchanged, without the space around it. Any other is a base64 string, and message_encoding says
+// so. With a URL it writes message_url in place of the original.
 func AppendDeadLetter(dst []byte, l *DeadLetter) []byte {
 	w := rawjson.Append(grow(dst, nil, l.Message))
 	switch {
@@ -57,8 +57,8 @@ type deadLetterDocument struct {
 	encoding string
 }
 
-// DecodeDeadLetter reads a dead letter message of at most limit bytes. ID is empty when the message has none that is
-// valid. Message may be a part of data, which must not be changed afterwards; it is not decoded.
+// DecodeDeadLetter reads a dead letter of at most limit bytes. ID is empty when the document has no valid one. Message
+// may share memory with data, which must not be changed afterwards; it is not decoded.
 func DecodeDeadLetter(data []byte, limit int) (DeadLetter, error) {
 	object, err := open(data, limit)
 	if err != nil {
