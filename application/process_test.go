@@ -127,7 +127,7 @@ func TestProcessWithoutACall(t *testing.T) {
 			func(d *ports.Delivery) { d.Deliveries, d.Attempts = 6, 1 },
 			ports.Attempted{Endpoint: "orders", Attempt: 1, Label: "max_deliveries", Outcome: domain.Outcome{
 				Status: domain.Failed, Attempts: 1, Reason: domain.ReasonMaxDeliveries,
-				Error: "it was begun 5 times, and no worker lived to finish it",
+				Error: "begun 5 times, but every worker crashed or lost it before it was finished",
 			}},
 		},
 		{
@@ -142,7 +142,7 @@ func TestProcessWithoutACall(t *testing.T) {
 			func(d *ports.Delivery) { d.Attempts = 4 },
 			ports.Attempted{Endpoint: "orders", Attempt: 4, Label: "attempts_exhausted", Outcome: domain.Outcome{
 				Status: domain.Failed, Attempts: 4, Reason: domain.ReasonAttempts,
-				Error: "it had used up its attempts before: 4",
+				Error: "no attempts left: 4 were charged before this delivery",
 			}},
 		},
 		{
@@ -150,7 +150,7 @@ func TestProcessWithoutACall(t *testing.T) {
 			func(d *ports.Delivery) { d.Attempts, d.Request.MaxAttempts = 3, 2 },
 			ports.Attempted{Endpoint: "orders", Attempt: 3, Label: "attempts_exhausted", Outcome: domain.Outcome{
 				Status: domain.Failed, Attempts: 3, Reason: domain.ReasonAttempts,
-				Error: "it had used up its attempts before: 3",
+				Error: "no attempts left: 3 were charged before this delivery",
 			}},
 		},
 		{

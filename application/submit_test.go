@@ -165,7 +165,7 @@ func TestSubmitEndpoint(t *testing.T) {
 func TestSubmitNeedsAnEndpoint(t *testing.T) {
 	t.Parallel()
 	require.Equal(t,
-		&domain.Invalid{Field: "metadata.endpoint", Reason: "is needed, since no default endpoint is configured"},
+		&domain.Invalid{Field: "metadata.endpoint", Reason: "is required: no default endpoint is configured"},
 		refuse(t, submitOptions(), ports.Submission{Body: []byte("{}")}))
 }
 
@@ -214,18 +214,18 @@ func TestSubmitPayload(t *testing.T) {
 	}{
 		{"POST with one", "orders", "POST", []byte("1"), ""},
 		{"POST with an empty one", "orders", "POST", []byte{}, ""},
-		{"POST without", "orders", "POST", nil, "payload: is needed with the method POST"},
-		{"no method, so POST, without", "orders", "", nil, "payload: is needed with the method POST"},
-		{"PUT without", "orders", "PUT", nil, "payload: is needed with the method PUT"},
-		{"PATCH without", "orders", "PATCH", nil, "payload: is needed with the method PATCH"},
-		{"a method of somebody's own without", "orders", "BREW", nil, "payload: is needed with the method BREW"},
+		{"POST without", "orders", "POST", nil, "payload: is required with the method POST"},
+		{"no method, so POST, without", "orders", "", nil, "payload: is required with the method POST"},
+		{"PUT without", "orders", "PUT", nil, "payload: is required with the method PUT"},
+		{"PATCH without", "orders", "PATCH", nil, "payload: is required with the method PATCH"},
+		{"a method of somebody's own without", "orders", "BREW", nil, "payload: is required with the method BREW"},
 		{"GET without", "orders", "GET", nil, ""},
 		{"GET with one", "orders", "GET", []byte("1"), ""},
 		{"HEAD without", "orders", "HEAD", nil, ""},
 		{"DELETE without", "orders", "DELETE", nil, ""},
 		{"OPTIONS without", "orders", "OPTIONS", nil, ""},
 		{"no method where the endpoint's is GET, without", "reports", "", nil, ""},
-		{"POST where the endpoint's is GET, without", "reports", "POST", nil, "payload: is needed with the method POST"},
+		{"POST where the endpoint's is GET, without", "reports", "POST", nil, "payload: is required with the method POST"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

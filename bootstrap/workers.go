@@ -39,7 +39,7 @@ func newPool(
 		Gates:    gates,
 		Known:    slices.Collect(maps.Keys(endpoints)),
 		Drain:    config.Worker.Drain,
-		Settle:   saveTimeout,
+		Save:     saveTimeout,
 		Now:      time.Now,
 		Logger:   logger,
 	}, work, process)

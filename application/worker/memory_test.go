@@ -65,12 +65,12 @@ func TestAReservationIsNeverMoreThanThereIs(t *testing.T) {
 	t.Parallel()
 	m := newMemory(Options{MaxBytes: 10})
 	r := reservation{memory: m, endpoint: "only"}
-	require.NoError(t, r.take(t.Context(), 1000))
+	require.NoError(t, r.reserve(t.Context(), 1000))
 	require.Equal(t, int64(10), r.held)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	other := reservation{memory: m, endpoint: "only"}
-	require.Error(t, other.take(ended, 1))
+	require.Error(t, other.reserve(ended, 1))
 	require.Zero(t, other.held)
 	m.release("only", r.held)
 	m.release("only", other.held)

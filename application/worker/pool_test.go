@@ -136,7 +136,7 @@ func TestPoolHasAConstantNumberOfGoroutines(t *testing.T) {
 		g := make(gate)
 		q := newQueue()
 		r := start(t, opts, q, newProcessor(g.process))
-		want := opts.Slots + 2 // one fetches, one settles
+		want := opts.Slots + 2 // one fetches, one saves
 		require.Equal(t, want, poolGoroutines(), "idle")
 
 		q.add(deliveries("", 100, 10)...)

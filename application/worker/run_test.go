@@ -35,7 +35,7 @@ func deliveries(prefix string, n, size int) []ports.Delivery {
 
 func options() worker.Options {
 	return worker.Options{
-		Slots: 4, MaxBytes: 1 << 20, Drain: 25 * time.Second, Settle: 5 * time.Second, Now: time.Now,
+		Slots: 4, MaxBytes: 1 << 20, Drain: 25 * time.Second, Save: 5 * time.Second, Now: time.Now,
 		Gates:  worker.NewGates(nil, time.Now),
 		Logger: slog.New(slog.DiscardHandler),
 	}

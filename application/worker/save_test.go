@@ -147,8 +147,8 @@ func TestPoolSavesTheOthers(t *testing.T) {
 		require.Len(t, q.outcomes(), 100)
 		require.Equal(t, 1, p.calls()["2"])
 		r.end(t)
-		const complaint = `level=WARN msg="outcomes not saved yet" waiting=1`
-		require.Equal(t, 10, strings.Count(log.String(), complaint), "one a minute")
+		const warning = `level=WARN msg="outcomes not saved; retrying until the store confirms them" waiting=1`
+		require.Equal(t, 10, strings.Count(log.String(), warning), "one a minute")
 		require.Contains(t, log.String(), "connection refused")
 	})
 }
