@@ -66,10 +66,10 @@ func TestDoClassifiesBrokenBackends(t *testing.T) {
 			c.readRequest()
 			c.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
 			c.waitForClose()
-		}, domain.FailureBroken, "no final response"},
+		}, domain.FailureBroken, "not a final response"},
 		{
 			"a status below 100", func(c *conversation) { c.readRequest(); c.write("HTTP/1.1 099 Hm\r\n\r\n") },
-			domain.FailureBroken, "no final response",
+			domain.FailureBroken, "not a final response",
 		},
 		{"a huge header block", func(c *conversation) {
 			c.readRequest()

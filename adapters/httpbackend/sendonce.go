@@ -9,15 +9,15 @@ import (
 	"sync/atomic"
 )
 
-// once keeps a request from being sent twice. net/http repeats a request by itself when a reused connection breaks, or
-// an HTTP/2 server refuses the stream, if it has no body and its method is idempotent or it has an Idempotency-Key.
-// There is no switch for that, so two hooks that come before each try, and between them before any byte of it, stop
-// all tries after the first that wrote something:
+// once keeps a request from being sent twice. When a reused connection breaks, or an HTTP/2 server refuses the stream,
+// net/http repeats a request by itself if it has no body and its method is idempotent or it has an Idempotency-Key.
+// That cannot be switched off. So one of two hooks, which run before any byte of a try is written, stops every try
+// after the first one that wrote something:
 //
-//   - Transport.Proxy, which can fail, comes before each HTTP/1.1 try.
-//   - GotConn comes before each HTTP/2 try; that one looks at its context once more before it writes.
+//   - Transport.Proxy, which can fail, runs before each HTTP/1.1 try.
+//   - GotConn runs before each HTTP/2 try, which checks its context once more before it writes.
 //
-// A connection that is found dead before anything was written may still be replaced: nobody has seen the request.
+// A connection that breaks before anything was written may still be replaced: the backend has not seen the request.
 type once struct {
 	written atomic.Bool
 	cancel  context.CancelCauseFunc
@@ -27,8 +27,8 @@ var errReplay = errors.New("the connection broke before the response")
 
 type onceKey struct{}
 
-// sendOnce returns a context to send req with, and a function that ends it, which must be called when the response has
-// been read. A request with a body needs none of this: without GetBody it cannot be repeated.
+// sendOnce returns a context to send req with, and a function that ends it, to be called when the response has been
+// read. A request with a body needs no protection: without GetBody net/http cannot repeat it.
 func sendOnce(ctx context.Context, req *http.Request) (context.Context, func()) {
 	if req.Body != nil {
 		return ctx, func() {}
@@ -49,7 +49,7 @@ func (o *once) stopHTTP2() {
 	}
 }
 
-// stopHTTP1 is a Transport.Proxy that knows no proxies.
+// stopHTTP1 is a Transport.Proxy that returns no proxy, and an error for a second try.
 func stopHTTP1(req *http.Request) (*url.URL, error) {
 	if o, ok := req.Context().Value(onceKey{}).(*once); ok && o.written.Load() {
 		return nil, errReplay
