@@ -11,7 +11,7 @@ import (
 	"github.com/openhqm/openhqm/domain"
 )
 
-// queues has a line for every queue.type. Each provides ports.Intake, ports.Work, ports.Results, ports.Gauge,
+// queues has a line for every queue.type. Each module provides ports.Intake, ports.Work, ports.Results, ports.Gauge,
 // ports.DeadLetters and the probes of the components "queue" and "store".
 var queues = map[string]func() fx.Option{
 	configs.QueueEmbedded: embeddedModule,
@@ -31,7 +31,7 @@ const (
 	backendEcho = "echo"
 )
 
-// backendOf is the built-in echo while no endpoint is configured.
+// backendOf returns the kind of backend: the built-in echo while no endpoint is configured.
 func backendOf(config configs.Config) string {
 	if len(config.Proxy.Endpoints) == 0 {
 		return backendEcho
@@ -47,7 +47,7 @@ func httpBackendModule() fx.Option {
 	return fx.Module("http", fx.Provide(newHTTPBackend))
 }
 
-// newHTTPBackend resolves the secrets, so it is only built in roles that call backends.
+// newHTTPBackend resolves secrets, so it is only built in roles that call backends.
 func newHTTPBackend(lc fx.Lifecycle, config configs.Config) (rawBackend, error) {
 	endpoints, err := httpEndpoints(config)
 	if err != nil {
@@ -66,7 +66,7 @@ func newHTTPBackend(lc fx.Lifecycle, config configs.Config) (rawBackend, error) 
 	return rawBackend{client}, nil
 }
 
-// headerPolicy lets the fields pass that we write about the client, also where the client's own are left behind.
+// headerPolicy also forwards the fields that proxy.forwarded writes, whatever proxy.forward_headers says.
 func headerPolicy(config configs.Config) domain.HeaderPolicy {
 	return domain.HeaderPolicy{
 		Forward: slices.Concat(config.Proxy.ForwardHeaders, domain.Forwarding(config.Proxy.Forwarded).Names()),

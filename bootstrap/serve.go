@@ -23,7 +23,7 @@ type serving struct {
 	Logger     *slog.Logger
 }
 
-// bindHTTP binds the ports: one that is taken fails the start.
+// bindHTTP binds the ports. A port that is taken fails the start.
 func bindHTTP(lc fx.Lifecycle, server *httpapi.Server) { lc.Append(fx.StartHook(server.Listen)) }
 
 // serveHTTP serves from the start of the process to its end.
@@ -35,7 +35,7 @@ func serveHTTP(lc fx.Lifecycle, s serving) {
 	))
 }
 
-// start serves on the ports that are bound.
+// start logs the bound addresses and begins to serve on them.
 func (s *serving) start() *loop {
 	s.Logger.Info("listening", "address", s.Server.Addr().String(), "role", s.Config.Role, "queue", s.Config.Queue.Type)
 	if admin := s.Server.AdminAddr(); admin != nil {

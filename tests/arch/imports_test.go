@@ -87,7 +87,7 @@ func TestTheTableTellsGoodImportsFromBad(t *testing.T) {
 	}
 }
 
-// root is the folder with the module's go.mod.
+// root returns the folder of the module's go.mod.
 func root(t *testing.T) string {
 	t.Helper()
 	dir, err := os.Getwd()
@@ -102,7 +102,7 @@ func root(t *testing.T) string {
 	}
 }
 
-// goFiles gives the imports of every Go file of the module, by the file's path relative to the root.
+// goFiles returns the imports of every Go file of the module, by the file's path relative to the root.
 func goFiles(t *testing.T, root string) map[string][]string {
 	t.Helper()
 	files := make(map[string][]string)
@@ -124,7 +124,7 @@ func goFiles(t *testing.T, root string) map[string][]string {
 	return files
 }
 
-// outside reports whether a folder belongs to no package of the module: Go skips it, or it is a module of its own.
+// outside reports whether a folder is not part of the module: Go skips it, or it is a module of its own.
 func outside(p, name string) bool {
 	_, err := os.Stat(filepath.Join(p, "go.mod"))
 	return err == nil || name == "testdata" || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_")

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// topLevel is all that there is at the top of the repository, besides names that begin with a dot.
+// topLevel returns all names at the top of the repository that do not begin with a dot.
 func topLevel() []string {
 	return []string{
 		"LICENSE", "README.md", "Taskfile.yml", "adapters", "application", "bootstrap", "configs", "domain", "go.mod",
@@ -18,14 +18,14 @@ func topLevel() []string {
 	}
 }
 
-func TestTheTopLevelIsTheCards(t *testing.T) {
+func TestTheTopLevelHasOnlyWhatIsListed(t *testing.T) {
 	t.Parallel()
 	dir := root(t)
 	git := exec.CommandContext(t.Context(), "git", "ls-files", "-z")
 	git.Dir = dir
 	tracked, err := git.Output()
 	if err != nil && os.Getenv("CI") == "" {
-		t.Skipf("git does not tell which files belong to the repository: %v", err)
+		t.Skipf("git cannot list the files of the repository: %v", err)
 	}
 	require.NoError(t, err)
 	entries, err := os.ReadDir(dir)
@@ -37,11 +37,11 @@ func TestTheTopLevelIsTheCards(t *testing.T) {
 
 	strange, missing := compareTopLevel(strings.Split(string(tracked), "\x00"), present)
 
-	require.Empty(t, strange, "not on the card")
-	require.Empty(t, missing, "on the card, but not there")
+	require.Empty(t, strange, "not in the list")
+	require.Empty(t, missing, "in the list, but missing")
 }
 
-func TestTheTopLevelIsCompared(t *testing.T) {
+func TestCompareTopLevel(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name        string
@@ -60,7 +60,7 @@ func TestTheTopLevelIsCompared(t *testing.T) {
 			wantStrange: []string{"tools"},
 		},
 		{
-			name: "what git does not track is nobody's business", givePresent: append(topLevel(), "notes.txt"),
+			name: "files that git does not track do not count", givePresent: append(topLevel(), "notes.txt"),
 		},
 		{name: "one is gone", givePresent: topLevel()[1:], wantMissing: []string{"LICENSE"}},
 	}
@@ -74,8 +74,8 @@ func TestTheTopLevelIsCompared(t *testing.T) {
 	}
 }
 
-// compareTopLevel takes the files that git tracks and the names that are there, and gives what is not on the card and
-// what is on the card alone.
+// compareTopLevel returns the names of tracked files that are not in the list, and the names in the list that are not
+// present.
 func compareTopLevel(tracked, present []string) (strange, missing []string) {
 	for _, file := range tracked {
 		top, _, _ := strings.Cut(file, "/")
