@@ -62,8 +62,8 @@ func TestProcessFollowsThePolicy(t *testing.T) {
 	}
 }
 
-// TestProcessTakesTheFailureOfTheBackend has what a backend may answer besides a response.
-func TestProcessTakesTheFailureOfTheBackend(t *testing.T) {
+// TestProcessUsesTheFailureOfTheBackend has what a backend may answer besides a response.
+func TestProcessUsesTheFailureOfTheBackend(t *testing.T) {
 	t.Parallel()
 	reset := &domain.Failure{Kind: domain.FailureBroken, Err: errors.New("connection reset")}
 	tests := []struct {
@@ -115,7 +115,7 @@ func TestProcessTakesTheFailureOfTheBackend(t *testing.T) {
 	}
 }
 
-// TestProcessBoundsTheAttempt gives a backend that never answers: an attempt has the endpoint's timeout, or what
+// TestProcessBoundsTheAttempt uses a backend that never answers: an attempt has the endpoint's timeout, or what
 // remains to the deadline.
 func TestProcessBoundsTheAttempt(t *testing.T) {
 	t.Parallel()

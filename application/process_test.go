@@ -40,7 +40,7 @@ func delivery() ports.Delivery {
 	}
 }
 
-// process works a delivery off and gives what the observer was told, which is exactly once. A nil call stands for a
+// process works a delivery off and returns what the observer got, which is exactly once. A nil call stands for a
 // backend that must not be called.
 func process(
 	t *testing.T, opts application.ProcessOptions, d ports.Delivery,
@@ -208,7 +208,7 @@ func TestProcessMakesTheAttemptsThatAreAskedFor(t *testing.T) {
 	require.Equal(t, "answered", process(t, processOptions(), d, answer(&domain.Response{StatusCode: 200})).Label)
 }
 
-func TestProcessWordsTheCall(t *testing.T) {
+func TestProcessFillsInTheCall(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name     string

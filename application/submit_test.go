@@ -36,7 +36,7 @@ func valid() ports.Submission {
 	return ports.Submission{Endpoint: "orders", Body: []byte("{}")}
 }
 
-// accept submits what must be accepted, and gives the request that the queue gets.
+// accept submits what must be accepted, and returns the request that the queue gets.
 func accept(t *testing.T, opts application.SubmitOptions, s ports.Submission) domain.Request {
 	t.Helper()
 	ctrl := gomock.NewController(t)
@@ -55,7 +55,7 @@ func accept(t *testing.T, opts application.SubmitOptions, s ports.Submission) do
 	return got
 }
 
-// refuse submits what must be refused before the queue hears of it, and gives the error.
+// refuse submits what must be refused before the queue hears of it, and returns the error.
 func refuse(t *testing.T, opts application.SubmitOptions, s ports.Submission) error {
 	t.Helper()
 	ctrl := gomock.NewController(t)
@@ -66,8 +66,8 @@ func refuse(t *testing.T, opts application.SubmitOptions, s ports.Submission) er
 	return err
 }
 
-// TestSubmitTellsTheOrigin has a client that claims to be another, and a policy that lets nothing of that pass.
-func TestSubmitTellsTheOrigin(t *testing.T) {
+// TestSubmitForwardsTheOrigin has a client that claims to be another, and a policy that lets nothing of that pass.
+func TestSubmitForwardsTheOrigin(t *testing.T) {
 	t.Parallel()
 	const for7239, forX = "Forwarded", "X-Forwarded-For"
 	opts, s := submitOptions(), valid()
@@ -91,7 +91,7 @@ func TestSubmitTellsTheOrigin(t *testing.T) {
 	require.Equal(t, sent[forX], s.Header[forX], "the submission belongs to the caller")
 }
 
-func TestSubmitHandsOverAllOfIt(t *testing.T) {
+func TestSubmitPassesEverythingToTheQueue(t *testing.T) {
 	t.Parallel()
 	header := domain.Header{
 		"X-One": {"a", "b"}, "Cookie": {"c"}, "Connection": {"x-hop"}, "X-Hop": {"1"}, "X-Openhqm-Key": {"secret"},
@@ -117,7 +117,7 @@ func TestSubmitHandsOverAllOfIt(t *testing.T) {
 	require.Equal(t, sent, header, "the client's header is not ours to change")
 }
 
-func TestSubmitLeavesOutWhatWasNotSaid(t *testing.T) {
+func TestSubmitLeavesOutWhatWasNotGiven(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, domain.Request{
 		ID: "new-id", Endpoint: "orders", Header: domain.Header{}, Body: []byte("{}"),
@@ -279,7 +279,7 @@ func TestSubmitRanges(t *testing.T) {
 	}
 }
 
-func TestSubmitTakesAnyMethodWithoutABodyOnPurpose(t *testing.T) {
+func TestSubmitAcceptsAnyMethodWithoutABodyOnPurpose(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{"POST", "PUT", "PROPFIND"} {
 		got := accept(t, submitOptions(), ports.Submission{Endpoint: "orders", Method: method, Bodiless: true})
@@ -287,8 +287,8 @@ func TestSubmitTakesAnyMethodWithoutABodyOnPurpose(t *testing.T) {
 	}
 }
 
-// TestCheckSaysWhatSubmitWould holds that Check refuses what no body could make good, and nothing else.
-func TestCheckSaysWhatSubmitWould(t *testing.T) {
+// TestCheckReturnsTheErrorOfSubmit holds that Check refuses what no body could make good, and nothing else.
+func TestCheckReturnsTheErrorOfSubmit(t *testing.T) {
 	t.Parallel()
 	submit := application.NewSubmit(submitOptions(), nil, nil)
 	for _, s := range []ports.Submission{
@@ -368,7 +368,7 @@ func TestSubmitAnswers(t *testing.T) {
 
 type contextKey struct{}
 
-func TestSubmitRefusesMethodsThatSpeakToTheNextHop(t *testing.T) {
+func TestSubmitRefusesMethodsForTheNextHop(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{"CONNECT", "TRACE"} {
 		_, err := application.NewSubmit(submitOptions(), nil, nil).Submit(t.Context(), ports.Submission{

@@ -102,7 +102,7 @@ func anyAttempt(t *rapid.T) domain.Attempt {
 	return a
 }
 
-// anyStatus gives one to retry as often as any other.
+// anyStatus returns one to retry as often as any other.
 func anyStatus() *rapid.Generator[int] {
 	return rapid.OneOf(rapid.IntRange(100, 599), rapid.SampledFrom(retryStatuses()))
 }

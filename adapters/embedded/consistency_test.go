@@ -25,7 +25,7 @@ type contents struct {
 	delayed     int64
 }
 
-// count tells how many keys begin with each prefix.
+// count returns how many keys begin with each prefix.
 func (db *DB) count(t require.TestingT) map[string]int {
 	n := make(map[string]int)
 	require.NoError(t, db.scan([]byte{0}, []byte{255}, func(key, _ []byte) (bool, error) {

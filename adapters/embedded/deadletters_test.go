@@ -25,7 +25,7 @@ func makeDeadLetters(t *testing.T, db *DB, w *Consumer, c *clock, reqs ...domain
 	}
 }
 
-// listed gives the ids of all pages, and how many pages there were.
+// listed returns the ids of all pages, and how many pages there were.
 func listed(t *testing.T, db *DB, filter ports.DeadLetterFilter) (ids []domain.ID, pages int) {
 	t.Helper()
 	for {

@@ -99,7 +99,7 @@ func TestDoClassifiesBrokenBackends(t *testing.T) {
 	}
 }
 
-func TestDoTellsARefusedConnection(t *testing.T) {
+func TestDoReportsARefusedConnection(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

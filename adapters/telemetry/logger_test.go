@@ -21,7 +21,7 @@ type screen struct {
 
 func (s *screen) Fd() uintptr { return s.file.Fd() }
 
-// open gives a device as a screen: /dev/ptmx is a terminal, /dev/null only looks like one.
+// open returns a device as a screen: /dev/ptmx is a terminal, /dev/null only looks like one.
 func open(t *testing.T, device string) *screen {
 	t.Helper()
 	file, err := os.OpenFile(device, os.O_RDWR, 0)

@@ -31,8 +31,8 @@ func newMetrics(endpoints ...string) *telemetry.Metrics {
 	})
 }
 
-// scrape gives the sample lines of one metric, by its full name. Of a histogram only the count: the rest is arithmetic
-// of the client library.
+// scrape returns the sample lines of one metric, by its full name. Of a histogram only the count: the rest is
+// arithmetic of the client library.
 func scrape(t *testing.T, m *telemetry.Metrics, metric string) []string {
 	t.Helper()
 	response := httptest.NewRecorder()

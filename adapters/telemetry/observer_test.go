@@ -63,7 +63,7 @@ func handedBack() ports.Attempted {
 	return a
 }
 
-// logged gives what an attempt leaves in a log of the given level: "" or one line of JSON.
+// logged returns what an attempt leaves in a log of the given level: "" or one line of JSON.
 func logged(t *testing.T, a ports.Attempted, level slog.Level) string {
 	t.Helper()
 	var out bytes.Buffer
@@ -151,7 +151,7 @@ func TestAttemptedLogsTheClientsCorrelationID(t *testing.T) {
 	}
 }
 
-func TestAttemptedBoundsWhatOthersMadeUp(t *testing.T) {
+func TestAttemptedCutsLongNamesAndErrors(t *testing.T) {
 	t.Parallel()
 	a := failed()
 	a.Endpoint = ""

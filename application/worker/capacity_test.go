@@ -22,7 +22,7 @@ func (a *capacity) hold(endpoint string, bytes int) int64 {
 	return d.Request.Size()
 }
 
-// next gives a credit that is not used.
+// next returns a credit that is not used.
 func (a *capacity) next(t *testing.T) (ports.Credit, context.Context) {
 	t.Helper()
 	credit, valid, done, ok := a.credit(t.Context())

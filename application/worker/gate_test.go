@@ -12,7 +12,7 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// clock is a time that moves when it is told to.
+// clock is a time that moves when a test moves it.
 type clock struct{ at time.Time }
 
 func newClock() *clock                   { return &clock{at: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)} }
@@ -108,7 +108,7 @@ func failWith(kind domain.FailureKind) func() (*domain.Response, error) {
 	return func() (*domain.Response, error) { return nil, &domain.Failure{Kind: kind, Err: errors.New("cause")} }
 }
 
-// backend answers what it is told.
+// backend answers as a test says.
 type backend func() (*domain.Response, error)
 
 func (b backend) Do(context.Context, ports.Call) (*domain.Response, error) { return b() }

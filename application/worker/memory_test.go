@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestMemoryIsGivenInTurn(t *testing.T) {
+func TestMemoryIsGrantedInTurn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(Options{MaxBytes: 10})
@@ -34,7 +34,7 @@ func TestMemoryIsGivenInTurn(t *testing.T) {
 	})
 }
 
-func TestMemoryThatIsNotWantedAnyMoreGoesToTheNext(t *testing.T) {
+func TestMemoryThatIsNoLongerWantedGoesToTheNext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(Options{MaxBytes: 10})

@@ -79,7 +79,7 @@ func start(t *testing.T, opts worker.Options, work ports.Work, p worker.Processo
 	return r
 }
 
-// wait blocks until the pool has ended, which must be without an error, and gives how long its shutdown took.
+// wait blocks until the pool has ended, which must be without an error, and returns how long its shutdown took.
 func (r *run) wait(t *testing.T) time.Duration {
 	t.Helper()
 	<-r.ended

@@ -95,7 +95,7 @@ func requireBackoff(t *testing.T, tries []time.Duration) {
 	require.Equal(t, 5*time.Second, most, "too few tries to see its end")
 }
 
-func TestPoolBacksOffAfreshAfterASuccess(t *testing.T) {
+func TestPoolBacksOffFromTheStartAfterASuccess(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var away outage

@@ -57,8 +57,8 @@ func TestPoolStopLetsRunningCallsEnd(t *testing.T) {
 	})
 }
 
-// TestPoolStopCutsOffCallsThatGoOn holds that Drain is what they get, that they are told why, and that what becomes of
-// them is saved.
+// TestPoolStopCutsOffCallsThatGoOn holds that Drain is what they get, that they get the reason, and that what becomes
+// of them is saved.
 func TestPoolStopCutsOffCallsThatGoOn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -73,7 +73,7 @@ func TestPoolStopCutsOffCallsThatGoOn(t *testing.T) {
 	})
 }
 
-// TestPoolStopHandsBackWhatItDidNotBegin has a queue that had begun deliveries when it was told to stop.
+// TestPoolStopHandsBackWhatItDidNotBegin has a queue that had begun deliveries when it was stopped.
 func TestPoolStopHandsBackWhatItDidNotBegin(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -128,7 +128,7 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
-func TestDecodeTakesWhatIsJustWithinLimits(t *testing.T) {
+func TestDecodeAcceptsValuesAtTheirLimits(t *testing.T) {
 	t.Parallel()
 	for name, give := range map[string]string{
 		"fields":   `{"headers":{` + entries(1000, `""`) + `}}`,
@@ -149,7 +149,7 @@ func TestDecodeTakesWhatIsJustWithinLimits(t *testing.T) {
 	}
 }
 
-func TestDecodeTellsWhenThereIsNoID(t *testing.T) {
+func TestDecodeLeavesAnInvalidIDEmpty(t *testing.T) {
 	t.Parallel()
 	for _, give := range []string{
 		`{}`, `{"correlation_id":null}`, `{"correlation_id":""}`, `{"correlation_id":7}`, `{"correlation_id":["x"]}`,

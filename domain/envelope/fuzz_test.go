@@ -70,7 +70,7 @@ func FuzzDecodeDeadLetter(f *testing.F) {
 	})
 }
 
-// allocated gives the bytes that were ever allocated by the process. What runs beside a fuzzed call counts too, which
+// allocated returns the bytes that were ever allocated by the process. What runs beside a fuzzed call counts too, which
 // the fixed part of fuzzMemory allows for.
 func allocated() uint64 {
 	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}

@@ -46,7 +46,7 @@ func TestAppendKeepsBodies(t *testing.T) {
 	}
 }
 
-func TestAppendLeavesOutWhatNoFieldMayBe(t *testing.T) {
+func TestAppendLeavesOutInvalidFields(t *testing.T) {
 	t.Parallel()
 	m := envelope.Message{Request: domain.Request{Header: domain.Header{
 		"A b": {"x"}, "": {"x"}, "X-Control": {"ok", "\x01"}, "Content-Type": {"a\x00"}, "X-Latin": {"caf\xe9"},
@@ -165,7 +165,7 @@ func anyContentType() *rapid.Generator[string] {
 	return rapid.SampledFrom([]string{"", "application/json", "application/json; charset=utf-8", "a/b+json", "text/plain"})
 }
 
-// anyBody gives JSON and what is not, with and without space around it.
+// anyBody returns JSON and what is not, with and without space around it.
 func anyBody(t *rapid.T) []byte {
 	return rapid.OneOf(
 		rapid.SliceOf(rapid.Byte()),
