@@ -20,22 +20,15 @@ func topLevel() []string {
 
 func TestTheTopLevelIsTheCards(t *testing.T) {
 	t.Parallel()
-	dir := root(t)
-	git := exec.CommandContext(t.Context(), "git", "ls-files", "-z")
-	git.Dir = dir
-	tracked, err := git.Output()
-	if err != nil && os.Getenv("CI") == "" {
-		t.Skipf("git does not tell which files belong to the repository: %v", err)
-	}
-	require.NoError(t, err)
-	entries, err := os.ReadDir(dir)
+	tracked := trackedFiles(t)
+	entries, err := os.ReadDir(root(t))
 	require.NoError(t, err)
 	present := make([]string, 0, len(entries))
 	for _, entry := range entries {
 		present = append(present, entry.Name())
 	}
 
-	strange, missing := compareTopLevel(strings.Split(string(tracked), "\x00"), present)
+	strange, missing := compareTopLevel(tracked, present)
 
 	require.Empty(t, strange, "not on the card")
 	require.Empty(t, missing, "on the card, but not there")
@@ -74,8 +67,22 @@ func TestTheTopLevelIsCompared(t *testing.T) {
 	}
 }
 
-// compareTopLevel takes the files that git tracks and the names that are there, and gives what is not on the card and
-// what is on the card alone.
+// trackedFiles returns the paths of all files that git tracks, relative to the root. Without git the test is skipped,
+// and with CI set it fails.
+func trackedFiles(t *testing.T) []string {
+	t.Helper()
+	git := exec.CommandContext(t.Context(), "git", "ls-files", "-z")
+	git.Dir = root(t)
+	tracked, err := git.Output()
+	if err != nil && os.Getenv("CI") == "" {
+		t.Skipf("git does not list the files of the repository: %v", err)
+	}
+	require.NoError(t, err)
+	return strings.Split(strings.TrimSuffix(string(tracked), "\x00"), "\x00")
+}
+
+// compareTopLevel compares the files that git tracks and the names that are there with the card. It returns what is
+// not on the card, and what is only on the card.
 func compareTopLevel(tracked, present []string) (strange, missing []string) {
 	for _, file := range tracked {
 		top, _, _ := strings.Cut(file, "/")
