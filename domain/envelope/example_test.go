@@ -2,6 +2,7 @@ package envelope_test
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/openhqm/openhqm/domain"
@@ -10,24 +11,19 @@ import (
 
 // A message carries a request over a broker. A JSON body travels as it is, byte for byte.
 func ExampleAppend() {
-	submitted := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 	document := envelope.Append(nil, &envelope.Message{Request: domain.Request{
-		ID: "order-17", Endpoint: "shop", Path: "/orders",
-		Header:      domain.Header{"Content-Type": {"application/json"}},
-		Body:        []byte(`{"item": "tea",  "n": 2}`),
-		SubmittedAt: submitted, Deadline: submitted.Add(time.Minute),
+		ID: "order-17", Endpoint: "shop", Path: "/orders", Body: []byte(`{"item": "tea",  "n": 2}`),
+		Header: domain.Header{"Content-Type": {"application/json"}},
 	}})
-	fmt.Println(string(document))
+	fmt.Println(strings.Replace(string(document), `,"metadata"`, ",\n\"metadata\"", 1)) // on two lines, for readers
 
-	m, err := envelope.Decode(document, submitted, len(document))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println(m.Request.ID, m.Request.Path, string(m.Request.Body), m.Request.Deadline.Sub(submitted))
+	arrived := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	m, err := envelope.Decode(document, arrived, len(document))
+	fmt.Println(m.Request.ID, m.Request.Endpoint, m.Request.Path, string(m.Request.Body), err)
 	// Output:
-	// {"correlation_id":"order-17","timestamp":"2026-03-04T05:06:07.000Z","payload":{"item": "tea",  "n": 2},"headers":{"Content-Type":"application/json"},"metadata":{"endpoint":"shop","path":"/orders","timeout":60}}
-	// order-17 /orders {"item": "tea",  "n": 2} 1m0s
+	// {"correlation_id":"order-17","payload":{"item": "tea",  "n": 2},"headers":{"Content-Type":"application/json"},
+	// "metadata":{"endpoint":"shop","path":"/orders"}}
+	// order-17 shop /orders {"item": "tea",  "n": 2} <nil>
 }
 
 // A foreign message is one that another program wrote. It may lack an id, an endpoint and times; the reader completes

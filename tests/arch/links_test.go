@@ -180,8 +180,8 @@ func anchors(text string) map[string]bool {
 	return found
 }
 
-// anchor returns what GitHub makes of the text of a heading, before it numbers those that come again: lower case, spaces
-// as hyphens, and without whatever is no letter, digit, hyphen or underscore
+// anchor returns the anchor that GitHub makes of the text of a heading, before it numbers repeated ones: lower case,
+// spaces as hyphens, and without anything that is not a letter, digit, hyphen or underscore
 // (https://docs.github.com/en/get-started/writing-on-github, "Section links").
 func anchor(text string) string {
 	return strings.Map(func(r rune) rune {
