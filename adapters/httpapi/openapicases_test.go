@@ -222,6 +222,14 @@ func clientRefusals() []provocation {
 		{operation: "GET /api/v1/status/{id}", want: 404, target: "/api/v1/status/no%20id"},
 		{operation: "DELETE /api/v1/status/{id}", want: 409, app: tooLate},
 		{operation: "GET /api/v1/response/{id}", want: 400, target: responseURL + "?wait=soon"},
+		{
+			operation: "GET /api/v1/response/{id}", want: 503, name: "no memory", app: newLibrary().fakes,
+			change: func(o *Options) { o.MaxResponseBytes = largeRoom },
+			before: func(r *rig) {
+				slow := newSlowReader(r.t, r)
+				r.t.Cleanup(func() { slow.leave(r.t) })
+			},
+		},
 		{operation: "GET /api/v1/dead-letters", want: 400, target: deadLettersPath + "?limit=0"},
 		{operation: "POST /api/v1/dead-letters/{id}/resend", want: 409, change: withDeadLetters(unreadable)},
 		{

@@ -58,14 +58,14 @@ var problems = []struct {
 	{errCancelled, problem{status: http.StatusGone, code: "GONE"}},
 	{errPrecondition, problem{status: http.StatusPreconditionFailed, code: "PRECONDITION_FAILED"}},
 	{errNoSuchRange, problem{status: http.StatusRequestedRangeNotSatisfiable, code: "RANGE_NOT_SATISFIABLE"}},
-	{errBusy, problem{status: http.StatusServiceUnavailable, code: "QUEUE_FULL"}},
+	{errBusy, problem{status: http.StatusServiceUnavailable, code: "OVERLOADED"}},
 	{errNoRoom, problem{
-		status: http.StatusServiceUnavailable, code: "QUEUE_FULL",
-		detail: "too many large bodies are being received; nothing was accepted",
+		status: http.StatusServiceUnavailable, code: "OVERLOADED",
+		detail: "no memory left for another large body; nothing was accepted",
 	}},
 	{errNoAnswerRoom, problem{
-		status: http.StatusServiceUnavailable, code: "QUEUE_FULL",
-		detail: "too many large results are being read; this one is kept",
+		status: http.StatusServiceUnavailable, code: "OVERLOADED",
+		detail: "no memory left to load another large result; it is kept",
 	}},
 	{ports.ErrUnknownEndpoint, problem{status: http.StatusNotFound, code: "UNKNOWN_ENDPOINT"}},
 	{ports.ErrNotFound, problem{

@@ -258,7 +258,7 @@ func TestRawTakesRoomForItself(t *testing.T) {
 				require.NoError(t, err)
 				_, err = conn.Read(make([]byte, 100))
 				require.NoError(t, err)
-				requireProblem(t, r.do("GET", rawURL, ""), http.StatusServiceUnavailable, "QUEUE_FULL")
+				requireProblem(t, r.do("GET", rawURL, ""), http.StatusServiceUnavailable, "OVERLOADED")
 				<-time.After(testTimeout)
 				a := r.do("GET", rawURL, "")
 				require.Equal(t, status, a.StatusCode)
