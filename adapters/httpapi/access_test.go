@@ -136,6 +136,7 @@ var access = []struct {
 	method, path string
 	want         [12]int
 }{
+	{"GET", "/", each(200)},
 	{"GET", "/health", each(200)},
 	{"GET", "/health/live", each(200)},
 	{"GET", "/health/ready", each(200)},

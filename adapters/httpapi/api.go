@@ -17,6 +17,7 @@ type api struct {
 	bodies   *bodyReader
 	answers  *answerBudget
 	health   *health
+	index    index
 	limiter  *limiter      // nil: nobody is limited
 	guesses  *limiter      // of wrong keys, by address
 	streams  chan struct{} // a slot for each request that HTTP/2 may have under way
@@ -27,12 +28,14 @@ type api struct {
 
 // newAPI makes the handlers; draining is done from Drain on.
 func newAPI(draining context.Context, opts Options) *api {
+	base := strings.TrimSuffix(opts.PublicURL, "/")
 	return &api{
 		opts:     opts,
-		base:     strings.TrimSuffix(opts.PublicURL, "/"),
+		base:     base,
 		bodies:   newBodyReader(opts.MaxBodySize, opts.MaxBodyBytes, opts.ReadTimeout),
 		answers:  newAnswerBudget(opts.MaxResponseBytes),
 		health:   newHealth(opts.Version, opts.Probes, opts.Now),
+		index:    newIndex(&opts, base),
 		limiter:  newLimiter(opts.RateLimit),
 		guesses:  newLimiter(guesses),
 		streams:  make(chan struct{}, opts.MaxConnections),
@@ -71,7 +74,8 @@ func (a *api) adminEngine() *gin.Engine {
 
 // publicRoutes are open to everybody, always: probes have no keys.
 func (a *api) publicRoutes(r gin.IRoutes) {
-	get(r, "/health", a.handle(a.overall))
+	get(r, "/", a.handle(a.describe))
+	get(r, healthPath, a.handle(a.overall))
 	get(r, "/health/live", a.handle(a.live))
 	get(r, "/health/ready", a.handle(a.ready))
 	if !a.opts.HealthOnly {

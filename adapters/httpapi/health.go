@@ -22,6 +22,8 @@ const (
 	maxProbeError = 200         // bytes
 )
 
+const healthPath = "/health"
+
 // Words of the health documents.
 const (
 	healthOK       = "ok"

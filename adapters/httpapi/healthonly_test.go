@@ -16,7 +16,7 @@ func TestAWorkerShowsHealthAndMetricsAlone(t *testing.T) {
 	opts, _, _ := testOptions(&fakes{})
 	opts.HealthOnly = true
 	a := newAPI(t.Context(), opts)
-	want := []string{"/health", "/health/live", "/health/ready", "/metrics"}
+	want := []string{"/", "/health", "/health/live", "/health/ready", "/metrics"}
 	for door, routes := range map[string]gin.RoutesInfo{
 		"clients": a.engine().Routes(), "administrators": a.adminEngine().Routes(),
 	} {

@@ -105,6 +105,8 @@ func operationAnswers() []provocation {
 		})
 	}
 	return []provocation{
+		{operation: "GET /", want: 200},
+		{operation: "GET /", want: 200, name: "in a browser", header: []string{"Accept", "text/html"}},
 		{operation: "GET /health", want: 200},
 		{operation: "GET /health", want: 503, change: broken},
 		{operation: "GET /health/live", want: 200},

@@ -90,7 +90,7 @@ func TestUnknownResourceIsAProblem(t *testing.T) {
 	t.Parallel()
 	r := start(t, &fakes{})
 	for _, path := range []string{
-		"/", "/api", "/api/v1/submit/", "/api/v1/status/", "/api/v1/status", "/api/v1/response/a/b", "/API/v1/submit",
+		"//", "/api", "/api/v1/submit/", "/api/v1/status/", "/api/v1/status", "/api/v1/response/a/b", "/API/v1/submit",
 		"//health", "/health/", "/%2e%2e/health", "/api/v1/status/a%2Fb",
 	} {
 		requireProblem(t, r.do("GET", path, ""), http.StatusNotFound, "NOT_FOUND")
