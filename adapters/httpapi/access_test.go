@@ -231,7 +231,7 @@ func TestTheCallerIsThatOfTheKey(t *testing.T) {
 	}
 }
 
-func TestTheKeyGoesNoFurtherThanTheDoor(t *testing.T) {
+func TestTheKeyIsRemovedFromTheRequest(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*Options){"keys": keyed, "no keys": gate} {
 		t.Run(name, func(t *testing.T) {
@@ -309,7 +309,7 @@ func TestARouteWithoutAGuardAnswersNobody(t *testing.T) {
 	a := newAPI(t.Context(), opts)
 	e := a.emptyEngine()
 	e.GET("/unguarded/:id", a.handle(a.status))
-	server := newDoor("test", "127.0.0.1:0", 1, e, opts)
+	server := newListener("test", "127.0.0.1:0", 1, e, opts)
 	require.NoError(t, server.listen(t.Context()))
 	served := make(chan error, 1)
 	go func() { served <- server.serve() }()
@@ -325,9 +325,9 @@ func TestARouteWithoutAGuardAnswersNobody(t *testing.T) {
 	require.NoError(t, <-served)
 }
 
-// TestPagesOfOthersMayNotUseAnOpenDoor sends what a browser sends for a page of another site. A program, which sends no
+// TestPagesOfOtherSitesMayNotUseAnOpenGateway sends what a browser sends for a page of another site. A program, which sends no
 // such fields, and a page with a key are not meant.
-func TestPagesOfOthersMayNotUseAnOpenDoor(t *testing.T) {
+func TestPagesOfOtherSitesMayNotUseAnOpenGateway(t *testing.T) {
 	t.Parallel()
 	crossSite := []string{"Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"}
 	f, _ := accepting()

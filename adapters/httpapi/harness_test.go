@@ -195,7 +195,7 @@ func startPiped(t *testing.T, f *fakes, change ...func(*Options)) *rig {
 	}
 	listener := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
 	r := &rig{t: t, server: New(opts), log: log, observed: observer, dial: listener.dial}
-	r.server.clients.listener = listener
+	r.server.clients.socket = listener
 	r.serve()
 	return r
 }

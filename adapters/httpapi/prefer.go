@@ -71,10 +71,10 @@ func splitPreference(item string) (name, value string) {
 
 func knownPreference(name string) bool { return name == preferWait || name == preferAsync }
 
-// preferencesOfOthers gives the Prefer fields without the preferences that we know, and otherwise as they are. RFC 7240
+// unknownPreferences gives the Prefer fields without the preferences that we know, and otherwise as they are. RFC 7240
 // section 2 has a proxy forward the field; but what it acts on itself a backend would do once more, and answer us with
 // a 202 of its own.
-func preferencesOfOthers(fields []string) []string {
+func unknownPreferences(fields []string) []string {
 	var others []string
 	for _, field := range fields {
 		var kept []string

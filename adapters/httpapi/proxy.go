@@ -70,7 +70,7 @@ func (a *api) proxyEngine(f front) *gin.Engine {
 // response if it is there in time.
 func (a *api) proxy(c *gin.Context, f front) error {
 	c.Header("Vary", preferField)
-	receipt, err := a.acceptAsItIs(c, f)
+	receipt, err := a.acceptProxied(c, f)
 	if err != nil {
 		return inFields(err)
 	}
@@ -80,10 +80,10 @@ func (a *api) proxy(c *gin.Context, f front) error {
 	return nil
 }
 
-// acceptAsItIs checks all but the body before it reads that: until then a client that waits for 100 Continue has not
+// acceptProxied checks all but the body before it reads that: until then a client that waits for 100 Continue has not
 // sent it. Trailer fields are dropped, as RFC 9110 section 6.5.1 allows.
-func (a *api) acceptAsItIs(c *gin.Context, f front) (receipt ports.Receipt, err error) {
-	submission, err := a.asItIs(c, f)
+func (a *api) acceptProxied(c *gin.Context, f front) (receipt ports.Receipt, err error) {
+	submission, err := a.readHead(c, f)
 	if err != nil {
 		return receipt, err
 	}
@@ -105,8 +105,8 @@ func (a *api) acceptAsItIs(c *gin.Context, f front) (receipt ports.Receipt, err 
 	return a.opts.Submitter.Submit(ctx, submission)
 }
 
-// asItIs makes a submission of all but the body of a request.
-func (a *api) asItIs(c *gin.Context, f front) (s ports.Submission, err error) {
+// readHead makes a submission of all but the body of a request.
+func (a *api) readHead(c *gin.Context, f front) (s ports.Submission, err error) {
 	r := c.Request
 	asked, err := f.target(r)
 	if err != nil {
@@ -125,12 +125,12 @@ func (a *api) asItIs(c *gin.Context, f front) (s ports.Submission, err error) {
 	if s.IdempotencyKey, err = idempotencyKey(r.Header[idempotencyField]); err != nil {
 		return s, err
 	}
-	if err := takeOptions(&s); err != nil {
+	if err := extractOptions(&s); err != nil {
 		return s, err
 	}
 	delete(s.Header, "Expect") // it was for us: the content is here by then (RFC 9110 section 10.1.1)
 	delete(s.Header, preferField)
-	if others := preferencesOfOthers(r.Header[preferField]); len(others) > 0 {
+	if others := unknownPreferences(r.Header[preferField]); len(others) > 0 {
 		s.Header[preferField] = others
 	}
 	return s, checkFields(s.Header)

@@ -30,9 +30,9 @@ var optionMembers = map[string]string{
 	"Max-Attempts": "max_attempts",
 }
 
-// takeOptions moves what speaks to the gateway from the header to s. Fields that nobody knows are dropped too, as they
+// extractOptions moves what speaks to the gateway from the header to s. Fields that nobody knows are dropped too, as they
 // can only be meant for a gateway, and so are aliases (see domain.FoldName), which a backend could take for ours.
-func takeOptions(s *ports.Submission) error {
+func extractOptions(s *ports.Submission) error {
 	labels := make(map[string]string)
 	for _, field := range slices.Sorted(maps.Keys(s.Header)) {
 		if !strings.HasPrefix(domain.FoldName(field), optionPrefix) {
@@ -46,9 +46,9 @@ func takeOptions(s *ports.Submission) error {
 		}
 		var err error
 		if key, known := optionMembers[name]; known {
-			err = takeOption(s, shownPrefix+name, key, values)
+			err = readOption(s, shownPrefix+name, key, values)
 		} else if label, isLabel := strings.CutPrefix(name, labelPrefix); isLabel && label != "" {
-			err = takeLabel(labels, shownPrefix+name, strings.ToLower(label), values)
+			err = readLabel(labels, shownPrefix+name, strings.ToLower(label), values)
 		}
 		if err != nil {
 			return err
@@ -60,7 +60,7 @@ func takeOptions(s *ports.Submission) error {
 	return nil
 }
 
-func takeOption(s *ports.Submission, field, key string, values []string) error {
+func readOption(s *ports.Submission, field, key string, values []string) error {
 	text, err := single(field, values)
 	if err != nil {
 		return err
@@ -68,7 +68,7 @@ func takeOption(s *ports.Submission, field, key string, values []string) error {
 	return parseOption(s, field, key, asMember(text))
 }
 
-func takeLabel(labels map[string]string, field, key string, values []string) error {
+func readLabel(labels map[string]string, field, key string, values []string) error {
 	text, err := single(field, values)
 	if err != nil {
 		return err

@@ -66,9 +66,9 @@ type Options struct {
 // Server serves the HTTP interface. Listen comes first, and only once; the other methods may then be called from any
 // goroutine, Drain and Shutdown more than once.
 type Server struct {
-	clients     *door
-	transparent *door // nil: there is none
-	admins      *door // nil: there is none
+	clients     *listener
+	transparent *listener // nil: there is none
+	admins      *listener // nil: there is none
 	drain       context.CancelFunc
 }
 
@@ -77,28 +77,28 @@ func New(opts Options) *Server {
 	draining, drain := context.WithCancel(context.Background())
 	a := newAPI(draining, opts)
 	s := &Server{drain: drain}
-	s.clients = newDoor("HTTP", opts.Address, opts.MaxConnections, a.handler(), opts)
+	s.clients = newListener("HTTP", opts.Address, opts.MaxConnections, a.handler(), opts)
 	a.mainPort = s.clients.port
 	if t := opts.Transparent; t.Address != "" {
 		engine := a.proxyEngine(front{endpoint: t.Endpoint})
-		s.transparent = newDoor("the transparent proxy", t.Address, opts.MaxConnections, engine, opts)
+		s.transparent = newListener("the transparent proxy", t.Address, opts.MaxConnections, engine, opts)
 		s.transparent.server.DisableGeneralOptionsHandler = true // "OPTIONS *" would get the gateway's own
 	}
 	if opts.AdminAddress != "" {
-		s.admins = newDoor("administration", opts.AdminAddress, maxAdminConnections, a.adminEngine(), opts)
+		s.admins = newListener("administration", opts.AdminAddress, maxAdminConnections, a.adminEngine(), opts)
 	}
 	return s
 }
 
-// doors lists the addresses that there are.
-func (s *Server) doors() []*door {
-	return slices.DeleteFunc([]*door{s.clients, s.transparent, s.admins}, func(d *door) bool { return d == nil })
+// listeners returns those that are configured.
+func (s *Server) listeners() []*listener {
+	return slices.DeleteFunc([]*listener{s.clients, s.transparent, s.admins}, func(l *listener) bool { return l == nil })
 }
 
 // Listen binds the addresses, all or none. Connections made from now on wait for Serve.
 func (s *Server) Listen(ctx context.Context) error {
-	for _, d := range s.doors() {
-		if err := d.listen(ctx); err != nil {
+	for _, l := range s.listeners() {
+		if err := l.listen(ctx); err != nil {
 			s.close()
 			return err
 		}
@@ -119,9 +119,9 @@ func (s *Server) AdminAddr() net.Addr { return s.admins.addr() }
 // that has lost one of its addresses must not look well on the other.
 func (s *Server) Serve() error {
 	var serving errgroup.Group
-	for _, d := range s.doors() {
+	for _, l := range s.listeners() {
 		serving.Go(func() error {
-			err := d.serve()
+			err := l.serve()
 			if err != nil {
 				s.close()
 			}
@@ -140,9 +140,9 @@ func (s *Server) Drain() { s.drain() }
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.Drain()
 	var clients errgroup.Group
-	for _, d := range s.doors() {
-		if d != s.admins {
-			clients.Go(func() error { return d.shutdown(ctx) })
+	for _, l := range s.listeners() {
+		if l != s.admins {
+			clients.Go(func() error { return l.shutdown(ctx) })
 		}
 	}
 	err := clients.Wait()
@@ -154,7 +154,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // close cuts everything off.
 func (s *Server) close() {
-	for _, d := range s.doors() {
-		d.close()
+	for _, l := range s.listeners() {
+		l.close()
 	}
 }

@@ -15,20 +15,20 @@ import (
 // recommends.
 const maxStreams = 100
 
-// door is one address with what is served there.
-type door struct {
+// listener is one address and what is served there.
+type listener struct {
 	name           string // for errors
 	address        string
 	maxConnections int
-	listener       net.Listener // nil before listen
+	socket         net.Listener // nil before listen
 	server         http.Server
 }
 
-func newDoor(name, address string, maxConnections int, handler http.Handler, opts Options) *door {
+func newListener(name, address string, maxConnections int, handler http.Handler, opts Options) *listener {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true) // with prior knowledge (RFC 9113 section 3.3)
-	return &door{
+	return &listener{
 		name:           name,
 		address:        address,
 		maxConnections: maxConnections,
@@ -57,56 +57,56 @@ func newDoor(name, address string, maxConnections int, handler http.Handler, opt
 	}
 }
 
-func (d *door) listen(ctx context.Context) error {
+func (l *listener) listen(ctx context.Context) error {
 	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", d.address)
+	socket, err := config.Listen(ctx, "tcp", l.address)
 	if err != nil {
-		return fmt.Errorf("listen for %s: %w", d.name, err)
+		return fmt.Errorf("listen for %s: %w", l.name, err)
 	}
-	d.listener = netutil.LimitListener(listener, d.maxConnections)
+	l.socket = netutil.LimitListener(socket, l.maxConnections)
 	return nil
 }
 
 // addr is nil before listen, and of no door.
-func (d *door) addr() net.Addr {
-	if d == nil || d.listener == nil {
+func (l *listener) addr() net.Addr {
+	if l == nil || l.socket == nil {
 		return nil
 	}
-	return d.listener.Addr()
+	return l.socket.Addr()
 }
 
 // port is that of the bound address.
-func (d *door) port() string {
-	_, port, _ := net.SplitHostPort(d.addr().String())
+func (l *listener) port() string {
+	_, port, _ := net.SplitHostPort(l.addr().String())
 	return port
 }
 
 // serve blocks until shutdown or close, and then gives nil.
-func (d *door) serve() error {
-	if d.listener == nil {
-		return fmt.Errorf("serve %s: not listening", d.name)
+func (l *listener) serve() error {
+	if l.socket == nil {
+		return fmt.Errorf("serve %s: not listening", l.name)
 	}
-	if err := d.server.Serve(d.listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve %s: %w", d.name, err)
+	if err := l.server.Serve(l.socket); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve %s: %w", l.name, err)
 	}
 	return nil
 }
 
 // shutdown stops listening and waits for running requests; when ctx ends first it cuts them off and gives an error.
-func (d *door) shutdown(ctx context.Context) error {
-	err := d.server.Shutdown(ctx)
-	d.close()
+func (l *listener) shutdown(ctx context.Context) error {
+	err := l.server.Shutdown(ctx)
+	l.close()
 	if err != nil {
-		return fmt.Errorf("shut down %s: %w", d.name, err)
+		return fmt.Errorf("shut down %s: %w", l.name, err)
 	}
 	return nil
 }
 
 // close cuts everything off. Its errors are those of connections that are given up anyway, and of a listener that is
 // closed already.
-func (d *door) close() {
-	_ = d.server.Close()
-	if d.listener != nil {
-		_ = d.listener.Close() // the first time where serve was never called
+func (l *listener) close() {
+	_ = l.server.Close()
+	if l.socket != nil {
+		_ = l.socket.Close() // the first time where serve was never called
 	}
 }
