@@ -93,7 +93,7 @@ func keyed(opts *Options) {
 	opts.Keys = testKeys()
 }
 
-// passing lets time pass, so that nobody is taken for one who guesses keys.
+// passing advances time, so that wrong keys are not rate-limited.
 func passing(opts *Options) {
 	var seconds atomic.Int64
 	opts.Now = func() time.Time { return testNow.Add(time.Duration(seconds.Add(1)) * time.Second) }
@@ -325,8 +325,8 @@ func TestARouteWithoutAGuardAnswersNobody(t *testing.T) {
 	require.NoError(t, <-served)
 }
 
-// TestPagesOfOtherSitesMayNotUseAnOpenGateway sends what a browser sends for a page of another site. A program, which sends no
-// such fields, and a page with a key are not meant.
+// TestPagesOfOtherSitesMayNotUseAnOpenGateway sends what a browser sends for a page of another site. A program, which
+// sends no such fields, and a page with a key are not meant.
 func TestPagesOfOtherSitesMayNotUseAnOpenGateway(t *testing.T) {
 	t.Parallel()
 	crossSite := []string{"Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"}

@@ -128,7 +128,7 @@ func TestLargeAnswersShareABudget(t *testing.T) {
 		t.Helper()
 		p := requireProblem(t, a, http.StatusServiceUnavailable, "OVERLOADED")
 		require.Equal(t, string(testID), p["correlation_id"])
-		require.Equal(t, troubleRetryAfter, a.Header.Get("Retry-After"))
+		require.Equal(t, busyRetryAfter, a.Header.Get("Retry-After"))
 		require.NotEmpty(t, a.Header.Get("X-OpenHQM-Status"))
 	}
 	acceptedAndFinal := func(t *testing.T, a answer) {

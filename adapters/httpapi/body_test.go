@@ -104,7 +104,7 @@ func TestLargeBodiesShareABudget(t *testing.T) {
 		began := time.Now()
 		refused := r.do("POST", "/api/v1/submit", document(2*smallBody))
 		requireProblem(t, refused, http.StatusServiceUnavailable, "OVERLOADED")
-		require.Equal(t, troubleRetryAfter, refused.Header.Get("Retry-After"))
+		require.Equal(t, busyRetryAfter, refused.Header.Get("Retry-After"))
 		require.Equal(t, testTimeout, time.Since(began))
 		chunk := fmt.Sprintf("%x\r\n%s", 3*smallBody, strings.Repeat(" ", smallBody+1))
 		conn := post(t, r, "Transfer-Encoding: chunked", chunk)

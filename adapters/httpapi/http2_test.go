@@ -125,7 +125,7 @@ func TestHTTP2HasNoMoreRequestsThanConnections(t *testing.T) {
 	<-waiting
 	a := r.do("GET", "/health/live", "")
 	requireProblem(t, a, http.StatusServiceUnavailable, "OVERLOADED")
-	require.Equal(t, troubleRetryAfter, a.Header.Get("Retry-After"))
+	require.Equal(t, busyRetryAfter, a.Header.Get("Retry-After"))
 	close(proceed)
 	require.Equal(t, http.StatusAccepted, <-first)
 	require.Eventually(t, func() bool { return r.do("GET", "/health/live", "").StatusCode == http.StatusOK },
@@ -162,7 +162,7 @@ func TestHTTP2UploadDoesNotWaitForRoom(t *testing.T) {
 				require.NoError(t, err)
 				refused := readAnswer(t, response)
 				requireProblem(t, refused, http.StatusServiceUnavailable, "OVERLOADED")
-				require.Equal(t, troubleRetryAfter, refused.Header.Get("Retry-After"))
+				require.Equal(t, busyRetryAfter, refused.Header.Get("Retry-After"))
 				require.Equal(t, http.StatusAccepted, r.do("PUT", "/proxy/orders", "abc").StatusCode, "small ones need no room")
 			}
 		}

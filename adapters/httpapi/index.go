@@ -26,7 +26,7 @@ type index struct {
 	page     []byte // HTML
 }
 
-// newIndex prepares both forms. The base is what a Location begins with.
+// newIndex prepares both forms. Links begin with base.
 func newIndex(opts *Options, base string) index {
 	o := newDocument(smallDocument)
 	o.Text("service", "openhqm")

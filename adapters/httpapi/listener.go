@@ -11,13 +11,13 @@ import (
 	"golang.org/x/net/netutil"
 )
 
-// maxStreams is how many requests one HTTP/2 connection may have under way: the least that RFC 9113 section 6.5.2
+// maxStreams is how many concurrent requests one HTTP/2 connection may have: the minimum that RFC 9113 section 6.5.2
 // recommends.
 const maxStreams = 100
 
 // listener is one address and what is served there.
 type listener struct {
-	name           string // for errors
+	name           string // in errors
 	address        string
 	maxConnections int
 	socket         net.Listener // nil before listen
@@ -37,19 +37,18 @@ func newListener(name, address string, maxConnections int, handler http.Handler,
 			Protocols: &protocols,
 			HTTP2: &http.HTTP2Config{
 				MaxConcurrentStreams: maxStreams,
-				// What arrives before a handler reads it takes no room in the budget of bodies, so of one request it may
-				// be as much as a small body. The connection may have more, or a request that is not read yet would keep
-				// all others from being sent; but not much more, as there may be Options.MaxConnections of them.
+				// What arrives before a handler reads it is not counted in the budget of bodies, so one request may buffer
+				// no more than a small body. The connection may buffer more, so that one unread request does not block all
+				// others; but not much more, as there may be Options.MaxConnections of them.
 				MaxReceiveBufferPerConnection: 2 * smallBody,
 				MaxReceiveBufferPerStream:     smallBody,
 				WriteByteTimeout:              opts.ReadTimeout,
 			},
 			MaxHeaderBytes: maxHeaderBlock - headerSlop,
-			// For header and body together, whether a handler reads the body or not. With the body its work is done: a
-			// handler may wait for longer.
+			// For header and body together, whether or not a handler reads the body. A handler may wait longer after that.
 			ReadTimeout: opts.ReadTimeout,
-			// For what is not written by api.respond. It allows for all that may come before: finding room for a body,
-			// reading it, waiting for a result.
+			// For what api.respond does not write. It covers everything before: getting room for a body, reading it, and
+			// waiting for a result.
 			WriteTimeout: 3*opts.ReadTimeout + maxWait + callTimeout,
 			IdleTimeout:  idleTimeout,
 			ErrorLog:     slog.NewLogLogger(opts.Logger.Handler(), slog.LevelWarn),
@@ -67,7 +66,7 @@ func (l *listener) listen(ctx context.Context) error {
 	return nil
 }
 
-// addr is nil before listen, and of no door.
+// addr is nil before listen, and for a nil listener.
 func (l *listener) addr() net.Addr {
 	if l == nil || l.socket == nil {
 		return nil
@@ -75,13 +74,13 @@ func (l *listener) addr() net.Addr {
 	return l.socket.Addr()
 }
 
-// port is that of the bound address.
+// port returns the port of the bound address.
 func (l *listener) port() string {
 	_, port, _ := net.SplitHostPort(l.addr().String())
 	return port
 }
 
-// serve blocks until shutdown or close, and then gives nil.
+// serve blocks until shutdown or close, and then returns nil.
 func (l *listener) serve() error {
 	if l.socket == nil {
 		return fmt.Errorf("serve %s: not listening", l.name)
@@ -92,7 +91,7 @@ func (l *listener) serve() error {
 	return nil
 }
 
-// shutdown stops listening and waits for running requests; when ctx ends first it cuts them off and gives an error.
+// shutdown stops listening and waits for running requests. When ctx ends first it cuts them off and returns an error.
 func (l *listener) shutdown(ctx context.Context) error {
 	err := l.server.Shutdown(ctx)
 	l.close()
@@ -102,11 +101,11 @@ func (l *listener) shutdown(ctx context.Context) error {
 	return nil
 }
 
-// close cuts everything off. Its errors are those of connections that are given up anyway, and of a listener that is
-// closed already.
+// close ends all connections. It ignores errors: they concern connections that are abandoned anyway, or a socket that
+// is already closed.
 func (l *listener) close() {
 	_ = l.server.Close()
 	if l.socket != nil {
-		_ = l.socket.Close() // the first time where serve was never called
+		_ = l.socket.Close() // needed where serve was never called
 	}
 }

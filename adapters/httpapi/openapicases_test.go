@@ -43,7 +43,7 @@ var (
 
 var errUnforeseen = errors.New("cause")
 
-// provocations gives at least one for every answer of every operation.
+// provocations returns at least one for every answer of every operation.
 func provocations() []provocation {
 	return slices.Concat(
 		clientSuccesses(), deadLetterSuccesses(), operationAnswers(), documentAnswers(),

@@ -156,7 +156,7 @@ func TestPanicInTheMiddleOfAnAnswerCutsItOff(t *testing.T) {
 	reply := r.exchange("GET /metrics HTTP/1.1\r\nHost: gateway\r\n\r\n")
 	require.Contains(t, reply, "200 OK")
 	require.NotContains(t, reply, "\r\n0\r\n", "the last chunk would make it look whole")
-	require.Equal(t, 1, strings.Count(r.log.String(), "handle request"))
+	require.Equal(t, 1, strings.Count(r.log.String(), "request failed with an internal error"))
 	require.Contains(t, r.log.String(), "the inner text")
 }
 

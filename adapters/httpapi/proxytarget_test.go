@@ -69,8 +69,8 @@ func TestProxyTargetIsRefused(t *testing.T) {
 		{"/proxy//", errNoRoute},
 		{"/proxy//orders", errNoRoute},
 		{"/proxy/?a", errNoRoute},
-		{"/proxy/orders/" + long, &domain.Invalid{Field: "path", Reason: "may have 8192 bytes at most"}},
-		{"/proxy/orders/?x" + long, &domain.Invalid{Field: "query", Reason: "may have 8192 bytes at most"}},
+		{"/proxy/orders/" + long, &domain.Invalid{Field: "path", Reason: "may have at most 8192 bytes"}},
+		{"/proxy/orders/?x" + long, &domain.Invalid{Field: "query", Reason: "may have at most 8192 bytes"}},
 		{"/proxy/orders/\xff", &domain.Invalid{Field: "path", Reason: "must be percent-encoded (RFC 3986 section 2.1)"}},
 		{"/proxy/orders?\xff", &domain.Invalid{Field: "query", Reason: "must be percent-encoded (RFC 3986 section 2.1)"}},
 	} {
