@@ -75,13 +75,11 @@ func (s *started) line() string {
 	return line
 }
 
-// await returns the next line with this text.
-func (s *started) await(text string) string {
+// await reads to the next line with this text.
+func (s *started) await(text string) {
 	s.t.Helper()
-	for {
-		if line := s.line(); strings.Contains(line, text) {
-			return line
-		}
+	for !strings.Contains(s.line(), text) {
+		continue
 	}
 }
 
@@ -92,7 +90,8 @@ func (s *started) end() (lines []string) {
 	for line := s.line(); !strings.Contains(line, "shutting down"); line = s.line() {
 		lines = append(lines, line)
 	}
-	for range s.log { //nolint:revive // until the log ends
+	for range s.log {
+		continue // until it ends
 	}
 	require.NoError(s.t, <-s.ended)
 	return lines

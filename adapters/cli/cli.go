@@ -49,7 +49,10 @@ var ErrLogged = errors.New("see the log")
 // ConfigError marks an error of the configuration, which has an exit code of its own.
 type ConfigError struct{ Err error }
 
+// Error returns the text of the marked error.
 func (e *ConfigError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the marked error.
 func (e *ConfigError) Unwrap() error { return e.Err }
 
 // usageError is an error of the command line that a command finds by itself.

@@ -142,8 +142,8 @@ func (c *client) purge(id string) error {
 	return err
 }
 
-// call makes one request, decodes the answer into into unless that is nil, and returns its bytes. Any status but want is
-// an error; that of a dead letter which does not exist is errGone.
+// call makes one request and returns the bytes of the answer, decoded into the given value too unless that is nil. Any
+// other status than want is an error; errGone for a dead letter that does not exist.
 func (c *client) call(method, path string, body []byte, want int, into any) ([]byte, error) {
 	request, err := http.NewRequestWithContext(
 		context.Background(), method, c.base+deadLetters+path, bytes.NewReader(body))

@@ -14,8 +14,8 @@ func (p *Program) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "openhqm",
 		Short: "A durable asynchronous HTTP gateway",
-		Long: `OpenHQM is a durable asynchronous HTTP gateway: it answers requests 202 at once, keeps them in a queue, forwards
-them to their backends and keeps the responses.
+		Long: `OpenHQM is a durable asynchronous HTTP gateway: it answers requests 202 at once, keeps them in a
+queue, forwards them to their backends and keeps the responses.
 
 Without a command it runs the gateway.`,
 		Example: `  openhqm                                    run on the embedded queue, in ./data, port 8000
@@ -104,20 +104,24 @@ func helpCommand() *cobra.Command {
 			about.InitDefaultVersionFlag()
 			return about.Help()
 		},
-		ValidArgsFunction: func(command *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-			about, _, err := command.Root().Find(args)
-			if err != nil {
-				return nil, cobra.ShellCompDirectiveNoFileComp
-			}
-			var names []cobra.Completion
-			for _, c := range about.Commands() {
-				if c.IsAvailableCommand() {
-					names = append(names, cobra.CompletionWithDesc(c.Name(), c.Short))
-				}
-			}
-			return names, cobra.ShellCompDirectiveNoFileComp
-		},
+		ValidArgsFunction: completeCommands,
 	}
+}
+
+// completeCommands offers the commands below those that are already typed.
+func completeCommands(
+	command *cobra.Command, args []string, _ string,
+) (names []cobra.Completion, directive cobra.ShellCompDirective) {
+	about, _, err := command.Root().Find(args)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	for _, c := range about.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, cobra.CompletionWithDesc(c.Name(), c.Short))
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 // shells are those that completionCommand knows.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -64,7 +65,7 @@ func (p *Program) dlqShow() *cobra.Command {
   openhqm dlq show --json 0198c0de-0000-7000-8000-000000000000`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return fmt.Errorf("dlq show: name an id")
+				return errors.New("dlq show: name an id")
 			}
 			return oneID(args)
 		},
@@ -146,7 +147,7 @@ func oneID(args []string) error {
 		return fmt.Errorf("too many arguments: %q", args[1])
 	case len(args) == 1 && args[0] == "":
 		// Most likely a shell variable that is not set. It must never mean all of them.
-		return fmt.Errorf("the id is empty")
+		return errors.New("the id is empty")
 	}
 	return nil
 }
@@ -172,8 +173,9 @@ func (s *selection) addFilter(command *cobra.Command) {
 	flags.StringVar(&s.filter.reason, "reason", "", "only those that failed for this reason")
 	flags.StringVar(&s.filter.before, "before", "", "only those that failed before this RFC 3339 `time`")
 	flags.IntVar(&s.filter.limit, "limit", 100, "at most this `number`, newest first")
-	var reasons []string
-	for _, reason := range domain.Reasons() {
+	known := domain.Reasons()
+	reasons := make([]string, 0, len(known))
+	for _, reason := range known {
 		reasons = append(reasons, string(reason))
 	}
 	completeValues(command, "reason", reasons)
