@@ -29,12 +29,24 @@ func NewLogger(w io.Writer, format string, level slog.Leveler) (*slog.Logger, er
 	switch format {
 	case FormatText:
 		options := &tint.Options{Level: level, TimeFormat: "15:04:05.000", NoColor: !terminal}
+		if terminal {
+			return slog.New(terminalHandler{tint.NewTextHandler(w, options)}), nil
+		}
 		return slog.New(tint.NewTextHandler(w, options)), nil
 	case FormatJSON:
 		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})), nil
 	default:
 		return nil, fmt.Errorf("log format %q: want %s, %s or %s", format, FormatAuto, FormatText, FormatJSON)
 	}
+}
+
+// terminalHandler marks a handler that writes text to a terminal.
+type terminalHandler struct{ slog.Handler }
+
+// OnTerminal reports whether a logger, as NewLogger returned it, writes text to a terminal.
+func OnTerminal(logger *slog.Logger) bool {
+	_, ok := logger.Handler().(terminalHandler)
+	return ok
 }
 
 // isTerminal reports whether w is a terminal, and not just a character device such as /dev/null.

@@ -57,6 +57,7 @@ func TestNewLoggerChoosesTheFormat(t *testing.T) {
 			require.Equal(t, tt.wantJSON, json.Valid(out.Bytes()), out.String())
 			require.Equal(t, tt.wantColoured, bytes.Contains(out.Bytes(), []byte(coloured)), out.String())
 			require.Contains(t, out.String(), "careful")
+			require.Equal(t, tt.wantColoured, telemetry.OnTerminal(log))
 		})
 	}
 }

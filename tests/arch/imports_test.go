@@ -87,7 +87,7 @@ func TestTheTableAllowsAndForbidsImports(t *testing.T) {
 	}
 }
 
-// root returns the folder of the module's go.mod.
+// root returns the folder that has the module's go.mod.
 func root(t *testing.T) string {
 	t.Helper()
 	dir, err := os.Getwd()
@@ -124,7 +124,7 @@ func goFiles(t *testing.T, root string) map[string][]string {
 	return files
 }
 
-// outside reports whether a folder is not part of the module: Go skips it, or it is a module of its own.
+// outside reports whether a folder belongs to no package of the module: Go skips it, or it is a module of its own.
 func outside(p, name string) bool {
 	_, err := os.Stat(filepath.Join(p, "go.mod"))
 	return err == nil || name == "testdata" || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_")

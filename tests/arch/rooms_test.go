@@ -23,6 +23,7 @@ func rooms() []room {
 		{folder: "ports", may: []string{"domain"}},
 		{folder: "application", may: []string{"domain", "ports"}},
 		{folder: "adapters/batchcall", may: []string{"domain", "ports"}}, // shared by the carriers
+		adapter("cli", "github.com/spf13/cobra"),
 		adapter("echobackend"),
 		adapter("embedded", "github.com/cockroachdb/pebble"),
 		adapter("httpapi", "github.com/gin-gonic/gin"),

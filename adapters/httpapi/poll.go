@@ -14,10 +14,10 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// maxWait is how long ?wait and Prefer: wait may hold an answer.
+// maxWait bounds how long ?wait and Prefer: wait delay an answer.
 const maxWait = 60 * time.Second
 
-// status tells where a request stands: GET /api/v1/status/{id}.
+// status returns the state of a request: GET /api/v1/status/{id}.
 func (a *api) status(c *gin.Context) error {
 	id, err := pathID(c)
 	if err != nil {
@@ -33,7 +33,7 @@ func (a *api) status(c *gin.Context) error {
 	return nil
 }
 
-// cancel withdraws a request that is PENDING: DELETE /api/v1/status/{id}.
+// cancel cancels a PENDING request: DELETE /api/v1/status/{id}.
 func (a *api) cancel(c *gin.Context) error {
 	id, err := pathID(c)
 	if err != nil {
@@ -52,10 +52,10 @@ func (a *api) cancel(c *gin.Context) error {
 	return nil
 }
 
-// response gives the final result, or says that there is none yet: GET /api/v1/response/{id}.
+// response returns the final result, or 202 while there is none: GET /api/v1/response/{id}.
 func (a *api) response(c *gin.Context) error { return a.whenFinal(c, a.respondResult) }
 
-// whenFinal answers with the result of a record, or says that there is none yet.
+// whenFinal answers with the result of a record, or with 202 while it is not final.
 func (a *api) whenFinal(c *gin.Context, write resultWriter) error {
 	id, err := pathID(c)
 	if err != nil {
@@ -77,8 +77,8 @@ func (a *api) whenFinal(c *gin.Context, write resultWriter) error {
 	return write(c, &record)
 }
 
-// await gives a record without its result, at once or after waiting for it to be final. A drain ends the waiting, and
-// the record is as it then is.
+// await returns a record without its result. With wait it blocks until the record is final, for that long at most, or
+// until a drain begins.
 func (a *api) await(c *gin.Context, id domain.ID, wait time.Duration) (domain.Record, error) {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), wait+callTimeout)
 	defer cancel()
@@ -95,15 +95,15 @@ func (a *api) await(c *gin.Context, id domain.ID, wait time.Duration) (domain.Re
 	return a.opts.Poller.State(ctx, callerOf(c), id)
 }
 
-// respondResult answers with the result of a record that is final. It is loaded when there is room for it, which is
-// given back when the client has read the answer, or has left.
+// respondResult answers with the result of a final record. It loads the result when there is room for it in memory, and
+// holds the room until the client has read the answer or has left.
 func (a *api) respondResult(c *gin.Context, record *domain.Record) error {
 	return a.load(c, record, inDocument(record.ResponseSize), func(whole *domain.Record) {
 		a.respondRecord(c, http.StatusOK, whole, resultDocument(whole))
 	})
 }
 
-// load gives all of a record to show, when there is so much room in memory. The room is given back when show returns.
+// load calls show with the whole record when there is so much room in memory, and holds the room until show returns.
 func (a *api) load(c *gin.Context, record *domain.Record, room int64, show func(whole *domain.Record)) error {
 	setRecord(c, record.ID, record.Status)
 	release, err := a.answers.acquire(c.Request.Context(), record.ResponseSize, room)
@@ -121,7 +121,7 @@ func (a *api) load(c *gin.Context, record *domain.Record, room int64, show func(
 	return nil
 }
 
-// pathID takes the id from the path and sets X-Correlation-ID. What cannot be an id is not looked for.
+// pathID returns the id in the path and sets X-Correlation-ID. An invalid id is ports.ErrNotFound without a look-up.
 func pathID(c *gin.Context) (domain.ID, error) {
 	id := domain.ID(c.Param("id"))
 	if !id.Valid() {
@@ -131,7 +131,7 @@ func pathID(c *gin.Context) (domain.ID, error) {
 	return id, nil
 }
 
-// waitTime reads ?wait=20s; without it there is no waiting.
+// waitTime reads ?wait=20s; it is 0 without it.
 func waitTime(rawQuery string) (time.Duration, error) {
 	if rawQuery == "" {
 		return 0, nil
@@ -150,7 +150,7 @@ func waitTime(rawQuery string) (time.Duration, error) {
 	return wait, nil
 }
 
-// retryAfter gives the seconds until a next attempt that is known, from 1 to 60.
+// retryAfter returns the seconds until the next attempt, from 1 to 60; 1 when it is unknown.
 func retryAfter(next, now time.Time) string {
 	seconds := int64(1)
 	if !next.IsZero() {

@@ -13,7 +13,7 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// Limits of the metadata member, besides those of the envelope.
+// Limits of metadata, in addition to those of the envelope.
 const (
 	maxTextShort   = 64 // bytes of durations and times
 	maxSpanSeconds = math.MaxInt64 / int64(time.Second)
@@ -26,7 +26,7 @@ func parseMetadata(field string, value []byte, s *ports.Submission) error {
 	})
 }
 
-// parseOption reads one member of metadata, which is called field in errors.
+// parseOption reads one member of metadata. Errors call it field.
 func parseOption(s *ports.Submission, field, key string, value []byte) (err error) {
 	switch key {
 	case "endpoint":
@@ -58,12 +58,12 @@ func parseOption(s *ports.Submission, field, key string, value []byte) (err erro
 func parseText(field string, value []byte, limit int) (string, error) {
 	text, err := decodeString(field, value)
 	if err == nil && len(text) > limit {
-		return "", &domain.Invalid{Field: field, Reason: fmt.Sprintf("may have %d bytes at most", limit)}
+		return "", &domain.Invalid{Field: field, Reason: fmt.Sprintf("may have at most %d bytes", limit)}
 	}
 	return text, err
 }
 
-// parseMethod keeps the case: methods are case-sensitive (RFC 9110 9.1), and nearly all are upper-case.
+// parseMethod keeps the case: methods are case-sensitive (RFC 9110 9.1).
 func parseMethod(field string, value []byte) (string, error) {
 	method, err := parseText(field, value, envelope.MaxMethod)
 	if err == nil && !httpguts.ValidHeaderFieldName(method) { // both are tokens (RFC 9110 5.6.2)
@@ -75,7 +75,7 @@ func parseMethod(field string, value []byte) (string, error) {
 func parseQuery(field string, value []byte) (string, error) {
 	query, err := parseText(field, value, envelope.MaxTarget)
 	if err == nil && query != "" && query[0] == '?' {
-		return "", &domain.Invalid{Field: field, Reason: `must come without its "?"`}
+		return "", &domain.Invalid{Field: field, Reason: `must not begin with "?"`}
 	}
 	return query, err
 }
@@ -88,7 +88,7 @@ func parseTimeout(field string, value []byte) (time.Duration, error) {
 	return timeout, err
 }
 
-// parseSpan reads a length of time, not negative: a number of seconds, or a duration such as "90s".
+// parseSpan reads a duration that is not negative: a number of seconds, or a text such as "90s".
 func parseSpan(field string, value []byte) (time.Duration, error) {
 	var span time.Duration
 	if value[0] == '"' {
@@ -143,14 +143,14 @@ func parseLabels(field string, value []byte) (map[string]string, error) {
 	return labels, err
 }
 
-// parseLabel adds one label, which is called field in errors.
+// parseLabel adds one label. Errors call it field.
 func parseLabel(labels map[string]string, field, key string, value []byte) error {
 	if len(key) > envelope.MaxLabelKey {
-		reason := fmt.Sprintf("is a key of more than %d bytes", envelope.MaxLabelKey)
+		reason := fmt.Sprintf("has a name of more than %d bytes", envelope.MaxLabelKey)
 		return &domain.Invalid{Field: field, Reason: reason}
 	}
 	if len(labels) == envelope.MaxLabels {
-		reason := fmt.Sprintf("is one label too many: there may be %d", envelope.MaxLabels)
+		reason := fmt.Sprintf("is one label too many; at most %d are allowed", envelope.MaxLabels)
 		return &domain.Invalid{Field: field, Reason: reason}
 	}
 	text, err := parseText(field, value, envelope.MaxLabelValue)

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"bytes"
@@ -16,30 +16,30 @@ import (
 )
 
 const (
-	dlqCallTimeout = 30 * time.Second // of one call
-	dlqMaxAnswer   = 1 << 30          // bytes: an original can be as large as server.max_body_size, and base64 is larger
-	dlqMaxPage     = 1000             // of dead letters in one call
-	dlqPath        = "/api/v1/dead-letters"
+	callTimeout = 30 * time.Second
+	maxAnswer   = 1 << 30 // bytes; an original may have server.max_body_size, and base64 makes it larger
+	maxPage     = 1000    // dead letters in one call
+	deadLetters = "/api/v1/dead-letters"
 )
 
-// errGone says that somebody else has removed the dead letter, or that there never was one.
-var errGone = errors.New("there is no such dead letter, or not any more")
+// errGone: the dead letter never existed, or somebody else has removed it.
+var errGone = errors.New("no such dead letter (any more)")
 
-// dlqClient calls the api. What it gives of an answer has the bytes that the server sent.
-type dlqClient struct {
+// client calls the api. An answer that it returns has the bytes that the server sent.
+type client struct {
 	base string
 	key  string // empty: none
 	http http.Client
 }
 
-// close lets go of the connections.
-func (c *dlqClient) close() { c.http.CloseIdleConnections() }
+// close closes idle connections.
+func (c *client) close() { c.http.CloseIdleConnections() }
 
-func newDLQClient(base, key string) *dlqClient {
-	return &dlqClient{base: base, key: key, http: http.Client{
+func newClient(base, key string) *client {
+	return &client{base: base, key: key, http: http.Client{
 		Transport: &http.Transport{}, // no proxy from the environment: the key is for the api alone
-		Timeout:   dlqCallTimeout,
-		// The key must not go where somebody else says.
+		Timeout:   callTimeout,
+		// A redirect must not get the key.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
@@ -80,13 +80,13 @@ type pageDocument struct {
 	NextBefore  string               `json:"next_before"`
 }
 
-// resentDocument is a dead letter that was sent again.
+// resentDocument says which request a dead letter has become.
 type resentDocument struct {
 	ID         string `json:"correlation_id"`
 	ResentFrom string `json:"resent_from"`
 }
 
-// resentPageDocument is what became of a page.
+// resentPageDocument says what was done with a page.
 type resentPageDocument struct {
 	Resent  []resentDocument `json:"resent"`
 	Skipped []struct {
@@ -98,7 +98,7 @@ type resentPageDocument struct {
 	NextBefore string `json:"next_before"`
 }
 
-func (c *dlqClient) list(filter dlqFilter) (page pageDocument, answer []byte, err error) {
+func (c *client) list(filter filter) (page pageDocument, answer []byte, err error) {
 	query := url.Values{"limit": {strconv.Itoa(filter.limit)}}
 	for name, value := range map[string]string{
 		"endpoint": filter.endpoint, "reason": filter.reason, "before": filter.before,
@@ -111,17 +111,17 @@ func (c *dlqClient) list(filter dlqFilter) (page pageDocument, answer []byte, er
 	return page, answer, err
 }
 
-func (c *dlqClient) show(id string) (letter deadLetterDocument, answer []byte, err error) {
+func (c *client) show(id string) (letter deadLetterDocument, answer []byte, err error) {
 	answer, err = c.call(http.MethodGet, "/"+url.PathEscape(id), nil, http.StatusOK, &letter)
 	return letter, answer, err
 }
 
-func (c *dlqClient) resend(id string) (resent resentDocument, answer []byte, err error) {
+func (c *client) resend(id string) (resent resentDocument, answer []byte, err error) {
 	answer, err = c.call(http.MethodPost, "/"+url.PathEscape(id)+"/resend", nil, http.StatusAccepted, &resent)
 	return resent, answer, err
 }
 
-func (c *dlqClient) resendMany(filter dlqFilter, rate int) (page resentPageDocument, answer []byte, err error) {
+func (c *client) resendMany(filter filter, rate int) (page resentPageDocument, answer []byte, err error) {
 	order := struct {
 		Endpoint string `json:"endpoint,omitempty"`
 		Reason   string `json:"reason,omitempty"`
@@ -137,15 +137,16 @@ func (c *dlqClient) resendMany(filter dlqFilter, rate int) (page resentPageDocum
 	return page, answer, err
 }
 
-func (c *dlqClient) purge(id string) error {
+func (c *client) purge(id string) error {
 	_, err := c.call(http.MethodDelete, "/"+url.PathEscape(id), nil, http.StatusNoContent, nil)
 	return err
 }
 
-// call makes one request. Any status but the wanted one is an error; errGone for the 404 of a dead letter.
-func (c *dlqClient) call(method, path string, body []byte, want int, into any) ([]byte, error) {
+// call makes one request and returns the bytes of the answer, decoded into the given value too unless that is nil. Any
+// other status than want is an error; errGone for a dead letter that does not exist.
+func (c *client) call(method, path string, body []byte, want int, into any) ([]byte, error) {
 	request, err := http.NewRequestWithContext(
-		context.Background(), method, c.base+dlqPath+path, bytes.NewReader(body))
+		context.Background(), method, c.base+deadLetters+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("dlq: %w", err)
 	}
@@ -160,9 +161,9 @@ func (c *dlqClient) call(method, path string, body []byte, want int, into any) (
 		return nil, fmt.Errorf("dlq: %w", err)
 	}
 	defer response.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(response.Body, dlqMaxAnswer))
+	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return nil, fmt.Errorf("dlq: read the answer: %w", err)
+		return nil, fmt.Errorf("dlq: read answer: %w", err)
 	}
 	if response.StatusCode != want {
 		return nil, refusal(response.StatusCode, answer)
@@ -171,19 +172,19 @@ func (c *dlqClient) call(method, path string, body []byte, want int, into any) (
 		return answer, nil
 	}
 	if err := json.Unmarshal(answer, into); err != nil {
-		return nil, fmt.Errorf("dlq: the answer is not one of an openhqm: %w", err)
+		return nil, fmt.Errorf("dlq: this is no answer of an openhqm api: %w", err)
 	}
 	return answer, nil
 }
 
-// refusal makes an error of an answer that is not the wanted one.
+// refusal returns the error for an answer with a status that was not wanted.
 func refusal(status int, answer []byte) error {
 	var problem struct {
 		Code   string `json:"code"`
 		Detail string `json:"detail"`
 	}
 	if json.Unmarshal(answer, &problem) != nil || problem.Code == "" {
-		return fmt.Errorf("dlq: status %d, and no word of an openhqm", status)
+		return fmt.Errorf("dlq: status %d without a code: is this an openhqm api?", status)
 	}
 	if problem.Code == "NOT_FOUND" {
 		return fmt.Errorf("dlq: %w", errGone)

@@ -1,7 +1,7 @@
 package main
 
-// What a machine usually has and a container image made from nothing has not. Either serves only where the machine's
-// own is missing.
+// What a machine usually has and an empty container image does not. Both are used only where the machine's own are
+// missing.
 import (
 	_ "time/tzdata" // time zones
 

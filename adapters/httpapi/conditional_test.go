@@ -59,8 +59,8 @@ func TestRawInSeveralRanges(t *testing.T) {
 	require.Contains(t, a.body, "Content-Range: bytes 8-9/10\r\nContent-Type: a/b\r\n\r\n89")
 }
 
-// TestLastModifiedIsNotWrittenAnew is about a form that is obsolete (RFC 9110 section 5.6.7), and one that is none.
-func TestLastModifiedIsNotWrittenAnew(t *testing.T) {
+// TestLastModifiedIsNotReformatted covers an obsolete format (RFC 9110 section 5.6.7), and an invalid one.
+func TestLastModifiedIsNotReformatted(t *testing.T) {
 	t.Parallel()
 	for _, value := range []string{"Sunday, 06-Nov-94 08:49:37 GMT", "yesterday"} {
 		r := start(t, found(kept(200, "x", domain.Header{"Last-Modified": {value}})))

@@ -12,16 +12,16 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// Sizes of documents in bytes, about.
+// Approximate sizes of documents, in bytes.
 const (
-	receiptSize   = 128 // the one that is written most
-	smallDocument = 512 // of one without a result
+	receiptSize   = 128 // the most frequent one
+	smallDocument = 512 // without a result
 )
 
-// newDocument begins a document; size is about how many bytes it will have.
+// newDocument begins a document of about size bytes.
 func newDocument(size int) *rawjson.Writer { return rawjson.Append(make([]byte, 0, size)) }
 
-// receiptDocument describes a request that was accepted, and was last seen with this status.
+// receiptDocument describes an accepted request with its last known status.
 func receiptDocument(receipt ports.Receipt, last domain.Status) []byte {
 	o := newDocument(receiptSize)
 	o.Text("correlation_id", string(receipt.ID))
@@ -52,10 +52,10 @@ func pendingDocument(record *domain.Record) []byte {
 	return o.Close()
 }
 
-// resultDocument describes a record that is final.
+// resultDocument describes a final record.
 func resultDocument(record *domain.Record) []byte {
 	result := record.Result
-	if result == nil { // nothing more is known than that it ended
+	if result == nil { // only that it ended is known
 		result = &domain.Result{CompletedAt: record.UpdatedAt}
 	}
 	o := newDocument(smallDocument + responseSize(result.Response))
@@ -77,7 +77,7 @@ func resultDocument(record *domain.Record) []byte {
 	return o.Close()
 }
 
-// responseSize estimates what a response takes in a document, so that the buffer seldom grows.
+// responseSize estimates the bytes of a response in a document, so that the buffer rarely grows.
 func responseSize(response *domain.Response) int {
 	if response == nil {
 		return 0
@@ -85,7 +85,7 @@ func responseSize(response *domain.Response) int {
 	return smallDocument + base64.StdEncoding.EncodedLen(len(response.Body))
 }
 
-// addHeader gives a field's value as a string, and as a list when it is repeated.
+// addHeader writes a field's value as a string, or as a list when the field is repeated.
 func addHeader(o *rawjson.Writer, header domain.Header) {
 	o.Open("headers")
 	for _, name := range slices.Sorted(maps.Keys(header)) {
@@ -94,7 +94,7 @@ func addHeader(o *rawjson.Writer, header domain.Header) {
 	o.End()
 }
 
-// addTexts gives texts by their names, in order.
+// addTexts writes texts by name, sorted.
 func addTexts(o *rawjson.Writer, name string, texts map[string]string) {
 	o.Open(name)
 	for _, key := range slices.Sorted(maps.Keys(texts)) {
@@ -103,12 +103,13 @@ func addTexts(o *rawjson.Writer, name string, texts map[string]string) {
 	o.End()
 }
 
-// ResultURL is where the response of a backend can be fetched: a path, unless publicURL says what comes before it.
+// ResultURL returns where the response of a backend can be fetched: a path, unless there is a publicURL to put before
+// it.
 func ResultURL(publicURL string, id domain.ID) string {
 	return strings.TrimSuffix(publicURL, "/") + "/api/v1/response/" + string(id) + "/raw"
 }
 
-// LetterURL is where a dead letter can be fetched, likewise.
+// LetterURL returns where a dead letter can be fetched, as ResultURL does.
 func LetterURL(publicURL string, id domain.ID) string {
 	return strings.TrimSuffix(publicURL, "/") + "/api/v1/dead-letters/" + string(id)
 }

@@ -13,21 +13,21 @@ import (
 )
 
 var (
-	errPrecondition = errors.New("it is another one than the conditions of the request ask for")
-	errNoSuchRange  = errors.New("it has no such range; Content-Range says how much there is")
+	errPrecondition = errors.New("the resource does not match the preconditions of the request")
+	errNoSuchRange  = errors.New("the resource has no such range; Content-Range has its size")
 )
 
 // resource is content that conditions and ranges apply to (RFC 9110 sections 13 and 14).
 type resource struct {
 	header   http.Header // of an answer with the content
-	modified time.Time   // zero: nobody knows
+	modified time.Time   // zero: unknown
 	content  []byte
-	length   int64 // of all the content, in bytes; unknownLength: nobody knows
+	length   int64 // of the whole content in bytes, or unknownLength
 }
 
-// serve answers as the conditions and ranges of a request ask. What is no range of a GET in bytes is ignored, as RFC
-// 9110 section 14.2 has it. Errors: errPrecondition, errNoSuchRange; nothing has been written then, and of the header
-// there is Content-Range alone (section 15.5.17).
+// serve answers according to the conditions and ranges of a request. Ranges of other methods than GET, or in other
+// units than bytes, are ignored (RFC 9110 section 14.2). Errors: errPrecondition, errNoSuchRange. Then nothing has been
+// written, and only Content-Range is set (section 15.5.17).
 func (r *resource) serve(to gin.ResponseWriter, request *http.Request) error {
 	if request.Method != http.MethodGet || !strings.HasPrefix(request.Header.Get("Range"), "bytes=") {
 		request.Header.Del("Range")
@@ -40,8 +40,8 @@ func (r *resource) serve(to gin.ResponseWriter, request *http.Request) error {
 	return answer.refused
 }
 
-// resourceWriter is where http.ServeContent writes. Its refusals are left to the caller, as those of the gateway look
-// otherwise. The length of content with a Content-Encoding, which it leaves out, is known here.
+// resourceWriter is where http.ServeContent writes. It keeps refusals for the caller, which answers them as problems,
+// and adds the Content-Length that http.ServeContent omits for content with a Content-Encoding.
 type resourceWriter struct {
 	gin.ResponseWriter
 
@@ -70,7 +70,7 @@ func (w *resourceWriter) WriteHeader(status int) {
 
 func (w *resourceWriter) Write(content []byte) (int, error) {
 	if w.refused != nil {
-		return len(content), nil //nolint:nilerr // they are the words of http.ServeContent for it
+		return len(content), nil //nolint:nilerr // it is the text of http.ServeContent, which is dropped
 	}
 	return w.ResponseWriter.Write(content)
 }

@@ -11,10 +11,10 @@ import (
 )
 
 var reasonHeaders = fmt.Sprintf(
-	"may have %d fields and %d bytes at most", envelope.MaxHeaderFields, envelope.MaxHeaderBytes,
+	"may have at most %d fields and %d bytes", envelope.MaxHeaderFields, envelope.MaxHeaderBytes,
 )
 
-// headerReader reads {name: value | [values]} into header and counts.
+// headerReader reads {name: value | [values]} into header, and counts lines and bytes.
 type headerReader struct {
 	header      domain.Header
 	lines, size int
@@ -34,8 +34,8 @@ func parseHeaders(field string, value []byte, header domain.Header) error {
 	})
 }
 
-// field reads one member. A name that appears twice, in any case, is refused: which of the two is meant, or both, only
-// a list can say. So is an empty list, which is no field.
+// field reads one member. It refuses a name that appears twice, in any case, because it is unclear which one is meant,
+// and an empty list, because that is no field.
 func (h *headerReader) field(field, name string, value []byte) error {
 	if !httpguts.ValidHeaderFieldName(name) {
 		return &domain.Invalid{Field: field, Reason: "is not a field name (RFC 9110 5.1)"}
@@ -64,7 +64,7 @@ func (h *headerReader) line(field, name string, value []byte) error {
 		return err
 	}
 	if !httpguts.ValidHeaderFieldValue(text) {
-		return &domain.Invalid{Field: field, Reason: "has a character that no field value may have (RFC 9110 5.5)"}
+		return &domain.Invalid{Field: field, Reason: "contains a character that field values may not (RFC 9110 5.5)"}
 	}
 	h.lines++
 	h.size += len(name) + len(text)

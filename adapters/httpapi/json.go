@@ -10,8 +10,8 @@ import (
 	"github.com/openhqm/openhqm/domain/envelope/rawjson"
 )
 
-// checkJSON says what keeps document from being JSON (RFC 8259). A payload is for its backend to judge, so bytes in it
-// that are not UTF-8 are no fault here; eachMember and decodeString refuse them in what is read.
+// checkJSON returns a *domain.Invalid when document is not JSON (RFC 8259). It accepts bytes that are not UTF-8, since
+// judging a payload is up to its backend; eachMember and decodeString reject them in what they read.
 func checkJSON(document []byte) error {
 	if json.Valid(document) {
 		return nil
@@ -25,14 +25,15 @@ func checkJSON(document []byte) error {
 	return &domain.Invalid{Field: "body", Reason: reason}
 }
 
-// reasonTwice refuses what may be there once.
+// reasonTwice is for what may be present once.
 const reasonTwice = "is given twice"
 
-// reasonUTF8 refuses what no JSON document can hold as it is.
+// reasonUTF8 is for text that no JSON document can hold unchanged.
 const reasonUTF8 = "must be valid UTF-8"
 
 // eachMember calls visit for every member of a JSON object in order, with its decoded key and the bytes of its value.
-// The value must have passed checkJSON. Errors: *domain.Invalid when it is no object or has a key twice, and visit's.
+// The value must have passed checkJSON. Errors: *domain.Invalid when it is not an object or has a key twice; any error
+// of visit.
 func eachMember(field string, value []byte, visit func(key string, value []byte) error) error {
 	object := bytes.TrimSpace(value)
 	if object[0] != '{' {
@@ -55,7 +56,7 @@ func eachMember(field string, value []byte, visit func(key string, value []byte)
 	return nil
 }
 
-// decodeString gives the text of a JSON string. Invalid UTF-8 is refused, since no reader would see it as it is.
+// decodeString returns the text of a JSON string. It rejects invalid UTF-8, which no reader would see unchanged.
 func decodeString(field string, value []byte) (string, error) {
 	text, ok := rawjson.Text(value)
 	switch {
@@ -67,10 +68,10 @@ func decodeString(field string, value []byte) (string, error) {
 	return string(text), nil
 }
 
-// maxShownKey bounds, in bytes, how much of a client's key an error repeats.
+// maxShownKey is how many bytes of a client's key an error repeats.
 const maxShownKey = 100
 
-// member names a member for an error: "metadata.timeout".
+// member returns the name of a member for an error: "metadata.timeout".
 func member(field, key string) string {
 	if len(key) > maxShownKey {
 		key = key[:maxShownKey] + "..."

@@ -7,18 +7,19 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// RequestObserver is told of every request that got an answer, for metrics. It never blocks and is safe for concurrent
-// use. What the HTTP parser refuses by itself is not told.
+// RequestObserver counts answered requests, for metrics. It must not block, and must be safe for concurrent use.
+// Requests that the HTTP parser rejects are not counted.
 type RequestObserver interface {
-	// Requested gives a known method or "other", a route pattern such as "/api/v1/status/{id}" or "other", the answer's
-	// status code (499 when the client had left), and how long it took, waiting included.
+	// Requested is called once for each answer. The method is a known one or "other", the route a pattern such as
+	// "/api/v1/status/{id}" or "other", the code the answer's status (499 when the client had left). The time includes
+	// waiting.
 	Requested(method, route string, code int, took time.Duration)
 }
 
-// other labels what is not one of ours: labels taken from the request as it is would be without bound.
+// other is the label of unknown methods and routes: labels from the request itself would be unbounded.
 const other = "other"
 
-// observe is the outermost middleware, so that it sees what panics and unknown routes were answered.
+// observe is the outermost middleware, so that it sees the answers to panics and unknown routes.
 func (a *api) observe(c *gin.Context) {
 	started := a.opts.Now()
 	defer func() {
@@ -28,10 +29,10 @@ func (a *api) observe(c *gin.Context) {
 	c.Next()
 }
 
-// routeKey is where gin keeps the label of a request that is not for one of its routes.
+// routeKey is the key in gin's context for the label of a request without a gin route.
 const routeKey = "route"
 
-// route labels a request.
+// route returns the label of a request.
 func (a *api) route(c *gin.Context) string {
 	if label := c.GetString(routeKey); label != "" {
 		return label

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"bytes"
@@ -44,11 +44,9 @@ func scripted(t *testing.T, script ...exchange) (address string) {
 	return server.URL
 }
 
-// runDLQ runs the subcommand.
+// runDLQ runs a command below dlq.
 func runDLQ(args ...string) (code int, stdout, stderr string) {
-	var out, err bytes.Buffer
-	code = deadLetters(args, nil, &out, &err)
-	return code, out.String(), err.String()
+	return run(testProgram(), append([]string{"dlq"}, args...)...)
 }
 
 func letterJSON(id string) string {
@@ -86,7 +84,7 @@ func TestDLQListPrintsATable(t *testing.T) {
 			"2026-03-04T04:07:07.891Z", id, "orders", "TIMEOUT", "deadline", "2", "-", "the", "\uFFFD[31mdeadline",
 		}, strings.Fields(lines[i+1]), "and nothing for the terminal to obey")
 	}
-	require.Equal(t, "there are more: --before p,3\n", stderr)
+	require.Equal(t, "there are more, continue with --before p,3\n", stderr)
 }
 
 func TestDLQListEndsWithTheLastPage(t *testing.T) {
@@ -152,7 +150,7 @@ payload:
 
 	code, stdout, _ = runDLQ("show", "a", "--url", scripted(t, exchange{call, 200, letterJSON("a")}))
 	require.Equal(t, exitOK, code)
-	require.Contains(t, stdout, "the original cannot be read")
+	require.Contains(t, stdout, "the original is not kept or cannot be read")
 }
 
 func TestDLQResendOne(t *testing.T) {
@@ -167,7 +165,7 @@ func TestDLQResendOne(t *testing.T) {
 	require.Equal(t, answer+"\n", stdout)
 }
 
-func TestDLQResendGoesOnWhereTheAnswerSays(t *testing.T) {
+func TestDLQResendContinuesWhereTheAnswerSays(t *testing.T) {
 	t.Parallel()
 	first := `{"resent":[{"correlation_id":"b","resent_from":"a"}],"skipped":[],"more":true,"next_before":"p,2"}`
 	last := `{"resent":[{"correlation_id":"d","resent_from":"c"}],"skipped":[],"more":false}`
@@ -187,10 +185,10 @@ func TestDLQResendGoesOnWhereTheAnswerSays(t *testing.T) {
 	code, stdout, stderr = runDLQ("resend", "--url", url, "--endpoint=orders", "--reason=deadline", "--limit=1", "--json")
 	require.Equal(t, exitOK, code)
 	require.Equal(t, first+"\n", stdout)
-	require.Equal(t, "1 resent, 0 skipped\nthere are more: --before p,2\n", stderr)
+	require.Equal(t, "1 resent, 0 skipped\nthere are more, continue with --before p,2\n", stderr)
 }
 
-func TestDLQResendTellsWhatItSkipped(t *testing.T) {
+func TestDLQResendReportsWhatItSkipped(t *testing.T) {
 	t.Parallel()
 	url := scripted(t, exchange{`POST /api/v1/dead-letters/resend {"limit":1000}`, 202, `{"resent":[],"skipped":[` +
 		`{"correlation_id":"a","code":"UNKNOWN_ENDPOINT","detail":"unknown endpoint: \"gone\""}],"more":false}`})
@@ -229,11 +227,11 @@ func TestDLQErrorsOfTheAPI(t *testing.T) {
 		give   string
 		want   string
 	}{
-		{404, `{"code":"NOT_FOUND","detail":"x"}`, "openhqm: dlq: there is no such dead letter, or not any more\n"},
+		{404, `{"code":"NOT_FOUND","detail":"x"}`, "openhqm: dlq: no such dead letter (any more)\n"},
 		{401, `{"code":"UNAUTHORIZED","detail":"no key\u0007"}`, "openhqm: dlq: 401 UNAUTHORIZED: no key\uFFFD\n"},
-		{502, `<html>nginx</html>`, "openhqm: dlq: status 502, and no word of an openhqm\n"},
-		{307, ``, "openhqm: dlq: status 307, and no word of an openhqm\n"},
-		{200, `<html>hello</html>`, "not one of an openhqm"},
+		{502, `<html>nginx</html>`, "openhqm: dlq: status 502 without a code: is this an openhqm api?\n"},
+		{307, ``, "openhqm: dlq: status 307 without a code: is this an openhqm api?\n"},
+		{200, `<html>hello</html>`, "no answer of an openhqm api"},
 	} {
 		code, stdout, stderr := runDLQ("show", "a", "--url",
 			scripted(t, exchange{"GET /api/v1/dead-letters/a", tt.status, tt.give}))
@@ -243,7 +241,7 @@ func TestDLQErrorsOfTheAPI(t *testing.T) {
 	}
 }
 
-func TestDLQTellsWhenNobodyAnswers(t *testing.T) {
+func TestDLQReportsThatNobodyListens(t *testing.T) {
 	t.Parallel()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -253,47 +251,43 @@ func TestDLQTellsWhenNobodyAnswers(t *testing.T) {
 	require.Contains(t, stderr, "connection refused")
 }
 
-func TestDLQUsage(t *testing.T) {
+func TestDLQRefusesACommandLineThatIsNotClear(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		give []string
 		want string
 	}{
-		{nil, `unknown command ""`},
-		{[]string{"lst"}, `unknown command "lst"`},
-		{[]string{"list", "a"}, "too many arguments"},
+		{nil, "name one of list, show, resend, purge"},
+		{[]string{"lst"}, `unknown command "lst", did you mean "list"?`},
+		{[]string{"other"}, `unknown command "other"`},
+		{[]string{"list", "a"}, `unexpected argument "a"`},
 		{[]string{"show", ""}, "the id is empty"},
 		{[]string{"resend", ""}, "the id is empty"},
 		{[]string{"purge", "--yes", ""}, "the id is empty"},
 		{[]string{"list", "--limit", "0"}, "--limit"},
-		{[]string{"list", "--all"}, "-all"},
-		{[]string{"list", "--key", "secret"}, "-key"},
-		{[]string{"show"}, "Give an id"},
+		{[]string{"list", "--all"}, "--all"},
+		{[]string{"list", "--key", "secret"}, "--key"},
+		{[]string{"show"}, "name an id"},
 		{[]string{"show", "a", "b"}, "too many arguments"},
-		{[]string{"resend"}, "Give an id, a filter or --all"},
+		{[]string{"resend"}, "name an id, a filter or --all"},
 		{[]string{"resend", "a", "--all"}, "not both"},
 		{[]string{"resend", "--endpoint=x", "a"}, "not both"},
 		{[]string{"resend", "--all", "--rate", "-1"}, "--rate"},
-		{[]string{"purge", "--yes"}, "Give an id, a filter or --all"},
+		{[]string{"purge", "--yes"}, "name an id, a filter or --all"},
 		{[]string{"purge", "a"}, "add --yes"},
 		{[]string{"purge", "--all"}, "add --yes"},
-		{[]string{"show", "a", "--url", "localhost:8000"}, "--url must be like http://host:port"},
-		{[]string{"show", "a", "--url", "http://"}, "--url must be like http://host:port"},
-		{[]string{"show", "a", "--config", "/nowhere.yaml"}, "/nowhere.yaml"},
+		{[]string{"show", "a", "--url", "localhost:8000"}, "--url must look like http://host:port"},
+		{[]string{"show", "a", "--url", "http://"}, "--url must look like http://host:port"},
 	} {
 		code, stdout, stderr := runDLQ(tt.give...)
 		require.Equal(t, exitUsage, code, tt.give)
 		require.Empty(t, stdout)
 		require.Contains(t, stderr, tt.want, tt.give)
-	}
-	code, _, stderr := runDLQ("--help")
-	require.Equal(t, exitOK, code)
-	for _, word := range []string{"openhqm dlq purge --yes", "-rate", "-yes", "-all", keyVariable} {
-		require.Contains(t, stderr, word)
+		require.Regexp(t, `^openhqm: .*; see openhqm dlq( \w+)? --help\n$`, stderr)
 	}
 }
 
-func TestDLQTakesAddressAndKeyFromItsSurroundings(t *testing.T) {
+func TestDLQFindsAddressAndKeyByItself(t *testing.T) {
 	t.Parallel()
 	keys := make(chan []string, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -303,25 +297,35 @@ func TestDLQTakesAddressAndKeyFromItsSurroundings(t *testing.T) {
 	defer server.Close()
 	address, isTCP := server.Listener.Addr().(*net.TCPAddr)
 	require.True(t, isTCP)
-	environ := []string{"OPENHQM_SERVER_HOST=127.0.0.1", fmt.Sprintf("OPENHQM_SERVER_PORT=%d", address.Port)}
-	var stdout, stderr bytes.Buffer
-	require.Equal(t, exitOK, deadLetters([]string{"list"}, environ, &stdout, &stderr), stderr.String())
+	program := testProgram()
+	var asked Settings
+	program.Listen = func(settings Settings) (string, int, error) {
+		asked = settings
+		return "0.0.0.0", address.Port, nil
+	}
+
+	code, _, stderr := run(program, "dlq", "list", "--config", "a.yaml")
+	require.Equal(t, exitOK, code, stderr)
+	require.Equal(t, Settings{File: "a.yaml", Values: map[string]string{}}, asked)
 	require.Empty(t, <-keys)
 
-	environ = append(environ, "OPENHQM_KEY=sesame")
-	require.Equal(t, exitOK, deadLetters([]string{"list"}, environ, &stdout, &stderr), stderr.String())
+	program.Getenv = func(name string) string { return map[string]string{"OPENHQM_KEY": "sesame"}[name] }
+	code, stdout, stderr := run(program, "dlq", "list")
+	require.Equal(t, exitOK, code, stderr)
 	require.Equal(t, []string{"sesame"}, <-keys)
-	require.NotContains(t, stdout.String()+stderr.String(), "sesame")
-
-	environ = []string{"OPENHQM_SERVER_PORT=0"}
-	require.Equal(t, exitUsage, deadLetters([]string{"list"}, environ, &stdout, &stderr))
-	require.Contains(t, stderr.String(), "give the address with --url")
+	require.NotContains(t, stdout+stderr, "sesame")
 }
 
-func TestDLQIsASubcommand(t *testing.T) {
+func TestDLQNeedsAnAddressThatCanBeKnown(t *testing.T) {
 	t.Parallel()
-	var stdout, stderr bytes.Buffer
-	url := scripted(t, exchange{"GET /api/v1/dead-letters?limit=100", 200, pageJSON("")})
-	require.Equal(t, exitOK, run([]string{"dlq", "list", "--json", "--url", url}, &stdout, &stderr), stderr.String())
-	require.Equal(t, pageJSON("")+"\n", stdout.String())
+	program := testProgram()
+	program.Listen = func(Settings) (string, int, error) { return "127.0.0.1", 0, nil }
+	code, _, stderr := run(program, "dlq", "list")
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, stderr, "name the address with --url")
+
+	program.Listen = func(Settings) (string, int, error) { return "", 0, &ConfigError{errTest} }
+	code, _, stderr = run(program, "dlq", "list")
+	require.Equal(t, exitUsage, code)
+	require.Equal(t, "openhqm: "+errTest.Error()+"\n", stderr)
 }
