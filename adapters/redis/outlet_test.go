@@ -15,6 +15,7 @@ import (
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/domain/envelope"
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/tests/testkit"
 )
 
 // another is what another broker is told. It implements ports.Publisher.
@@ -194,7 +195,7 @@ func TestAnotherBrokerIsToldByURLWhatIsTooLargeForIt(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "http://localhost/"+string(r.ID), result.URL)
 	require.Equal(t, 500, result.Result.Response.StatusCode)
-	letter, err := envelope.DecodeDeadLetter(letters.await(t, 1)[0].Value, 1<<20)
+	letter, err := testkit.DecodeDeadLetter(letters.await(t, 1)[0].Value)
 	require.NoError(t, err)
 	require.Nil(t, letter.Message)
 	require.Equal(t, "http://localhost/letters/"+string(r.ID), letter.URL)

@@ -12,6 +12,7 @@ import (
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/domain/envelope"
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/tests/testkit"
 )
 
 const (
@@ -78,7 +79,7 @@ func toldLetters(t *testing.T, client goredis.UniversalClient, n int) map[domain
 	t.Helper()
 	letters := make(map[domain.ID]envelope.DeadLetter)
 	for _, payload := range payloads(t, client, lettersStream, n) {
-		letter, err := envelope.DecodeDeadLetter([]byte(payload), 1<<24)
+		letter, err := testkit.DecodeDeadLetter([]byte(payload))
 		require.NoError(t, err)
 		letters[letter.ID] = letter
 	}

@@ -9,8 +9,8 @@ import (
 
 	"github.com/openhqm/openhqm/adapters/redis"
 	"github.com/openhqm/openhqm/domain"
-	"github.com/openhqm/openhqm/domain/envelope"
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/tests/testkit"
 )
 
 // create makes the record of a request that a broker carries.
@@ -265,13 +265,13 @@ func TestADeadLetterIsToldAgainWhenItHasItsOriginal(t *testing.T) {
 	r := newRequest()
 	r.Deadline = time.Now().Add(-time.Hour)
 	create(t, db, r)
-	letter, err := envelope.DecodeDeadLetter(letters.await(t, 1)[0].Value, 1<<20)
+	letter, err := testkit.DecodeDeadLetter(letters.await(t, 1)[0].Value)
 	require.NoError(t, err)
 	require.Nil(t, letter.Message)
 	require.Equal(t, "http://localhost/letters/"+string(r.ID), letter.URL)
 
 	keepIt(t, db, r)
-	letter, err = envelope.DecodeDeadLetter(letters.await(t, 2)[1].Value, 1<<20)
+	letter, err = testkit.DecodeDeadLetter(letters.await(t, 2)[1].Value)
 	require.NoError(t, err)
 	require.Empty(t, letter.URL)
 	require.Contains(t, string(letter.Message), string(r.ID))

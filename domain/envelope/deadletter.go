@@ -2,7 +2,6 @@ package envelope
 
 import (
 	"bytes"
-	"math"
 	"time"
 
 	"github.com/openhqm/openhqm/domain"
@@ -48,60 +47,4 @@ func AppendDeadLetter(dst []byte, l *DeadLetter) []byte {
 	w.Int(keyAttempts, int64(l.Attempts))
 	w.Time(keyFailedAt, l.FailedAt)
 	return w.Close()
-}
-
-// deadLetterDocument is a dead letter message while it is read.
-type deadLetterDocument struct {
-	DeadLetter
-
-	encoding string
-}
-
-// DecodeDeadLetter reads a dead letter of at most limit bytes. ID is empty when the document has no valid one. Message
-// may share memory with data, which must not be changed afterwards; it is not decoded.
-func DecodeDeadLetter(data []byte, limit int) (DeadLetter, error) {
-	object, err := open(data, limit)
-	if err != nil {
-		return DeadLetter{}, err
-	}
-	var d deadLetterDocument
-	if err := readObject("", object, deadLetterMembers, &d); err != nil {
-		return DeadLetter{}, err
-	}
-	switch {
-	case d.Message == nil && d.URL == "":
-		return DeadLetter{}, &domain.Invalid{Field: keyMessage, Reason: "is needed"}
-	case d.Message != nil && d.URL != "":
-		return DeadLetter{}, &domain.Invalid{Field: keyMessage, Reason: "has both message and message_url"}
-	case d.Message == nil:
-		return d.DeadLetter, nil
-	}
-	switch d.encoding {
-	case "":
-	case encodingBase64:
-		message, reason := decodeBase64(d.Message)
-		if reason != "" {
-			return DeadLetter{}, &domain.Invalid{Field: keyMessage, Reason: reason}
-		}
-		d.Message = message
-	default:
-		return DeadLetter{}, &domain.Invalid{Field: keyMessageEncoding, Reason: `must be "base64"`}
-	}
-	return d.DeadLetter, nil
-}
-
-var deadLetterMembers = []member[deadLetterDocument]{
-	{name: keyMessage, read: func(d *deadLetterDocument, v []byte) string { d.Message = v; return "" }, nullable: true},
-	{name: keyMessageEncoding, read: func(d *deadLetterDocument, v []byte) string {
-		return readText(&d.encoding, v, maxShortText)
-	}},
-	{name: keyMessageURL, read: func(d *deadLetterDocument, v []byte) string {
-		return readText(&d.URL, v, maxURL)
-	}},
-	{name: keyID, read: func(d *deadLetterDocument, v []byte) string { readID(&d.ID, v); return "" }},
-	{name: keyError, read: func(d *deadLetterDocument, v []byte) string { return readError(&d.Error, v) }},
-	{name: keyAttempts, read: func(d *deadLetterDocument, v []byte) string {
-		return readInteger(&d.Attempts, v, 0, math.MaxInt32)
-	}},
-	{name: keyFailedAt, read: func(d *deadLetterDocument, v []byte) string { return readTime(&d.FailedAt, v, floor) }},
 }

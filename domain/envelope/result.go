@@ -34,7 +34,7 @@ const (
 // is JSON or text.
 const encodingText = "text"
 
-// Limits of a result, besides those of headers. Dead letters share the first two.
+// Limits of a result, besides those of headers.
 const (
 	maxURL          = 8 << 10
 	maxResultError  = 8 << 10 // longer texts are cut, rather than the result refused

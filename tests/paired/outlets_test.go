@@ -212,7 +212,7 @@ func TestOthersAreToldOnTopics(t *testing.T) {
 	require.Equal(t, "http://localhost/results/large", told[large.ID].URL)
 	values, _ = s.messagesOf(s.inlet(q, s.letters()), 2)
 	letters := decodeAll(t, values, func(v []byte) (envelope.DeadLetter, error) {
-		return envelope.DecodeDeadLetter(v, 1<<20)
+		return testkit.DecodeDeadLetter(v)
 	})
 	require.Contains(t, string(letters[small.ID].Message), `"correlation_id":"small"`)
 	require.Equal(t, "http://localhost/letters/large", letters[large.ID].URL)
