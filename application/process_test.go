@@ -19,7 +19,8 @@ import (
 // processOptions has a clock that stands still, in another zone.
 func processOptions() application.ProcessOptions {
 	retry := domain.RetryPolicy{
-		MaxAttempts: 4, Base: time.Second, Max: time.Minute, Jitter: 0.2, OnStatus: []int{http.StatusTooManyRequests, http.StatusServiceUnavailable},
+		MaxAttempts: 4, Base: time.Second, Max: time.Minute, Jitter: 0.2,
+		OnStatus: []int{http.StatusTooManyRequests, http.StatusServiceUnavailable},
 	}
 	return application.ProcessOptions{
 		Endpoints: map[string]domain.Endpoint{

@@ -225,7 +225,8 @@ func (l pebbleLogger) events() *pebble.EventListener {
 			l.log.Error("embedded database failed in the background; it retries by itself", "error", err)
 		},
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
-			l.log.Error("embedded database is corrupt: restore a backup, or check the disk", "path", info.Path, "error", info.Details)
+			l.log.Error("embedded database is corrupt: restore a backup, or check the disk",
+				"path", info.Path, "error", info.Details)
 		},
 		WriteStallBegin: func(info pebble.WriteStallBeginInfo) {
 			l.log.Warn("embedded database: the disk is too slow; writes are paused until it catches up", "reason", info.Reason)

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Calm is how long no call may have failed before an outage counts as over. While one of several nodes is away, calls of
-// the other nodes succeed in between.
+// Calm is how long no call may have failed before an outage counts as over. While one of several nodes is away, calls
+// of the other nodes succeed in between.
 const Calm = 3 * time.Second
 
 // Log writes one line when a broker cannot be used and one when it can again, however many calls fail. It is safe for
