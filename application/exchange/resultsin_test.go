@@ -1,4 +1,4 @@
-package paired_test
+package exchange_test
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 	"github.com/golang/mock/gomock"
 	"github.com/stretchr/testify/require"
 
-	"github.com/openhqm/openhqm/application/paired"
+	"github.com/openhqm/openhqm/application/exchange"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
 	"github.com/openhqm/openhqm/tests/mocks"
@@ -21,7 +21,7 @@ import (
 
 // resultsIn is one with mocks around it. What is sent to messages comes in.
 type resultsIn struct {
-	*paired.ResultsIn
+	*exchange.ResultsIn
 
 	source   *mocks.MockReceiver
 	outcomes *mocks.MockOutcomes
@@ -48,7 +48,7 @@ func newResultsIn(t *testing.T) *resultsIn {
 				return nil, context.Cause(ctx)
 			}
 		}).AnyTimes()
-	in.ResultsIn = paired.NewResultsIn(in.source, in.outcomes, paired.ResultsInOptions{
+	in.ResultsIn = exchange.NewResultsIn(in.source, in.outcomes, exchange.ResultsInOptions{
 		MaxSize: 1 << 10, Now: time.Now, Logger: slog.New(slog.NewTextHandler(&in.log, nil)),
 	})
 	return in
