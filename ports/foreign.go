@@ -6,8 +6,8 @@ import (
 	"github.com/openhqm/openhqm/domain"
 )
 
-// ForeignIntake saves requests that other programs wrote. Every call may be repeated, and keeps nothing of its arguments
-// afterwards. Errors match ErrUnavailable, "not confirmed", or ErrClosed.
+// ForeignIntake saves requests that other programs wrote. Every call may be repeated, and keeps nothing of its
+// arguments afterwards. Errors match ErrUnavailable, "not confirmed", or ErrClosed.
 type ForeignIntake interface {
 	// AcceptForeign makes each request durable, as Intake.Accept does, with the attempts that other programs have charged.
 	// A request whose id is known already stays as it is, which is no error. The errors are aligned; one that fails leaves

@@ -10,9 +10,9 @@ import (
 // may work it off, and each notice is handed to one of them at a time. Errors match ErrUnavailable, which the outbox
 // reports to operators by itself, or ErrClosed.
 type Outbox interface {
-	// Due returns notices that are owed, as many as may be in memory at once, and none when nothing is known to be owed
-	// until Wait. It does not wait for more. What it returned before and is not done comes again, as it is by then; so does
-	// what another process was handed and has not done within a lease.
+	// Due returns notices that are owed, as many as may be in memory at once. It does not wait: none means that nothing is
+	// known to be owed until Wait returns. Notices that it returned before and that are not done come again, as they are
+	// by then. So do those that another process was handed and has not done within a lease.
 	Due(ctx context.Context) ([]Notice, error)
 
 	// Done removes notices, durably. When it fails they may come again.

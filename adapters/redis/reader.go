@@ -69,8 +69,8 @@ func (r *reader) abandoned(ctx context.Context, count int, bytes int64) ([]redis
 	return entries, nil
 }
 
-// read returns new entries. A read that blocks reads one: only the script sees how large the others are, so it reads them
-// while there are any. One that does not block is for small entries, and does without the script.
+// read returns new entries. A read that blocks returns one: only the script sees how large the others are, so it reads
+// them while there are any. A read that does not block is for small entries, and does without the script.
 func (r *reader) read(ctx context.Context, count int, bytes int64) ([]redis.XMessage, error) {
 	if r.block == dontBlock {
 		return r.plain(ctx, r.db.client, int64(count))

@@ -10,8 +10,8 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// What ids begin with that are derived from the place of a message. A request and a result may lie at places of the same
-// name, so each has a prefix of its own. They never change: a message that is handed out again must get the same id.
+// What ids begin with that are derived from the place of a message. A request and a result may lie at places of the
+// same name, so each has a prefix of its own. They never change: a message that is handed out again gets the same id.
 const (
 	carriedPrefix = "message-" // requests that a carrier hands to workers
 	requestPrefix = "stream-"  // requests that RequestsIn reads

@@ -291,7 +291,9 @@ func TestWhatADeadProcessPublishedIsPublishedAgain(t *testing.T) {
 	<-out.published
 	require.NoError(t, dying.Close())
 	die()
-	<-ended // it may have found out that its store is closed
+	if err := <-ended; err != nil {
+		require.ErrorIs(t, err, ports.ErrClosed, "it found out that its store is")
+	}
 
 	heir := s.open(handover)
 	s.run(handovers(heir, out.Publisher).Run)
