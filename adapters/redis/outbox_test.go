@@ -557,8 +557,8 @@ func TestWhatIsDoneKeepsItsLifetime(t *testing.T) {
 	}
 }
 
-// TestNoticesAreReadWhileMemoryIsFull also holds that Redis does not count as away then: that the kind is owed cannot be
-// noted.
+// TestNoticesAreReadWhileMemoryIsFull also holds that Redis does not count as away then, when nobody can note that the
+// kind is owed.
 func TestNoticesAreReadWhileMemoryIsFull(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)

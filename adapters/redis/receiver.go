@@ -15,9 +15,9 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// Inlet returns a receiver of a stream that other programs write: entries whose field "payload" is a message. All
-// processes share one consumer group, which begins at the first entry there is. An entry that a process has received and
-// not settled is handed to another one when Options.Lease is over. Entries without that field come without a value.
+// Inlet returns a receiver of a stream that other programs write: entries whose field "payload" is a message. An entry
+// without that field comes without a value. All processes share one consumer group, which begins at the first entry
+// there is. An entry that a process has received and not settled is handed to another process after Options.Lease.
 // There are no lanes. The receiver ends with the database.
 func (db *DB) Inlet(_ context.Context, name string) (ports.Receiver, error) {
 	switch {

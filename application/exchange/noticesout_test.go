@@ -71,9 +71,9 @@ func (o *outbox) Wait(ctx context.Context) {
 type outlet struct {
 	sync.Mutex // guards it while it is used
 
-	limit int   // bytes of a message; 0: none
+	limit int // bytes of a message; 0: none
 	away  bool
-	hangs bool  // until the caller gives up
+	hangs bool // until the caller gives up
 
 	tries     int
 	published []ports.QueueMessage
