@@ -55,21 +55,23 @@ func (r *receiver) Receive(ctx context.Context, count int, bytes int64) ([]ports
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+	db := r.reader.db
 	var pause outage.Backoff
-	for len(r.waiting) == 0 {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
+	for len(r.waiting) == 0 && ctx.Err() == nil && db.ctx.Err() == nil {
 		err := r.fill(ctx, count, bytes)
-		if errors.Is(err, ports.ErrClosed) {
-			return nil, err
-		}
-		r.reader.db.report(ctx, err)
+		db.report(ctx, err)
 		if err != nil {
-			r.reader.db.sleep(ctx, pause.Next())
+			db.sleep(ctx, pause.Next())
 		}
 	}
-	return r.handOut(count, bytes), nil
+	switch {
+	case db.ctx.Err() != nil:
+		return nil, ports.ErrClosed
+	case len(r.waiting) > 0:
+		return r.handOut(count, bytes), nil
+	default:
+		return nil, context.Cause(ctx)
+	}
 }
 
 // fill reads what there is. What Redis has handed out is kept, also when ctx ends meanwhile.
@@ -85,8 +87,8 @@ func (r *receiver) fill(ctx context.Context, count int, bytes int64) (err error)
 // handOut hands out what waits, within count and bytes.
 func (r *receiver) handOut(count int, bytes int64) []ports.Received {
 	var out []ports.Received
-	for _, entry := range r.waiting {
-		received := receivedFrom(&entry)
+	for i := range r.waiting {
+		received := r.received(&r.waiting[i])
 		if bytes -= int64(len(received.Value)); len(out) == count || len(out) > 0 && bytes < 0 {
 			break
 		}
@@ -96,17 +98,23 @@ func (r *receiver) handOut(count int, bytes int64) []ports.Received {
 	return out
 }
 
-func receivedFrom(entry *redis.XMessage) ports.Received {
-	received := ports.Received{Place: entry.ID, Arrived: arrival(entry.ID), Ticket: entry.ID}
-	if payload, ok := entry.Values[payloadField].(string); ok {
+// entry is the ticket of an entry that was handed out.
+type entry struct {
+	receiver *receiver
+	place    string
+}
+
+func (r *receiver) received(read *redis.XMessage) ports.Received {
+	received := ports.Received{Place: read.ID, Arrived: arrival(read.ID), Ticket: entry{r, read.ID}}
+	if payload, ok := read.Values[payloadField].(string); ok {
 		received.Value = []byte(payload)
 	}
 	return received
 }
 
 // arrival is when Redis took an entry: its id begins with the millisecond.
-func arrival(entry string) time.Time {
-	millis, _, _ := strings.Cut(entry, "-")
+func arrival(place string) time.Time {
+	millis, _, _ := strings.Cut(place, "-")
 	n, _ := strconv.ParseInt(millis, 10, 64) // Redis made it
 	return time.UnixMilli(n).UTC()
 }
@@ -116,8 +124,8 @@ func (r *receiver) Settle(tickets []ports.Ticket) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, t := range tickets {
-		if place, ours := t.(string); ours {
-			r.settled = append(r.settled, place)
+		if e, ours := t.(entry); ours && e.receiver == r {
+			r.settled = append(r.settled, e.place)
 		}
 	}
 	ring(r.wake)

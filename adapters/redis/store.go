@@ -14,6 +14,7 @@ var (
 	_ ports.Store         = (*DB)(nil)
 	_ ports.StoreWork     = (*Consumer)(nil)
 	_ ports.ForeignIntake = (*DB)(nil)
+	_ ports.Exchanger     = (*DB)(nil)
 )
 
 // carriedQueue is the queue of a request that a broker carries. See common.lua.
