@@ -70,10 +70,10 @@ func newPairedWork(
 		consumer, wait := db.NewConsumer(ctx)
 		work := paired.NewWork(foreignReader(config), queue, db, consumer)
 		m.work = work
-		relief := s.start("relief of the queue", work.Run)
+		offload := s.start("offload of crowded messages", work.Run)
 		return work, func() {
-			relief.tell()
-			<-relief.done
+			offload.tell()
+			<-offload.done
 			wait()
 		}
 	})
