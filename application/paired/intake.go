@@ -1,6 +1,6 @@
 // Package paired joins a carrier with a store into ports.Intake, ports.Work and ports.Gauge. What is new and due goes
-// through the carrier. What waits for anything but its turn (a delay, a retry, an endpoint without credit, a worker that
-// may have died) is kept whole in the store, which hands it out by itself; its message is settled.
+// through the carrier. What waits for anything but its turn (a delay, a retry, an endpoint without credit, a worker
+// that may have died) is kept whole in the store, which hands it out by itself; its message is settled.
 package paired
 
 import (

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// offloadEvery is how often Run looks for crowded messages: well within the time that a broker keeps what it holds back.
+// offloadEvery is how often Run looks for crowded messages: well within the time that a broker reserves them.
 const offloadEvery = time.Second
 
 // Run moves crowded messages into the store while a worker is busy with them or has no room for them: they hold up

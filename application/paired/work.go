@@ -155,8 +155,8 @@ func (w *Work) Finish(ctx context.Context, finishes []ports.Finish) []error {
 	return errs
 }
 
-// abandon keeps deliveries in the store that are another worker's by now: that worker may have no message of its own, so
-// the store must hold the request before this message goes.
+// abandon keeps deliveries in the store that another worker holds by now. That worker may have no message of its own,
+// so the store must hold the request before this message goes.
 func (w *Work) abandon(ctx context.Context, lost []*arrival) {
 	unkept, _ := w.keep(ctx, lost)
 	w.putBack(unkept)
