@@ -31,8 +31,8 @@ type Poller interface {
 
 // Canceller is what an inbound adapter needs to cancel.
 type Canceller interface {
-	// Cancel makes a PENDING request CANCELLED; a second call is no error. ErrConflict, with the record, when it is too late;
-	// ErrNotFound.
+	// Cancel makes a PENDING request CANCELLED; a second call is no error. ErrConflict, with the record, when it is too
+	// late; ErrNotFound.
 	Cancel(ctx context.Context, caller Caller, id domain.ID) (domain.Record, error)
 }
 

@@ -187,8 +187,7 @@ func TestARepeatOfAPublishedRequestPublishesNothing(t *testing.T) {
 }
 
 // TestConcurrentRepeatsPublishOneMessage has repeats that come while the first is being published, in the same call and
-// in other calls.
-// All of them hear what became of it.
+// in other calls. All of them get its outcome.
 func TestConcurrentRepeatsPublishOneMessage(t *testing.T) {
 	t.Parallel()
 	for _, want := range []error{nil, errAway} {
@@ -248,8 +247,8 @@ func TestARepeatEndsWithItsOwnContext(t *testing.T) {
 	})
 }
 
-// TestSubmitsAreRejectedWhileTheQueueIsDown holds that an outage leaves no record for each try: after one that failed, a
-// second passes before the next reaches the store.
+// TestSubmitsAreRejectedWhileTheQueueIsDown holds that an outage does not leave a record for each try. After one that
+// failed, only a later submit tries the queue again.
 func TestSubmitsAreRejectedWhileTheQueueIsDown(t *testing.T) {
 	t.Parallel()
 	in := newIntake(t)
