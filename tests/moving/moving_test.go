@@ -67,3 +67,28 @@ func TestTheCPUTimeOfAProcessGrowsWhileItWorks(t *testing.T) {
 	}
 	require.Zero(t, moving.CPU(-1), "no such process")
 }
+
+func TestAClockGoesAtTheSpeedOfThoseWhoAnswer(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		answer time.Duration
+		least  time.Duration // after a minute
+		most   time.Duration
+	}{
+		{"at once", 0, 59 * time.Second, time.Minute},
+		{"within a tick", 15 * time.Millisecond, 59 * time.Second, time.Minute},
+		{"ten times too slowly", 200 * time.Millisecond, 5 * time.Second, 7 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				clock, stop := moving.StartClock(t.Context(), func(context.Context) { <-time.After(tt.answer) })
+				<-time.After(time.Minute)
+				stop()
+				require.GreaterOrEqual(t, clock.Elapsed(), tt.least)
+				require.LessOrEqual(t, clock.Elapsed(), tt.most)
+			})
+		})
+	}
+}
