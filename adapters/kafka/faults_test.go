@@ -141,8 +141,8 @@ func TestARebalanceUnderLoadLosesNothing(t *testing.T) {
 func TestTheBrokerDiesAndComesBackUnderLoad(t *testing.T) {
 	t.Parallel()
 	broker := testkit.StartKafka(t, 1)
-	opts, logged := options(t, broker.Brokers), &log{}
-	opts.Logger = logged.logger()
+	opts, logged := options(t, broker.Brokers), &testkit.LogBuffer{}
+	opts.Logger = logged.Logger()
 	q, seen := open(t, opts), newLedger()
 	ctx, cancel := context.WithCancel(t.Context())
 	var workers sync.WaitGroup
@@ -236,8 +236,8 @@ func TestOneBrokerOfThreeIsLost(t *testing.T) {
 // requireWeakness wants both topics of a queue with so many replicas to be told of, and logged.
 func requireWeakness(t *testing.T, brokers []string, replicas int, want string) {
 	t.Helper()
-	opts, logged := options(t, brokers), &log{}
-	opts.ReplicationFactor, opts.Logger = replicas, logged.logger()
+	opts, logged := options(t, brokers), &testkit.LogBuffer{}
+	opts.ReplicationFactor, opts.Logger = replicas, logged.Logger()
 	details := open(t, opts).Details()
 	require.Len(t, details, 2)
 	require.Contains(t, details[opts.Topic], want)

@@ -15,6 +15,7 @@ import (
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/domain/envelope"
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/tests/testkit"
 )
 
 // another is what another broker is told. It implements ports.Publisher.
@@ -206,10 +207,10 @@ func TestAnotherBrokerIsToldByURLWhatIsTooLargeForIt(t *testing.T) {
 func TestWhatFitsInNoFormIsLoggedAndNotToldForEver(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	var log log
+	var log testkit.LogBuffer
 	results, letters := &another{limit: 1}, &another{limit: 1}
 	opts := tellingAnother(s.url(), results, letters)
-	opts.Logger = log.logger()
+	opts.Logger = log.Logger()
 	db := openDB(t, opts)
 	relay(t, db, s.client(), resultsOwed, lettersOwed)
 	accept(t, db, newRequest())
@@ -311,10 +312,10 @@ func TestConcludeAnswersForEach(t *testing.T) {
 func TestWhatEndsWhileItsOutletIsAwayIsNotHandedOver(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	var log log
+	var log testkit.LogBuffer
 	out := &another{away: true}
 	opts := handoverTo(s.url(), out)
-	opts.Logger = log.logger()
+	opts.Logger = log.Logger()
 	db := openDB(t, opts)
 	over, waiting := newRequest(), newRequest()
 	accept(t, db, over)

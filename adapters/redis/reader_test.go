@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/tests/testkit"
 )
 
 // TestLargeMessagesAreReadAFewAtATime reads new entries, and then again those that nobody settled.
@@ -55,9 +56,9 @@ func TestLargeMessagesAreReadAFewAtATime(t *testing.T) {
 func TestAFloodOfUnreadableMessagesIsLoggedOnce(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	var log log
+	var log testkit.LogBuffer
 	opts := options(s.url())
-	opts.Logger = log.logger()
+	opts.Logger = log.Logger()
 	opts.Now = func() time.Time { return time.Unix(1<<31, 0) } // it stands still
 	db := openDB(t, opts)
 	const n = 20

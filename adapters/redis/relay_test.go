@@ -12,6 +12,7 @@ import (
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/domain/envelope"
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/tests/testkit"
 )
 
 const (
@@ -118,9 +119,9 @@ func end(t *testing.T, c *redis.Consumer, status domain.Status, response *domain
 func TestEveryEndIsTold(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	var log log
+	var log testkit.LogBuffer
 	opts := telling(s.url())
-	opts.Logger = log.logger()
+	opts.Logger = log.Logger()
 	db := openDB(t, opts)
 	relay(t, db, s.client(), resultsOwed, lettersOwed)
 	c := consume(t, db)

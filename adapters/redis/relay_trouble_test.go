@@ -10,14 +10,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/tests/testkit"
 )
 
 func TestWhatIsGoneIsNotTold(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	var log log
+	var log testkit.LogBuffer
 	opts := telling(s.url())
-	opts.Logger = log.logger()
+	opts.Logger = log.Logger()
 	db := openDB(t, opts)
 	announce(t, db, s.client(), resultsOwed, lettersOwed)
 	c := consume(t, db)
@@ -66,9 +67,9 @@ func TestWhatIsToldIsTrimmed(t *testing.T) {
 func TestAStreamThatCannotBeToldIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	var log log
+	var log testkit.LogBuffer
 	opts := telling(s.url())
-	opts.Logger = log.logger()
+	opts.Logger = log.Logger()
 	db := openDB(t, opts)
 	require.NoError(t, s.client().Set(t.Context(), responsesStream, "no stream", 0).Err())
 	relay(t, db, s.client(), resultsOwed, lettersOwed)

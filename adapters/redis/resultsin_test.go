@@ -14,6 +14,7 @@ import (
 	"github.com/openhqm/openhqm/adapters/redis"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/tests/testkit"
 )
 
 const resultsStream = "results"
@@ -207,10 +208,10 @@ func TestResultsThatCannotBeReadBecomeDeadLetters(t *testing.T) {
 func TestResultsOfUnknownRequestsAreDroppedWithoutALogStorm(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	var log log
+	var log testkit.LogBuffer
 	opts := options(s.url())
 	opts.Shards = 3
-	opts.Logger = log.logger()
+	opts.Logger = log.Logger()
 	now := time.Now()
 	opts.Now = func() time.Time { return now }
 	db := openDB(t, opts)

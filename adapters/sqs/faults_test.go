@@ -315,9 +315,9 @@ func (l *ledger) work(ctx context.Context, q *sqs.Queue) {
 func TestTheServerDiesAndComesBackUnderLoad(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartSQS(t)
-	opts, logged := options(t, server.URL), &log{}
+	opts, logged := options(t, server.URL), &testkit.LogBuffer{}
 	opts.Visibility = brief
-	opts.Logger = logged.logger()
+	opts.Logger = logged.Logger()
 	q, seen := open(t, opts), newLedger()
 	ctx, cancel := context.WithCancel(t.Context())
 	var workers sync.WaitGroup
@@ -358,8 +358,8 @@ func TestTheServerDiesAndComesBackUnderLoad(t *testing.T) {
 func TestAQueueThatIsGoneIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	server := testkit.SharedSQS(t)
-	opts, logged := options(t, server.URL), &log{}
-	opts.Logger = logged.logger()
+	opts, logged := options(t, server.URL), &testkit.LogBuffer{}
+	opts.Logger = logged.Logger()
 	sqs.SetLongPoll(&opts, time.Second)
 	q := open(t, opts)
 	remove(t, server.URL, opts.Queue)
