@@ -51,8 +51,8 @@ func (e *env) endsAtDeadline(r domain.Request) domain.Record {
 
 func deadlineUnanswered(e *env) {
 	w := e.consumer()
-	ready := newRequest(withDeadline(now().Add(soon)), to("dead"))
-	delayed := newRequest(withDeadline(now().Add(soon)), notBefore(now().Add(time.Hour)))
+	ready := newRequest(withDeadline(now().Add(e.soon())), to("dead"))
+	delayed := newRequest(withDeadline(now().Add(e.soon())), notBefore(now().Add(time.Hour)))
 	key := newRequest(withKey("k", 1))
 	ready.Idempotency = key.Idempotency
 	e.accept(ready, delayed)
@@ -69,7 +69,7 @@ func deadlineUnanswered(e *env) {
 
 func deadlineAnswered(e *env) {
 	w := e.consumer()
-	request := newRequest(withDeadline(now().Add(soon)), withKey("k", 1))
+	request := newRequest(withDeadline(now().Add(e.soon())), withKey("k", 1))
 	e.accept(request)
 	d := e.one(w)
 	out := again(d, now().Add(time.Hour))
@@ -85,7 +85,7 @@ func deadlineAnswered(e *env) {
 
 func deadlineAfterCrash(e *env) {
 	dying, kill := e.mortal()
-	request := newRequest(withDeadline(now().Add(soon)))
+	request := newRequest(withDeadline(now().Add(e.soon())))
 	e.accept(request)
 	d := e.one(dying)
 	kill()
@@ -96,7 +96,7 @@ func deadlineAfterCrash(e *env) {
 
 func deadlineUnderWorker(e *env) {
 	w := e.consumer()
-	request := newRequest(withDeadline(now().Add(soon)))
+	request := newRequest(withDeadline(now().Add(e.soon())))
 	e.accept(request)
 	d := e.one(w)
 	ctx, cancel := context.WithDeadline(e.ctx, request.Deadline.Add(grace+time.Second))

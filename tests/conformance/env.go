@@ -36,6 +36,7 @@ type env struct {
 	harness  Harness
 	settings Settings
 	closed   bool
+	opening  time.Duration // the longest that it took to open an instance
 }
 
 // newEnv makes an env over fresh storage. It is to be opened, and closed in the end.
@@ -50,8 +51,10 @@ func newEnv(ctx context.Context, tb testing.TB, moves *atomic.Int64, start Start
 
 func (e *env) open() {
 	e.t.Helper()
+	began := time.Now()
 	instance, err := e.harness.Open()
 	require.NoError(e.t, err)
+	e.opening = max(e.opening, time.Since(began))
 	e.Instance, e.closed = instance, false
 }
 
@@ -146,6 +149,10 @@ func (e *env) nothing(w ports.Work, credit ports.Credit) {
 	e.t.Helper()
 	e.nothingFor(e.quiet(), w, credit)
 }
+
+// soon is a delay that a case waits for. It is longer than the few steps take that come before its end: on a slow
+// machine these take longer, as opening did.
+func (e *env) soon() time.Duration { return max(300*time.Millisecond, 3*e.opening.Truncate(time.Millisecond)) }
 
 // quiet is how long a consumer is given that is to get nothing.
 func (e *env) quiet() time.Duration { return max(quiet, e.harness.Traits.Joining) }
