@@ -152,7 +152,9 @@ func (e *env) nothing(w ports.Work, credit ports.Credit) {
 
 // soon is a delay that a case waits for. It is longer than the few steps take that come before its end: on a slow
 // machine these take longer, as opening did.
-func (e *env) soon() time.Duration { return max(300*time.Millisecond, 3*e.opening.Truncate(time.Millisecond)) }
+func (e *env) soon() time.Duration {
+	return max(300*time.Millisecond, 3*e.opening.Truncate(time.Millisecond))
+}
 
 // quiet is how long a consumer is given that is to get nothing.
 func (e *env) quiet() time.Duration { return max(quiet, e.harness.Traits.Joining) }

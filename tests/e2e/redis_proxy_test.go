@@ -76,7 +76,8 @@ func waitsAtAnotherProcess(t *testing.T, install installer) {
 			group = &impatient
 		}
 		group.Go(func() (err error) {
-			answers[i], err = api.Call(t.Context(), tt.method, "/proxy/backend"+tt.path, http.Header{"Prefer": {tt.wait}}, tt.give)
+			header := http.Header{"Prefer": {tt.wait}}
+			answers[i], err = api.Call(t.Context(), tt.method, "/proxy/backend"+tt.path, header, tt.give)
 			return err
 		})
 	}

@@ -29,6 +29,7 @@ func (l CountedListener) Accept() (net.Conn, error) {
 	return CountedConn{Conn: conn, Bytes: l.Bytes}, nil
 }
 
+// Read reads and counts.
 func (c CountedConn) Read(into []byte) (int, error) {
 	n, err := c.Conn.Read(into)
 	c.Bytes.Add(int64(n))
@@ -43,6 +44,7 @@ func (c CountedConn) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
+// Write writes and counts.
 func (c CountedConn) Write(from []byte) (int, error) {
 	n, err := c.Conn.Write(from)
 	c.Bytes.Add(int64(n))
