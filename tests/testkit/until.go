@@ -8,9 +8,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Until asks again and again until the answer is yes, or nothing of the test moves for Patience. It is for what can
-// neither be waited for nor be told by anybody. Unlike testify's Eventually it asks in the test's own goroutine, so the
-// question may use helpers that end the test.
+// Until calls yes again and again until it reports true, or nothing of the test moves for Patience. It is for what
+// offers no way to wait for it. Unlike testify's Eventually it calls yes in the test's own goroutine, so yes may use
+// helpers that end the test.
 func Until(tb testing.TB, what string, yes func() bool) {
 	tb.Helper()
 	ctx, cancel := patiently(context.WithoutCancel(tb.Context()), Patience, Moves(tb).Load) // cleanups may wait too
