@@ -18,7 +18,7 @@ import (
 func TestAPartitionThatEndsBeforeItsGroupBeginsAnew(t *testing.T) {
 	t.Parallel()
 	brokers := testkit.SharedKafka(t).Brokers
-	opts, logged := options(t, brokers), &testkit.Logged{}
+	opts, logged := options(t, brokers), &testkit.LogBuffer{}
 	opts.Partitions, opts.Logger = 1, logged.Logger()
 	q := open(t, opts)
 	sent := messages(domain.LaneLow, 5)
@@ -56,7 +56,7 @@ func (s *spoiled) Read(b []byte) (int, error) {
 func TestDataThatCannotBeReadHoldsUpItsPartitionAlone(t *testing.T) {
 	t.Parallel()
 	brokers := testkit.SharedKafka(t).Brokers
-	opts, logged := options(t, brokers), &testkit.Logged{}
+	opts, logged := options(t, brokers), &testkit.LogBuffer{}
 	var on atomic.Bool
 	on.Store(true)
 	opts.Logger = logged.Logger()

@@ -210,7 +210,7 @@ func TestOneBrokerOfThreeIsLost(t *testing.T) {
 // requireWeakness wants both topics of a queue with so many replicas to be told of, and logged.
 func requireWeakness(t *testing.T, brokers []string, replicas int, want string) {
 	t.Helper()
-	opts, logged := options(t, brokers), &testkit.Logged{}
+	opts, logged := options(t, brokers), &testkit.LogBuffer{}
 	opts.ReplicationFactor, opts.Logger = replicas, logged.Logger()
 	details := open(t, opts).Details()
 	require.Len(t, details, 2)

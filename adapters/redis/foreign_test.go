@@ -10,6 +10,7 @@ import (
 
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/tests/testkit"
 )
 
 func TestAttemptsThatOtherProgramsChargedCount(t *testing.T) {
@@ -81,9 +82,9 @@ func TestMessagesThatCannotBeReadBecomeDeadLetters(t *testing.T) {
 
 func TestAFloodOfUnreadableMessagesIsLoggedOnce(t *testing.T) {
 	t.Parallel()
-	var log log
+	var log testkit.LogBuffer
 	opts := options(startServer(t).url())
-	opts.Logger = log.logger()
+	opts.Logger = log.Logger()
 	opts.Now = func() time.Time { return time.Unix(1<<31, 0) } // it stands still
 	db := openDB(t, opts)
 	for range 20 {

@@ -9,6 +9,7 @@ package conformance
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/tests/moving"
 )
 
 // Start makes a harness over fresh, empty storage. Whatever it started for that ends with tb.
@@ -151,9 +153,10 @@ func runCase(t *testing.T, start Start, c testCase) {
 	if c.patience == 0 {
 		c.patience = patience
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), c.patience)
+	var moves atomic.Int64
+	ctx, cancel := moving.While(t.Context(), c.patience, moves.Load)
 	t.Cleanup(cancel)
-	e := newEnv(ctx, t, start, settings)
+	e := newEnv(ctx, t, &moves, start, settings)
 	if c.applies != nil && !c.applies(e.harness) {
 		t.Skip("does not apply to this backend, as its harness says")
 	}

@@ -62,7 +62,7 @@ func wakesOnAccept(e *env) {
 
 func wakesOnDue(e *env) {
 	w := e.consumer()
-	e.accept(newRequest(notBefore(now().Add(soon))))
+	e.accept(newRequest(notBefore(now().Add(e.soon()))))
 	e.woken(w, plenty(1), func() {})
 }
 

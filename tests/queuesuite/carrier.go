@@ -18,7 +18,7 @@ type carrierEnv struct {
 	env
 
 	harness Harness
-	log     *testkit.Logged
+	log     *testkit.LogBuffer
 }
 
 // open opens the queue in a process of its own, which ends with the test.
