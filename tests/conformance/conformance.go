@@ -61,13 +61,9 @@ type Traits struct {
 	// OneProcess: a second instance cannot be opened beside the first. True of a database that its process owns.
 	OneProcess bool
 
-	// ApproximateDepth: depths are an estimate that is right only in the end, when nothing moves. True of brokers that
-	// count no better themselves.
+	// ApproximateDepth: depths are an estimate, which is right once nothing moves and a worker has looked at what was
+	// cancelled. True where a broker carries messages and counts them by itself.
 	ApproximateDepth bool
-
-	// DeadlineOnRead: a request past its deadline becomes final when somebody reads it, not by itself. True where
-	// nothing sweeps through the store.
-	DeadlineOnRead bool
 
 	// OriginalWithMessage: a dead letter that the deadline made of a request which no worker had begun has its original
 	// only when the message next comes to one. True where the queue carries requests and the store has their records

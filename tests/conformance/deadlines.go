@@ -25,15 +25,9 @@ func deadlines() []testCase {
 	}
 }
 
-// endsAtDeadline waits until the request is final without anybody doing anything but, where that is needed, read.
+// endsAtDeadline waits until the request is final, without anybody doing anything.
 func (e *env) endsAtDeadline(r domain.Request) domain.Record {
 	e.t.Helper()
-	if e.harness.Traits.DeadlineOnRead {
-		e.eventually(func() bool {
-			record, err := e.Results.State(e.ctx, r.ID)
-			return err == nil && record.Status.Final()
-		}, "the request never ends")
-	}
 	_, err := e.Results.Wait(e.ctx, r.ID)
 	require.NoError(e.t, err)
 	record := e.find(r.ID)

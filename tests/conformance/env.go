@@ -206,10 +206,12 @@ func (e *env) depth() ports.Depths {
 	return d
 }
 
+// counts are the numbers that a depth must have right.
+func counts(d ports.Depths) [4]int64 { return [4]int64{d.Ready, d.Delayed, d.Leased, d.DeadLetters} }
+
 // requireDepth compares the depths, at once where they are exact.
 func (e *env) requireDepth(want ports.Depths) {
 	e.t.Helper()
-	counts := func(d ports.Depths) [4]int64 { return [4]int64{d.Ready, d.Delayed, d.Leased, d.DeadLetters} }
 	if !e.harness.Traits.ApproximateDepth {
 		require.Equal(e.t, counts(want), counts(e.depth()), "ready, delayed, leased, dead letters")
 		return
@@ -218,6 +220,18 @@ func (e *env) requireDepth(want ports.Depths) {
 		d, err := e.Gauge.Depths(e.ctx)
 		return err == nil && counts(d) == counts(want)
 	}, "the depth is never right")
+}
+
+// requireDepthWithout compares the depths after requests were cancelled. Where a carrier has their messages it counts
+// them until a worker has looked at them, which hands out nothing.
+func (e *env) requireDepthWithout(w ports.Work, want ports.Depths) {
+	e.t.Helper()
+	if e.harness.Traits.ApproximateDepth {
+		for e.ctx.Err() == nil && counts(e.depth()) != counts(want) {
+			e.nothing(w, plenty(10))
+		}
+	}
+	e.requireDepth(want)
 }
 
 // eventually polls. It is for what no port lets one wait for.

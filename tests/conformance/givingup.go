@@ -114,5 +114,5 @@ func cancelsGivenUp(e *env) {
 			return err
 		}))
 	}
-	e.requireDepth(ports.Depths{})
+	e.requireDepthWithout(e.consumer(), ports.Depths{})
 }
