@@ -13,11 +13,11 @@ import (
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol/metadata"
 	"github.com/segmentio/kafka-go/sasl"
+
+	"github.com/openhqm/openhqm/adapters/carrier"
 )
 
 const (
-	// callTimeout bounds one request and its answer.
-	callTimeout = 5 * time.Second
 	// metadataAge is how old what is known of the cluster may be; kafka-go draws a random part of it. Whoever meets an
 	// error asks for it anew at once, so this is for what nobody notices, such as partitions that were added.
 	metadataAge = 30 * time.Second
@@ -63,7 +63,7 @@ const clientID = "openhqm"
 func (c *cluster) use(topics []topic) {
 	c.topics = topics
 	c.transport = &kafka.Transport{
-		ClientID: clientID, Dial: c.conns.dial, DialTimeout: dialTimeout, TLS: cloned(c.opts.TLS), SASL: c.sasl,
+		ClientID: clientID, Dial: c.conns.dial, DialTimeout: carrier.DialTimeout, TLS: cloned(c.opts.TLS), SASL: c.sasl,
 		MetadataTTL: metadataAge, MetadataTopics: names(topics), IdleTimeout: time.Minute,
 	}
 }
@@ -107,7 +107,7 @@ func (c *cluster) all() []topic {
 // client gives kafka-go's own calls.
 func (c *cluster) client() *kafka.Client {
 	transport, addr := c.current()
-	return &kafka.Client{Addr: addr, Transport: transport, Timeout: callTimeout}
+	return &kafka.Client{Addr: addr, Transport: transport, Timeout: carrier.CallTimeout}
 }
 
 func (c *cluster) current() (*kafka.Transport, net.Addr) {
@@ -166,7 +166,7 @@ func (l *layout) partitions(topic string) int {
 // layout gives what is known of our topics, which costs no round trip unless it was forgotten. An error is forgotten at
 // once: kafka-go would go on giving it to everybody for up to metadataAge, however soon the brokers are back.
 func (c *cluster) layout(ctx context.Context) (*layout, error) {
-	answer, err := c.call(ctx, callTimeout, &metadata.Request{TopicNames: names(c.all())})
+	answer, err := c.call(ctx, carrier.CallTimeout, &metadata.Request{TopicNames: names(c.all())})
 	if err != nil {
 		if ctx.Err() == nil {
 			c.forget()

@@ -12,6 +12,8 @@ import (
 	"github.com/segmentio/kafka-go/sasl"
 	"github.com/segmentio/kafka-go/sasl/plain"
 	"github.com/segmentio/kafka-go/sasl/scram"
+
+	"github.com/openhqm/openhqm/adapters/carrier"
 )
 
 // SASL says how to authenticate. Without a mechanism nobody does.
@@ -24,9 +26,6 @@ type SASL struct {
 // Dial opens a connection to a broker, as net.Dialer.DialContext does. It is called concurrently, and ctx ends within
 // 3 s.
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
-
-// dialTimeout bounds how long a connection may take, TLS and SASL included.
-const dialTimeout = 3 * time.Second
 
 // mechanism gives what kafka-go authenticates with; nil: nothing.
 func (s SASL) mechanism() (sasl.Mechanism, error) {
@@ -71,7 +70,7 @@ type conn struct {
 	all *conns
 }
 
-// SetDeadline sets both deadlines; none means callTimeout from now on.
+// SetDeadline sets both deadlines; none means carrier.CallTimeout from now on.
 func (c *conn) SetDeadline(t time.Time) error { return c.Conn.SetDeadline(some(t)) }
 
 // SetReadDeadline is like SetDeadline.
@@ -82,7 +81,7 @@ func (c *conn) SetWriteDeadline(t time.Time) error { return c.Conn.SetWriteDeadl
 
 func some(deadline time.Time) time.Time {
 	if deadline.IsZero() {
-		return time.Now().Add(callTimeout)
+		return time.Now().Add(carrier.CallTimeout)
 	}
 	return deadline
 }
@@ -96,7 +95,7 @@ func newConns(connect Dial) *conns {
 }
 
 func (c *conns) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	dialing, cancel := context.WithTimeout(ctx, dialTimeout)
+	dialing, cancel := context.WithTimeout(ctx, carrier.DialTimeout)
 	defer cancel()
 	made, err := c.connect(dialing, network, address)
 	if err != nil {

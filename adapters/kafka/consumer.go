@@ -10,6 +10,7 @@ import (
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol/leavegroup"
 
+	"github.com/openhqm/openhqm/adapters/carrier"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/domain/outage"
 	"github.com/openhqm/openhqm/ports"
@@ -40,20 +41,20 @@ type consumer struct {
 	cancel context.CancelFunc
 	left   chan struct{} // closed when the member has left
 
-	bell    chan struct{} // rung when there may be something to receive
+	wake    carrier.WakeUp // there may be something to receive
 	divided *divided
 
 	mu      sync.Mutex
 	now     *generation // nil between two
-	streak  int         // messages from the high lane since the last one from the low lane
-	failure error       // why the group cannot be joined; nil: it can
+	turn    domain.LaneTurn
+	failure error // why the group cannot be joined; nil: it can
 }
 
 var _ ports.Receiver = (*consumer)(nil)
 
 func newConsumer(q *Queue, group string, topics ...string) *consumer {
 	c := &consumer{q: q, group: group, topics: topics, divided: &divided{}}
-	c.left, c.bell = make(chan struct{}), make(chan struct{}, 1)
+	c.left, c.wake = make(chan struct{}), carrier.NewWakeUp()
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c
 }
@@ -73,7 +74,7 @@ func (c *consumer) Receive(ctx context.Context, count int, bytes int64) ([]ports
 			return taken, nil
 		}
 		select {
-		case <-c.bell:
+		case <-c.wake:
 		case <-ctx.Done():
 		case <-c.left:
 			if c.ctx.Err() == nil {
@@ -103,32 +104,22 @@ func (c *consumer) take(count int, bytes int64) []ports.Received {
 			break
 		}
 		taken = append(taken, c.now.handOut(p))
-		c.count(p.lane)
+		c.turn.Took(p.lane)
 	}
 	if c.choose() != nil {
-		ring(c.bell) // for the next
+		c.wake.Signal() // for the next
 	}
 	return taken
 }
 
 // choose gives the partition whose message is next; nil: there is none.
 func (c *consumer) choose() *partition {
-	first, second := domain.LaneHigh, domain.LaneLow
-	if c.streak >= domain.LowLaneShare-1 {
-		first, second = second, first
+	for _, lane := range c.turn.Order() {
+		if p := c.now.next(lane); p != nil {
+			return p
+		}
 	}
-	if p := c.now.next(first); p != nil {
-		return p
-	}
-	return c.now.next(second)
-}
-
-func (c *consumer) count(lane domain.Lane) {
-	if lane == domain.LaneLow {
-		c.streak = 0
-		return
-	}
-	c.streak++
+	return nil
 }
 
 // Settle moves the marks of partitions. What belongs to an earlier generation, or to a time before a partition was
@@ -149,14 +140,14 @@ func (c *consumer) Settle(tickets []ports.Ticket) {
 		}
 	}
 	if moved { // what was held up goes on
-		ring(c.bell)
+		c.wake.Signal()
 	}
 }
 
 // run is a member of the group until leave.
 func (c *consumer) run() {
 	defer close(c.left)
-	pause := newBackoff()
+	pause := carrier.NewBackoff()
 	for number := 0; c.ctx.Err() == nil; number++ {
 		group, err := kafka.NewConsumerGroup(c.config(c.q.cluster.from(number)))
 		if err != nil { // it looks at nothing but our own options
@@ -188,7 +179,7 @@ func (c *consumer) config(brokers []string) kafka.ConsumerGroupConfig {
 	return kafka.ConsumerGroupConfig{
 		ID: c.group, Brokers: brokers, Topics: c.topics,
 		Dialer: &kafka.Dialer{
-			ClientID: clientID, Timeout: dialTimeout, DialFunc: c.q.cluster.conns.dial,
+			ClientID: clientID, Timeout: carrier.DialTimeout, DialFunc: c.q.cluster.conns.dial,
 			TLS: cloned(opts.TLS), SASLMechanism: c.q.cluster.sasl,
 		},
 		HeartbeatInterval: min(heartbeat, opts.SessionTimeout/3),
@@ -197,7 +188,7 @@ func (c *consumer) config(brokers []string) kafka.ConsumerGroupConfig {
 		JoinGroupBackoff:  outage.FirstPause, // run adds its own
 		GroupBalancers:    []kafka.GroupBalancer{balancer{seen: c.divided}},
 		StartOffset:       kafka.FirstOffset,
-		Timeout:           callTimeout,
+		Timeout:           carrier.CallTimeout,
 	}
 }
 
@@ -239,8 +230,8 @@ func (c *consumer) bury(member string) {
 	req := &leavegroup.Request{
 		GroupID: c.group, MemberID: member, Members: []leavegroup.RequestMember{{MemberID: member}},
 	}
-	for pause := newBackoff(); c.ctx.Err() == nil; pause.Wait(c.ctx) {
-		answer, err := c.q.cluster.call(c.ctx, callTimeout, req)
+	for pause := carrier.NewBackoff(); c.ctx.Err() == nil; pause.Wait(c.ctx) {
+		answer, err := c.q.cluster.call(c.ctx, carrier.CallTimeout, req)
 		left, ok := answer.(*leavegroup.Response)
 		if err == nil && ok && !kafka.Error(left.ErrorCode).Temporary() {
 			return

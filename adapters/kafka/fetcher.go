@@ -12,6 +12,7 @@ import (
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/protocol/fetch"
 
+	"github.com/openhqm/openhqm/adapters/carrier"
 	"github.com/openhqm/openhqm/domain"
 )
 
@@ -29,12 +30,14 @@ const (
 
 // fetcher reads the partitions that one broker leads and that have room.
 type fetcher struct {
+	q      *Queue
+	c      *consumer
 	g      *generation
 	broker int32
 }
 
 func (f *fetcher) run(ctx context.Context) {
-	pause := newBackoff()
+	pause := carrier.NewBackoff()
 	for ctx.Err() == nil {
 		wanted := f.plan(ctx)
 		if len(wanted) == 0 {
@@ -42,10 +45,10 @@ func (f *fetcher) run(ctx context.Context) {
 		}
 		err := f.fetch(ctx, wanted)
 		f.done(ctx, wanted, err)
-		f.g.c.q.report(ctx, translate(err))
+		f.q.report(ctx, translate(err))
 		if err != nil {
 			pause.Wait(ctx)
-			ring(f.g.reroute)
+			f.g.reroute.Signal()
 			continue
 		}
 		pause.Reset()
@@ -70,9 +73,8 @@ func (f *fetcher) plan(ctx context.Context) []*stretch {
 // wanted marks the partitions as being read. Each is the first in its turn: Kafka fills an answer in the order of the
 // request, and gives a batch that is larger than the limit to none but the first. A suspect is alone.
 func (f *fetcher) wanted() ([]*stretch, <-chan struct{}) {
-	c := f.g.c
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	f.c.mu.Lock()
+	defer f.c.mu.Unlock()
 	var wanted []*stretch
 	for i := range f.g.parts {
 		p := f.g.parts[(f.g.first+i)%len(f.g.parts)]
@@ -95,7 +97,7 @@ func (f *fetcher) wanted() ([]*stretch, <-chan struct{}) {
 // fetch asks for what is wanted. The broker answers when there is something for one of them, and for a suspect at once.
 // An answer that cannot be read is an error of the partition, where it can only be that of one.
 func (f *fetcher) fetch(ctx context.Context, wanted []*stretch) error {
-	answer, err := f.g.c.q.cluster.call(ctx, fetchWait+callTimeout, f.request(wanted))
+	answer, err := f.q.cluster.call(ctx, fetchWait+carrier.CallTimeout, f.request(wanted))
 	if err != nil && len(wanted) == 1 && undecodable(err) {
 		wanted[0].err = err
 		return nil
@@ -110,7 +112,7 @@ func (f *fetcher) fetch(ctx context.Context, wanted []*stretch) error {
 	if fetched.ErrorCode != 0 {
 		return kafka.Error(fetched.ErrorCode)
 	}
-	now := f.g.c.q.opts.Now()
+	now := f.q.opts.Now()
 	for i := range fetched.Topics {
 		for j := range fetched.Topics[i].Partitions {
 			told := &fetched.Topics[i].Partitions[j]
@@ -166,9 +168,8 @@ func (f *fetcher) request(wanted []*stretch) *fetch.Request {
 
 // done puts what was read on the shelves, and deals with partitions that gave an error.
 func (f *fetcher) done(ctx context.Context, wanted []*stretch, err error) {
-	c := f.g.c
 	var astray []*stretch
-	c.mu.Lock()
+	f.c.mu.Lock()
 	for _, s := range wanted {
 		s.part.reading = false
 		switch {
@@ -180,17 +181,17 @@ func (f *fetcher) done(ctx context.Context, wanted []*stretch, err error) {
 		case s.code != 0:
 			s.part.leader = nobody // until follow finds one
 			s.part.gone = s.part.gone || topicMissing(kafka.Error(s.code))
-			c.q.report(ctx, translate(kafka.Error(s.code)))
-			ring(f.g.reroute)
+			f.q.report(ctx, translate(kafka.Error(s.code)))
+			f.g.reroute.Signal()
 		default:
 			s.part.add(s.read, s.next)
 			f.judge(s)
 		}
 	}
-	ready := c.now == f.g && (f.g.next(domain.LaneHigh) != nil || f.g.next(domain.LaneLow) != nil)
-	c.mu.Unlock()
+	ready := f.c.now == f.g && (f.g.next(domain.LaneHigh) != nil || f.g.next(domain.LaneLow) != nil)
+	f.c.mu.Unlock()
 	if ready {
-		ring(c.bell)
+		f.c.wake.Signal()
 	}
 	for _, s := range astray {
 		f.outOfRange(ctx, s)
@@ -200,13 +201,13 @@ func (f *fetcher) done(ctx context.Context, wanted []*stretch, err error) {
 // judge takes note of whether the data of a partition can be read. If not, it is asked for again after a pause and
 // alone, for somebody may mend it; nothing of it is skipped. Called with the mutex of the consumer held.
 func (f *fetcher) judge(s *stretch) {
-	p, logger := s.part, f.g.c.q.opts.Logger
+	p, logger := s.part, f.q.opts.Logger
 	before := p.unreadable
 	p.suspect, p.unreadable = s.err != nil, s.err
 	switch {
 	case s.err != nil:
 		p.leader = nobody // until follow tells it once more
-		ring(f.g.reroute)
+		f.g.reroute.Signal()
 		if before == nil {
 			logger.Error("the data of a partition cannot be read; its messages wait until it can",
 				"topic", p.topic, "partition", p.id, "offset", s.next, "error", s.err)
@@ -220,8 +221,8 @@ func (f *fetcher) judge(s *stretch) {
 // partition ends earlier than it did, since somebody made it anew or a broker lost its end. Nobody knows from where on
 // messages are new, and the store recognizes those that are not.
 func (f *fetcher) outOfRange(ctx context.Context, s *stretch) {
-	c, p := f.g.c, s.part
-	answer, err := c.q.cluster.client().ListOffsets(ctx, &kafka.ListOffsetsRequest{
+	p := s.part
+	answer, err := f.q.cluster.client().ListOffsets(ctx, &kafka.ListOffsetsRequest{
 		Topics: map[string][]kafka.OffsetRequest{p.topic: {kafka.FirstOffsetOf(int(p.id))}},
 	})
 	first := int64(-1)
@@ -230,13 +231,13 @@ func (f *fetcher) outOfRange(ctx context.Context, s *stretch) {
 			first, err = told.FirstOffset, told.Error
 		}
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	f.c.mu.Lock()
+	defer f.c.mu.Unlock()
 	p.reading = false
 	if err != nil || first < 0 {
-		c.q.report(ctx, translate(err))
+		f.q.report(ctx, translate(err))
 		p.leader = nobody
-		ring(f.g.reroute)
+		f.g.reroute.Signal()
 		return
 	}
 	f.tell(s, first)
@@ -246,7 +247,7 @@ func (f *fetcher) outOfRange(ctx context.Context, s *stretch) {
 
 // tell logs what it means that a partition is begun anew at its first offset.
 func (f *fetcher) tell(s *stretch, first int64) {
-	logger := f.g.c.q.opts.Logger.With(
+	logger := f.q.opts.Logger.With(
 		"topic", s.part.topic, "partition", s.part.id, "offset", s.from, "first_offset", first)
 	switch {
 	case s.from == 0:

@@ -10,6 +10,7 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
+	"github.com/openhqm/openhqm/adapters/carrier"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/domain/outage"
 	"github.com/openhqm/openhqm/ports"
@@ -29,6 +30,7 @@ const (
 
 // generation is the time between two rebalances.
 type generation struct {
+	q     *Queue
 	c     *consumer
 	gen   *kafka.Generation
 	share int64 // of a partition, in bytes
@@ -37,8 +39,8 @@ type generation struct {
 
 	parts []*partition // never changed
 
-	dirty   chan struct{} // rung when there may be something to commit
-	reroute chan struct{} // rung when leaders may have changed
+	dirty   carrier.WakeUp // there may be something to commit
+	reroute carrier.WakeUp // leaders may have changed
 
 	// Guarded by the mutex of the consumer.
 	room     chan struct{} // closed and made anew when a partition may be read
@@ -50,8 +52,8 @@ type generation struct {
 
 func newGeneration(c *consumer, gen *kafka.Generation) *generation {
 	g := &generation{
-		c: c, gen: gen, room: make(chan struct{}), fetchers: make(map[int32]bool),
-		dirty: make(chan struct{}, 1), reroute: make(chan struct{}, 1),
+		q: c.q, c: c, gen: gen, room: make(chan struct{}), fetchers: make(map[int32]bool),
+		dirty: carrier.NewWakeUp(), reroute: carrier.NewWakeUp(),
 	}
 	g.lost, g.lose = context.WithCancelCause(context.Background())
 	for lane, topic := range c.topics {
@@ -65,14 +67,14 @@ func newGeneration(c *consumer, gen *kafka.Generation) *generation {
 
 // participate reads and commits until the generation ends. It reports whether that went well for a while.
 func (g *generation) participate() bool {
-	started := g.c.q.opts.Now()
+	started := g.q.opts.Now()
 	ended := make(chan struct{})
 	g.gen.Start(func(ctx context.Context) {
 		defer close(ended)
 		g.run(ctx)
 	})
 	<-ended
-	return g.c.q.opts.Now().Sub(started) >= heartbeat
+	return g.q.opts.Now().Sub(started) >= heartbeat
 }
 
 // run ends with ctx, which is the generation's own, or by itself when the group must be joined again. What is settled
@@ -92,17 +94,17 @@ func (g *generation) run(ctx context.Context) {
 	g.c.exit()
 	g.lose(ports.ErrLost)
 	if err := g.commit(); err != nil {
-		g.c.q.opts.Logger.Debug("what was settled last is not committed and comes again", "error", err)
+		g.q.opts.Logger.Debug("what was settled last is not committed and comes again", "error", err)
 	}
 }
 
 // changed is called when a mark has moved.
-func (g *generation) changed() { ring(g.dirty) }
+func (g *generation) changed() { g.dirty.Signal() }
 
 // keepCommitted commits marks that have moved, and tells who keeps them from moving for long, until ctx ends or the
 // connection to the coordinator is no good any more.
 func (g *generation) keepCommitted(ctx context.Context) {
-	pause := newBackoff()
+	pause := carrier.NewBackoff()
 	ticker := time.NewTicker(overduePause)
 	defer ticker.Stop()
 	for {
@@ -125,7 +127,7 @@ func (g *generation) keepCommitted(ctx context.Context) {
 			pause.Reset()
 		case answered && code.Temporary():
 			pause.Wait(ctx)
-			ring(g.dirty)
+			g.dirty.Signal()
 		default:
 			return
 		}
@@ -134,7 +136,7 @@ func (g *generation) keepCommitted(ctx context.Context) {
 
 // tellOverdue tells the holders of messages that are open for too long.
 func (g *generation) tellOverdue() {
-	before := g.c.q.opts.Now().Add(-crowdAge)
+	before := g.q.opts.Now().Add(-crowdAge)
 	g.c.mu.Lock()
 	defer g.c.mu.Unlock()
 	for _, p := range g.parts {
@@ -173,23 +175,23 @@ func (g *generation) commit() error {
 func (g *generation) follow(ctx context.Context, loops *sync.WaitGroup) {
 	ticker := time.NewTicker(metadataAge)
 	defer ticker.Stop()
-	pause := newBackoff()
+	pause := carrier.NewBackoff()
 	for ctx.Err() == nil {
-		known, err := g.c.q.cluster.layout(ctx)
+		known, err := g.q.cluster.layout(ctx)
 		if err != nil {
-			g.c.q.report(ctx, translate(err))
+			g.q.report(ctx, translate(err))
 		} else if g.outdated(ctx, known) {
 			return
 		}
 		if err != nil || !g.assign(ctx, known, loops) { // somebody has to be elected
 			pause.Wait(ctx)
-			g.c.q.cluster.forget()
+			g.q.cluster.forget()
 			continue
 		}
 		select {
 		case <-g.reroute:
 			pause.Wait(ctx)
-			g.c.q.cluster.forget()
+			g.q.cluster.forget()
 		case <-ticker.C:
 			pause.Reset()
 		case <-ctx.Done():
@@ -208,9 +210,9 @@ func (g *generation) outdated(ctx context.Context, known *layout) bool {
 		}
 		switch divided, dividing := g.c.divided.of(g.gen.ID, topic); {
 		case g.disowned(topic):
-			err := g.c.q.repair(ctx)
-			g.c.q.report(ctx, err)
-			outdated = outdated || err == nil || g.c.q.cluster.has(ctx, topic)
+			err := g.q.repair(ctx)
+			g.q.report(ctx, err)
+			outdated = outdated || err == nil || g.q.cluster.has(ctx, topic)
 		case trouble == nil && dividing && divided != known.partitions(topic):
 			outdated = true
 		}
@@ -246,7 +248,7 @@ func (g *generation) assign(ctx context.Context, known *layout, loops *sync.Wait
 		}
 		g.fetchers[p.leader] = true
 		for range fetchersPerBroker {
-			f := &fetcher{g: g, broker: p.leader}
+			f := &fetcher{q: g.q, c: g.c, g: g, broker: p.leader}
 			loops.Go(func() { f.run(ctx) })
 		}
 	}

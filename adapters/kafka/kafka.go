@@ -26,6 +26,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/openhqm/openhqm/adapters/carrier"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/domain/outage"
 	"github.com/openhqm/openhqm/ports"
@@ -81,9 +82,6 @@ var (
 // lanes are topics by lane.
 type lanes [domain.LaneCount]string
 
-// openTimeout bounds Open, Outlet and Inlet.
-const openTimeout = 8 * time.Second
-
 // highSuffix makes the name of the high lane's topic.
 const highSuffix = ".high"
 
@@ -103,7 +101,7 @@ func Open(ctx context.Context, opts Options) (*Queue, error) {
 		return nil, err
 	}
 	q.ctx, q.cancel = context.WithCancel(context.Background())
-	starting, cancel := context.WithTimeout(ctx, openTimeout)
+	starting, cancel := context.WithTimeout(ctx, carrier.OpenTimeout)
 	defer cancel()
 	if err := q.prepare(starting); err != nil {
 		q.cancel()
@@ -143,16 +141,13 @@ func (q *Queue) Close() error {
 	q.once.Do(func() {
 		q.leaveAll()
 		q.cancel()
-		cut := time.AfterFunc(closePatience, q.cluster.close)
+		cut := time.AfterFunc(carrier.ClosePatience, q.cluster.close)
 		q.loops.Wait()
 		cut.Stop()
 		q.cluster.close()
 	})
 	return nil
 }
-
-// closePatience is how long Close lets requests end that are under way.
-const closePatience = 3 * time.Second
 
 // Probe asks every broker that leads a partition of ours, and the one that coordinates the group. A topic that is
 // missing and cannot be made, a group that somebody wants to receive from and that cannot be joined, or a partition
@@ -168,11 +163,6 @@ func (q *Queue) Probe(ctx context.Context) error {
 	}
 	return cmp.Or(trouble, err)
 }
-
-// newBackoff is for what others are waiting for.
-func newBackoff() outage.Backoff { return outage.Backoff{Longest: longestPause} }
-
-const longestPause = 2 * time.Second
 
 // report takes note of how a call of Kafka ended. What its caller or Close cut off says nothing about Kafka.
 func (q *Queue) report(ctx context.Context, err error) {

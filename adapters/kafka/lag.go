@@ -13,6 +13,7 @@ import (
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol/fetch"
 
+	"github.com/openhqm/openhqm/adapters/carrier"
 	"github.com/openhqm/openhqm/ports"
 )
 
@@ -198,7 +199,7 @@ func (q *Queue) addLag(ctx context.Context, b *backlog, req *fetch.Request) erro
 			asked[place{topic.Topic, p.Partition}] = p.FetchOffset
 		}
 	}
-	answer, err := q.cluster.call(ctx, callTimeout, req)
+	answer, err := q.cluster.call(ctx, carrier.CallTimeout, req)
 	if err != nil {
 		q.cluster.forget()
 		return translate(err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/openhqm/openhqm/adapters/carrier"
 	"github.com/openhqm/openhqm/ports"
 )
 
@@ -62,7 +63,7 @@ func (q *Queue) use(ctx context.Context, used topic) error {
 	case !q.cluster.add(used):
 		return nil
 	}
-	starting, cancel := context.WithTimeout(ctx, openTimeout)
+	starting, cancel := context.WithTimeout(ctx, carrier.OpenTimeout)
 	defer cancel()
 	q.repairing.Lock()
 	err := q.prepare(starting)

@@ -77,7 +77,7 @@ func (p *partition) handOut() ports.Received {
 	p.shelf[0] = nil // the array may live for long
 	p.shelf = p.shelf[1:]
 	p.bytes -= m.size()
-	m.crowded, m.taken = make(chan struct{}), p.gen.c.q.opts.Now()
+	m.crowded, m.taken = make(chan struct{}), p.gen.q.opts.Now()
 	p.track.take(m)
 	tell(p.track.crowded(maxGap / 2))
 	if p.wanting() {

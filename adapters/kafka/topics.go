@@ -10,6 +10,7 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
+	"github.com/openhqm/openhqm/adapters/carrier"
 	"github.com/openhqm/openhqm/ports"
 )
 
@@ -33,7 +34,7 @@ const batchOverhead = 61 + 40
 // prepare makes the topics that are missing and looks whether all will do. Brokers hear of topics that were made or
 // deleted one after another, so it takes what they say about a missing one as settled only when ctx ends.
 func (q *Queue) prepare(ctx context.Context) error {
-	pause := newBackoff()
+	pause := carrier.NewBackoff()
 	for {
 		err := q.prepareOnce(ctx)
 		if !topicMissing(err) {
@@ -211,7 +212,7 @@ const (
 	// repairPause is how long repair leaves things alone that it could not mend.
 	repairPause = time.Second
 	// repairTimeout bounds one try.
-	repairTimeout = openTimeout
+	repairTimeout = carrier.OpenTimeout
 )
 
 // repair makes topics that were deleted under us once more. Any number of callers may ask for it at once.

@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/openhqm/openhqm/adapters/carrier"
 )
 
 const (
@@ -30,8 +32,8 @@ const (
 // startKeeping starts the loops that look after what we have, until it is handed back.
 func (r *receiver) startKeeping() {
 	every := min(r.visibility/lookEvery, longestLook)
-	r.keepers.Go(func() { repeat(r.keeping, every, func() { r.extend(every) }) })
-	r.keepers.Go(func() { repeat(r.keeping, min(every, longestLost), r.expire) })
+	r.keeping.loops.Go(func() { repeat(r.keeping, every, func() { r.extend(every) }) })
+	r.keeping.loops.Go(func() { repeat(r.keeping, min(every, longestLost), r.expire) })
 }
 
 func repeat(ctx context.Context, every time.Duration, f func()) {
@@ -82,7 +84,7 @@ func (r *receiver) extend(soon time.Duration) {
 		}
 	}
 	r.mu.Unlock()
-	ctx, cancel := context.WithTimeout(r.keeping, min(r.visibility/extendAfter, callTimeout))
+	ctx, cancel := context.WithTimeout(r.keeping, min(r.visibility/extendAfter, carrier.CallTimeout))
 	defer cancel()
 	r.change(ctx, back, nothing)
 	r.change(ctx, due, r.remaining)

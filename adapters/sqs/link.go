@@ -18,19 +18,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/smithy-go/logging"
 
+	"github.com/openhqm/openhqm/adapters/carrier"
 	"github.com/openhqm/openhqm/domain/outage"
 )
 
-const (
-	// callTimeout bounds every call; a long poll has that beside its own time.
-	callTimeout = 5 * time.Second
-	// dialTimeout bounds how long a connection may take, and TLS again.
-	dialTimeout = 3 * time.Second
-	// maxConns is how many connections are kept: for all polls, sends, deletions and extensions of two lanes.
-	maxConns = 64
-	// closePatience is how long closing lets requests end that are under way.
-	closePatience = 3 * time.Second
-)
+// maxConns is how many connections are kept: for all polls, sends, deletions and extensions of two lanes.
+const maxConns = 64
 
 // link is what everything shares that speaks to one account and region.
 type link struct {
@@ -41,7 +34,7 @@ type link struct {
 
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
-	calls  context.Context // of all calls; ends closePatience later
+	calls  context.Context // of all calls; ends carrier.ClosePatience later
 	cut    context.CancelFunc
 	loops  sync.WaitGroup // goroutines that send
 }
@@ -97,8 +90,8 @@ func newHTTPClient(settings aws.Config) *http.Client {
 		built = awshttp.NewBuildableClient()
 	}
 	transport := built.GetTransport() // a copy, of which we can close the connections
-	transport.DialContext = (&net.Dialer{Timeout: dialTimeout}).DialContext
-	transport.TLSHandshakeTimeout = dialTimeout
+	transport.DialContext = (&net.Dialer{Timeout: carrier.DialTimeout}).DialContext
+	transport.TLSHandshakeTimeout = carrier.DialTimeout
 	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = maxConns, maxConns
 	return &http.Client{
 		Transport:     transport,
@@ -112,7 +105,7 @@ func (l *link) where() string { return cmp.Or(l.opts.Endpoint, "the region "+l.o
 // close ends what is under way, and waits for it.
 func (l *link) close() {
 	l.cancel()
-	cutting := time.AfterFunc(closePatience, l.cut)
+	cutting := time.AfterFunc(carrier.ClosePatience, l.cut)
 	l.loops.Wait()
 	cutting.Stop()
 	l.cut()
@@ -135,7 +128,7 @@ func ask[In, Out any](
 
 // request is ask that takes note of how the call ended.
 func request[In, Out any](ctx context.Context, l *link, do operation[In, Out], in *In) (*Out, error) {
-	return requestFor(ctx, l, callTimeout, do, in)
+	return requestFor(ctx, l, carrier.CallTimeout, do, in)
 }
 
 // requestFor is request with another deadline.

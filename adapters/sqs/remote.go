@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
+	"github.com/openhqm/openhqm/adapters/carrier"
 	"github.com/openhqm/openhqm/ports"
 )
 
@@ -60,7 +61,7 @@ func (l *link) open(ctx context.Context, name string) (*remote, error) {
 }
 
 func (r *remote) ensure(ctx context.Context) error {
-	found, err := ask(ctx, r.link, callTimeout, r.link.api.GetQueueUrl, &sqs.GetQueueUrlInput{QueueName: &r.name})
+	found, err := ask(ctx, r.link, carrier.CallTimeout, r.link.api.GetQueueUrl, &sqs.GetQueueUrlInput{QueueName: &r.name})
 	var told map[string]string
 	switch {
 	case err == nil:
@@ -84,7 +85,7 @@ func (r *remote) ensure(ctx context.Context) error {
 // attributesOfNew waits until a queue is known that was just made, which may take a second (CreateQueue in the API
 // reference of Amazon SQS).
 func (r *remote) attributesOfNew(ctx context.Context) (map[string]string, error) {
-	backoff := newBackoff()
+	backoff := carrier.NewBackoff()
 	for {
 		told, err := r.attributes(ctx, traits...)
 		if !missing(err) || !backoff.Wait(ctx) {
@@ -95,7 +96,7 @@ func (r *remote) attributesOfNew(ctx context.Context) (map[string]string, error)
 
 // create makes the queue. Several processes may do so at once: they ask for the same, and all get it.
 func (r *remote) create(ctx context.Context) error {
-	made, err := ask(ctx, r.link, callTimeout, r.link.api.CreateQueue, &sqs.CreateQueueInput{
+	made, err := ask(ctx, r.link, carrier.CallTimeout, r.link.api.CreateQueue, &sqs.CreateQueueInput{
 		QueueName: &r.name,
 		Attributes: map[string]string{
 			string(types.QueueAttributeNameMessageRetentionPeriod): inSeconds(r.link.opts.Retention),
@@ -155,7 +156,7 @@ func number(told map[string]string, name types.QueueAttributeName) int64 {
 
 // attributes asks for some. The error is the client's.
 func (r *remote) attributes(ctx context.Context, names ...types.QueueAttributeName) (map[string]string, error) {
-	told, err := ask(ctx, r.link, callTimeout, r.link.api.GetQueueAttributes,
+	told, err := ask(ctx, r.link, carrier.CallTimeout, r.link.api.GetQueueAttributes,
 		&sqs.GetQueueAttributesInput{QueueUrl: &r.url, AttributeNames: names})
 	if err != nil {
 		return nil, err

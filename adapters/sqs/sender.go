@@ -12,14 +12,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
-	"github.com/openhqm/openhqm/adapters/batchcall"
+	"github.com/openhqm/openhqm/adapters/carrier"
 	"github.com/openhqm/openhqm/domain/outage"
 	"github.com/openhqm/openhqm/ports"
 )
 
 // op is one message on its way.
 type op struct {
-	call  *batchcall.Call
+	call  *carrier.Call
 	index int // in the call
 	body  body
 	until time.Time // when it is not sent again any more
@@ -38,7 +38,7 @@ type sender struct {
 }
 
 func newSender(p *publisher, to *remote) *sender {
-	s := &sender{p: p, to: to, pause: pause{backoff: newBackoff()}}
+	s := &sender{p: p, to: to, pause: pause{backoff: carrier.NewBackoff()}}
 	s.ops.loops, s.ops.fit, s.ops.send = &p.link.loops, s.fit, s.send
 	return s
 }
@@ -148,7 +148,7 @@ func (s *sender) refused(ops []*op, err error) (again []*op) {
 		switch {
 		case s.p.link.ctx.Err() != nil:
 			s.p.answer(o, ports.ErrClosed)
-		case repeat && s.retryable(o) && !s.p.link.outage.Lasts(publishPatience):
+		case repeat && s.retryable(o) && !s.p.link.outage.Lasts(carrier.PublishPatience):
 			again = append(again, o)
 		default:
 			s.p.answer(o, answer)

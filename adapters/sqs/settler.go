@@ -12,7 +12,7 @@ import (
 
 // Settle deletes messages. Until that is done they are ours, and are not extended.
 func (r *receiver) Settle(tickets []ports.Ticket) {
-	if r.ctx.Err() != nil {
+	if r.receiving.Err() != nil {
 		return
 	}
 	done := make(map[*source][]*message)

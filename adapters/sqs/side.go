@@ -3,6 +3,7 @@ package sqs
 import (
 	"context"
 
+	"github.com/openhqm/openhqm/adapters/carrier"
 	"github.com/openhqm/openhqm/ports"
 )
 
@@ -45,7 +46,7 @@ func (q *Queue) side(ctx context.Context, name string) (*remote, error) {
 	if q.link.ctx.Err() != nil {
 		return nil, ports.ErrClosed
 	}
-	opening, cancel := context.WithTimeout(ctx, openTimeout)
+	opening, cancel := context.WithTimeout(ctx, carrier.OpenTimeout)
 	defer cancel()
 	return q.link.open(opening, name)
 }

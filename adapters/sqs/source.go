@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
+	"github.com/openhqm/openhqm/adapters/carrier"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/domain/outage"
 	"github.com/openhqm/openhqm/ports"
@@ -82,9 +83,9 @@ func (s *source) begin() {
 		wait = 0
 		s.probing++
 	}
-	s.r.polling.Go(func() {
+	s.r.polling.loops.Go(func() {
 		s.poll(wait)
-		if s.r.ctx.Err() != nil {
+		if s.r.receiving.Err() != nil {
 			s.r.handBack()
 		}
 	})
@@ -93,41 +94,47 @@ func (s *source) begin() {
 // poll asks SQS once.
 func (s *source) poll(wait time.Duration) {
 	l := s.r.link
-	told, err := requestFor(s.r.polls, l, wait+callTimeout, l.api.ReceiveMessage, &sqs.ReceiveMessageInput{
+	told, err := requestFor(s.r.polling, l, wait+carrier.CallTimeout, l.api.ReceiveMessage, &sqs.ReceiveMessageInput{
 		QueueUrl: &s.from.url, MaxNumberOfMessages: maxBatch,
 		VisibilityTimeout: int32(s.r.visibility / time.Second), WaitTimeSeconds: int32(wait / time.Second),
 		MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameSentTimestamp},
 		MessageAttributeNames:       []string{encodingAttribute},
 	})
 	s.receiving.note(s.from, err)
-	now := l.opts.Now()
+	if pause := s.answered(told, err, wait); err != nil {
+		s.rest(err, pause)
+	}
+	s.r.mu.Lock()
+	defer s.r.mu.Unlock()
+	s.polls--
+	s.r.fill()
+	s.r.wake.Signal()
+}
+
+// answered notes how a poll ended, and returns how long to pause after an error: longer each time.
+func (s *source) answered(told *sqs.ReceiveMessageOutput, err error, wait time.Duration) (pause time.Duration) {
+	now := s.r.link.opts.Now()
 	s.r.mu.Lock()
 	defer s.r.mu.Unlock()
 	if wait == 0 {
 		s.probing--
 	}
 	if err != nil {
-		s.rest(err)
-	} else {
-		s.pause.Reset()
-		s.add(told.Messages, now)
+		s.allowed = 1
+		s.r.wake.Signal() // nobody is to wait for this one
+		return s.pause.Next()
 	}
-	s.polls--
-	s.r.fill()
-	ring(s.r.bell)
+	s.pause.Reset()
+	s.add(told.Messages, now)
+	return 0
 }
 
-// rest pauses after an error, longer each time. It lets go of the mutex meanwhile.
-func (s *source) rest(err error) {
-	s.allowed = 1
-	pause := s.pause.Next()
-	ring(s.r.bell) // it is not to be waited for
-	s.r.mu.Unlock()
+// rest pauses after an error. A queue that is missing is made again meanwhile.
+func (s *source) rest(err error, pause time.Duration) {
 	if missing(err) {
-		s.receiving.keep(s.from, s.from.mend(s.r.ctx))
+		s.receiving.keep(s.from, s.from.mend(s.r.receiving))
 	}
-	outage.Sleep(s.r.ctx, pause)
-	s.r.mu.Lock()
+	outage.Sleep(s.r.receiving, pause)
 }
 
 // add takes in what SQS answered.

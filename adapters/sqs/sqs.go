@@ -19,8 +19,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/openhqm/openhqm/adapters/carrier"
 	"github.com/openhqm/openhqm/domain"
-	"github.com/openhqm/openhqm/domain/outage"
 	"github.com/openhqm/openhqm/ports"
 )
 
@@ -77,9 +77,6 @@ var (
 	_ ports.Detailed = (*Queue)(nil)
 )
 
-// openTimeout bounds Open.
-const openTimeout = 8 * time.Second
-
 // highSuffix makes the name of the high lane's queue.
 const highSuffix = "-high"
 
@@ -90,7 +87,7 @@ func Open(ctx context.Context, opts Options) (*Queue, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
-	starting, cancel := context.WithTimeout(ctx, openTimeout)
+	starting, cancel := context.WithTimeout(ctx, carrier.OpenTimeout)
 	defer cancel()
 	l, err := newLink(starting, opts)
 	if err != nil {
@@ -186,8 +183,3 @@ func (q *Queue) Details() map[string]string {
 	}
 	return all
 }
-
-// newBackoff is for what others are waiting for.
-func newBackoff() outage.Backoff { return outage.Backoff{Longest: longestPause} }
-
-const longestPause = 2 * time.Second
