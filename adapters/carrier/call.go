@@ -50,7 +50,7 @@ func (c *Call) Over() bool {
 	return c.gone
 }
 
-// Wait blocks until all answers are there or ctx ends, ends the call, and returns the answers in the order of the items.
+// Wait blocks until all answers are there or ctx ends, ends the call, and returns the answers in order.
 // Those that are missing are Unconfirmed.
 func (c *Call) Wait(ctx context.Context) []error {
 	select {
