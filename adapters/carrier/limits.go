@@ -18,11 +18,11 @@ const (
 	// ClosePatience is how long Close lets requests under way finish.
 	ClosePatience = 3 * time.Second
 
-	// longestPause bounds the pauses between two tries that somebody waits for.
+	// longestPause bounds the pauses between two tries of what a caller waits for.
 	longestPause = 2 * time.Second
 	// maxWaiting bounds the bytes that wait to be sent or are under way in one publisher.
 	maxWaiting = 64 << 20
 )
 
-// NewBackoff returns pauses for what somebody waits for: they grow to 2 s.
+// NewBackoff returns pauses between tries of what a caller waits for: they grow to 2 s.
 func NewBackoff() outage.Backoff { return outage.Backoff{Longest: longestPause} }

@@ -27,7 +27,7 @@ type SASL struct {
 // 3 s.
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-// mechanism gives what kafka-go authenticates with; nil: nothing.
+// mechanism returns what kafka-go authenticates with; nil: nothing.
 func (s SASL) mechanism() (sasl.Mechanism, error) {
 	switch s.Mechanism {
 	case "":
@@ -128,11 +128,11 @@ func (c *conns) cut() {
 	defer c.mu.Unlock()
 	c.closed = true
 	for one := range c.open {
-		_ = one.Conn.Close() // whoever uses it is told by the next thing that it does
+		_ = one.Conn.Close() // whoever uses it is response by the next thing that it does
 	}
 }
 
-// cloned gives a TLS configuration of our own; nil: none.
+// cloned returns a TLS configuration of our own; nil: none.
 func cloned(config *tls.Config) *tls.Config {
 	if config == nil {
 		return nil

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// heartbeat is how soon a member learns that others come or go, at most. It is a third of a shorter session.
+	// heartbeat is how soon a member learns that another joins or leaves, at most. It is a third of a shorter session.
 	heartbeat = time.Second
 	// rebalanceTimeout is how long the group waits for a member to join again, which takes it one heartbeat and one
 	// commit.
@@ -25,12 +25,12 @@ const (
 	// patientTries is how often the coordinator may refuse before that is an outage: it does for a while when it was just
 	// started, and when it has forgotten a member.
 	patientTries = 5
-	// leavePatience is how long leaving the group may take. Then others have to wait for the session to end.
+	// leavePatience is how long leaving the group may take. After that the other members wait for the session to end.
 	leavePatience = 6 * time.Second
 )
 
 // consumer is a member of a group, from the first receive on. A generation is the time between two rebalances, in
-// which it owns some partitions; messages of one that is over belong to others.
+// which it owns some partitions; messages of an earlier one belong to other members.
 type consumer struct {
 	q      *Queue
 	group  string
@@ -78,7 +78,7 @@ func (c *consumer) Receive(ctx context.Context, count int, bytes int64) ([]ports
 		case <-ctx.Done():
 		case <-c.left:
 			if c.ctx.Err() == nil {
-				return nil, c.trouble()
+				return nil, c.health()
 			}
 		case <-c.ctx.Done():
 		}
@@ -112,7 +112,7 @@ func (c *consumer) take(count int, bytes int64) []ports.Received {
 	return taken
 }
 
-// choose gives the partition whose message is next; nil: there is none.
+// choose returns the partition whose message is next; nil when there is none.
 func (c *consumer) choose() *partition {
 	for _, lane := range c.turn.Order() {
 		if p := c.now.next(lane); p != nil {
@@ -123,7 +123,7 @@ func (c *consumer) choose() *partition {
 }
 
 // Settle moves the marks of partitions. What belongs to an earlier generation, or to a time before a partition was
-// begun anew, is ignored, and so are tickets of others.
+// begun again, is ignored, and so are tickets of other receivers.
 func (c *consumer) Settle(tickets []ports.Ticket) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -208,7 +208,7 @@ func (c *consumer) generations(group *kafka.ConsumerGroup, pause *outage.Backoff
 				c.fail(translate(err))
 			}
 			if member != "" {
-				c.q.loops.Go(func() { c.bury(member) })
+				c.q.loops.Go(func() { c.removeMember(member) })
 			}
 			return
 		}
@@ -223,10 +223,10 @@ func (c *consumer) generations(group *kafka.ConsumerGroup, pause *outage.Backoff
 	}
 }
 
-// bury takes a member out of the group that we have been: after an error kafka-go joins as a new one, and the others
-// would wait for the old one until its session ends. That begins anew with a coordinator that is started, so it tries
-// for as long as Kafka is away.
-func (c *consumer) bury(member string) {
+// removeMember removes an earlier member of ours from the group. After an error kafka-go joins as a new one, and the
+// other members would wait for the old one until its session ends. A coordinator that starts counts that session from
+// its beginning, so this keeps trying while Kafka is away.
+func (c *consumer) removeMember(member string) {
 	req := &leavegroup.Request{
 		GroupID: c.group, MemberID: member, Members: []leavegroup.RequestMember{{MemberID: member}},
 	}
@@ -247,7 +247,7 @@ func (c *consumer) enter(g *generation) {
 	c.now, c.failure = g, nil
 }
 
-// fail takes note of why the group cannot be joined.
+// fail notes why the group cannot be joined.
 func (c *consumer) fail(err error) {
 	c.q.report(c.ctx, err)
 	c.mu.Lock()
@@ -257,14 +257,15 @@ func (c *consumer) fail(err error) {
 
 // refuse ends what can never be joined.
 func (c *consumer) refuse(err error) {
-	c.q.opts.Logger.Error("nothing will be received", "error", err)
+	c.q.opts.Logger.Error("the consumer group cannot be joined; nothing is received until the configuration is fixed",
+		"error", err)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.failure = err
 }
 
-// trouble is why the group could not be joined when that was last tried, or why a partition cannot be read.
-func (c *consumer) trouble() error {
+// health returns why the group could not be joined when that was last tried, or why a partition cannot be read.
+func (c *consumer) health() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.failure != nil || c.now == nil {
@@ -289,7 +290,7 @@ func (c *consumer) leave() {
 	select {
 	case <-c.left:
 	case <-timer.C:
-		c.q.opts.Logger.Warn("kafka does not let us leave the group; others take over when the session ends",
+		c.q.opts.Logger.Warn("kafka did not confirm leaving the group; other members take over when the session ends",
 			"session_timeout", c.q.opts.SessionTimeout)
 	}
 }

@@ -16,7 +16,7 @@ func OnShelves(q *Queue) int {
 	return n
 }
 
-// Vanish ends a queue as a crash does: nothing is committed, and the group is not told.
+// Vanish ends a queue as a crash does: nothing is committed, and the group is not notified.
 func Vanish(q *Queue) {
 	q.cluster.close()
 	_ = q.Close() // nothing can be said any more

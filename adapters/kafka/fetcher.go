@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -56,7 +57,7 @@ func (f *fetcher) run(ctx context.Context) {
 }
 
 // plan takes the partitions that are to be read now. It blocks until there is one or ctx ends.
-func (f *fetcher) plan(ctx context.Context) []*stretch {
+func (f *fetcher) plan(ctx context.Context) []*partitionRead {
 	for ctx.Err() == nil {
 		wanted, room := f.wanted()
 		if len(wanted) > 0 {
@@ -71,18 +72,18 @@ func (f *fetcher) plan(ctx context.Context) []*stretch {
 }
 
 // wanted marks the partitions as being read. Each is the first in its turn: Kafka fills an answer in the order of the
-// request, and gives a batch that is larger than the limit to none but the first. A suspect is alone.
-func (f *fetcher) wanted() ([]*stretch, <-chan struct{}) {
+// request, and returns a batch that is larger than the limit to none but the first. A suspect is alone.
+func (f *fetcher) wanted() ([]*partitionRead, <-chan struct{}) {
 	f.c.mu.Lock()
 	defer f.c.mu.Unlock()
-	var wanted []*stretch
+	var wanted []*partitionRead
 	for i := range f.g.parts {
 		p := f.g.parts[(f.g.first+i)%len(f.g.parts)]
 		if p.leader != f.broker || !p.wanting() || p.suspect && len(wanted) > 0 {
 			continue
 		}
 		p.reading = true
-		wanted = append(wanted, &stretch{part: p, from: p.next, next: p.next})
+		wanted = append(wanted, &partitionRead{part: p, from: p.next, next: p.next})
 		if p.suspect {
 			break
 		}
@@ -96,7 +97,7 @@ func (f *fetcher) wanted() ([]*stretch, <-chan struct{}) {
 
 // fetch asks for what is wanted. The broker answers when there is something for one of them, and for a suspect at once.
 // An answer that cannot be read is an error of the partition, where it can only be that of one.
-func (f *fetcher) fetch(ctx context.Context, wanted []*stretch) error {
+func (f *fetcher) fetch(ctx context.Context, wanted []*partitionRead) error {
 	answer, err := f.q.cluster.call(ctx, fetchWait+carrier.CallTimeout, f.request(wanted))
 	if err != nil && len(wanted) == 1 && undecodable(err) {
 		wanted[0].err = err
@@ -107,7 +108,7 @@ func (f *fetcher) fetch(ctx context.Context, wanted []*stretch) error {
 	}
 	fetched, ok := answer.(*fetch.Response)
 	if !ok {
-		return errors.New("kafka-go gave an answer to another question")
+		return fmt.Errorf("kafka-go returned an unexpected %T", answer)
 	}
 	if fetched.ErrorCode != 0 {
 		return kafka.Error(fetched.ErrorCode)
@@ -115,11 +116,11 @@ func (f *fetcher) fetch(ctx context.Context, wanted []*stretch) error {
 	now := f.q.opts.Now()
 	for i := range fetched.Topics {
 		for j := range fetched.Topics[i].Partitions {
-			told := &fetched.Topics[i].Partitions[j]
+			response := &fetched.Topics[i].Partitions[j]
 			for _, s := range wanted {
-				if s.part.topic == fetched.Topics[i].Topic && s.part.id == told.Partition {
+				if s.part.topic == fetched.Topics[i].Topic && s.part.id == response.Partition {
 					s.now = now
-					s.err = s.fill(told)
+					s.err = s.fill(response)
 				}
 			}
 		}
@@ -144,7 +145,7 @@ func undecodable(err error) bool {
 	return true
 }
 
-func (f *fetcher) request(wanted []*stretch) *fetch.Request {
+func (f *fetcher) request(wanted []*partitionRead) *fetch.Request {
 	req := &fetch.Request{
 		ReplicaID: -1, MaxWaitTime: int32(fetchWait.Milliseconds()), MinBytes: 1, MaxBytes: fetchBytes,
 		IsolationLevel: readCommitted, SessionID: noSession, SessionEpoch: noSession,
@@ -167,8 +168,8 @@ func (f *fetcher) request(wanted []*stretch) *fetch.Request {
 }
 
 // done puts what was read on the shelves, and deals with partitions that gave an error.
-func (f *fetcher) done(ctx context.Context, wanted []*stretch, err error) {
-	var astray []*stretch
+func (f *fetcher) done(ctx context.Context, wanted []*partitionRead, err error) {
+	var astray []*partitionRead
 	f.c.mu.Lock()
 	for _, s := range wanted {
 		s.part.reading = false
@@ -198,18 +199,18 @@ func (f *fetcher) done(ctx context.Context, wanted []*stretch, err error) {
 	}
 }
 
-// judge takes note of whether the data of a partition can be read. If not, it is asked for again after a pause and
-// alone, for somebody may mend it; nothing of it is skipped. Called with the mutex of the consumer held.
-func (f *fetcher) judge(s *stretch) {
+// judge notes whether the data of a partition can be read. If not, it is asked for again after a pause and
+// alone, since an operator may repair it; nothing of it is skipped. Called with the mutex of the consumer held.
+func (f *fetcher) judge(s *partitionRead) {
 	p, logger := s.part, f.q.opts.Logger
 	before := p.unreadable
 	p.suspect, p.unreadable = s.err != nil, s.err
 	switch {
 	case s.err != nil:
-		p.leader = nobody // until follow tells it once more
+		p.leader = nobody // until follow finds it again
 		f.g.reroute.Signal()
 		if before == nil {
-			logger.Error("the data of a partition cannot be read; its messages wait until it can",
+			logger.Error("the data of a partition cannot be read; its messages wait until that is repaired",
 				"topic", p.topic, "partition", p.id, "offset", s.next, "error", s.err)
 		}
 	case before != nil:
@@ -217,18 +218,18 @@ func (f *fetcher) judge(s *stretch) {
 	}
 }
 
-// outOfRange begins a partition anew at its first offset: what comes before was deleted when its time was over, or the
-// partition ends earlier than it did, since somebody made it anew or a broker lost its end. Nobody knows from where on
+// outOfRange begins a partition again at its first offset: what comes before was deleted when its time was over, or the
+// partition ends earlier than it did, because it was made again or a broker lost its end. Nobody knows from where on
 // messages are new, and the store recognizes those that are not.
-func (f *fetcher) outOfRange(ctx context.Context, s *stretch) {
+func (f *fetcher) outOfRange(ctx context.Context, s *partitionRead) {
 	p := s.part
 	answer, err := f.q.cluster.client().ListOffsets(ctx, &kafka.ListOffsetsRequest{
 		Topics: map[string][]kafka.OffsetRequest{p.topic: {kafka.FirstOffsetOf(int(p.id))}},
 	})
 	first := int64(-1)
 	if err == nil {
-		for _, told := range answer.Topics[p.topic] {
-			first, err = told.FirstOffset, told.Error
+		for _, response := range answer.Topics[p.topic] {
+			first, err = response.FirstOffset, response.Error
 		}
 	}
 	f.c.mu.Lock()
@@ -240,23 +241,23 @@ func (f *fetcher) outOfRange(ctx context.Context, s *stretch) {
 		f.g.reroute.Signal()
 		return
 	}
-	f.tell(s, first)
+	f.logRestart(s, first)
 	p.begin(first)
 	f.g.roomMade()
 }
 
-// tell logs what it means that a partition is begun anew at its first offset.
-func (f *fetcher) tell(s *stretch, first int64) {
+// logRestart logs what it means that a partition is begun again at its first offset.
+func (f *fetcher) logRestart(s *partitionRead, first int64) {
 	logger := f.q.opts.Logger.With(
 		"topic", s.part.topic, "partition", s.part.id, "offset", s.from, "first_offset", first)
 	switch {
 	case s.from == 0:
-		logger.Warn("the group has committed nothing in a partition, or so long ago that kafka forgot it: all that is " +
-			"left of its messages comes, also what was done; what the store has no record of any more is called again")
+		logger.Warn("no committed offset; replaying the partition from its start, " +
+			"which repeats calls whose records have expired")
 	case s.from < first:
-		logger.Error("messages were deleted before they were read; they are lost")
+		logger.Error("messages were deleted before they were read, and are lost; check the retention of the topic")
 	default:
-		logger.Error("a partition ends before the offset of the group, as one does that was made anew or has lost its " +
-			"end: all its messages come again; what the store has no record of any more is called again")
+		logger.Error("the partition ends before the committed offset; replaying it from its start, " +
+			"which repeats calls whose records have expired")
 	}
 }

@@ -24,7 +24,7 @@ const (
 	// readAhead bounds what is read ahead in all partitions, in bytes; each has its share, and at least minShare.
 	readAhead = 16 << 20
 	minShare  = 64 << 10
-	// fetchersPerBroker lets partitions that have got room be read while a request for others waits for news.
+	// fetchersPerBroker lets partitions that have got room be read while a request for other partitions waits for news.
 	fetchersPerBroker = 2
 )
 
@@ -94,14 +94,14 @@ func (g *generation) run(ctx context.Context) {
 	g.c.exit()
 	g.lose(ports.ErrLost)
 	if err := g.commit(); err != nil {
-		g.q.opts.Logger.Debug("what was settled last is not committed and comes again", "error", err)
+		g.q.opts.Logger.Debug("the last settled messages are not committed; they are handed out again", "error", err)
 	}
 }
 
 // changed is called when a mark has moved.
 func (g *generation) changed() { g.dirty.Signal() }
 
-// keepCommitted commits marks that have moved, and tells who keeps them from moving for long, until ctx ends or the
+// keepCommitted commits marks that have moved, and signals what keeps them from moving for long, until ctx ends or the
 // connection to the coordinator is no good any more.
 func (g *generation) keepCommitted(ctx context.Context) {
 	pause := carrier.NewBackoff()
@@ -111,7 +111,7 @@ func (g *generation) keepCommitted(ctx context.Context) {
 		select {
 		case <-g.dirty:
 		case <-ticker.C:
-			g.tellOverdue()
+			g.signalOverdue()
 			continue
 		case <-ctx.Done():
 			return
@@ -134,13 +134,13 @@ func (g *generation) keepCommitted(ctx context.Context) {
 	}
 }
 
-// tellOverdue tells the holders of messages that are open for too long.
-func (g *generation) tellOverdue() {
+// signalOverdue asks for the messages that are open for too long.
+func (g *generation) signalOverdue() {
 	before := g.q.opts.Now().Add(-crowdAge)
 	g.c.mu.Lock()
 	defer g.c.mu.Unlock()
 	for _, p := range g.parts {
-		tell(p.track.overdue(before))
+		signalCrowded(p.track.overdue(before))
 	}
 }
 
@@ -183,7 +183,7 @@ func (g *generation) follow(ctx context.Context, loops *sync.WaitGroup) {
 		} else if g.outdated(ctx, known) {
 			return
 		}
-		if err != nil || !g.assign(ctx, known, loops) { // somebody has to be elected
+		if err != nil || !g.assign(ctx, known, loops) { // a leader is being elected
 			pause.Wait(ctx)
 			g.q.cluster.forget()
 			continue
@@ -199,12 +199,12 @@ func (g *generation) follow(ctx context.Context, loops *sync.WaitGroup) {
 	}
 }
 
-// outdated reports whether a topic has more partitions by now, or was made anew. One that cannot be made keeps the
+// outdated reports whether a topic has more partitions by now, or was made again. One that cannot be made keeps the
 // generation: joining again makes Kafka make it in some other way, where it may.
 func (g *generation) outdated(ctx context.Context, known *layout) bool {
 	outdated := false
 	for _, topic := range g.c.topics {
-		trouble := known.trouble(topic)
+		trouble := known.missing(topic)
 		if topicMissing(trouble) {
 			g.disown(topic)
 		}
@@ -275,7 +275,7 @@ func (g *generation) roomMade() {
 	}
 }
 
-// next gives the partition of a lane whose turn it is to hand out a message; nil: none has one. Looking does not take
+// next returns the partition of a lane whose turn it is to hand out a message; nil: none has one. Looking does not take
 // the turn.
 func (g *generation) next(lane domain.Lane) *partition {
 	for i := range g.parts {
@@ -287,7 +287,7 @@ func (g *generation) next(lane domain.Lane) *partition {
 	return nil
 }
 
-// handOut gives the next message of a partition that has one, which takes its turn.
+// handOut returns the next message of a partition that has one, which takes its turn.
 func (g *generation) handOut(p *partition) ports.Received {
 	g.turn[p.lane] = slices.Index(g.parts, p) + 1
 	return p.handOut()

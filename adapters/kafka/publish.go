@@ -71,7 +71,7 @@ func (p *producer) publish(ctx context.Context, topics lanes, messages []ports.Q
 	return c.Wait(ctx)
 }
 
-// accept waits for room and gives the op on.
+// accept waits for room and returns the op on.
 func (p *producer) accept(ctx context.Context, o *op) {
 	if err := p.room.Acquire(ctx, o.size()); err != nil {
 		o.call.Answer(o.index, err)
@@ -86,7 +86,7 @@ func (p *producer) answer(o *op, err error) {
 	o.call.Answer(o.index, err)
 }
 
-// route gives an op to the sender of the broker that leads its partition.
+// route returns an op to the sender of the broker that leads its partition.
 func (p *producer) route(o *op) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -101,7 +101,7 @@ func (p *producer) route(o *op) {
 	}
 }
 
-// leader chooses the partition of an op and gives the broker that leads it, or nobody. Called with mu held.
+// leader chooses the partition of an op and returns the broker that leads it, or nobody. Called with mu held.
 func (p *producer) leader(o *op) int32 {
 	if p.known == nil {
 		return nobody
@@ -114,14 +114,14 @@ func (p *producer) leader(o *op) int32 {
 	return p.known.leader(o.topic, o.partition)
 }
 
-// led reports whether there is somebody to send an op to.
+// led reports whether the partition of an op has a leader.
 func (p *producer) led(o *op) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.leader(o) != nobody
 }
 
-// sender gives the sender to a broker. There is one from the first message for it on.
+// sender returns the sender to a broker. There is one from the first message for it on.
 func (p *producer) sender(broker int32) *sender {
 	s := p.senders[broker]
 	if s == nil {
@@ -146,7 +146,7 @@ func (p *producer) retry(o *op, err error) {
 		p.answer(o, translate(err))
 		return
 	}
-	defer p.wake.Signal() // also when this one is given up: others come
+	defer p.wake.Signal() // also when this one is given up: others follow
 	if !p.q.opts.Now().Before(o.until) || p.q.outage.Lasts(carrier.PublishPatience) {
 		p.answer(o, translate(err))
 		return
@@ -198,15 +198,15 @@ func (p *producer) repeat() {
 	}
 }
 
-// learn reads the layout of the cluster, and makes topics that are missing. One that cannot be made is no trouble of
-// the others, and is looked at once more when somebody else has made it.
+// learn reads the layout of the cluster, and makes topics that are missing. One that cannot be made does not stop
+// the rest, and is checked again in case an operator makes it.
 func (p *producer) learn() (missing, err error) {
 	known, err := p.q.cluster.layout(p.q.ctx)
 	if err != nil {
 		return nil, err
 	}
-	isMissing := func(t topic) bool { return topicMissing(known.trouble(t.name)) }
-	if slices.ContainsFunc(p.q.cluster.all(), isMissing) || p.q.trouble() != nil {
+	isMissing := func(t topic) bool { return topicMissing(known.missing(t.name)) }
+	if slices.ContainsFunc(p.q.cluster.all(), isMissing) || p.q.repairError() != nil {
 		missing = p.q.repair(p.q.ctx)
 		if known, err = p.q.cluster.layout(p.q.ctx); err != nil {
 			return missing, err

@@ -2,7 +2,7 @@ package kafka
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// Bounds of one request: others wait for its end.
+	// Bounds of one request. Later messages wait for its end.
 	maxRequestOps   = 8192
 	maxRequestBytes = 8 << 20
 	// produceTimeout is how long the broker may wait for its replicas, and answerTimeout how long we wait for it.
@@ -189,7 +189,7 @@ func (s *sender) request(batches map[place][]*op) (*produce.Response, error) {
 	}
 	produced, ok := answer.(*produce.Response)
 	if !ok {
-		return nil, errors.New("kafka-go gave an answer to another question")
+		return nil, fmt.Errorf("kafka-go returned an unexpected %T", answer)
 	}
 	return produced, nil
 }

@@ -115,7 +115,7 @@ func (l *link) close() {
 // operation is a method of the client.
 type operation[In, Out any] func(context.Context, *In, ...func(*sqs.Options)) (*Out, error)
 
-// ask makes one call, with a deadline, whose caller tells how it ended. It ends early when ctx does, and when closing
+// ask makes one call, with a deadline, whose caller reports how it ended. It ends early when ctx does, and when closing
 // takes too long. The error is the client's.
 func ask[In, Out any](
 	ctx context.Context, l *link, timeout time.Duration, do operation[In, Out], in *In,
@@ -126,7 +126,7 @@ func ask[In, Out any](
 	return do(calling, in)
 }
 
-// request is ask that takes note of how the call ended.
+// request is ask that notes how the call ended.
 func request[In, Out any](ctx context.Context, l *link, do operation[In, Out], in *In) (*Out, error) {
 	return requestFor(ctx, l, carrier.CallTimeout, do, in)
 }
@@ -136,13 +136,13 @@ func requestFor[In, Out any](
 	ctx context.Context, l *link, timeout time.Duration, do operation[In, Out], in *In,
 ) (*Out, error) {
 	out, err := ask(ctx, l, timeout, do, in)
-	if !missing(err) { // of that only its mending tells whether it is an outage
+	if !missing(err) { // recreating the queue decides whether that is an outage
 		l.report(ctx, about(err))
 	}
 	return out, err
 }
 
-// report takes note of how a call ended. What its caller or Close cut off says nothing about SQS.
+// report notes how a call ended. What its caller or Close cut off says nothing about SQS.
 func (l *link) report(ctx context.Context, err error) {
 	if ctx.Err() == nil && l.ctx.Err() == nil {
 		l.outage.Report(err)

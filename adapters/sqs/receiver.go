@@ -125,8 +125,8 @@ func (r *receiver) take(count int, bytes int64) []ports.Received {
 	return taken
 }
 
-// choose gives the source whose message is next; nil: there is none, or it is soon known whether there is one that goes
-// first.
+// choose returns the source whose message is next. Nil: none has one, or it is soon known whether a source that goes
+// first has one.
 func (r *receiver) choose(now time.Time) *source {
 	for _, lane := range r.turn.Order() {
 		if int(lane) >= len(r.sources) {

@@ -32,7 +32,7 @@ type sender struct {
 	to  *remote
 	ops gatherer[*op]
 
-	standing standing
+	refusals refusals
 
 	pause pause
 }
@@ -62,7 +62,7 @@ func (s *sender) fit(ops []*op) int {
 	return len(ops)
 }
 
-// send makes one request, answers its ops, and gives back those that are to be sent again, after a pause.
+// send makes one request, answers its ops, and returns those that are to be sent again, after a pause.
 func (s *sender) send(ops []*op) (again []*op) {
 	ops = s.awaited(ops)
 	if len(ops) == 0 {
@@ -75,24 +75,24 @@ func (s *sender) send(ops []*op) (again []*op) {
 		}
 	}
 	// What a caller waits for is done, also while closing.
-	told, err := request(context.Background(), s.p.link, s.p.link.api.SendMessageBatch,
+	answer, err := request(context.Background(), s.p.link, s.p.link.api.SendMessageBatch,
 		&sqs.SendMessageBatchInput{QueueUrl: &s.to.url, Entries: entries})
-	s.standing.note(s.to, err)
+	s.refusals.note(s.to, err)
 	if err != nil {
 		return s.refused(ops, err)
 	}
-	again = s.settle(ops, told)
+	again = s.settle(ops, answer)
 	s.pause.rest(s.p.link.ctx, len(again) > 0)
 	return again
 }
 
-// settle answers the ops of a request that was answered, and gives back those that are to be sent again.
-func (s *sender) settle(ops []*op, told *sqs.SendMessageBatchOutput) (again []*op) {
+// settle answers the ops of a request that was answered, and returns those that are to be sent again.
+func (s *sender) settle(ops []*op, answer *sqs.SendMessageBatchOutput) (again []*op) {
 	sent, failures := make(map[string]bool), make(map[string]types.BatchResultErrorEntry)
-	for i := range told.Successful {
-		sent[aws.ToString(told.Successful[i].Id)] = true
+	for i := range answer.Successful {
+		sent[aws.ToString(answer.Successful[i].Id)] = true
 	}
-	for _, failure := range told.Failed {
+	for _, failure := range answer.Failed {
 		failures[aws.ToString(failure.Id)] = failure
 	}
 	for i, o := range ops {
@@ -110,7 +110,7 @@ func (s *sender) settle(ops []*op, told *sqs.SendMessageBatchOutput) (again []*o
 	return again
 }
 
-// awaited gives the ops that somebody waits for, and answers all of them when it is too late to send.
+// awaited returns the ops that somebody waits for, and answers all of them when it is too late to send.
 func (s *sender) awaited(ops []*op) (left []*op) {
 	for _, o := range ops {
 		switch {
@@ -131,9 +131,9 @@ func (s *sender) refused(ops []*op, err error) (again []*op) {
 	repeat := passes(err)
 	switch {
 	case missing(err):
-		mended := s.to.mend(s.p.link.ctx)
-		s.standing.keep(s.to, mended)
-		repeat = mended == nil
+		recreated := s.to.recreate(s.p.link.ctx)
+		s.refusals.keep(s.to, recreated)
+		repeat = recreated == nil
 	case repeat:
 	case !slices.Contains(ofMessage, code(err)): // it would be the same for each of them
 	case len(ops) > 1:
@@ -163,11 +163,11 @@ func (s *sender) retryable(o *op) bool { return s.p.link.opts.Now().Before(o.unt
 
 // outgrown reports whether the queue takes smaller messages than it did when we looked.
 func (s *sender) outgrown(o *op) bool {
-	told, err := s.to.attributes(s.p.link.ctx, types.QueueAttributeNameMaximumMessageSize)
+	answer, err := s.to.attributes(s.p.link.ctx, types.QueueAttributeNameMaximumMessageSize)
 	if err != nil {
 		return false
 	}
-	s.to.learn(told)
+	s.to.learn(answer)
 	return o.body.size() > s.limit()
 }
 

@@ -22,7 +22,7 @@ func rooms() []room {
 		{folder: "domain"},
 		{folder: "ports", may: []string{"domain"}},
 		{folder: "application", may: []string{"domain", "ports"}},
-		{folder: "adapters/carrier", may: []string{"domain", "ports"}}, // a library of the carriers
+		adapter("carrier"), // a library of the carriers
 		adapter("echobackend"),
 		adapter("embedded", "github.com/cockroachdb/pebble"),
 		adapter("httpapi", "github.com/gin-gonic/gin"),

@@ -39,7 +39,7 @@ func cancelledIsNeverHandedOut(e *env) {
 		require.Nil(e.t, record.Result.Response)
 	}
 	require.Equal(e.t, 1, e.state(retried.ID).Attempts)
-	e.requireDepthWithout(w, ports.Depths{})
+	e.requireNothingLeft(w)
 	e.nothingFor(2*soon, w, plenty(10))
 	e.reopen()
 	e.nothing(e.consumer(), plenty(10))

@@ -30,7 +30,7 @@ type Settings struct {
 
 // Harness is a backend under test: storage, and instances opened over it.
 type Harness struct {
-	// Open opens an instance. After the Close of that, Open gives one that finds everything again.
+	// Open opens an instance. After the Close of that, Open returns one that finds everything again.
 	Open func() (Instance, error)
 
 	// StopBroker takes the broker away from open instances, and StartBroker brings it back with what it holds. Both are

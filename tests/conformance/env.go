@@ -23,7 +23,7 @@ const (
 )
 
 // env is what a case works with: an open instance, and helpers that fail the test. They belong to the goroutine of the
-// test; others use the ports and give errors back.
+// test; others use the ports and return errors.
 type env struct {
 	Instance
 
@@ -158,7 +158,7 @@ func (e *env) finish(w ports.Work, d ports.Delivery, out domain.Outcome) {
 	require.NoError(e.t, e.tryFinish(w, d, out))
 }
 
-// tryFinish gives the answer to one finish.
+// tryFinish returns the answer to one finish.
 func (e *env) tryFinish(w ports.Work, d ports.Delivery, out domain.Outcome) error {
 	e.t.Helper()
 	errs := w.Finish(e.ctx, []ports.Finish{finishOf(d, out)})
@@ -222,16 +222,16 @@ func (e *env) requireDepth(want ports.Depths) {
 	}, "the depth is never right")
 }
 
-// requireDepthWithout compares the depths after requests were cancelled. Where a carrier has their messages it counts
-// them until a worker has looked at them, which hands out nothing.
-func (e *env) requireDepthWithout(w ports.Work, want ports.Depths) {
+// requireNothingLeft wants depths of zero after requests were cancelled, or after a crash when all is final. Where a
+// carrier still has messages of such requests it counts them until a worker has seen them, which hands out nothing.
+func (e *env) requireNothingLeft(w ports.Work) {
 	e.t.Helper()
 	if e.harness.Traits.ApproximateDepth {
-		for e.ctx.Err() == nil && counts(e.depth()) != counts(want) {
+		for e.ctx.Err() == nil && counts(e.depth()) != counts(ports.Depths{}) {
 			e.nothing(w, plenty(10))
 		}
 	}
-	e.requireDepth(want)
+	e.requireDepth(ports.Depths{})
 }
 
 // eventually polls. It is for what no port lets one wait for.

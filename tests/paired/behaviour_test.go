@@ -111,7 +111,7 @@ func TestWhatTheQueueDidNotConfirmIsPublishedByARepeat(t *testing.T) {
 	s.nothing()
 }
 
-func TestMessagesOfOthersAreWorkedOff(t *testing.T) {
+func TestForeignMessagesAreWorkedOff(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	s.write(`{"payload": {"n": 1}}`)
