@@ -31,47 +31,30 @@ func pairedModule(lease func(configs.Config) time.Duration) fx.Option {
 		func(queue ports.Carrier, db *redis.DB) probes {
 			return probes{Probes: []probe{{"queue", queue}, {"store", db}}}
 		},
-		func() *members { return &members{} },
-		func(queue ports.Carrier, m *members) drainHook {
-			return drainHook{Run: func(ctx context.Context) { m.leave(ctx, queue) }}
-		},
+		joinPaired,
+		func(queue *paired.Queue) drainHook { return drainHook{Run: queue.Leave} },
 	)
 }
 
-// newPairedIntake lets the broker carry what our own workers do. For those of others Redis has the requests until they
-// are handed over and until they are final.
-func newPairedIntake(config configs.Config, queue ports.Carrier, db *redis.DB) (ports.Intake, ports.Gauge) {
+// joinPaired joins the carrier with Redis.
+func joinPaired(config configs.Config, carrier ports.Carrier, db *redis.DB) *paired.Queue {
+	return paired.Join(carrier, db, paired.Options{Reader: foreignReader(config), Now: time.Now})
+}
+
+// newPairedIntake lets the carrier have what our own workers do. For other programs Redis keeps the requests until they
+// are handed over, and until they are final.
+func newPairedIntake(config configs.Config, queue *paired.Queue, db *redis.DB) (ports.Intake, ports.Gauge) {
 	if config.Queue.HandsOver() {
 		return db, db
 	}
-	return paired.NewIntake(queue, db, time.Now), paired.NewGauge(queue, db)
+	return queue.Intake(), queue.Gauge()
 }
 
-// members are what receives from a broker in this process; none where it has no workers.
-type members struct{ work *paired.Work }
-
-// yieldTimeout is how long what a process holds may take to get into the store when the process ends.
-const yieldTimeout = 5 * time.Second
-
-// leave gives others at once what this process has not begun, while calls still run. What it has begun they leave to
-// it: the store says whose it is.
-func (m *members) leave(ctx context.Context, queue ports.Carrier) {
-	if m.work != nil {
-		ctx, cancel := context.WithTimeout(ctx, yieldTimeout)
-		defer cancel()
-		m.work.Yield(ctx)
-	}
-	queue.Leave()
-}
-
-// newPairedWork also keeps the queue moving, as long as there are workers.
-func newPairedWork(
-	lc fx.Lifecycle, config configs.Config, queue ports.Carrier, db *redis.DB, m *members, s *supervisor,
-) ports.Work {
+// newPairedWork also keeps the carrier moving, as long as there are workers.
+func newPairedWork(lc fx.Lifecycle, queue *paired.Queue, db *redis.DB, s *supervisor) ports.Work {
 	return consume(lc, func(ctx context.Context) (*paired.Work, func()) {
 		consumer, wait := db.NewConsumer(ctx)
-		work := paired.NewWork(foreignReader(config), queue, db, consumer)
-		m.work = work
+		work := queue.NewWork(consumer)
 		offload := s.start("offload of crowded messages", work.Run)
 		return work, func() {
 			offload.stop()

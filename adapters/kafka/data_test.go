@@ -15,7 +15,7 @@ import (
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
-func TestAPartitionThatEndsBeforeItsGroupBeginsAnew(t *testing.T) {
+func TestAPartitionThatEndsBeforeItsGroupIsReplayed(t *testing.T) {
 	t.Parallel()
 	brokers := testkit.SharedKafka(t).Brokers
 	opts, logged := options(t, brokers), &testkit.LogBuffer{}
@@ -34,7 +34,7 @@ func TestAPartitionThatEndsBeforeItsGroupBeginsAnew(t *testing.T) {
 	require.ElementsMatch(t, sentIDs(sent), ids(got))
 	settle(q, got...)
 	settled(t, q)
-	require.Equal(t, 1, strings.Count(logged.String(), "all its messages come again"), logged.String())
+	require.Equal(t, 1, strings.Count(logged.String(), "replaying it from its start"), logged.String())
 }
 
 // spoiled is a connection that changes each of these words in what is read, while it is told to.

@@ -219,7 +219,7 @@ func requireWeakness(t *testing.T, brokers []string, replicas int, want string) 
 	require.Equal(t, 2, strings.Count(logged.String(), want), logged.String())
 }
 
-func TestATopicThatIsDeletedIsMadeAnew(t *testing.T) {
+func TestATopicThatIsDeletedIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	brokers := testkit.SharedKafka(t).Brokers
 	opts := options(t, brokers)
@@ -239,8 +239,8 @@ func TestATopicThatIsDeletedIsMadeAnew(t *testing.T) {
 	healthy(t, q)
 }
 
-// TestATopicThatSomebodyElseMakesAnewIsNoTroubleAnyMore wants more replicas than there are brokers, so that we cannot.
-func TestATopicThatSomebodyElseMakesAnewIsNoTroubleAnyMore(t *testing.T) {
+// TestATopicThatAnOperatorMakesAgainIsUsed wants more replicas than there are brokers, so that we cannot.
+func TestATopicThatAnOperatorMakesAgainIsUsed(t *testing.T) {
 	t.Parallel()
 	brokers := testkit.SharedKafka(t).Brokers
 	opts := options(t, brokers)

@@ -206,7 +206,7 @@ func TestWhatAQueueIsLikeCounts(t *testing.T) {
 	require.Empty(t, q.Details())
 }
 
-func TestMessagesOfOthersAreTakenAsTheyAre(t *testing.T) {
+func TestForeignMessagesArriveAsTheyAre(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, options func() sqs.Options) {
 		opts := options()

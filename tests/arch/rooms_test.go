@@ -22,15 +22,15 @@ func rooms() []room {
 		{folder: "domain"},
 		{folder: "ports", may: []string{"domain"}},
 		{folder: "application", may: []string{"domain", "ports"}},
-		{folder: "adapters/batchcall", may: []string{"domain", "ports"}}, // shared by the carriers
+		adapter("carrier"), // a library of the carriers
 		adapter("cli", "github.com/spf13/cobra"),
 		adapter("echobackend"),
 		adapter("embedded", "github.com/cockroachdb/pebble"),
 		adapter("httpapi", "github.com/gin-gonic/gin"),
 		adapter("httpbackend"),
-		adapter("kafka", "adapters/batchcall", "github.com/segmentio/kafka-go"),
+		adapter("kafka", "adapters/carrier", "github.com/segmentio/kafka-go"),
 		adapter("redis", "github.com/redis/go-redis"),
-		adapter("sqs", "adapters/batchcall", "github.com/aws"),
+		adapter("sqs", "adapters/carrier", "github.com/aws"),
 		adapter("telemetry",
 			"github.com/lmittmann/tint", "github.com/mattn/go-isatty", "github.com/prometheus/client_golang"),
 		{folder: "configs", may: []string{

@@ -39,7 +39,7 @@ func cancelledIsNeverHandedOut(e *env) {
 		require.Nil(e.t, record.Result.Response)
 	}
 	require.Equal(e.t, 1, e.state(retried.ID).Attempts)
-	e.requireDepth(ports.Depths{})
+	e.requireNothingLeft(w)
 	e.nothingFor(2*e.soon(), w, plenty(10))
 	e.reopen()
 	e.nothing(e.consumer(), plenty(10))

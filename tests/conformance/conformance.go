@@ -32,7 +32,7 @@ type Settings struct {
 
 // Harness is a backend under test: storage, and instances opened over it.
 type Harness struct {
-	// Open opens an instance. After the Close of that, Open gives one that finds everything again.
+	// Open opens an instance. After the Close of that, Open returns one that finds everything again.
 	Open func() (Instance, error)
 
 	// StopBroker takes the broker away from open instances, and StartBroker brings it back with what it holds. Both are
@@ -63,13 +63,9 @@ type Traits struct {
 	// OneProcess: a second instance cannot be opened beside the first. True of a database that its process owns.
 	OneProcess bool
 
-	// ApproximateDepth: depths are an estimate that is right only in the end, when nothing moves. True of brokers that
-	// count no better themselves.
+	// ApproximateDepth: depths are an estimate, which is right once nothing moves and a worker has looked at what was
+	// cancelled. True where a broker carries messages and counts them by itself.
 	ApproximateDepth bool
-
-	// DeadlineOnRead: a request past its deadline becomes final when somebody reads it, not by itself. True where
-	// nothing sweeps through the store.
-	DeadlineOnRead bool
 
 	// OriginalWithMessage: a dead letter that the deadline made of a request which no worker had begun has its original
 	// only when the message next comes to one. True where the queue carries requests and the store has their records

@@ -28,7 +28,7 @@ func deadLetters() []testCase {
 	}
 }
 
-// list gives the dead letters on all pages of at most limit.
+// list returns the dead letters on all pages of at most limit.
 func (e *env) list(filter ports.DeadLetterFilter, limit int) []domain.DeadLetter {
 	e.t.Helper()
 	filter.Limit = limit

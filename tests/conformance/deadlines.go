@@ -26,18 +26,12 @@ func deadlines() []testCase {
 	}
 }
 
-// endsAtDeadline waits until the request is final without anybody doing anything but, where that is needed, read.
+// endsAtDeadline waits until the request is final, without anybody doing anything.
 func (e *env) endsAtDeadline(r domain.Request) domain.Record {
 	e.t.Helper()
 	left := time.Until(r.Deadline)
 	clock, stop := moving.StartClock(e.ctx, func(ctx context.Context) { _, _ = e.Gauge.Depths(ctx) })
 	defer stop()
-	if e.harness.Traits.DeadlineOnRead {
-		e.eventually(func() bool {
-			record, err := e.Results.State(e.ctx, r.ID)
-			return err == nil && record.Status.Final()
-		}, "the request never ends")
-	}
 	_, err := e.Results.Wait(e.ctx, r.ID)
 	require.NoError(e.t, err)
 	record := e.find(r.ID)

@@ -25,7 +25,7 @@ const (
 )
 
 // env is what a case works with: an open instance, and helpers that fail the test. They belong to the goroutine of the
-// test; others use the ports and give errors back.
+// test; others use the ports and return errors.
 type env struct {
 	Instance
 
@@ -174,7 +174,7 @@ func (e *env) finish(w ports.Work, d ports.Delivery, out domain.Outcome) {
 	require.NoError(e.t, e.tryFinish(w, d, out))
 }
 
-// tryFinish gives the answer to one finish.
+// tryFinish returns the answer to one finish.
 func (e *env) tryFinish(w ports.Work, d ports.Delivery, out domain.Outcome) error {
 	e.t.Helper()
 	errs := w.Finish(e.ctx, []ports.Finish{finishOf(d, out)})
@@ -223,10 +223,12 @@ func (e *env) depth() ports.Depths {
 	return d
 }
 
+// counts are the numbers that a depth must have right.
+func counts(d ports.Depths) [4]int64 { return [4]int64{d.Ready, d.Delayed, d.Leased, d.DeadLetters} }
+
 // requireDepth compares the depths, at once where they are exact.
 func (e *env) requireDepth(want ports.Depths) {
 	e.t.Helper()
-	counts := func(d ports.Depths) [4]int64 { return [4]int64{d.Ready, d.Delayed, d.Leased, d.DeadLetters} }
 	if !e.harness.Traits.ApproximateDepth {
 		require.Equal(e.t, counts(want), counts(e.depth()), "ready, delayed, leased, dead letters")
 		return
@@ -235,6 +237,18 @@ func (e *env) requireDepth(want ports.Depths) {
 		d, err := e.Gauge.Depths(e.ctx)
 		return err == nil && counts(d) == counts(want)
 	}, "the depth is never right")
+}
+
+// requireNothingLeft wants depths of zero after requests were cancelled, or after a crash when all is final. Where a
+// carrier still has messages of such requests it counts them until a worker has seen them, which hands out nothing.
+func (e *env) requireNothingLeft(w ports.Work) {
+	e.t.Helper()
+	if e.harness.Traits.ApproximateDepth {
+		for e.ctx.Err() == nil && counts(e.depth()) != counts(ports.Depths{}) {
+			e.nothing(w, plenty(10))
+		}
+	}
+	e.requireDepth(ports.Depths{})
 }
 
 // eventually polls. It is for what no port lets one wait for.

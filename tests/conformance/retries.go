@@ -74,7 +74,11 @@ func delaysSurvive(e *env) {
 	e.accept(delayed)
 	e.finish(w, d, again(d, due))
 	e.reopen()
-	e.requireDepth(ports.Depths{Delayed: 2})
+	if e.harness.Traits.ApproximateDepth { // a message settled just before the crash counts until a worker has seen it
+		require.EqualValues(e.t, 2, e.depth().Delayed)
+	} else {
+		e.requireDepth(ports.Depths{Delayed: 2})
+	}
 	w = e.consumer()
 	attempts := make(map[domain.ID]int)
 	for range 2 {

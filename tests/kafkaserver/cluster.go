@@ -106,7 +106,7 @@ func (c *Cluster) startNodes() error {
 	return errors.Join(errs...)
 }
 
-// FreeAddresses gives addresses of the loopback interface, host:port, that were free a moment ago.
+// FreeAddresses returns addresses of the loopback interface, host:port, that were free a moment ago.
 func FreeAddresses(n int) ([]string, error) {
 	addresses := make([]string, n)
 	for i := range addresses {
@@ -160,7 +160,7 @@ func (c *Cluster) Run(input string, args ...string) (string, error) {
 	return output.String(), err
 }
 
-// Process gives the process of a broker, counted from 0.
+// Process returns the process of a broker, counted from 0.
 func (c *Cluster) Process(broker int) *os.Process { return c.nodes[broker].process }
 
 // Node tells which broker, counted from 0, has an id; -1: none.

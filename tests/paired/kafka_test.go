@@ -34,6 +34,7 @@ func startKafkaHarness(tb testing.TB, settings conformance.Settings) conformance
 	queues := newMembers(tb, testkit.SharedKafka(tb).Brokers)
 	return newHarness(tb, settings, queues.join, queues.network.setUp, conformance.Traits{
 		OriginalWithMessage: true,
+		ApproximateDepth:    true,
 		Joining:             2 * missed, // until a crash is missed, and all the others have joined anew
 	})
 }

@@ -136,8 +136,8 @@ func (s *site) write(o ports.Publisher, key domain.ID, value string) {
 	require.NoError(s.t, o.Publish(s.t.Context(), []ports.QueueMessage{{ID: key, Value: []byte(value)}})[0])
 }
 
-// TestOthersWorkOffWhatIsHandedOverToKafka has our api on one side and somebody else's consumer on the other.
-func TestOthersWorkOffWhatIsHandedOverToKafka(t *testing.T) {
+// TestOtherProgramsWorkOffWhatIsHandedOverToKafka has our api on one side and somebody else's consumer on the other.
+func TestOtherProgramsWorkOffWhatIsHandedOverToKafka(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	ours, theirs := s.queue(1<<20), s.queue(1<<20)
@@ -195,8 +195,8 @@ func (s *site) requireStatus(db *redis.DB, id domain.ID, want domain.Status) {
 	require.Equal(s.t, want, rec.Status, id)
 }
 
-// TestOthersAreToldOnTopics has a worker whose topics take small messages alone.
-func TestOthersAreToldOnTopics(t *testing.T) {
+// TestOtherProgramsGetNoticesOnTopics has a worker whose topics take small messages alone.
+func TestOtherProgramsGetNoticesOnTopics(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	const limit = 20_000

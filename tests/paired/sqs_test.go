@@ -33,6 +33,7 @@ func startSQSHarness(tb testing.TB, settings conformance.Settings) conformance.H
 	queues := newPollers(tb, testkit.SharedSQS(tb).URL)
 	return newHarness(tb, settings, queues.join, queues.network.setUp, conformance.Traits{
 		OriginalWithMessage: true,
+		ApproximateDepth:    true,
 		Joining:             invisible, // until what a crashed one had read ahead is visible
 	})
 }

@@ -1,4 +1,4 @@
-package batchcall_test
+package carrier_test
 
 import (
 	"context"
@@ -7,28 +7,28 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/openhqm/openhqm/adapters/batchcall"
+	"github.com/openhqm/openhqm/adapters/carrier"
 	"github.com/openhqm/openhqm/ports"
 )
 
 func TestACallGetsEachAnswer(t *testing.T) {
 	t.Parallel()
 	refused := errors.New("refused")
-	c := batchcall.NewCall(3)
+	c := carrier.NewCall(3)
 	for index, err := range map[int]error{2: refused, 0: nil, 1: nil} {
 		require.False(t, c.Over())
 		go c.Answer(index, err)
 	}
 	require.Equal(t, []error{nil, nil, refused}, c.Wait(t.Context()))
 	require.True(t, c.Over())
-	require.Empty(t, batchcall.NewCall(0).Wait(t.Context()))
+	require.Empty(t, carrier.NewCall(0).Wait(t.Context()))
 }
 
 func TestACallThatIsGivenUpKeepsWhatItHas(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	c := batchcall.NewCall(2)
+	c := carrier.NewCall(2)
 	c.Answer(0, nil)
 	cancel(cause)
 	errs := c.Wait(ctx)

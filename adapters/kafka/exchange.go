@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/openhqm/openhqm/adapters/carrier"
 	"github.com/openhqm/openhqm/ports"
 )
 
-// Outlet gives what publishes in a topic that other programs read: each message in the partition that its id has there,
-// whatever its lane, and as Queue.Publish does. A topic that is missing is made like those of requests; another must
+// Outlet returns a publisher to a topic that other programs read. Each message goes to the partition of its id there,
+// whatever its lane, as Queue.Publish sends it. A topic that is missing is made like those of requests; another must
 // keep messages for as long. That it does not, or Kafka does not let us, is an error within 10 s. The outlet lives
 // until Close.
 func (q *Queue) Outlet(ctx context.Context, name string) (ports.Publisher, error) {
@@ -30,8 +31,8 @@ func (o *outlet) Publish(ctx context.Context, messages []ports.QueueMessage) []e
 	return o.q.producer.publish(ctx, o.topics, messages)
 }
 
-// Inlet gives what reads a topic that other programs write, as a member of a consumer group for that topic alone, which
-// begins at the first message there is. The first Receive joins the group. All messages are of the high lane. A topic
+// Inlet returns a receiver of a topic that other programs write, as a member of Options.InletGroup, which begins at the
+// first message there is. The first Receive joins the group. All messages are of the high lane. A topic
 // that is missing is made, and another must do, as for Outlet. The inlet lives until Close, which leaves the group;
 // then its Receive answers ports.ErrClosed.
 func (q *Queue) Inlet(ctx context.Context, name string) (ports.Receiver, error) {
@@ -62,7 +63,7 @@ func (q *Queue) use(ctx context.Context, used topic) error {
 	case !q.cluster.add(used):
 		return nil
 	}
-	starting, cancel := context.WithTimeout(ctx, openTimeout)
+	starting, cancel := context.WithTimeout(ctx, carrier.OpenTimeout)
 	defer cancel()
 	q.repairing.Lock()
 	err := q.prepare(starting)

@@ -12,7 +12,7 @@ import (
 
 // Settle deletes messages. Until that is done they are ours, and are not extended.
 func (r *receiver) Settle(tickets []ports.Ticket) {
-	if r.ctx.Err() != nil {
+	if r.receiving.Err() != nil {
 		return
 	}
 	done := make(map[*source][]*message)
@@ -30,7 +30,7 @@ func (r *receiver) Settle(tickets []ports.Ticket) {
 	}
 }
 
-// delete makes one request, and gives back what is to be tried again, after a pause.
+// delete makes one request, and returns what is to be tried again, after a pause.
 func (s *source) delete(all []*message) (again []*message) {
 	all = s.ours(all)
 	if len(all) == 0 {
@@ -40,23 +40,23 @@ func (s *source) delete(all []*message) (again []*message) {
 	for i, m := range all {
 		entries[i] = types.DeleteMessageBatchRequestEntry{Id: aws.String(strconv.Itoa(i)), ReceiptHandle: &m.receipt}
 	}
-	told, err := request(s.r.keeping, s.r.link, s.r.link.api.DeleteMessageBatch,
+	answer, err := request(s.r.keeping, s.r.link, s.r.link.api.DeleteMessageBatch,
 		&sqs.DeleteMessageBatchInput{QueueUrl: &s.from.url, Entries: entries})
 	s.deleting.note(s.from, err)
 	if err == nil {
-		all = s.deleted(all, told)
+		all = s.deleted(all, answer)
 	}
 	s.redelete.rest(s.r.keeping, len(all) > 0) // the end of the visibility ends it
 	return all
 }
 
-// deleted lets go of messages that are deleted, or whose receipt is worth nothing any more, and gives the others.
-func (s *source) deleted(all []*message, told *sqs.DeleteMessageBatchOutput) (left []*message) {
+// deleted lets go of messages that are deleted, or whose receipt is worth nothing any more, and returns the rest.
+func (s *source) deleted(all []*message, answer *sqs.DeleteMessageBatchOutput) (left []*message) {
 	over := make(map[string]bool)
-	for _, done := range told.Successful {
+	for _, done := range answer.Successful {
 		over[aws.ToString(done.Id)] = true
 	}
-	for _, failed := range told.Failed {
+	for _, failed := range answer.Failed {
 		over[aws.ToString(failed.Id)] = failed.SenderFault
 	}
 	s.r.mu.Lock()
@@ -74,7 +74,7 @@ func (s *source) deleted(all []*message, told *sqs.DeleteMessageBatchOutput) (le
 	return left
 }
 
-// ours gives the messages that are still to be deleted.
+// ours returns the messages that are still to be deleted.
 func (s *source) ours(all []*message) (left []*message) {
 	if s.r.keeping.Err() != nil {
 		return nil

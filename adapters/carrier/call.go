@@ -1,5 +1,6 @@
-// Package batchcall lets one caller wait for the answers to its items, where adapters send the items of many callers in common requests.
-package batchcall
+// Package carrier holds what the carriers have in common: how long they try, how many bytes they let wait, and how one
+// caller waits for the answers to its messages when those of many callers are sent in shared requests.
+package carrier
 
 import (
 	"context"
@@ -9,8 +10,7 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// Call is one caller who waits for the answers to its items, each of which comes by itself. It is safe for concurrent
-// use.
+// Call is one caller that waits for the answers to its items, which arrive one by one. It is safe for concurrent use.
 type Call struct {
 	done chan struct{} // closed when all have an answer
 
@@ -30,7 +30,7 @@ func NewCall(n int) *Call {
 	return c
 }
 
-// Answer gives the answer to one item, which must have none yet. Nobody hears it when the call is over.
+// Answer answers one item, which must have no answer yet. Once the call is over it does nothing.
 func (c *Call) Answer(index int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -43,15 +43,15 @@ func (c *Call) Answer(index int, err error) {
 	}
 }
 
-// Over reports whether nobody waits for an answer any more.
+// Over reports whether the caller has stopped waiting.
 func (c *Call) Over() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.gone
 }
 
-// Wait blocks until all answers are there or ctx ends, gives them, aligned, and ends the call. Those that are missing
-// are Unconfirmed.
+// Wait blocks until all answers are there or ctx ends, ends the call, and returns the answers in order.
+// Those that are missing are Unconfirmed.
 func (c *Call) Wait(ctx context.Context) []error {
 	select {
 	case <-c.done:
@@ -68,7 +68,7 @@ func (c *Call) Wait(ctx context.Context) []error {
 	return c.errs
 }
 
-// Unconfirmed is the error of a caller that gives up waiting.
+// Unconfirmed returns the error of a caller whose ctx ended before the answer came. It matches ports.ErrUnavailable.
 func Unconfirmed(ctx context.Context) error {
 	return fmt.Errorf("%w: not confirmed in time: %w", ports.ErrUnavailable, context.Cause(ctx))
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/openhqm/openhqm/domain"
 )
 
-// stretch is what was read of a partition, or is to be.
-type stretch struct {
+// partitionRead is what was read of a partition, or is to be.
+type partitionRead struct {
 	part *partition
 	from int64
 	now  time.Time // when it came
@@ -24,13 +24,13 @@ type stretch struct {
 }
 
 // fill reads the answer for one partition.
-func (s *stretch) fill(told *fetch.ResponsePartition) error {
-	s.code = told.ErrorCode
-	stream, ok := told.RecordSet.Records.(*protocol.RecordStream)
+func (s *partitionRead) fill(response *fetch.ResponsePartition) error {
+	s.code = response.ErrorCode
+	stream, ok := response.RecordSet.Records.(*protocol.RecordStream)
 	if s.code != 0 || !ok {
 		return nil
 	}
-	aborted := newAborted(told.AbortedTransactions)
+	aborted := newAborted(response.AbortedTransactions)
 	for _, batch := range stream.Records {
 		skip := aborted.skip(batch)
 		if err := s.takeAll(batch, skip); err != nil {
@@ -43,7 +43,7 @@ func (s *stretch) fill(told *fetch.ResponsePartition) error {
 	return nil
 }
 
-func (s *stretch) takeAll(batch protocol.RecordReader, skip bool) error {
+func (s *partitionRead) takeAll(batch protocol.RecordReader, skip bool) error {
 	for {
 		record, err := batch.ReadRecord()
 		if err == nil {
@@ -58,7 +58,7 @@ func (s *stretch) takeAll(batch protocol.RecordReader, skip bool) error {
 }
 
 // take copies one record, whose memory is used again.
-func (s *stretch) take(record *protocol.Record, skip bool) error {
+func (s *partitionRead) take(record *protocol.Record, skip bool) error {
 	key, err := protocol.ReadAll(record.Key)
 	if err != nil {
 		return err

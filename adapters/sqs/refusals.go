@@ -11,17 +11,17 @@ import (
 // not ready may get no requests, and then nothing would ever show that it is allowed again.
 const standsFor = 30 * time.Second
 
-// standing is why requests of one kind to one queue cannot succeed before somebody changes something. The next success
-// clears it. The depth of a queue tells nothing about that, since each kind needs a permission of its own. It is safe
+// refusals holds why requests of one kind to one queue fail until an operator changes something. The next success
+// clears it. Reading the depth shows nothing of that, since each kind needs a permission of its own. It is safe
 // for concurrent use.
-type standing struct {
+type refusals struct {
 	mu    sync.Mutex
 	err   error
 	until time.Time
 }
 
-// note takes note of how a request to a queue ended. Whether a missing queue is an error, only its mending tells.
-func (s *standing) note(at *remote, err error) {
+// note records how a request to a queue ended. A missing queue is an error only if it cannot be made again.
+func (s *refusals) note(at *remote, err error) {
 	switch {
 	case err == nil:
 		s.mu.Lock()
@@ -32,8 +32,8 @@ func (s *standing) note(at *remote, err error) {
 	}
 }
 
-// keep takes note of an error of a port; nil changes nothing.
-func (s *standing) keep(at *remote, err error) {
+// keep notes an error of a port; nil changes nothing.
+func (s *refusals) keep(at *remote, err error) {
 	if err == nil {
 		return
 	}
@@ -42,8 +42,8 @@ func (s *standing) keep(at *remote, err error) {
 	s.err, s.until = fmt.Errorf("queue %q: %w", at.name, err), at.link.opts.Now().Add(standsFor)
 }
 
-// get gives the error that counts now; nil: there is none.
-func (s *standing) get(now time.Time) error {
+// get returns the error that counts now; nil when there is none.
+func (s *refusals) get(now time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if now.Before(s.until) {
@@ -52,27 +52,27 @@ func (s *standing) get(now time.Time) error {
 	return nil
 }
 
-// standing gives the first error that counts now, of the lanes and of what lies beside them.
-func (q *Queue) standing() error {
+// refused returns the first error that counts now, of the lanes and of what lies beside them.
+func (q *Queue) refused() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := q.link.opts.Now()
 	for _, r := range slices.Concat(q.inlets, []*receiver{q.receiver}) {
-		if err := r.standing(now); err != nil {
+		if err := r.refused(now); err != nil {
 			return err
 		}
 	}
 	for _, p := range slices.Concat(q.outlets, []*publisher{q.publisher}) {
-		if err := p.standing(now); err != nil {
+		if err := p.refused(now); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *receiver) standing(now time.Time) error {
+func (r *receiver) refused(now time.Time) error {
 	for _, s := range r.sources {
-		for _, kind := range []*standing{&s.receiving, &s.deleting, &s.changing} {
+		for _, kind := range []*refusals{&s.receiving, &s.deleting, &s.changing} {
 			if err := kind.get(now); err != nil {
 				return err
 			}
@@ -81,9 +81,9 @@ func (r *receiver) standing(now time.Time) error {
 	return nil
 }
 
-func (p *publisher) standing(now time.Time) error {
+func (p *publisher) refused(now time.Time) error {
 	for _, s := range p.senders {
-		if err := s.standing.get(now); err != nil {
+		if err := s.refusals.get(now); err != nil {
 			return err
 		}
 	}

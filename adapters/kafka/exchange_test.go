@@ -55,7 +55,7 @@ func receiveFrom(t *testing.T, in ports.Receiver, n int) []domain.ID {
 	return all
 }
 
-func TestTopicsOfOthersMustDo(t *testing.T) {
+func TestForeignTopicsMustDo(t *testing.T) {
 	t.Parallel()
 	brokers := testkit.SharedKafka(t).Brokers
 	opts := options(t, brokers)
@@ -106,7 +106,7 @@ func requireFault(t *testing.T, err error, want, name string) {
 	require.ErrorContains(t, err, want, name)
 }
 
-func TestATopicOfOthersThatIsDeletedIsMadeAnew(t *testing.T) {
+func TestAForeignTopicThatIsDeletedIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	brokers := testkit.SharedKafka(t).Brokers
 	opts := options(t, brokers)

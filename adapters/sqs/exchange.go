@@ -3,13 +3,14 @@ package sqs
 import (
 	"context"
 
+	"github.com/openhqm/openhqm/adapters/carrier"
 	"github.com/openhqm/openhqm/ports"
 )
 
-// Outlet makes a publisher to a queue that others read. It is found or made as the lanes are, with the same errors, and
-// has no lanes of its own. It ends with Close.
+// Outlet returns a publisher to a queue that other programs read. It is found or made as the lanes are, with the same
+// errors, and has no lanes of its own. It ends with Close.
 func (q *Queue) Outlet(ctx context.Context, name string) (ports.Publisher, error) {
-	to, err := q.side(ctx, name)
+	to, err := q.openOther(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -23,10 +24,10 @@ func (q *Queue) Outlet(ctx context.Context, name string) (ports.Publisher, error
 	return p, nil
 }
 
-// Inlet makes a receiver of a queue that others write. It is found or made as the lanes are, with the same errors, and
-// has no lanes of its own. It ends with Close, which hands back what is not settled.
+// Inlet returns a receiver of a queue that other programs write. It is found or made as the lanes are, with the same
+// errors, and has no lanes of its own. It ends with Close, which hands back what is not settled.
 func (q *Queue) Inlet(ctx context.Context, name string) (ports.Receiver, error) {
-	from, err := q.side(ctx, name)
+	from, err := q.openOther(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -40,12 +41,12 @@ func (q *Queue) Inlet(ctx context.Context, name string) (ports.Receiver, error) 
 	return r, nil
 }
 
-// side finds a queue beside the lanes.
-func (q *Queue) side(ctx context.Context, name string) (*remote, error) {
+// openOther opens a queue beside the lanes.
+func (q *Queue) openOther(ctx context.Context, name string) (*remote, error) {
 	if q.link.ctx.Err() != nil {
 		return nil, ports.ErrClosed
 	}
-	opening, cancel := context.WithTimeout(ctx, openTimeout)
+	opening, cancel := context.WithTimeout(ctx, carrier.OpenTimeout)
 	defer cancel()
 	return q.link.open(opening, name)
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/openhqm/openhqm/adapters/carrier"
 )
 
 const (
@@ -30,8 +32,8 @@ const (
 // startKeeping starts the loops that look after what we have, until it is handed back.
 func (r *receiver) startKeeping() {
 	every := min(r.visibility/lookEvery, longestLook)
-	r.keepers.Go(func() { repeat(r.keeping, every, func() { r.extend(every) }) })
-	r.keepers.Go(func() { repeat(r.keeping, min(every, longestLost), r.expire) })
+	r.keeping.loops.Go(func() { repeat(r.keeping, every, func() { r.extend(every) }) })
+	r.keeping.loops.Go(func() { repeat(r.keeping, min(every, longestLost), r.expire) })
 }
 
 func repeat(ctx context.Context, every time.Duration, f func()) {
@@ -47,7 +49,7 @@ func repeat(ctx context.Context, every time.Duration, f func()) {
 	}
 }
 
-// expire lets go of messages whose visibility is over, and tells of those for which SQS will soon end it for good.
+// expire lets go of messages whose visibility is over, and signals those for which SQS will soon end it for good.
 func (r *receiver) expire() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -82,7 +84,7 @@ func (r *receiver) extend(soon time.Duration) {
 		}
 	}
 	r.mu.Unlock()
-	ctx, cancel := context.WithTimeout(r.keeping, min(r.visibility/extendAfter, callTimeout))
+	ctx, cancel := context.WithTimeout(r.keeping, min(r.visibility/extendAfter, carrier.CallTimeout))
 	defer cancel()
 	r.change(ctx, back, nothing)
 	r.change(ctx, due, r.remaining)
@@ -141,7 +143,7 @@ func (s *source) change(ctx context.Context, all []*message, to func(*message) (
 		return
 	}
 	now := s.r.link.opts.Now()
-	told, err := request(ctx, s.r.link, s.r.link.api.ChangeMessageVisibilityBatch,
+	answer, err := request(ctx, s.r.link, s.r.link.api.ChangeMessageVisibilityBatch,
 		&sqs.ChangeMessageVisibilityBatchInput{QueueUrl: &s.from.url, Entries: entries})
 	s.changing.note(s.from, err)
 	if err != nil {
@@ -149,25 +151,25 @@ func (s *source) change(ctx context.Context, all []*message, to func(*message) (
 	}
 	s.r.mu.Lock()
 	defer s.r.mu.Unlock()
-	for _, changed := range told.Successful {
+	for _, changed := range answer.Successful {
 		if i, ours := entry(changed.Id, len(all)); ours {
 			all[i].extended(now, times[i])
 		}
 	}
-	for _, failed := range told.Failed {
+	for _, failed := range answer.Failed {
 		if i, ours := entry(failed.Id, len(all)); ours && failed.SenderFault {
 			s.r.drop(all[i])
 		}
 	}
 }
 
-// entry gives the index that an entry of a request of n had for its id; false: there was none such.
+// entry returns the index that an entry of a request of n had for its id; false: there was none such.
 func entry(id *string, n int) (i int, ours bool) {
 	i, err := strconv.Atoi(aws.ToString(id))
 	return i, err == nil && i >= 0 && i < n
 }
 
-// handBack makes everything that we have visible to others at once.
+// handBack makes everything that we have visible to other processes at once.
 func (r *receiver) handBack() {
 	r.mu.Lock()
 	var all []*message
