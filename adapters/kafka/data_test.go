@@ -15,11 +15,11 @@ import (
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
-func TestAPartitionThatEndsBeforeItsGroupBeginsAnew(t *testing.T) {
+func TestAPartitionThatEndsBeforeItsGroupIsReplayed(t *testing.T) {
 	t.Parallel()
 	brokers := testkit.SharedKafka(t).Brokers
-	opts, logged := options(t, brokers), &log{}
-	opts.Partitions, opts.Logger = 1, logged.logger()
+	opts, logged := options(t, brokers), &testkit.LogBuffer{}
+	opts.Partitions, opts.Logger = 1, logged.Logger()
 	q := open(t, opts)
 	sent := messages(domain.LaneLow, 5)
 	publish(t, q, sent)
@@ -34,7 +34,7 @@ func TestAPartitionThatEndsBeforeItsGroupBeginsAnew(t *testing.T) {
 	require.ElementsMatch(t, sentIDs(sent), ids(got))
 	settle(q, got...)
 	settled(t, q)
-	require.Equal(t, 1, strings.Count(logged.String(), "all its messages come again"), logged.String())
+	require.Equal(t, 1, strings.Count(logged.String(), "replaying it from its start"), logged.String())
 }
 
 // spoiled is a connection that changes each of these words in what is read, while it is told to.
@@ -56,10 +56,10 @@ func (s *spoiled) Read(b []byte) (int, error) {
 func TestDataThatCannotBeReadHoldsUpItsPartitionAlone(t *testing.T) {
 	t.Parallel()
 	brokers := testkit.SharedKafka(t).Brokers
-	opts, logged := options(t, brokers), &log{}
+	opts, logged := options(t, brokers), &testkit.LogBuffer{}
 	var on atomic.Bool
 	on.Store(true)
-	opts.Logger = logged.logger()
+	opts.Logger = logged.Logger()
 	opts.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 		made, err := (&net.Dialer{}).DialContext(ctx, network, address)
 		return &spoiled{Conn: made, word: []byte("spoil this"), on: &on}, err

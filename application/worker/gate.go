@@ -13,7 +13,7 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// Limit bounds what one process does to one endpoint.
+// Limit bounds the calls that one process makes to one endpoint.
 type Limit struct {
 	InFlight int         // calls at once; 0: no limit
 	Rate     float64     // calls a second; 0: no limit
@@ -29,10 +29,10 @@ type Gates struct {
 
 	mu     sync.Mutex
 	gates  map[string]*gate
-	change func() // called when a gate opens that the last credits held back
+	change func() // called when an endpoint that the last credits bounded may have more
 }
 
-// gate is the state of one endpoint. A token is a call that the rate allows.
+// gate is the state of one endpoint. Each token is a call that the rate allows.
 type gate struct {
 	name     string
 	limit    Limit
@@ -43,7 +43,7 @@ type gate struct {
 	breaker breaker
 	paused  time.Time // until then the backend wants to be left alone
 
-	held bool // the last credits held the endpoint back
+	held bool // the last credits bounded the endpoint
 }
 
 // NewGates makes the gates of the endpoints that have limits. Changes of breakers are logged.
@@ -57,7 +57,7 @@ func NewGates(limits map[string]Limit, now func() time.Time, logger *slog.Logger
 	return g
 }
 
-// Breakers gives the state of every breaker, by endpoint.
+// Breakers returns the state of every breaker, by endpoint. It does not block.
 func (g *Gates) Breakers() map[string]BreakerState {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -70,8 +70,8 @@ func (g *Gates) Breakers() map[string]BreakerState {
 	return states
 }
 
-// credits says how many calls of each endpoint may begin, for those that may not have all of want, and when time alone
-// will change that; zero when it will not.
+// credits returns how many calls may begin, by endpoint, for the endpoints that may not have all of want. Next is when
+// time alone will change that; zero: it will not.
 func (g *Gates) credits(want int) (credits map[string]int, next time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -92,7 +92,7 @@ func (g *Gates) credits(want int) (credits map[string]int, next time.Time) {
 	return credits, next
 }
 
-// begin counts a call that was fetched with these credits.
+// begin counts a call whose delivery was fetched.
 func (g *Gates) begin(endpoint string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -121,7 +121,7 @@ func (g *Gates) closedFor(endpoint string) time.Duration {
 	return wait
 }
 
-// end counts a call off, made or not.
+// end counts the end of a delivery, whether or not a call was made for it.
 func (g *Gates) end(endpoint string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -138,14 +138,14 @@ func (g *Gates) end(endpoint string) {
 	}
 }
 
-// onChange says whom to tell that a gate has opened which the last credits held back.
+// onChange sets what to call when an endpoint that the last credits bounded may have more.
 func (g *Gates) onChange(change func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.change = change
 }
 
-// Backend returns next with an eye on how its calls end, for the breakers.
+// Backend returns a Backend that calls next and moves the breakers by the outcome of each call.
 func (g *Gates) Backend(next ports.Backend) ports.Backend { return watched{next: next, gates: g} }
 
 type watched struct {
@@ -153,7 +153,7 @@ type watched struct {
 	gates *Gates
 }
 
-// Do makes the call and counts its end.
+// Do calls the backend and reports the outcome.
 func (w watched) Do(ctx context.Context, call ports.Call) (*domain.Response, error) {
 	epoch := w.gates.epoch(call.Request.Endpoint)
 	response, err := w.next.Do(ctx, call)
@@ -290,7 +290,7 @@ func (g *gate) free(now time.Time, state BreakerState, want int) (n int, next ti
 		g.refill(now)
 		switch tokens := max(int(g.tokens), 0); {
 		case tokens >= n:
-		case g.tokens >= float64(g.limit.Burst): // time brings no more
+		case g.tokens >= float64(g.limit.Burst): // it cannot grow with time
 			return tokens, time.Time{}
 		default:
 			return tokens, now.Add(g.untilTokens())
@@ -299,11 +299,11 @@ func (g *gate) free(now time.Time, state BreakerState, want int) (n int, next ti
 	return n, time.Time{}
 }
 
-// tokenPause is the shortest pause between two looks for new tokens: fast rates are let through in small bunches, or
-// each call would cost a fetch of its own.
+// tokenPause is the shortest time between two fetches that wait for tokens. At a fast rate, calls begin in small groups
+// rather than with one fetch each.
 const tokenPause = 10 * time.Millisecond
 
-// untilTokens is how long it takes until there is a token more, and enough of them to be worth a look.
+// untilTokens returns how long to wait for at least one more token.
 func (g *gate) untilTokens() time.Duration {
 	missing := float64(int(max(g.tokens, 0))) + 1 - g.tokens
 	return max(time.Duration(missing/g.limit.Rate*float64(time.Second)), tokenPause)

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// clock is a time that moves when it is told to.
+// clock is a time that moves when a test moves it.
 type clock struct{ at time.Time }
 
 func newClock() *clock                   { return &clock{at: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)} }

@@ -16,7 +16,7 @@ func TestAThousandRequestsAtOnceAllGetTheirOwnAnswer(t *testing.T) {
 	const requests = 1000
 	backend := testkit.NewBackend(t, testkit.Echo())
 	client := testkit.NewGateway(t, testkit.OneBackend(backend.URL)).Start().Client()
-	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
+	ctx, cancel := testkit.WhileMoving(t, client.Bytes)
 	defer cancel()
 
 	errs := make([]error, requests)

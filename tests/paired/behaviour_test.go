@@ -2,6 +2,7 @@ package paired_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"testing"
 	"time"
@@ -9,9 +10,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openhqm/openhqm/adapters/redis"
+	"github.com/openhqm/openhqm/application/paired"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
 	"github.com/openhqm/openhqm/tests/conformance"
+	"github.com/openhqm/openhqm/tests/memorycarrier"
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
@@ -21,15 +24,15 @@ type system struct {
 
 	t     *testing.T
 	redis *testkit.Redis
-	queue *broker
+	queue *memorycarrier.Broker
 	work  ports.Work
 }
 
 func start(t *testing.T) *system {
 	t.Helper()
-	s := &system{t: t, redis: testkit.StartRedis(t), queue: newBroker()}
+	s := &system{t: t, redis: testkit.StartRedis(t), queue: nastyBroker()}
 	var err error
-	s.Instance, err = open(t.Context(), s.queue.join, redis.Options{
+	s.Instance, err = open(t.Context(), joining(s.queue), redis.Options{
 		URL: s.redis.URL(), Queue: "openhqm-requests", Shards: 1,
 		Lease: time.Minute, TTL: time.Hour, DeadLetterTTL: time.Hour,
 		Now: time.Now, Logger: slog.New(slog.DiscardHandler),
@@ -69,6 +72,9 @@ func (s *system) complete(d ports.Delivery) error {
 	}})[0]
 }
 
+// write adds a message as another program does.
+func (s *system) write(value string) { s.queue.Write(requests, []byte(value)) }
+
 // nothing lets everything be looked at that there is, none of which is to be handed out.
 func (s *system) nothing() {
 	s.t.Helper()
@@ -85,9 +91,9 @@ func TestWhatTheQueueDidNotConfirmIsPublishedByARepeat(t *testing.T) {
 	s := start(t)
 	first := newRequest("first")
 	first.Idempotency = &domain.Idempotency{Key: "key", ExpiresAt: first.Deadline}
-	s.queue.setUp(false)
+	s.queue.SetAway(true)
 	require.ErrorIs(t, s.accept(first).Err, ports.ErrUnavailable)
-	s.queue.setUp(true)
+	s.queue.SetAway(false)
 	s.nothing()
 
 	repeat := newRequest("repeat")
@@ -105,10 +111,10 @@ func TestWhatTheQueueDidNotConfirmIsPublishedByARepeat(t *testing.T) {
 	s.nothing()
 }
 
-func TestMessagesOfOthersAreWorkedOff(t *testing.T) {
+func TestForeignMessagesAreWorkedOff(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	s.queue.write(`{"payload": {"n": 1}}`)
+	s.write(`{"payload": {"n": 1}}`)
 	d := s.receive()
 	require.True(t, d.Request.ID.Valid())
 	require.Equal(t, "orders", d.Request.Endpoint)
@@ -119,7 +125,7 @@ func TestMessagesOfOthersAreWorkedOff(t *testing.T) {
 	require.Equal(t, domain.Completed, record.Status)
 
 	due := time.Now().Add(300 * time.Millisecond)
-	s.queue.write(`{"correlation_id":"later","payload":1,"metadata":{"retry_count":2,"not_before":"` +
+	s.write(`{"correlation_id":"later","payload":1,"metadata":{"retry_count":2,"not_before":"` +
 		due.UTC().Format(time.RFC3339Nano) + `"}}`)
 	d = s.receive()
 	require.False(t, time.Now().Before(due))
@@ -132,7 +138,7 @@ func TestMessagesOfOthersAreWorkedOff(t *testing.T) {
 func TestAMessageThatCannotBeReadIsADeadLetter(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	s.queue.write("hello")
+	s.write("hello")
 	s.nothing()
 	page, err := s.DeadLetters.List(t.Context(), ports.DeadLetterFilter{Limit: 10})
 	require.NoError(t, err)
@@ -167,4 +173,60 @@ func TestAStoreThatComesBackEmptyLosesNothing(t *testing.T) {
 		require.Equal(t, domain.Completed, record.Status)
 	}
 	s.nothing()
+}
+
+// TestALeavingProcessKeepsWhatItHasBegunAlone has one that has received more than it has begun.
+func TestALeavingProcessKeepsWhatItHasBegunAlone(t *testing.T) {
+	t.Parallel()
+	server := testkit.StartRedis(t)
+	db, err := redis.Open(t.Context(), redis.Options{
+		URL: server.URL(), Queue: "openhqm-requests", Shards: 1,
+		Lease: time.Minute, TTL: time.Hour, DeadLetterTTL: time.Hour,
+		Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	broker := memorycarrier.New(memorycarrier.Options{})
+	process := func() (*paired.Queue, *paired.Work) {
+		q := paired.Join(broker.Join(requests), db, paired.Options{Reader: reader(), Now: time.Now})
+		consumer, wait := db.NewConsumer(t.Context())
+		t.Cleanup(wait)
+		return q, q.NewWork(consumer)
+	}
+	leaving, leavingWork := process()
+	heir, heirWork := process()
+	const n = 5
+	for i := range n {
+		require.NoError(t, leaving.Intake().Accept(t.Context(), []domain.Request{
+			newRequest(domain.ID(fmt.Sprintf("request-%d", i))),
+		})[0].Err)
+	}
+	begun, err := leavingWork.Receive(t.Context(), ports.Credit{Count: 2, Bytes: 1 << 20})
+	require.NoError(t, err)
+	leaving.Leave(t.Context())
+	_, err = leavingWork.Receive(t.Context(), ports.Credit{Count: n, Bytes: 1 << 20})
+	require.ErrorIs(t, err, ports.ErrClosed)
+
+	finish := func(w ports.Work, d ports.Delivery) {
+		require.NoError(t, w.Finish(t.Context(), []ports.Finish{{
+			ID: d.Request.ID, Token: d.Token,
+			Outcome: domain.Outcome{Status: domain.Completed, Attempts: 1, At: time.Now()},
+		}})[0])
+	}
+	for left := n - len(begun); left > 0; {
+		deliveries, err := heirWork.Receive(t.Context(), ports.Credit{Count: left, Bytes: 1 << 20})
+		require.NoError(t, err)
+		for _, d := range deliveries {
+			require.Equal(t, 1, d.Deliveries, "nobody else has begun it")
+			finish(heirWork, d)
+			left--
+		}
+	}
+	for _, d := range begun {
+		finish(leavingWork, d) // it is still the holder's
+	}
+	depths, err := heir.Gauge().Depths(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, depths.Ready+depths.Delayed+depths.Leased)
+	require.True(t, depths.Approximate)
 }

@@ -34,6 +34,7 @@ func startKafkaHarness(tb testing.TB, settings conformance.Settings) conformance
 	queues := newMembers(tb, testkit.SharedKafka(tb).Brokers)
 	return newHarness(tb, settings, queues.join, queues.network.setUp, conformance.Traits{
 		OriginalWithMessage: true,
+		ApproximateDepth:    true,
 		Joining:             2 * missed, // until a crash is missed, and all the others have joined anew
 	})
 }
@@ -66,7 +67,7 @@ func newMembers(tb testing.TB, brokers []string) *members {
 }
 
 // join opens a queue, and what ends that as a crash does: the group is not told.
-func (m *members) join() (ports.Queue, func()) {
+func (m *members) join() (ports.Carrier, func()) {
 	l := &line{network: m.network}
 	opts := m.options
 	opts.Dial = l.dial

@@ -33,6 +33,7 @@ func startSQSHarness(tb testing.TB, settings conformance.Settings) conformance.H
 	queues := newPollers(tb, testkit.SharedSQS(tb).URL)
 	return newHarness(tb, settings, queues.join, queues.network.setUp, conformance.Traits{
 		OriginalWithMessage: true,
+		ApproximateDepth:    true,
 		Joining:             invisible, // until what a crashed one had read ahead is visible
 	})
 }
@@ -61,7 +62,7 @@ func newPollers(tb testing.TB, endpoint string) *pollers {
 }
 
 // join opens a queue, and what ends that as a crash does: nothing is handed back.
-func (p *pollers) join() (ports.Queue, func()) {
+func (p *pollers) join() (ports.Carrier, func()) {
 	l := &line{network: p.network}
 	opts := p.options
 	opts.HTTPClient = &http.Client{Transport: &http.Transport{DialContext: l.dial, MaxIdleConnsPerHost: 64}}
