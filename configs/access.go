@@ -42,8 +42,8 @@ type RateLimit struct {
 	Burst int     `koanf:"burst"` // at once, after a pause; at least 1, or 0 without a limit
 }
 
-// settle fills in a burst that was left out: what RPS allows in a second.
-func (r *RateLimit) settle() {
+// complete fills in a burst that was left out: what RPS allows in a second.
+func (r *RateLimit) complete() {
 	if r.RPS > 0 && r.Burst == 0 {
 		r.Burst = int(math.Ceil(min(r.RPS, maxRate)))
 	}

@@ -27,7 +27,7 @@ func convert(text string, t reflect.Type) (any, error) {
 	case t == durationType:
 		return parseDuration(text)
 	case t == sizeType:
-		return ParseByteSize(text)
+		return parseByteSize(text)
 	case t == digestType:
 		return text, parseDigest(text)
 	case t.Kind() == reflect.Bool:

@@ -57,7 +57,7 @@ func Load(sources Sources) (Config, []Warning, error) {
 	l.add(l.inherit())
 
 	config := l.decode()
-	config.settle()
+	config.complete()
 	config.validate(&validator{report: &l.report, settings: l.settings, origins: l.origins})
 	if err := l.report.err(); err != nil {
 		return Config{}, l.warnings, err
@@ -247,25 +247,25 @@ func (l *loader) toSecret(_, to reflect.Type, data any) (any, error) {
 	}
 }
 
-// settle replaces values that stand for another one.
-func (c *Config) settle() {
-	if c.Store.Type == StoreAuto {
-		c.Store.Type = storeOf(c.Queue.Type)
+// complete replaces values that stand for another one.
+func (c *Config) complete() {
+	if q, known := c.queueType(); known && c.Store.Type == storeAuto {
+		c.Store.Type = q.store
 	}
 	c.Server.PublicURL = strings.TrimRight(c.Server.PublicURL, "/")
-	c.Server.RateLimit.settle()
+	c.Server.RateLimit.complete()
 	for name, endpoint := range c.Proxy.Endpoints {
-		endpoint.settle(c.Worker.Count, len(c.Proxy.Endpoints))
+		endpoint.complete(c.Worker.Count, len(c.Proxy.Endpoints))
 		c.Proxy.Endpoints[name] = endpoint
 	}
 }
 
-// settle needs to know how many calls the worker makes at once, and how many endpoints share them.
-func (e *Endpoint) settle(calls, endpoints int) {
+// complete shares the calls that the worker makes at once among so many endpoints.
+func (e *Endpoint) complete(calls, endpoints int) {
 	if e.Auth.Type == AuthAPIKey && e.Auth.Header == "" {
 		e.Auth.Header = "X-API-Key"
 	}
-	e.RateLimit.settle()
+	e.RateLimit.complete()
 	calls = min(max(calls, 1), maxWorkers) // a count out of range is reported where it stands, not here
 	switch {
 	case e.MaxInFlight != 0:

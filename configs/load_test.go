@@ -19,26 +19,28 @@ func TestTheDefaults(t *testing.T) {
 		Role: RoleAll,
 		Log:  Log{Level: LevelInfo, Format: FormatAuto},
 		Server: Server{
-			Host: "0.0.0.0", Port: 8000, MaxBodySize: 10 * MiB, ReadTimeout: time.Minute, MaxConnections: 20000,
+			Host: "0.0.0.0", Port: 8000, MaxBodySize: 10 * mib, ReadTimeout: time.Minute, MaxConnections: 20000,
 			TrustedProxies: []string{}, APIKeys: []APIKey{},
 		},
-		Request:  Request{MaxAge: 72 * time.Hour, IdempotencyTTL: 24 * time.Hour},
-		Queue:    Queue{Type: QueueEmbedded, Requests: "openhqm-requests", Lease: time.Minute, MaxDeliveries: 5},
-		Store:    Store{Type: StoreEmbedded, TTL: time.Hour, DeadLetterTTL: 168 * time.Hour},
-		Embedded: Embedded{Dir: "data", MinFree: 256 * MiB},
-		Redis:    Redis{URL: Secret{reference: "redis://localhost:6379"}, Shards: 1},
-		Kafka: Kafka{
-			Brokers: []string{"localhost:9092"}, Group: "openhqm-workers", Partitions: 12,
-			SessionTimeout: 10 * time.Second, SecurityProtocol: KafkaPlaintext, SASL: SASL{Mechanism: SASLPlain},
+		Request: Request{MaxAge: 72 * time.Hour, IdempotencyTTL: 24 * time.Hour},
+		Queue:   Queue{Type: QueueEmbedded, Requests: "openhqm-requests", Lease: time.Minute, MaxDeliveries: 5},
+		Store:   Store{Type: "embedded", TTL: time.Hour, DeadLetterTTL: 168 * time.Hour},
+		Sections: Sections{
+			Embedded: Embedded{Dir: "data", MinFree: 256 * mib},
+			Redis:    Redis{URL: Secret{reference: "redis://localhost:6379"}, Shards: 1},
+			Kafka: Kafka{
+				Brokers: []string{"localhost:9092"}, Group: "openhqm-workers", Partitions: 12,
+				SessionTimeout: 10 * time.Second, SecurityProtocol: KafkaPlaintext, SASL: SASL{Mechanism: SASLPlain},
+			},
+			SQS: SQS{CreateQueues: true},
 		},
-		SQS:    SQS{CreateQueues: true},
-		Worker: Worker{Count: 64, Timeout: 300 * time.Second, Drain: 25 * time.Second, MaxBytes: 256 * MiB},
+		Worker: Worker{Count: 64, Timeout: 300 * time.Second, Drain: 25 * time.Second, MaxBytes: 256 * mib},
 		Retry: Retry{
 			MaxAttempts: 4, Base: time.Second, Max: time.Minute, Jitter: 0.2,
 			OnStatus: []int{408, 425, 429, 500, 502, 503, 504},
 		},
 		Proxy: Proxy{
-			ForwardHeaders: []string{"*"}, StripHeaders: []string{}, MaxResponseSize: 10 * MiB, Forwarded: ForwardedOff,
+			ForwardHeaders: []string{"*"}, StripHeaders: []string{}, MaxResponseSize: 10 * mib, Forwarded: ForwardedOff,
 		},
 	}, config)
 }
@@ -115,7 +117,7 @@ proxy:
 `)
 	require.Equal(t, Log{Level: LevelDebug, Format: FormatJSON}, config.Log)
 	require.Equal(t, Server{
-		Host: "::1", PublicURL: "https://hqm.example.com/gateway", MaxBodySize: MiB, ReadTimeout: 90 * time.Second,
+		Host: "::1", PublicURL: "https://hqm.example.com/gateway", MaxBodySize: mib, ReadTimeout: 90 * time.Second,
 		MaxConnections: 10, ShutdownDelay: 5 * time.Second, AdminListen: "127.0.0.1:8001",
 		TrustedProxies: []string{"10.1.2.3/8", "::1"},
 		APIKeys: []APIKey{

@@ -68,8 +68,8 @@ func schemaOf(t reflect.Type, names string) *spec {
 		s.kind = kindValue
 	case t.Kind() == reflect.Struct:
 		s.kind = kindSection
-		for f := range t.Fields() {
-			if name, isKey := f.Tag.Lookup("koanf"); isKey {
+		for _, f := range reflect.VisibleFields(t) { // with the fields of what is embedded, in its place
+			if name, isKey := f.Tag.Lookup("koanf"); isKey && !f.Anonymous {
 				s.fields = append(s.fields, field{name, f.Index, schemaOf(f.Type, f.Tag.Get("keys"))})
 			}
 		}

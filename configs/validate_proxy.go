@@ -26,7 +26,7 @@ func (p *Proxy) validate(v *validator) {
 			v.badValue("proxy.strip_headers", quote(name), "must be whole header names")
 		}
 	}
-	between(v, "proxy.max_response_size", p.MaxResponseSize, Byte, maxBody)
+	between(v, "proxy.max_response_size", p.MaxResponseSize, 1, maxBody)
 	oneOf(v, "proxy.forwarded", p.Forwarded, ForwardedOff, ForwardedX, ForwardedRFC7239)
 	for _, name := range slices.Sorted(maps.Keys(p.Endpoints)) {
 		endpoint := p.Endpoints[name]

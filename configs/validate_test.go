@@ -152,7 +152,7 @@ func TestRulesBetweenKeys(t *testing.T) {
 		{give: "{role: worker, queue: {type: redis, responses: a, dead_letters: b}, store: {type: redis}}"},
 		{give: "{role: api, queue: {type: redis, results_in: 'a:b'}}"},
 		{give: "{role: all, queue: {type: redis, results_in: a}, redis: {shards: 2}}", want: []string{
-			`f.yaml:1: queue.results_in: "a": needs role "api": with it the requests are for somebody else's consumers`,
+			`f.yaml:1: queue.results_in: "a": needs role "api": with it the requests are for consumers of other programs`,
 			`f.yaml:1: redis.shards: "2": must be 1 with queue.results_in: other programs read one stream`,
 		}},
 		{give: "queue: {responses: a, results_in: b, dead_letters: c}", want: []string{
@@ -177,8 +177,8 @@ func TestRulesBetweenKeys(t *testing.T) {
 				"once more, and the result says that it is done",
 		}},
 		{give: "queue: {type: sqs, requests: a.fifo, responses: a.b}", want: []string{
-			`f.yaml:1: queue.requests: "a.fifo": must not be a FIFO queue: those refuse delays of single messages, and drop a ` +
-				`retry as a duplicate`,
+			`f.yaml:1: queue.requests: "a.fifo": must not be a FIFO queue: those drop repeats within 5 minutes, ` +
+				`and hold back what is behind a message at work`,
 			`f.yaml:1: queue.responses: "a.b": must be 1 to 75 of A-Z a-z 0-9 _ - to name a queue of SQS`,
 		}},
 		{give: "{queue: {type: sqs, lease: 12h}, store: {ttl: 24h}, request: {max_age: 313h}, worker: {timeout: 12h}, " +
