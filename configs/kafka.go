@@ -91,8 +91,8 @@ func (k *Kafka) validateSecurity(v *validator) {
 	}
 }
 
-// ResolveKafka returns kafka.sasl.password, and checks that the files of kafka.tls can be read. It is for processes that
-// use Kafka. Its error is an *Error that never repeats the password.
+// ResolveKafka returns kafka.sasl.password, and checks that the files of kafka.tls can be read. It is for processes
+// that use Kafka. Its error is an *Error that never repeats the password.
 func (c *Config) ResolveKafka() (string, error) {
 	check := secretCheck{origins: c.origins}
 	password, err := c.Kafka.SASL.Password.Resolve()

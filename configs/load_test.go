@@ -14,7 +14,9 @@ func TestTheDefaults(t *testing.T) {
 	config, warnings, err := Load(Sources{})
 	require.NoError(t, err)
 	require.Empty(t, warnings)
-	config.origins = nil
+	require.Equal(t, Embedded{Dir: "data", MinFree: 256 * mib}, config.Embedded)
+	require.Equal(t, Redis{URL: Secret{reference: "redis://localhost:6379"}, Shards: 1}, config.Redis)
+	config.origins, config.Sections = nil, Sections{} // the other sections have tests of their own
 	require.Equal(t, Config{
 		Role: RoleAll,
 		Log:  Log{Level: LevelInfo, Format: FormatAuto},
@@ -25,16 +27,7 @@ func TestTheDefaults(t *testing.T) {
 		Request: Request{MaxAge: 72 * time.Hour, IdempotencyTTL: 24 * time.Hour},
 		Queue:   Queue{Type: QueueEmbedded, Requests: "openhqm-requests", Lease: time.Minute, MaxDeliveries: 5},
 		Store:   Store{Type: "embedded", TTL: time.Hour, DeadLetterTTL: 168 * time.Hour},
-		Sections: Sections{
-			Embedded: Embedded{Dir: "data", MinFree: 256 * mib},
-			Redis:    Redis{URL: Secret{reference: "redis://localhost:6379"}, Shards: 1},
-			Kafka: Kafka{
-				Brokers: []string{"localhost:9092"}, Group: "openhqm-workers", Partitions: 12,
-				SessionTimeout: 10 * time.Second, SecurityProtocol: KafkaPlaintext, SASL: SASL{Mechanism: SASLPlain},
-			},
-			SQS: SQS{CreateQueues: true},
-		},
-		Worker: Worker{Count: 64, Timeout: 300 * time.Second, Drain: 25 * time.Second, MaxBytes: 256 * mib},
+		Worker:  Worker{Count: 64, Timeout: 300 * time.Second, Drain: 25 * time.Second, MaxBytes: 256 * mib},
 		Retry: Retry{
 			MaxAttempts: 4, Base: time.Second, Max: time.Minute, Jitter: 0.2,
 			OnStatus: []int{408, 425, 429, 500, 502, 503, 504},

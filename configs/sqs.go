@@ -24,7 +24,7 @@ var sqsName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,75}$`)
 func sqsNameFault(name string) string {
 	switch {
 	case strings.HasSuffix(name, ".fifo"):
-		return "must not be a FIFO queue: those drop repeats within 5 minutes, and hold back what is behind a message at work"
+		return "must not be a FIFO queue: it drops retries within 5 minutes, and blocks messages behind one that is handled"
 	case !sqsName.MatchString(name):
 		return "must be 1 to 75 of A-Z a-z 0-9 _ - to name a queue of SQS"
 	default:
