@@ -30,18 +30,3 @@ func Main(m *testing.M) {
 	}
 	os.Exit(code)
 }
-
-// endShared ends the servers that tests of a package shared. What is left over is in the system's directory for such
-// things.
-func endShared() {
-	if sharedKafkaStarted != nil {
-		sharedKafkaStarted.Close()
-	}
-	if sharedKafkaDir != "" {
-		_ = os.RemoveAll(sharedKafkaDir)
-	}
-	if sharedSQSStarted != nil {
-		sharedSQSStarted.Kill()
-		_ = os.RemoveAll(sharedSQSStarted.dir)
-	}
-}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -27,8 +28,56 @@ type SQS struct {
 	args    func(address string) ([]string, error)
 	log     *Log
 	server  *server
-	dir     string // of SharedSQS; "": none
+
+	mu   sync.Mutex
+	read map[string][]Message // what Read has received, by queue
 }
+
+func sqsCarrier() Carrier {
+	return Carrier{
+		Name: "sqs", Program: "elasticmq", HighSuffix: "-high", Lease: "OPENHQM_QUEUE_LEASE", Secret: SQSSecret,
+		MaxBody: 200 << 10,
+		Shared: func(tb testing.TB) Broker {
+			tb.Helper()
+			return SharedSQS(tb)
+		},
+		Start: func(tb testing.TB) Broker {
+			tb.Helper()
+			return StartSQS(tb)
+		},
+		Run:       runSQS,
+		Variables: sqsVariables,
+	}
+}
+
+func sqsVariables(address, queue string) []string {
+	return []string{
+		"OPENHQM_QUEUE_TYPE=sqs", "OPENHQM_SQS_ENDPOINT=http://" + address, "OPENHQM_SQS_REGION=" + sqsRegion,
+		"OPENHQM_QUEUE_REQUESTS=" + queue, "AWS_ACCESS_KEY_ID=openhqm", "AWS_SECRET_ACCESS_KEY=" + SQSSecret,
+		"AWS_EC2_METADATA_DISABLED=true",
+	}
+}
+
+// runSQS starts an ElasticMQ that keeps its messages in memory: its disk is no part of what is measured.
+func runSQS(opts RunOptions) (Running, error) {
+	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
+		return Running{}, err
+	}
+	s := newElasticMQ(opts.Program, opts.Dir, "")
+	configure := s.args
+	s.args = func(address string) ([]string, error) {
+		args, err := configure(address)
+		return append(strings.Fields(opts.JVM), args...), err
+	}
+	if err := s.begin(); err != nil {
+		s.Kill()
+		return Running{}, err
+	}
+	return Running{Address: s.address, PID: s.server.process.Pid, Close: s.Kill}, nil
+}
+
+// Address is where it listens.
+func (s *SQS) Address() string { return s.address }
 
 // StartSQS starts an ElasticMQ, which ends with the test. What it has acknowledged survives Kill and Restart: queues
 // and messages lie in a database on its disk. Where it cannot be had the test is skipped, and with CI=true it fails.
@@ -62,7 +111,7 @@ func startSQS(tb testing.TB, s *SQS) *SQS {
 	return s
 }
 
-// SharedSQS gives an ElasticMQ that all tests of a package share. Its queues and messages are in its memory, which is
+// SharedSQS returns an ElasticMQ that all tests of a package share. Its queues and messages are in its memory, which is
 // faster. Main ends it.
 func SharedSQS(tb testing.TB) *SQS {
 	tb.Helper()
@@ -72,22 +121,22 @@ func SharedSQS(tb testing.TB) *SQS {
 	return s
 }
 
-var (
-	sharedSQSStarted *SQS
-	sharedSQS        = sync.OnceValues(func() (*SQS, error) {
-		program, err := elasticMQProgram()
-		if err != nil {
-			return nil, err
-		}
-		dir, err := os.MkdirTemp("", "openhqm-sqs")
-		if err != nil {
-			return nil, err
-		}
-		sharedSQSStarted = newElasticMQ(program, dir, "")
-		sharedSQSStarted.dir = dir
-		return sharedSQSStarted, sharedSQSStarted.begin()
+var sharedSQS = sync.OnceValues(func() (*SQS, error) {
+	program, err := elasticMQProgram()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "openhqm-sqs")
+	if err != nil {
+		return nil, err
+	}
+	s := newElasticMQ(program, dir, "")
+	doAtEnd(func() {
+		s.Kill()
+		_ = os.RemoveAll(dir) // what is left over is in the system's directory for such things
 	})
-)
+	return s, s.begin()
+})
 
 var (
 	elasticMQProgram = sync.OnceValues(func() (string, error) { return ensure("elasticmq") })
