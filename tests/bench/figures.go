@@ -26,7 +26,7 @@ type measured struct {
 	Latency  *latency `json:"latency,omitempty"`
 	Waiting  *waiting `json:"waiting,omitempty"`
 
-	// Calls are the requests of SQS for one of ours, by name.
+	// Calls are the requests to SQS for one of ours, by name.
 	Calls map[string]float64 `json:"sqs_requests_for_one,omitempty"`
 }
 
@@ -37,7 +37,7 @@ type idle struct {
 	RedisCommands    float64 `json:"redis_commands_per_second,omitempty"`
 	BrokerCPUPercent float64 `json:"broker_cpu_percent_of_a_core,omitempty"`
 
-	SQSRequests map[string]float64 `json:"sqs_requests_per_minute,omitempty"`
+	Requests map[string]float64 `json:"sqs_requests_per_minute,omitempty"`
 }
 
 // quantiles in milliseconds.

@@ -33,7 +33,7 @@ func (c cost) of(n int) sample {
 // measure takes the rounds, each kind of work in turn, and then what is measured once.
 func (b *bench) measure(systems []*system) (*figures, error) {
 	f := &figures{Requests: b.requests, Rounds: b.rounds, Clients: b.clients}
-	if slices.ContainsFunc(systems, func(sys *system) bool { return sys.broker == brokerSQS }) {
+	if slices.ContainsFunc(systems, func(sys *system) bool { return sys.counted }) {
 		f.BareSQS = &bareSQS{}
 	}
 	for _, sys := range systems {
@@ -70,7 +70,7 @@ const warmRounds = 2
 func (b *bench) warm(systems []*measured) error {
 	for _, m := range systems {
 		for range warmRounds {
-			if m.system.broker == "" {
+			if m.system.carrier == nil {
 				break
 			}
 			if err := b.round(&measured{Name: m.Name, system: m.system}); err != nil {
@@ -118,7 +118,7 @@ func (b *bench) once(m *measured) (err error) {
 	if m.Latency, err = b.latency(m.system); err != nil {
 		return err
 	}
-	if m.system.broker == brokerSQS {
+	if m.system.counted {
 		if m.Calls, err = b.economy(m.system); err != nil {
 			return err
 		}

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/openhqm/openhqm/tests/testkit"
 )
 
 // The roles of a process. What takes requests in and does no work is an api.
@@ -20,12 +22,10 @@ const (
 	roleWorker = "worker"
 )
 
-// The systems that do the whole work: ours by the queue they use, and the other one.
+// The systems that do the whole work beside those on carriers: ours by the queue they use, and the other one.
 const (
 	embedded = "embedded"
 	onRedis  = "redis"
-	onKafka  = "kafka"
-	onSQS    = "sqs"
 	onAsynq  = "asynq"
 )
 
@@ -36,7 +36,8 @@ const workers = 64
 type system struct {
 	name    string
 	redis   bool                                                  // keeps them in Redis
-	broker  string                                                // and has this server carry them; "": none
+	carrier *testkit.Carrier                                      // and has this one carry them; nil: none
+	counted bool                                                  // what the carrier is asked for counts: it is billed
 	start   func(role string, s *store) (*process, error)         // a process on a store
 	drained func(ctx context.Context, p *process, s *store) error // waits until all that p's store had is worked off
 }
@@ -62,7 +63,7 @@ func (b *bench) open(sys *system) (*store, error) {
 		return nil, err
 	}
 	var err error
-	if s.broker, err = b.startBroker(sys.broker); err != nil {
+	if s.broker, err = b.startBroker(sys.carrier); err != nil {
 		return nil, err
 	}
 	s.redis, err = b.startRedis(s.dir)
@@ -84,21 +85,52 @@ func (s *store) drop() {
 	_ = os.RemoveAll(s.dir) // else it goes with the directory of the run
 }
 
-// systems finds out what can be measured, and gets ready what it takes.
+// queueNames lists the queues that can be measured.
+func queueNames() []string {
+	names := []string{embedded, onRedis}
+	for _, carrier := range testkit.Carriers() {
+		names = append(names, carrier.Name)
+	}
+	return names
+}
+
+// carrierOf returns the carrier with a name; nil: there is none.
+func carrierOf(name string) *testkit.Carrier {
+	for _, carrier := range testkit.Carriers() {
+		if carrier.Name == name {
+			return &carrier
+		}
+	}
+	return nil
+}
+
+// systemOn returns the program on a queue; nil: there is no such queue.
+func (b *bench) systemOn(queue string) *system {
+	carrier := carrierOf(queue)
+	switch {
+	case queue == embedded:
+		return &system{name: queue, start: b.startEmbedded, drained: drained}
+	case queue == onRedis:
+		return &system{name: queue, start: b.startOnRedis, drained: drained, redis: true}
+	case carrier != nil:
+		start := func(role string, s *store) (*process, error) { return b.startOnCarrier(carrier, role, s) }
+		return &system{
+			name: queue, start: start, drained: drained, redis: true, carrier: carrier, counted: queue == onSQS,
+		}
+	default:
+		return nil
+	}
+}
+
+// systems finds out what can be measured, and prepares what it needs.
 func (b *bench) systems() ([]*system, error) {
 	queues := strings.Split(b.queues, ",")
 	if b.queues == "" {
-		queues = []string{embedded, onRedis, onKafka, onSQS}
-	}
-	all := map[string]*system{
-		embedded: {name: embedded, start: b.startEmbedded, drained: drained},
-		onRedis:  {name: onRedis, start: b.startOnRedis, drained: drained, redis: true},
-		onKafka:  {name: onKafka, start: b.startOnKafka, drained: drained, redis: true, broker: brokerKafka},
-		onSQS:    {name: onSQS, start: b.startOnSQS, drained: drained, redis: true, broker: brokerSQS},
+		queues = queueNames()
 	}
 	var systems []*system
 	for _, name := range queues {
-		sys := all[name]
+		sys := b.systemOn(name)
 		if sys == nil {
 			return nil, fmt.Errorf("there is no queue %q", name)
 		}
@@ -124,12 +156,16 @@ func (b *bench) needs(sys *system) error {
 	if !sys.redis {
 		return nil
 	}
-	return errors.Join(b.need("redis-server"), b.need(sys.broker))
+	err := b.need("redis-server")
+	if sys.carrier != nil {
+		err = errors.Join(err, b.need(sys.carrier.Program))
+	}
+	return err
 }
 
 // need gets the path of a server, unless it is known.
 func (b *bench) need(server string) error {
-	if server == "" || b.servers[server] != "" {
+	if b.servers[server] != "" {
 		return nil
 	}
 	text, err := b.output("scripts/brokers/ensure", server)
@@ -171,16 +207,9 @@ func (b *bench) startOnRedis(role string, s *store) (*process, error) {
 	return b.startGateway(role, workers, "/", queue)
 }
 
-func (b *bench) startOnKafka(role string, s *store) (*process, error) {
-	queue := fmt.Sprintf("queue: {type: kafka, requests: %[1]s}\nredis: {url: 'redis://%[2]s'}\n"+
-		"kafka: {brokers: ['%[3]s'], group: %[1]s}", s.name, s.redis.address, s.broker.address)
-	return b.startGateway(role, workers, "/", queue)
-}
-
-func (b *bench) startOnSQS(role string, s *store) (*process, error) {
-	queue := fmt.Sprintf("queue: {type: sqs, requests: %s}\nredis: {url: 'redis://%s'}\n"+
-		"sqs: {region: %s, endpoint: 'http://%s'}", s.name, s.redis.address, sqsRegion, s.broker.address)
-	return b.startGateway(role, workers, "/", queue, sqsUser...)
+func (b *bench) startOnCarrier(carrier *testkit.Carrier, role string, s *store) (*process, error) {
+	queue := fmt.Sprintf("redis: {url: 'redis://%s'}", s.redis.address)
+	return b.startGateway(role, workers, "/", queue, carrier.Variables(s.broker.address, s.name)...)
 }
 
 // startGateway starts the measured program with a configuration of its queue and its work, and further variables.

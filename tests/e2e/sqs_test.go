@@ -14,7 +14,8 @@ import (
 func TestARequestThatSQSCannotHandOverFails(t *testing.T) {
 	t.Parallel()
 	queue := testkit.SharedSQS(t).NewQueue()
-	client := onCarrier(t, queue, testkit.StartRedis(t), "api", "", "OPENHQM_QUEUE_RESULTS_IN=of-what-is-too-large").Start().Client()
+	api := onCarrier(t, queue, testkit.StartRedis(t), "api", "", "OPENHQM_QUEUE_RESULTS_IN=of-what-is-too-large").Start()
+	client := api.Client()
 	id := client.Submit(`{"payload": "` + strings.Repeat("x", 256<<10) + `"}`).CorrelationID
 
 	result := client.Result(id)

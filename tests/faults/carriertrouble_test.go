@@ -10,29 +10,18 @@ import (
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
-func TestWhatKafkaHasConfirmedSurvivesItsDeath(t *testing.T) {
+func TestWhatACarrierHasConfirmedSurvivesItsDeath(t *testing.T) {
 	t.Parallel()
-	kafka := testkit.StartKafka(t, 1)
-	carrierDies(t, func() { kafka.Kill(0) }, func() { kafka.Restart(t, 0) },
-		func(t *testing.T, config string, lease time.Duration) *fleet {
-			t.Helper()
-			f, _ := onKafka(t, kafka, config, lease)
-			return f
+	for _, carrier := range testkit.Carriers() {
+		t.Run(carrier.Name, func(t *testing.T) {
+			t.Parallel()
+			broker := carrier.Start(t)
+			carrierDies(t, broker, installerOn(carrier, broker))
 		})
+	}
 }
 
-func TestWhatSQSHasConfirmedSurvivesItsDeath(t *testing.T) {
-	t.Parallel()
-	server := testkit.StartSQS(t)
-	carrierDies(t, server.Kill, func() { server.Restart(t) },
-		func(t *testing.T, config string, lease time.Duration) *fleet {
-			t.Helper()
-			f, _ := onSQS(t, server, config, lease)
-			return f
-		})
-}
-
-func carrierDies(t *testing.T, kill, restart func(), install installer) {
+func carrierDies(t *testing.T, broker testkit.Broker, install installer) {
 	t.Helper()
 	backend := testkit.NewBackend(t, answerLoad)
 	f := install(t, fleetConfig(backend), lease)
@@ -41,14 +30,14 @@ func carrierDies(t *testing.T, kill, restart func(), install installer) {
 	load := startLoad(t, f.api)
 
 	awaitMoment(t, load.ledger, backend)
-	kill()
+	broker.Kill()
 	refused := load.refused.Load()
 	testkit.Until(t, "submits are refused", func() bool { return load.refused.Load() > refused })
 	awaitReadiness(t, http.StatusServiceUnavailable, processes...)
 	known := load.ledger.entries()[0].id
 	require.Equal(t, http.StatusOK, client.Get("/api/v1/response/"+known).Code, "the records are in Redis")
 	require.Equal(t, http.StatusOK, client.Get("/health/live").Code)
-	restart()
+	broker.Restart(t)
 	restarted := time.Now()
 	awaitAccepted(t, load.ledger, 1)
 	accepting := time.Since(restarted)
@@ -66,32 +55,27 @@ func carrierDies(t *testing.T, kill, restart func(), install installer) {
 	require.Less(t, accepting, 10*time.Second, "nobody waits for longer than two seconds before the next try")
 }
 
-func TestTopicsOfKafkaThatAreDeletedAreMadeAgain(t *testing.T) {
+func TestTopicsAndQueuesThatAreDeletedAreCreatedAgain(t *testing.T) {
 	t.Parallel()
-	backend, kafka := testkit.NewBackend(t, testkit.Echo()), testkit.SharedKafka(t)
-	f, queue := onKafka(t, kafka, testkit.OneBackend(backend.URL), lease)
-	madeAgain(t, f, func() { kafka.DeleteTopics(t, queue) })
+	for _, carrier := range testkit.Carriers() {
+		t.Run(carrier.Name, func(t *testing.T) {
+			t.Parallel()
+			createdAgain(t, carrier, carrier.Shared(t))
+		})
+	}
 }
 
-func TestQueuesOfSQSThatAreDeletedAreMadeAgain(t *testing.T) {
-	t.Parallel()
-	backend, server := testkit.NewBackend(t, testkit.Echo()), testkit.SharedSQS(t)
-	f, queue := onSQS(t, server, testkit.OneBackend(backend.URL), lease)
-	madeAgain(t, f, func() {
-		server.DeleteQueue(t, queue.Name)
-		server.DeleteQueue(t, queue.Name+"-high")
-	})
-}
-
-func madeAgain(t *testing.T, f *fleet, remove func()) {
+func createdAgain(t *testing.T, carrier testkit.Carrier, broker testkit.Broker) {
 	t.Helper()
+	backend, queue := testkit.NewBackend(t, testkit.Echo()), carrier.NewQueue(broker)
+	f := onQueue(t, queue, testkit.OneBackend(backend.URL), lease)
 	const some = 50
 	processes := f.start(1)
 	client := processes[0].Client()
 	requireCompleted(t, client, submitMany(t, client, some, to("backend")))
 	client.RequireDepth(testkit.Depth{})
 
-	remove()
+	broker.Delete(t, queue.Name, queue.High())
 
 	testkit.Until(t, "requests are accepted", func() bool {
 		return client.Post(`{"payload": 1}`, nil).Code == http.StatusAccepted
@@ -101,7 +85,7 @@ func madeAgain(t *testing.T, f *fleet, remove func()) {
 	requireFewComplaints(t, fewComplaints, processes...)
 }
 
-func TestWhatABrokerCarriesOutlivesARedisThatForgetsEverything(t *testing.T) {
+func TestWhatACarrierHoldsOutlivesARedisThatForgetsEverything(t *testing.T) {
 	t.Parallel()
 	onEachCarrier(t, redisForgets)
 }
