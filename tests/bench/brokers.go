@@ -16,8 +16,8 @@ import (
 const productionJVM = "-XX:TieredStopAtLevel=4 -XX:-UseSerialGC -XX:+UseG1GC -XX:MaxGCPauseMillis=20 " +
 	"-XX:InitiatingHeapOccupancyPercent=35 -XX:+ExplicitGCInvokesConcurrent -Xms1g -Xmx1g"
 
-// startBroker returns the one broker of the run that carries the messages of a system, or nil if it has none: it is only
-// fast once its Java has compiled what it uses most. Each store has topics or queues of its own.
+// startBroker returns the one broker of the run for a carrier; nil for none. There is one, because it is only fast once
+// its Java has compiled what it uses most. Each store has topics or queues of its own.
 func (b *bench) startBroker(carrier *testkit.Carrier) (*process, error) {
 	if carrier == nil {
 		return nil, nil //nolint:nilnil // there is none

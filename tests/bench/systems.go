@@ -87,11 +87,12 @@ func (s *store) drop() {
 
 // queueNames lists the queues that can be measured.
 func queueNames() []string {
-	names := []string{embedded, onRedis}
-	for _, carrier := range testkit.Carriers() {
-		names = append(names, carrier.Name)
+	carriers := testkit.Carriers()
+	names := make([]string, len(carriers))
+	for i, carrier := range carriers {
+		names[i] = carrier.Name
 	}
-	return names
+	return append([]string{embedded, onRedis}, names...)
 }
 
 // carrierOf returns the carrier with a name; nil: there is none.

@@ -13,8 +13,13 @@ import (
 
 func TestADelayedRequestCanBeCancelled(t *testing.T) {
 	t.Parallel()
+	inOneProcess(t, cancelDelayed)
+}
+
+func cancelDelayed(t *testing.T, install processInstaller) {
+	t.Helper()
 	backend := testkit.NewBackend(t, testkit.Echo())
-	client := testkit.NewGateway(t, testkit.OneBackend(backend.URL)).Start().Client()
+	client := install(t, testkit.OneBackend(backend.URL)).Start().Client()
 	id := client.Submit(`{"payload": 1, "metadata": {"delay": "3s"}}`).CorrelationID
 	marker := client.Submit(`{"payload": 2, "metadata": {"delay": "4s"}}`).CorrelationID
 
@@ -36,9 +41,14 @@ func TestADelayedRequestCanBeCancelled(t *testing.T) {
 
 func TestARequestThatWaitsForARetryCanBeCancelled(t *testing.T) {
 	t.Parallel()
+	inOneProcess(t, cancelBeforeRetry)
+}
+
+func cancelBeforeRetry(t *testing.T, install processInstaller) {
+	t.Helper()
 	later := testkit.With("Retry-After", "3600", testkit.Refuse(http.StatusServiceUnavailable))
 	backend := testkit.NewBackend(t, later)
-	client := testkit.NewGateway(t, testkit.OneBackend(backend.URL)).Start().Client()
+	client := install(t, testkit.OneBackend(backend.URL)).Start().Client()
 	id := client.Submit(`{"payload": 1}`).CorrelationID
 	testkit.Until(t, "it waits for a retry", func() bool { return client.Status(id).NextAttemptAt != nil })
 
@@ -51,9 +61,14 @@ func TestARequestThatWaitsForARetryCanBeCancelled(t *testing.T) {
 
 func TestWhatIsBegunOrDoneCannotBeCancelled(t *testing.T) {
 	t.Parallel()
+	inOneProcess(t, cancelTooLate)
+}
+
+func cancelTooLate(t *testing.T, install processInstaller) {
+	t.Helper()
 	release := make(chan struct{})
 	backend := testkit.NewBackend(t, testkit.Hold(release, testkit.Echo()))
-	client := testkit.NewGateway(t, testkit.OneBackend(backend.URL)).Start().Client()
+	client := install(t, testkit.OneBackend(backend.URL)).Start().Client()
 	id := client.Submit(`{"payload": 1}`).CorrelationID
 	backend.Await(1)
 
@@ -74,10 +89,15 @@ func TestWhatIsBegunOrDoneCannotBeCancelled(t *testing.T) {
 // Slots that were held are freed at the same moment as many cancels come: each request is either called or cancelled.
 func TestACancelledRequestIsNeverCalledAndACalledOneNeverCancelled(t *testing.T) {
 	t.Parallel()
+	inOneProcess(t, cancelledOrCalled)
+}
+
+func cancelledOrCalled(t *testing.T, install processInstaller) {
+	t.Helper()
 	const requests, slots, cancellers = 400, 4, 8
 	release := make(chan struct{})
 	backend := testkit.NewBackend(t, testkit.Hold(release, testkit.Echo()))
-	client := testkit.NewGateway(t, testkit.OneBackend(backend.URL)+"worker: {count: 4}\n").Start().Client()
+	client := install(t, testkit.OneBackend(backend.URL)+"worker: {count: 4}\n").Start().Client()
 	ids := make([]string, requests)
 	for i := range ids {
 		ids[i] = client.Submit(`{"payload": 1}`).CorrelationID

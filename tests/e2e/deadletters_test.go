@@ -99,8 +99,13 @@ func TestADeadLetterIsReadAndSentAgainAfterACrash(t *testing.T) {
 
 func TestTheCommandLineLooksAfterDeadLetters(t *testing.T) {
 	t.Parallel()
+	inOneProcess(t, deadLettersByCommandLine)
+}
+
+func deadLettersByCommandLine(t *testing.T, install processInstaller) {
+	t.Helper()
 	backend, cheerUp := moody(t)
-	gateway := testkit.NewGateway(t, testkit.OneBackend(backend.URL)+oneAttempt)
+	gateway := install(t, testkit.OneBackend(backend.URL)+oneAttempt)
 	client := gateway.Start().Client()
 	url := "http://" + client.Address
 	var ids []string
@@ -134,8 +139,13 @@ func TestTheCommandLineLooksAfterDeadLetters(t *testing.T) {
 
 func TestWhatFailsAgainIsADeadLetterAgainAndSentOnlyOnce(t *testing.T) {
 	t.Parallel()
+	inOneProcess(t, failsAgain)
+}
+
+func failsAgain(t *testing.T, install processInstaller) {
+	t.Helper()
 	backend, _ := moody(t)
-	gateway := testkit.NewGateway(t, testkit.OneBackend(backend.URL)+oneAttempt)
+	gateway := install(t, testkit.OneBackend(backend.URL)+oneAttempt)
 	client := gateway.Start().Client()
 	for range 2 {
 		fails(t, client, `{"payload": 1}`)

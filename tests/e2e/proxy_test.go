@@ -143,9 +143,14 @@ func responseCases() []proxyCase {
 
 func TestTheGatewayChangesNothingBetweenClientAndBackend(t *testing.T) {
 	t.Parallel()
+	inOneProcess(t, nothingBetween)
+}
+
+func nothingBetween(t *testing.T, install processInstaller) {
+	t.Helper()
 	cases := proxyCases()
 	backend := newCaseBackend(t, cases)
-	gateway := testkit.NewGateway(t, caseConfig(backend)).Start()
+	gateway := install(t, caseConfig(backend)).Start()
 	requireNothingChanged(t, backend, cases, gateway.Client().Address, theClients)
 }
 

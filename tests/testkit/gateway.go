@@ -36,6 +36,12 @@ func NewPlainGateway(tb testing.TB, config string, variables ...string) *Gateway
 	return newGateway(tb, PlainBinary(tb), config, variables)
 }
 
+// NewTestQueueGateway is NewGateway with the program of the test build, which knows the queue memory too.
+func NewTestQueueGateway(tb testing.TB, config string, variables ...string) *Gateway {
+	tb.Helper()
+	return newGateway(tb, testQueueBinary(tb), config, variables)
+}
+
 func newGateway(tb testing.TB, binary, config string, variables []string) *Gateway {
 	tb.Helper()
 	dir := tb.TempDir()
