@@ -1,6 +1,6 @@
 // Package configs reads, checks and prints the configuration. Load lays the sources over each other (default.yaml, the
-// YAML file, .env, the environment, flags) and answers with plain structs in which every value is valid, or with one
-// *Error that lists every fault. The file default.yaml explains each key to users; the structs here must match it.
+// YAML file, .env, the environment, flags) and returns plain structs in which every value is valid, or one *Error that
+// lists every fault. The file default.yaml explains each key to users; the structs here must match it.
 package configs
 
 import "time"
@@ -74,15 +74,15 @@ type Request struct {
 type Queue struct {
 	Type          string        `koanf:"type"`           // one of QueueTypes
 	Requests      string        `koanf:"requests"`       // name of the stream, topic or queue of requests
-	Responses     string        `koanf:"responses"`      // name of what is told of every result; empty: nothing
-	ResultsIn     string        `koanf:"results_in"`     // name of what brings the results of others; see HandsOver
-	DeadLetters   string        `koanf:"dead_letters"`   // name of what is told of every dead letter; empty: nothing
+	Responses     string        `koanf:"responses"`      // name of where every result is published; empty: none
+	ResultsIn     string        `koanf:"results_in"`     // name of where other programs put results; see HandsOver
+	DeadLetters   string        `koanf:"dead_letters"`   // name of where every dead letter is published; empty: none
 	Lease         time.Duration `koanf:"lease"`          // of a delivery whose worker gives no sign of life
 	MaxDeliveries int           `koanf:"max_deliveries"` // of one request without an outcome, at least 1
 	MaxDepth      int           `koanf:"max_depth"`      // requests; 0: no limit
 }
 
-// HandsOver reports whether the requests are for somebody else's consumers, who send the results back.
+// HandsOver reports whether the requests are for consumers of other programs, which send the results back.
 func (q *Queue) HandsOver() bool { return q.ResultsIn != "" }
 
 // Store says where records are kept, and how long.
@@ -123,17 +123,17 @@ type Proxy struct {
 	Endpoints       map[string]Endpoint `koanf:"endpoints" keys:"endpoint"`
 }
 
-// The fields in which a backend is told who asked.
+// The header fields that tell a backend which client asked.
 const (
 	ForwardedOff     = "off"
 	ForwardedX       = "x-forwarded" // X-Forwarded-For, -Proto and -Host
 	ForwardedRFC7239 = "rfc7239"     // Forwarded
 )
 
-// Transparent is a listener that takes every request at any path for one endpoint. Both fields are set, or none.
+// Transparent is a listener that accepts every request at any path for one endpoint. Both fields are set, or none.
 type Transparent struct {
 	Listen   string `koanf:"listen"`   // host:port; empty: there is none
-	Endpoint string `koanf:"endpoint"` // one that there is
+	Endpoint string `koanf:"endpoint"` // the name of an endpoint
 }
 
 // EndpointEcho is the built-in endpoint, there only while Endpoints is empty.

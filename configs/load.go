@@ -24,7 +24,7 @@ import (
 type Sources struct {
 	File    string            // path of the YAML file; empty: the one that OPENHQM_CONFIG names, or none
 	DotEnv  string            // path of the .env file; empty, or not there: none
-	Environ []string          // as os.Environ gives it
+	Environ []string          // as os.Environ returns it
 	Flags   map[string]string // text by key, for instance "server.port"; only flags that were given
 }
 
@@ -198,25 +198,25 @@ const (
 	breakerCooldown = 30 * time.Second
 )
 
-// inherit gives endpoints what they do not say themselves.
+// inherit sets what endpoints do not say themselves.
 func (l *loader) inherit() []setting {
 	var layer []setting
 	for _, name := range l.tree.MapKeys("proxy" + delimiter + "endpoints") {
-		give := func(s setting, path ...string) {
+		set := func(s setting, path ...string) {
 			s.path = append([]string{"proxy", "endpoints", name}, path...)
 			s.inherited = true
 			if !l.tree.Exists(strings.Join(s.path, delimiter)) {
 				layer = append(layer, s)
 			}
 		}
-		give(setting{value: http.MethodPost}, "method")
-		give(setting{value: AuthNone}, "auth", "type")
-		give(setting{value: dialTimeout}, "dial_timeout")
-		give(setting{value: breakerFailures}, "breaker", "failures")
-		give(setting{value: breakerCooldown}, "breaker", "cooldown")
-		give(l.settings["worker.timeout"], "timeout")
+		set(setting{value: http.MethodPost}, "method")
+		set(setting{value: AuthNone}, "auth", "type")
+		set(setting{value: dialTimeout}, "dial_timeout")
+		set(setting{value: breakerFailures}, "breaker", "failures")
+		set(setting{value: breakerCooldown}, "breaker", "cooldown")
+		set(l.settings["worker.timeout"], "timeout")
 		for _, f := range schema.field("retry").fields {
-			give(l.settings["retry."+f.name], "retry", f.name)
+			set(l.settings["retry."+f.name], "retry", f.name)
 		}
 	}
 	return layer
@@ -232,7 +232,7 @@ func (l *loader) decode() Config {
 	return config
 }
 
-// toSecret is the hook that binds the text of a secret to the environment it is resolved from.
+// toSecret is the decode hook that binds the text of a secret to the environment it is resolved from.
 func (l *loader) toSecret(_, to reflect.Type, data any) (any, error) {
 	text, isText := data.(string)
 	switch {

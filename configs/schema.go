@@ -42,7 +42,7 @@ const (
 	kindSection
 )
 
-// nameRule says which names a dict takes.
+// nameRule says which names a dict accepts.
 type nameRule struct {
 	pattern *regexp.Regexp
 	allowed string
@@ -91,7 +91,7 @@ func (s *spec) show(text string) string {
 	return quote(text)
 }
 
-// field gives what a section has under a name, or nil.
+// field returns what a section has under a name, or nil.
 func (s *spec) field(name string) *spec {
 	for _, f := range s.fields {
 		if f.name == name {

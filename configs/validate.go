@@ -100,7 +100,7 @@ type validator struct {
 	origins  map[string]origin
 }
 
-// fine tells whether nothing is wrong with single keys, so that it makes sense to compare them.
+// fine reports whether nothing is wrong with single keys, so that it makes sense to compare them.
 func (v *validator) fine(keys ...string) bool {
 	return !slices.ContainsFunc(keys, func(key string) bool { return v.report.blamed[key] })
 }
@@ -143,7 +143,7 @@ func validHost(host string) bool {
 	return err == nil || hostName.MatchString(host)
 }
 
-// validateURL wants what paths can be appended to.
+// validateURL accepts URLs that paths can be appended to.
 func validateURL(v *validator, key, text string) {
 	u, err := url.Parse(text)
 	switch {

@@ -143,7 +143,7 @@ func TestRulesBetweenKeys(t *testing.T) {
 		{give: "proxy: {default_endpoint: echo}"},
 		{give: "proxy: {default_endpoint: a, endpoints: {a: {url: http://a}}}"},
 		{give: "proxy: {default_endpoint: echo, endpoints: {a: {url: http://a}}}", want: []string{
-			`f.yaml:1: proxy.default_endpoint: "echo": must be empty or an endpoint that there is: a`,
+			`f.yaml:1: proxy.default_endpoint: "echo": must be empty or one of the endpoints: a`,
 		}},
 		{give: "role: api", want: []string{
 			`f.yaml:1: role: "api": must be "all": the embedded queue and store belong to one process`,

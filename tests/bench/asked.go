@@ -54,7 +54,7 @@ func (a *asked) count(target string) {
 	a.calls[strings.TrimPrefix(target, "AmazonSQS.")]++
 }
 
-// soFar gives the counts.
+// soFar returns the counts.
 func (a *asked) soFar() map[string]int {
 	if a == nil {
 		return nil

@@ -173,7 +173,7 @@ func (b *bench) gin() (sample, error) {
 	return counted(b.requests, nil, []*process{p}, func() error { return b.submit(p.address, b.requests) })
 }
 
-// post runs the bare POSTs to their end; the kernel tells what they cost.
+// post runs the bare POSTs to their end; the kernel says what they cost.
 func (b *bench) post() (sample, error) {
 	p, err := b.startChild("post", "http://"+b.backend.address+"/", strconv.Itoa(b.requests), strconv.Itoa(workers))
 	if err != nil {
@@ -182,7 +182,7 @@ func (b *bench) post() (sample, error) {
 	return b.finished(p, nil)
 }
 
-// finished waits for a program that does a round's work and ends; the kernel tells what it cost.
+// finished waits for a program that does a round's work and ends; the kernel says what it cost.
 func (b *bench) finished(p *process, s *store) (sample, error) {
 	c, err := costOf(s, nil, func() error {
 		<-p.done

@@ -99,7 +99,7 @@ func (f *figures) against(m *measured, one, other string, compare func(m, other 
 }
 
 // againstSDK compares what goes by way of SQS with its ceiling. Where all share a few cores it has to be shared with
-// what keeps the records, so that is told apart: what takes the time of both one after the other has 1.
+// what keeps the records, so that is counted apart: what takes the time of both one after the other has 1.
 func (f *figures) againstSDK(m *measured) string {
 	if f.BareSQS == nil || m.Name != onSQS {
 		return ""

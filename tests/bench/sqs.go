@@ -122,11 +122,11 @@ func (c *bareCalls) send(ctx context.Context) error {
 			for i := range entries {
 				entries[i] = types.SendMessageBatchRequestEntry{Id: aws.String(strconv.Itoa(i)), MessageBody: &sqsBody}
 			}
-			told, err := c.client.SendMessageBatch(ctx, &sqs.SendMessageBatchInput{QueueUrl: &c.url, Entries: entries})
+			answer, err := c.client.SendMessageBatch(ctx, &sqs.SendMessageBatchInput{QueueUrl: &c.url, Entries: entries})
 			if err != nil {
 				return err
 			}
-			if len(told.Failed) > 0 {
+			if len(answer.Failed) > 0 {
 				return errors.New("sqs does not take a message")
 			}
 		}
@@ -171,7 +171,7 @@ func (c *bareCalls) take(ctx context.Context) error {
 // brought comes again when its visibility is over.
 func (c *bareCalls) receive(ctx context.Context, to chan<- []types.Message) error {
 	for failed := 0; ; {
-		told, err := c.client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
+		answer, err := c.client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
 			QueueUrl: &c.url, MaxNumberOfMessages: sqsBatch, VisibilityTimeout: 30, WaitTimeSeconds: 20,
 			MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameSentTimestamp},
 			MessageAttributeNames:       []string{"openhqm-encoding"},
@@ -182,11 +182,11 @@ func (c *bareCalls) receive(ctx context.Context, to chan<- []types.Message) erro
 			}
 			continue
 		}
-		if len(told.Messages) == 0 {
+		if len(answer.Messages) == 0 {
 			continue
 		}
 		select {
-		case to <- told.Messages:
+		case to <- answer.Messages:
 		case <-ctx.Done():
 			return nil
 		}
@@ -200,8 +200,8 @@ func (c *bareCalls) remove(ctx context.Context, some []types.Message) error {
 			Id: aws.String(strconv.Itoa(i)), ReceiptHandle: some[i].ReceiptHandle,
 		}
 	}
-	told, err := c.client.DeleteMessageBatch(ctx, &sqs.DeleteMessageBatchInput{QueueUrl: &c.url, Entries: entries})
-	if err == nil && len(told.Failed) > 0 {
+	answer, err := c.client.DeleteMessageBatch(ctx, &sqs.DeleteMessageBatchInput{QueueUrl: &c.url, Entries: entries})
+	if err == nil && len(answer.Failed) > 0 {
 		err = errors.New("sqs does not delete a message")
 	}
 	return err

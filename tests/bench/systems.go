@@ -70,7 +70,7 @@ func (b *bench) open(sys *system) (*store, error) {
 	return s, err
 }
 
-// nextName gives a name that nothing in the run has.
+// nextName returns a name that nothing in the run has.
 func (b *bench) nextName() string {
 	b.serial++
 	return "data-" + strconv.Itoa(b.serial)
@@ -180,7 +180,7 @@ func (b *bench) buildAsynq() error {
 	return err
 }
 
-// output runs a program to its end and gives what it prints.
+// output runs a program to its end, and returns what it prints.
 func (b *bench) output(program string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(b.ctx, 10*time.Minute) // the first time it may have to download
 	defer cancel()

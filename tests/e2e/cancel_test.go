@@ -23,7 +23,7 @@ func cancelDelayed(t *testing.T, install processInstaller) {
 	id := client.Submit(`{"payload": 1, "metadata": {"delay": "3s"}}`).CorrelationID
 	marker := client.Submit(`{"payload": 2, "metadata": {"delay": "4s"}}`).CorrelationID
 
-	for range 2 { // again gives the same answer
+	for range 2 { // again it is answered the same
 		answer := cancel(t, client, id)
 		require.Equal(t, http.StatusOK, answer.Code)
 		require.Equal(t, "CANCELLED", answer.Header.Get("X-Openhqm-Status"))
@@ -128,7 +128,7 @@ func cancelledOrCalled(t *testing.T, install processInstaller) {
 	require.Equal(t, testkit.Depth{}, client.Depth())
 }
 
-// cancelAll cancels all requests from several goroutines, after start, and gives the codes of the answers.
+// cancelAll cancels all requests from several goroutines, after start, and returns the codes of the answers.
 func cancelAll(t *testing.T, client *testkit.Client, cancellers int, ids []string, start func()) []int {
 	t.Helper()
 	codes := make([]int, len(ids))

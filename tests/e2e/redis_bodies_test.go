@@ -29,7 +29,7 @@ type storage struct {
 	body   []byte // what is uploaded
 }
 
-// upload sends the body through the proxy path and gives the id.
+// upload sends the body through the proxy path, and returns the id.
 func (s storage) upload(path string, header http.Header) string {
 	s.t.Helper()
 	answer, err := s.api.Call(s.t.Context(), http.MethodPut, "/proxy/backend"+path, header, s.body)

@@ -62,7 +62,7 @@ func TestRequestsAreHandedOverToConsumersOfOthers(t *testing.T) {
 	endWell(t, one, other)
 }
 
-// in gives it to a case.
+// in returns it to a case.
 func (h handover) in(t *testing.T) handover {
 	t.Helper()
 	h.t = t

@@ -63,7 +63,7 @@ func TestADirectoryOfSomebodyElseIsRefusedAndLeftAlone(t *testing.T) {
 	require.Equal(t, before, contents(t, theirs))
 }
 
-// contents gives what is in a directory, files by path.
+// contents returns what is in a directory, files by path.
 func contents(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	found := make(map[string]string)

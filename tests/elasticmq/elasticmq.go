@@ -21,7 +21,7 @@ rest-stats { enabled = false }
 `
 
 // Configure writes the file of settings of a server that is to listen on an address, host:port, into a directory, and
-// gives the arguments that the program of scripts/brokers/ensure takes for it. Further settings come last.
+// returns the arguments that the program of scripts/brokers/ensure takes for it. Further settings come last.
 func Configure(dir, address, further string) (args []string, err error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {

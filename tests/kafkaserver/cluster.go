@@ -101,7 +101,7 @@ func (c *Cluster) startNodes() error {
 	return errors.Join(errs...)
 }
 
-// FreeAddresses gives addresses of the loopback interface, host:port, that were free a moment ago.
+// FreeAddresses returns addresses of the loopback interface, host:port, that were free a moment ago.
 func FreeAddresses(n int) ([]string, error) {
 	addresses := make([]string, n)
 	for i := range addresses {
@@ -135,8 +135,8 @@ func (c *Cluster) format(n *node) error {
 // runPatience bounds Run.
 const runPatience = 2 * time.Minute
 
-// Run runs a class of Kafka, such as org.apache.kafka.tools.TopicCommand, with arguments, gives it input to read, and
-// gives what it prints. It is safe for concurrent use.
+// Run runs a class of Kafka, such as org.apache.kafka.tools.TopicCommand, with arguments and input to read, and
+// returns what it prints. It is safe for concurrent use.
 func (c *Cluster) Run(input string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), runPatience)
 	defer cancel()
@@ -146,10 +146,10 @@ func (c *Cluster) Run(input string, args ...string) (string, error) {
 	return string(output), err
 }
 
-// Process gives the process of a broker, counted from 0.
+// Process returns the process of a broker, counted from 0.
 func (c *Cluster) Process(broker int) *os.Process { return c.nodes[broker].process }
 
-// Node tells which broker, counted from 0, has an id; -1: none.
+// Node says which broker, counted from 0, has an id; -1: none.
 func (c *Cluster) Node(id int) int {
 	return slices.IndexFunc(c.nodes, func(n *node) bool { return n.id == id })
 }

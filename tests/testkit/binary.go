@@ -35,14 +35,15 @@ func Binary(tb testing.TB) string {
 	return built(tb, withoutRace)
 }
 
-// PlainBinary returns the path of the program as users have it, without the race detector. It is for tests that measure.
+// PlainBinary returns the path of the program as users have it, without the race detector. It is for tests that
+// measure.
 func PlainBinary(tb testing.TB) string {
 	tb.Helper()
 	return built(tb, withoutRace)
 }
 
-// testQueueBinary returns the path of the program with one queue more, memory, which is a carrier that holds its messages
-// in the memory of the process.
+// testQueueBinary returns the path of the program with one more queue, "memory": a carrier that holds its messages in
+// the memory of the process.
 func testQueueBinary(tb testing.TB) string {
 	tb.Helper()
 	return built(tb, withTestQueue)

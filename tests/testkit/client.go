@@ -50,7 +50,7 @@ func (a *Answer) decode(code int, into any) error {
 	return nil
 }
 
-// Problem gives the answer's problem document, and ends the test when it has another code or none.
+// Problem returns the answer's problem document, and ends the test when it has another code or none.
 func (a *Answer) Problem(tb testing.TB, code int) Problem {
 	tb.Helper()
 	var problem Problem
@@ -140,7 +140,7 @@ func (c *Client) Response(ctx context.Context, id, wait string) (*Answer, error)
 	return c.Call(ctx, http.MethodGet, path, nil, nil)
 }
 
-// TryResult waits until the request is final, or ctx ends, and gives its result.
+// TryResult waits until the request is final, or ctx ends, and returns its result.
 func (c *Client) TryResult(ctx context.Context, id string) (Result, error) {
 	for {
 		answer, err := c.Response(ctx, id, longWait)
@@ -154,7 +154,7 @@ func (c *Client) TryResult(ctx context.Context, id string) (Result, error) {
 	}
 }
 
-// Result waits until the request is final and gives its result.
+// Result waits until the request is final, and returns its result.
 func (c *Client) Result(id string) Result {
 	c.tb.Helper()
 	ctx, cancel := context.WithTimeout(c.tb.Context(), Patience)

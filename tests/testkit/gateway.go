@@ -61,7 +61,7 @@ func (g *Gateway) Launch() *Process {
 	require.NoError(g.tb, p.cmd.Start())
 	go func() {
 		defer close(p.done)
-		_ = p.cmd.Wait() // ProcessState tells the same, and more
+		_ = p.cmd.Wait() // ProcessState says the same, and more
 		g.serving.change(func(serving **Process) {
 			if *serving == p {
 				*serving = nil
@@ -81,7 +81,7 @@ func (g *Gateway) Start() *Process {
 	return p
 }
 
-// Serving gives the process that serves, and waits for the next one while there is none. It is for goroutines that go
+// Serving returns the process that serves, and waits for the next one while there is none. It is for goroutines that go
 // on while processes die and come back.
 func (g *Gateway) Serving(ctx context.Context) (*Process, error) {
 	var process *Process
@@ -108,7 +108,7 @@ func (g *Gateway) Run(args ...string) Output {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	require.NoError(g.tb, cmd.Start())
-	_ = cmd.Wait() // ProcessState tells the same, and more
+	_ = cmd.Wait() // ProcessState says the same, and more
 	return Output{Code: cmd.ProcessState.ExitCode(), Stdout: stdout.String(), Stderr: stderr.String()}
 }
 

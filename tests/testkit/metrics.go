@@ -56,7 +56,7 @@ func (m Metrics) Depth() (Depth, bool) {
 	return Depth{ready, delayed, leased}, isReady && isDelayed && isLeased
 }
 
-// Depth gives the depth of the queue.
+// Depth returns the depth of the queue.
 func (c *Client) Depth() Depth {
 	c.tb.Helper()
 	depth, found := c.Metrics().Depth()

@@ -68,7 +68,7 @@ func StartNginx(tb testing.TB, locations string, files map[string]string) *Nginx
 	return nil
 }
 
-// nginxProgram gives the path of nginx, which it fetches at the first call.
+// nginxProgram returns the path of nginx, which it fetches at the first call.
 var nginxProgram = sync.OnceValues(func() (string, error) { return ensure("nginx") })
 
 // start runs nginx on a port that is free, and reports whether it serves there.
@@ -101,7 +101,7 @@ func (n *Nginx) serves(ctx context.Context) bool {
 	return true
 }
 
-// CallsOf gives nginx's own record of what it was asked for with that X-OpenHQM-ID: method, target, ID and status.
+// CallsOf returns nginx's own record of what it was asked for with that X-OpenHQM-ID: method, target, ID and status.
 func (n *Nginx) CallsOf(id string) []string {
 	n.tb.Helper()
 	record, err := os.ReadFile(filepath.Join(n.dir, "calls.log"))

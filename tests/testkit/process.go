@@ -37,7 +37,7 @@ func (p *Process) Kill() {
 
 // Signal sends a signal and returns at once. One that comes too late is no fault.
 func (p *Process) Signal(signal os.Signal) {
-	_ = p.cmd.Process.Signal(signal) // the only error is that the process has ended, which Wait tells
+	_ = p.cmd.Process.Signal(signal) // the only error is that the process has ended, which Wait reports
 }
 
 // Ended reports whether the process is gone.
@@ -50,7 +50,7 @@ func (p *Process) Ended() bool {
 	}
 }
 
-// Wait blocks until the process has ended, and tells how: ProcessState.ExitCode, and the signal that ended it.
+// Wait blocks until the process has ended, and says how: ProcessState.ExitCode, and the signal that ended it.
 func (p *Process) Wait() *os.ProcessState {
 	p.tb.Helper()
 	p.waited = true
@@ -64,7 +64,7 @@ func (p *Process) Wait() *os.ProcessState {
 	return p.cmd.ProcessState
 }
 
-// AwaitLog gives the first line of the log with that message, as soon as there is one.
+// AwaitLog returns the first line of the log with that message, as soon as there is one.
 func (p *Process) AwaitLog(message string) map[string]any {
 	p.tb.Helper()
 	ctx, cancel := context.WithTimeout(p.tb.Context(), Patience)
@@ -76,11 +76,11 @@ func (p *Process) AwaitLog(message string) map[string]any {
 	return line
 }
 
-// awaitReady waits for the line that tells the address, and then until /health/ready agrees.
+// awaitReady waits for the line that names the address, and then until /health/ready agrees.
 func (p *Process) awaitReady() {
 	p.tb.Helper()
 	address, _ := p.AwaitLog("listening")["address"].(string)
-	require.NotEmpty(p.tb, address, "the line that tells the address")
+	require.NotEmpty(p.tb, address, "the line that names the address")
 	p.client = newClient(p.tb, address)
 	Until(p.tb, "the process is ready", func() bool {
 		return p.client.Get("/health/ready").Code == http.StatusOK

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Redis is a real redis-server on the loopback interface. Unless it is told otherwise, what it acknowledges is on its
-// disk. It may be ended and started again, on the same port and with the same data. Its methods belong into the test's
+// Redis is a real redis-server on the loopback interface. What it acknowledges is on its disk, unless its arguments say
+// otherwise. It may be ended and started again, on the same port and with the same data. Its methods are for the test's
 // own goroutine, but for Do.
 type Redis struct {
 	Address string // host:port
@@ -72,7 +72,7 @@ func StartSentinel(tb testing.TB, master *Redis, replicas int) (url string) {
 	return sentinel.URL() + "?master_name=main"
 }
 
-// redisProgram gives the path of redis-server, which it fetches at the first call.
+// redisProgram returns the path of redis-server, which it fetches at the first call.
 var redisProgram = sync.OnceValues(func() (string, error) { return ensure("redis-server") })
 
 func newRedis(tb testing.TB, args []string) *Redis {

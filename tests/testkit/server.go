@@ -21,7 +21,7 @@ type server struct {
 	ended   chan struct{} // closed when the process has ended
 }
 
-// ensure gives the path of a server program, which is fetched at the first call.
+// ensure returns the path of a server program, which is fetched at the first call.
 func ensure(name string) (string, error) {
 	root, err := repository()
 	if err != nil {
@@ -40,7 +40,7 @@ func ensure(name string) (string, error) {
 	return strings.TrimSpace(string(path)), nil
 }
 
-// requireProgram gives the path of a server program. Where it cannot be had the test is skipped, and with CI=true it
+// requireProgram returns the path of a server program. Where it cannot be had the test is skipped, and with CI=true it
 // fails.
 func requireProgram(tb testing.TB, program func() (string, error)) string {
 	tb.Helper()
@@ -103,7 +103,7 @@ func (s *server) end(signal syscall.Signal) {
 	<-s.ended
 }
 
-// freeAddress gives an address of the loopback interface that is free when it is chosen, and may be taken any time.
+// freeAddress returns an address of the loopback interface that is free when it is chosen, and may be taken any time.
 func freeAddress(tb testing.TB) string {
 	tb.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Until asks again and again until the answer is yes. It is for what can neither be waited for nor be told by anybody.
+// Until asks again and again until the answer is yes. It is for what cannot be waited for in a better way.
 // Unlike testify's Eventually it asks in the test's own goroutine, so the question may use helpers that end the test.
 func Until(tb testing.TB, what string, yes func() bool) {
 	tb.Helper()
