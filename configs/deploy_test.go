@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -18,7 +19,6 @@ import (
 const (
 	composeFile      = "deploy/compose.yaml"
 	composeRedisFile = "deploy/compose-redis.yaml"
-	composeKafkaFile = "deploy/compose-kafka.yaml" // on top of the one before
 	kubernetesFile   = "deploy/kubernetes.yaml"
 	dockerfile       = "../scripts/docker/Dockerfile"
 )
@@ -162,7 +162,10 @@ func deployed(t *testing.T, environ []string) Config {
 // Those in comments count too: somebody will uncomment them.
 func TestDeploymentsNameOnlyKnownVariables(t *testing.T) {
 	t.Parallel()
-	for _, path := range []string{composeFile, composeRedisFile, composeKafkaFile, kubernetesFile, dockerfile} {
+	paths, err := filepath.Glob("deploy/*.yaml")
+	require.NoError(t, err)
+	require.Greater(t, len(paths), 3)
+	for _, path := range append(paths, dockerfile) {
 		t.Run(path, func(t *testing.T) {
 			t.Parallel()
 			names := regexp.MustCompile(`OPENHQM_\w+[:=\s]`).FindAllString(readText(t, path), -1)

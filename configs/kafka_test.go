@@ -114,8 +114,11 @@ func TestTheExampleForKafka(t *testing.T) {
 	require.True(t, config.Kafka.UsesTLS())
 	password, err := config.ResolveKafka()
 	require.NoError(t, err)
-	require.Equal(t, "k4fka", password)
+	require.Equal(t, "s3cret", password)
 }
+
+// composeKafkaFile goes on top of composeRedisFile.
+const composeKafkaFile = "deploy/compose-kafka.yaml"
 
 func TestTheComposeFileWithKafkaAddsItToRedis(t *testing.T) {
 	t.Parallel()

@@ -1,7 +1,6 @@
 package configs
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -249,21 +248,4 @@ func TestFilesThatSayNothing(t *testing.T) {
 			require.Equal(t, want, got)
 		})
 	}
-}
-
-func TestTheExampleLoads(t *testing.T) {
-	t.Parallel()
-	config, warnings, err := Load(Sources{
-		File:    filepath.Join("examples", "embedded.yaml"),
-		Environ: []string{"ORDERS_TOKEN=s3cret"},
-	})
-	require.NoError(t, err)
-	require.Empty(t, warnings)
-	require.NoError(t, config.ResolveSecrets())
-	require.Len(t, config.Proxy.Endpoints, 2)
-	token, err := config.Proxy.Endpoints["orders"].Auth.Token.Resolve()
-	require.NoError(t, err)
-	require.Equal(t, "s3cret", token)
-	require.Equal(t, 12, config.Proxy.Endpoints["orders"].Retry.MaxAttempts)
-	require.Equal(t, []int{429, 503}, config.Proxy.Endpoints["notify"].Retry.OnStatus)
 }

@@ -2,6 +2,7 @@ package configs
 
 import (
 	"path/filepath"
+	"regexp"
 	"slices"
 	"testing"
 	"time"
@@ -9,13 +10,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// loadExample loads the example of a queue, with all the variables that examples may need.
+// loadExample loads the example of a queue. Each variable that it needs is "s3cret".
 func loadExample(t *testing.T, queue string) Config {
 	t.Helper()
-	config, warnings, err := Load(Sources{
-		File:    filepath.Join("examples", queue+".yaml"),
-		Environ: []string{"KAFKA_PASSWORD=k4fka", "REDIS_PASSWORD=s3cret", "ORDERS_TOKEN=t0ken"},
-	})
+	path := filepath.Join("examples", queue+".yaml")
+	var environ []string
+	for _, needed := range regexp.MustCompile(`\$\{(\w+)\}`).FindAllStringSubmatch(readText(t, path), -1) {
+		environ = append(environ, needed[1]+"=s3cret")
+	}
+	config, warnings, err := Load(Sources{File: path, Environ: environ})
 	require.NoError(t, err)
 	require.Empty(t, warnings)
 	return config
@@ -74,4 +77,15 @@ func TestTheLeaseIsTheConfiguredOneWhereABrokerHasNoneOfItsOwn(t *testing.T) {
 		require.Equal(t, 20*time.Second, config.Lease(), queue)
 		require.Equal(t, "a", config.HighRequests(), "both lanes are under one name")
 	}
+}
+
+func TestTheExampleForTheEmbeddedQueue(t *testing.T) {
+	t.Parallel()
+	config := loadExample(t, QueueEmbedded)
+	require.Len(t, config.Proxy.Endpoints, 2)
+	token, err := config.Proxy.Endpoints["orders"].Auth.Token.Resolve()
+	require.NoError(t, err)
+	require.Equal(t, "s3cret", token)
+	require.Equal(t, 12, config.Proxy.Endpoints["orders"].Retry.MaxAttempts)
+	require.Equal(t, []int{429, 503}, config.Proxy.Endpoints["notify"].Retry.OnStatus)
 }

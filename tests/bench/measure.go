@@ -34,7 +34,7 @@ func (c cost) of(n int) sample {
 func (b *bench) measure(systems []*system) (*figures, error) {
 	f := &figures{Requests: b.requests, Rounds: b.rounds, Clients: b.clients}
 	if slices.ContainsFunc(systems, func(sys *system) bool { return sys.counted }) {
-		f.BareSQS = &bareSQS{}
+		f.Ceiling = &ceiling{}
 	}
 	for _, sys := range systems {
 		f.Systems = append(f.Systems, &measured{Name: sys.name, system: sys})
@@ -43,7 +43,7 @@ func (b *bench) measure(systems []*system) (*figures, error) {
 		return nil, err
 	}
 	for range b.rounds {
-		if err := errors.Join(keep(&f.Gin, b.gin), keep(&f.Post, b.post), b.bareRound(f.BareSQS)); err != nil {
+		if err := errors.Join(keep(&f.Gin, b.gin), keep(&f.Post, b.post), b.bareRound(f.Ceiling)); err != nil {
 			return nil, err
 		}
 		for _, m := range f.Systems {
@@ -118,7 +118,7 @@ func (b *bench) once(m *measured) (err error) {
 	if m.Latency, err = b.latency(m.system); err != nil {
 		return err
 	}
-	if m.system.counted {
+	if m.counted() {
 		if m.Calls, err = b.economy(m.system); err != nil {
 			return err
 		}

@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	// onSQS is the carrier that is billed by the request. So its requests are counted, and what the bare SDK can do is
+	// billed is the carrier that is billed by the request. So its requests are counted, and what the bare SDK can do is
 	// measured beside it.
-	onSQS = "sqs"
+	billed = "sqs"
 
 	// sqsRegion is any: ElasticMQ takes all.
 	sqsRegion = "us-east-1"
@@ -37,32 +37,32 @@ var sqsBody = `{"correlation_id":"01a20a76-9b4e-77d0-a46b-3c51d18c53ad","timesta
 	`"payload":` + string(payload) + `,"headers":{"Content-Type":"application/json"},` +
 	`"metadata":{"endpoint":"b","timeout":259200}}`
 
-// bareSQS is the ceiling of SQS: as many messages by the SDK alone, in the requests that the adapter makes.
-type bareSQS struct {
+// ceiling is what SQS can do at most: as many messages by the SDK alone, in the requests that the adapter makes.
+type ceiling struct {
 	Send []sample `json:"send"`
 	Take []sample `json:"receive_and_delete"`
 	Both []sample `json:"both_at_once"`
 }
 
 // bareRound takes one sample of everything that is measured of the SDK alone; nil: nothing is.
-func (b *bench) bareRound(f *bareSQS) error {
+func (b *bench) bareRound(f *ceiling) error {
 	if f == nil {
 		return nil
 	}
 	waiting, both := b.nextName(), b.nextName()
 	return errors.Join(
-		keep(&f.Send, func() (sample, error) { return b.bareSQS(roleAPI, waiting) }),
-		keep(&f.Take, func() (sample, error) { return b.bareSQS(roleWorker, waiting) }),
-		keep(&f.Both, func() (sample, error) { return b.bareSQS(roleAll, both) }),
+		keep(&f.Send, func() (sample, error) { return b.bareSDK(roleAPI, waiting) }),
+		keep(&f.Take, func() (sample, error) { return b.bareSDK(roleWorker, waiting) }),
+		keep(&f.Both, func() (sample, error) { return b.bareSDK(roleAll, both) }),
 	)
 }
 
-func (b *bench) bareSQS(role, queue string) (sample, error) {
-	broker, err := b.startBroker(carrierOf(onSQS))
+func (b *bench) bareSDK(role, queue string) (sample, error) {
+	broker, err := b.startBroker(carrierOf(billed))
 	if err != nil {
 		return sample{}, err
 	}
-	p, err := b.startChild("sqs", "http://"+broker.address, queue, role, strconv.Itoa(b.requests))
+	p, err := b.startChild("ceiling", "http://"+broker.address, queue, role, strconv.Itoa(b.requests))
 	if err != nil {
 		return sample{}, err
 	}
@@ -76,10 +76,10 @@ type bareCalls struct {
 	n      int64
 }
 
-// bareSQSChild is what runs in a process of its own.
-func bareSQSChild(args []string) error {
+// ceilingChild is what runs in a process of its own.
+func ceilingChild(args []string) error {
 	if len(args) != 4 {
-		return errors.New("sqs ENDPOINT QUEUE ROLE N")
+		return errors.New("ceiling ENDPOINT QUEUE ROLE N")
 	}
 	n, err := strconv.ParseInt(args[3], 10, 64)
 	if err != nil {

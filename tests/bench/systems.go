@@ -116,7 +116,7 @@ func (b *bench) systemOn(queue string) *system {
 	case carrier != nil:
 		start := func(role string, s *store) (*process, error) { return b.startOnCarrier(carrier, role, s) }
 		return &system{
-			name: queue, start: start, drained: drained, redis: true, carrier: carrier, counted: queue == onSQS,
+			name: queue, start: start, drained: drained, redis: true, carrier: carrier, counted: queue == billed,
 		}
 	default:
 		return nil

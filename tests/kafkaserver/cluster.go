@@ -58,7 +58,7 @@ func Start(opts Options) (*Cluster, error) {
 }
 
 func (c *Cluster) startNodes() error {
-	addresses, err := FreeAddresses(3 * len(c.nodes))
+	addresses, err := freeAddresses(3 * len(c.nodes))
 	if err != nil {
 		return err
 	}
@@ -101,8 +101,8 @@ func (c *Cluster) startNodes() error {
 	return errors.Join(errs...)
 }
 
-// FreeAddresses returns addresses of the loopback interface, host:port, that were free a moment ago.
-func FreeAddresses(n int) ([]string, error) {
+// freeAddresses returns addresses of the loopback interface, host:port, that were free a moment ago.
+func freeAddresses(n int) ([]string, error) {
 	addresses := make([]string, n)
 	for i := range addresses {
 		listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")

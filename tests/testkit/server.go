@@ -106,8 +106,16 @@ func (s *server) end(signal syscall.Signal) {
 // freeAddress returns an address of the loopback interface that is free when it is chosen, and may be taken any time.
 func freeAddress(tb testing.TB) string {
 	tb.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")
+	address, err := chooseAddress(tb.Context())
 	require.NoError(tb, err)
-	require.NoError(tb, listener.Close())
-	return listener.Addr().String()
+	return address
+}
+
+// chooseAddress is freeAddress outside of a test.
+func chooseAddress(ctx context.Context) (string, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return listener.Addr().String(), listener.Close()
 }

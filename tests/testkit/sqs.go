@@ -7,15 +7,13 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/openhqm/openhqm/tests/elasticmq"
-	"github.com/openhqm/openhqm/tests/kafkaserver"
 )
 
 // SQS is a server that speaks the protocol of Amazon SQS on the loopback interface. It takes any credentials. Starting
@@ -160,10 +158,29 @@ messages-storage {
 }
 `
 
-// newElasticMQ makes an ElasticMQ whose files are in a directory.
-func newElasticMQ(program, dir, storage string) *SQS {
+// elasticMQSettings hold it to the limits of AWS, and let a poll wait for as long as there.
+const elasticMQSettings = `
+pekko.http.parsing.illegal-header-warnings = off
+pekko.http.server.request-timeout = 40 s
+pekko.http.server.idle-timeout = 120 s
+pekko.coordinated-shutdown.run-by-jvm-shutdown-hook = off
+node-address { protocol = http, host = "%[1]s", port = %[2]s, context-path = "" }
+rest-sqs { enabled = true, bind-hostname = "%[1]s", bind-port = %[2]s, sqs-limits = strict }
+rest-stats { enabled = false }
+`
+
+// newElasticMQ makes an ElasticMQ whose files are in a directory. Further settings come last.
+func newElasticMQ(program, dir, further string) *SQS {
 	s := &SQS{log: &Log{}, program: program}
-	s.args = func(address string) ([]string, error) { return elasticmq.Configure(dir, address, storage) }
+	s.args = func(address string) ([]string, error) {
+		host, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		path := filepath.Join(dir, "elasticmq.conf")
+		text := fmt.Sprintf(elasticMQSettings, host, port) + further
+		return []string{"-Dconfig.file=" + path}, os.WriteFile(path, []byte(text), 0o600)
+	}
 	return s
 }
 
@@ -171,11 +188,9 @@ func newElasticMQ(program, dir, storage string) *SQS {
 func (s *SQS) begin() error {
 	var err error
 	for range 3 {
-		var addresses []string
-		if addresses, err = kafkaserver.FreeAddresses(1); err != nil {
+		if s.address, err = chooseAddress(context.Background()); err != nil {
 			return err
 		}
-		s.address = addresses[0]
 		s.URL = "http://" + s.address
 		if err = s.launch(); err == nil {
 			return nil
