@@ -98,8 +98,9 @@ func (f *figures) against(m *measured, one, other string, compare func(m, other 
 	return compare(m, f.Systems[i])
 }
 
-// againstSDK compares a broker that is billed by the request with what the bare SDK can do. Where all share a few cores it has to be shared with
-// what keeps the records, so that is counted apart: what takes the time of both one after the other has 1.
+// againstSDK compares a broker that is billed by the request with what the bare SDK can do. Where all share a few cores
+// it has to be shared with what keeps the records, so that is counted apart: what takes the time of both one after the
+// other has 1.
 func (f *figures) againstSDK(m *measured) string {
 	if f.Ceiling == nil || !m.counted() {
 		return ""

@@ -20,9 +20,9 @@ const (
 	// measured beside it.
 	billed = "sqs"
 
-	// sqsRegion is any: ElasticMQ takes all.
+	// sqsRegion does not matter: ElasticMQ accepts all.
 	sqsRegion = "us-east-1"
-	// sqsBatch is how many messages SQS takes in a request at most.
+	// sqsBatch is the most messages that SQS accepts in a request.
 	sqsBatch = 10
 	// sqsParallel is how many requests of each kind the adapter has under way at most.
 	sqsParallel = 8
@@ -127,7 +127,7 @@ func (c *bareCalls) send(ctx context.Context) error {
 				return err
 			}
 			if len(answer.Failed) > 0 {
-				return errors.New("sqs does not take a message")
+				return errors.New("sqs refused a message")
 			}
 		}
 	})
@@ -202,7 +202,7 @@ func (c *bareCalls) remove(ctx context.Context, some []types.Message) error {
 	}
 	answer, err := c.client.DeleteMessageBatch(ctx, &sqs.DeleteMessageBatchInput{QueueUrl: &c.url, Entries: entries})
 	if err == nil && len(answer.Failed) > 0 {
-		err = errors.New("sqs does not delete a message")
+		err = errors.New("sqs did not delete a message")
 	}
 	return err
 }

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// asked counts what an SQS is asked for, by the name of the call. It stands between the program and the server, and so
+// asked counts the requests to an SQS, by the name of the call. It stands between the program and the server, and so
 // only where rates do not count. A nil one has counted nothing.
 type asked struct {
 	proxy http.Server
@@ -24,7 +24,7 @@ type asked struct {
 	calls map[string]int
 }
 
-// ask has programs reach the SQS of a store by way of a counter.
+// ask puts a counter between programs and the SQS of a store.
 func (s *store) ask(ctx context.Context) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -47,7 +47,7 @@ func (s *store) ask(ctx context.Context) error {
 	return nil
 }
 
-// count takes note of a call, as "AWS JSON protocol 1.0" in the documentation of SQS names it.
+// count counts a call, as "AWS JSON protocol 1.0" in the documentation of SQS names it.
 func (a *asked) count(target string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -81,7 +81,7 @@ func (a *asked) close() {
 	}
 }
 
-// economy counts what SQS is asked for a request that is taken in and worked off under load.
+// economy counts the requests to SQS for one request that is accepted and worked off under load.
 func (b *bench) economy(sys *system) (map[string]float64, error) {
 	s, err := b.open(sys)
 	if err != nil {

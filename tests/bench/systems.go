@@ -15,7 +15,7 @@ import (
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
-// The roles of a process. What takes requests in and does no work is an api.
+// The roles of a process. A process that accepts requests and does no work is an api.
 const (
 	roleAll    = "all"
 	roleAPI    = "api"
@@ -32,7 +32,7 @@ const (
 // workers is how many calls each system makes at the same time: the default of worker.count.
 const workers = 64
 
-// system does the whole work: it takes requests in, keeps them, and works them off.
+// system does the whole work: it accepts requests, keeps them, and works them off.
 type system struct {
 	name    string
 	redis   bool                                                  // keeps them in Redis
@@ -49,7 +49,7 @@ type store struct {
 	redis  *process // nil for a system without it
 	broker *process // likewise
 	asked  *asked   // counts what the broker is asked for; nil: nobody does
-	taken  int      // requests that were put in
+	filled int      // requests that were put in
 }
 
 // open makes an empty store.
@@ -253,10 +253,10 @@ func (b *bench) completed(ctx context.Context, _ *process, s *store) error {
 			return false, err
 		}
 		n, err := strconv.Atoi(text)
-		if n > s.taken {
-			err = errors.Join(err, fmt.Errorf("%d tasks of %d are completed", n, s.taken))
+		if n > s.filled {
+			err = errors.Join(err, fmt.Errorf("%d tasks of %d are completed", n, s.filled))
 		}
-		return n == s.taken, err
+		return n == s.filled, err
 	})
 }
 

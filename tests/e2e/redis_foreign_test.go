@@ -57,7 +57,7 @@ proxy:
     large: {url: %q}
 `
 
-func TestMessagesOfOthersAreForwarded(t *testing.T) {
+func TestForeignMessagesOnRedisAreForwarded(t *testing.T) {
 	t.Parallel()
 	f := foreign{server: testkit.StartRedis(t), backend: testkit.NewBackend(t, testkit.Echo())}
 	sad := testkit.NewBackend(t, testkit.Refuse(http.StatusServiceUnavailable))
@@ -297,7 +297,7 @@ func (f foreign) fieldsThatDoNotTravel() {
 	}
 }
 
-func TestWhatAnAPIEndsIsToldToo(t *testing.T) {
+func TestARequestThatAnAPIEndsIsPublishedToo(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
 	api := onRedis(t, server, "api", "", // as in its workers: whoever ends a request leaves word of it

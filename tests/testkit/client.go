@@ -23,7 +23,7 @@ type Client struct {
 	http *http.Client
 }
 
-// longWait is how long the client asks an answer to be held. It is less than the longest there may be, 60 seconds.
+// longWait is how long the client asks the server to wait with its answer. The most that the server does is 60 seconds.
 const longWait = "30s"
 
 func newClient(tb testing.TB, address string) *Client {
@@ -131,7 +131,7 @@ func (c *Client) Status(id string) Status {
 	return status
 }
 
-// Response asks for the result once: 202 when there is none yet. wait is what ?wait takes, or empty.
+// Response asks for the result once: 202 when there is none yet. wait is the value of ?wait, or empty.
 func (c *Client) Response(ctx context.Context, id, wait string) (*Answer, error) {
 	path := "/api/v1/response/" + id
 	if wait != "" {

@@ -118,7 +118,7 @@ func (g *Gateway) command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// OneBackend is the configuration of a gateway with a single endpoint, "backend", which takes what names none. Other
+// OneBackend is the configuration of a gateway with a single endpoint, "backend", for requests that name none. Other
 // top-level sections may follow it.
 func OneBackend(url string) string {
 	return fmt.Sprintf("proxy: {default_endpoint: backend, endpoints: {backend: {url: %q}}}\n", url)

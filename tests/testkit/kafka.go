@@ -12,7 +12,7 @@ import (
 	"github.com/openhqm/openhqm/tests/kafkaserver"
 )
 
-// Kafka is a real cluster of brokers. Starting one takes a few seconds, so tests that do no harm to it share one.
+// Kafka is a real cluster of brokers. Starting one takes a few seconds, so tests that do not disturb it share one.
 type Kafka struct{ *kafkaserver.Cluster }
 
 func kafkaCarrier() Carrier {
@@ -62,21 +62,21 @@ func (b kafkaBroker) Restart(tb testing.TB) {
 	b.Kafka.Restart(tb, 0)
 }
 
-// KafkaUsers are the users of a cluster that asks for a user, and their passwords. The administrator may do everything,
-// the others nothing but what an access control list says.
+// KafkaUsers are the users of a cluster that requires one, and their passwords. The administrator may do everything,
+// the other users only what an access control list allows.
 var KafkaUsers = map[string]string{KafkaAdmin: "admin-secret", "plain": "plain-secret", "scram": "scram-secret"}
 
 // KafkaAdmin is the administrator among KafkaUsers.
 const KafkaAdmin = "admin"
 
-// StartKafka starts a cluster of so many brokers, which ends with the test. Where Kafka cannot be had the test is
-// skipped, and with CI=true it fails.
+// StartKafka starts a cluster of that many brokers, which ends with the test. Where Kafka cannot be fetched the test is
+// skipped; with CI=true it fails.
 func StartKafka(tb testing.TB, brokers int) *Kafka {
 	tb.Helper()
 	return startKafka(tb, kafkaserver.Options{Brokers: brokers, Protocol: "PLAINTEXT"})
 }
 
-// StartSecureKafka starts a broker that speaks TLS with the certificate and key, as PEM, and asks for one of
+// StartSecureKafka starts a broker that speaks TLS with the certificate and key, as PEM, and requires one of
 // KafkaUsers: PLAIN for the user plain, SCRAM-SHA-256 and SCRAM-SHA-512 for scram, all of them for the administrator.
 func StartSecureKafka(tb testing.TB, certificate, key string) *Kafka {
 	tb.Helper()
@@ -146,7 +146,7 @@ func (k *Kafka) Restart(tb testing.TB, broker int) {
 	require.NoError(tb, k.Cluster.Restart(broker))
 }
 
-// secureSettings are those of a broker that asks for a user.
+// secureSettings are the settings of a broker that requires a user.
 func secureSettings(certificate, key string) string {
 	var plain strings.Builder
 	for name, password := range KafkaUsers {

@@ -14,7 +14,7 @@ type Log struct {
 	rest  []byte // of a line that has not ended; only Write touches it
 }
 
-// Write takes output in. One goroutine at a time calls it: the one that os/exec reads the pipe with.
+// Write adds output. One goroutine at a time calls it: the one that os/exec reads the pipe with.
 func (l *Log) Write(output []byte) (int, error) {
 	l.rest = append(l.rest, output...)
 	for {

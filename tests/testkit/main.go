@@ -1,7 +1,8 @@
-// Package testkit runs the built program for tests and meets it as its users do: over HTTP, by signals, by its files
-// and its output. It knows nothing of the product's code, so a test that uses it holds whatever the inside looks like.
+// Package testkit runs the built program for tests, and uses it as its users do: over HTTP, by signals, by its files
+// and its output. It also runs real brokers; Carriers is the table of those that only carry messages. It knows nothing
+// of the product's code, so its tests stay valid whatever the inside looks like.
 //
-// Helpers that take no error end the test when something is wrong, so they belong into the test's own goroutine. Those
+// Helpers that return no error end the test when something is wrong. Call them from the test's own goroutine. Those
 // that return an error may be called from any.
 package testkit
 
@@ -14,8 +15,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// Patience is how long a helper waits for what must happen before it fails the test. It is no expectation: a machine
-// may be slow, and whoever waits in vain is wrong only once it is certain.
+// Patience is how long a helper waits for what must happen before it fails the test. It is no expectation of speed: a
+// machine may be slow.
 const Patience = 60 * time.Second
 
 // Main runs the tests of a package, ends the servers that they shared, looks for goroutines that they left behind, and

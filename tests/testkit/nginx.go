@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Nginx is a real web server that nobody of us wrote.
+// Nginx is a real web server that is not ours.
 type Nginx struct {
 	URL string
 	Log *Log // its error log
@@ -49,7 +49,7 @@ http {
 `
 
 // StartNginx starts nginx with the given location blocks and static files by name. It ends with the test. Where nginx
-// cannot be had the test is skipped, and with CI=true it fails.
+// cannot be fetched the test is skipped; with CI=true it fails.
 func StartNginx(tb testing.TB, locations string, files map[string]string) *Nginx {
 	tb.Helper()
 	program := requireProgram(tb, nginxProgram)

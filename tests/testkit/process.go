@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Process is one run of the program in an installation. It is killed at the end of the test, by its own process id. One
-// that ended before without anybody waiting for that fails the test, and so does a data race in it.
+// Process is one run of the program in an installation. It is killed at the end of the test, by its own process id. If
+// it ended before and the test did not wait for that, the test fails, and so it does after a data race.
 type Process struct {
 	Log *Log
 
@@ -35,7 +35,7 @@ func (p *Process) Kill() {
 	p.Wait()
 }
 
-// Signal sends a signal and returns at once. One that comes too late is no fault.
+// Signal sends a signal and returns at once. It does nothing if the process has ended.
 func (p *Process) Signal(signal os.Signal) {
 	_ = p.cmd.Process.Signal(signal) // the only error is that the process has ended, which Wait reports
 }

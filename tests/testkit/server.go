@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// server is one run of a server program that is none of ours.
+// server is one run of a server program that is not ours.
 type server struct {
 	process *os.Process
 	ended   chan struct{} // closed when the process has ended
@@ -40,13 +40,13 @@ func ensure(name string) (string, error) {
 	return strings.TrimSpace(string(path)), nil
 }
 
-// requireProgram returns the path of a server program. Where it cannot be had the test is skipped, and with CI=true it
-// fails.
+// requireProgram returns the path of a server program. Where it cannot be fetched the test is skipped; with CI=true
+// it fails.
 func requireProgram(tb testing.TB, program func() (string, error)) string {
 	tb.Helper()
 	path, err := program()
 	if err != nil && os.Getenv("CI") != "true" {
-		tb.Skipf("a server cannot be had here: %v", err)
+		tb.Skipf("a server cannot be fetched: %v", err)
 	}
 	require.NoError(tb, err)
 	return path

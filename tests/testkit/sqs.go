@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// SQS is a server that speaks the protocol of Amazon SQS on the loopback interface. It takes any credentials. Starting
-// one takes about a second, so tests that do no harm to it share one.
+// SQS is a server that speaks the protocol of Amazon SQS on the loopback interface. It accepts any credentials.
+// Starting one takes about a second, so tests that do not disturb it share one.
 type SQS struct {
 	URL string // the endpoint for clients
 
@@ -78,7 +78,7 @@ func runSQS(opts RunOptions) (Running, error) {
 func (s *SQS) Address() string { return s.address }
 
 // StartSQS starts an ElasticMQ, which ends with the test. What it has acknowledged survives Kill and Restart: queues
-// and messages lie in a database on its disk. Where it cannot be had the test is skipped, and with CI=true it fails.
+// and messages are in a database on its disk. Where it cannot be fetched the test is skipped; with CI=true it fails.
 func StartSQS(tb testing.TB) *SQS {
 	tb.Helper()
 	dir := tb.TempDir()
@@ -86,7 +86,7 @@ func StartSQS(tb testing.TB) *SQS {
 }
 
 // StartMoto starts a Moto, another server of that protocol, which ends with the test. Its queues and messages are in
-// its memory. Where it cannot be had the test is skipped, and with CI=true it fails.
+// its memory. Where it cannot be fetched the test is skipped; with CI=true it fails.
 func StartMoto(tb testing.TB) *SQS {
 	tb.Helper()
 	s := &SQS{log: &Log{}, program: requireSQS(tb, motoProgram)}

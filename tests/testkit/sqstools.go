@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// SQSSecret is what installations have for a key. It must be seen nowhere.
+// SQSSecret is the secret key of installations. No output may show it.
 const SQSSecret = "aws-secret-5fa1" //nolint:gosec // it opens nothing
 
 // NewQueue chooses the name of a queue.
@@ -68,7 +68,7 @@ func (s *SQS) Read(tb testing.TB, name string, n int) []Message {
 	return read[:n]
 }
 
-// sqsAnswer is what answers have that we look at.
+// sqsAnswer is the part of answers that we read.
 type sqsAnswer struct {
 	MessageID string `json:"MessageId"` //nolint:tagliatelle // its name
 	Messages  []struct {
