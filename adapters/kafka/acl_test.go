@@ -2,6 +2,7 @@ package kafka_test
 
 import (
 	"crypto/tls"
+	"os"
 	"strings"
 	"testing"
 
@@ -14,7 +15,33 @@ import (
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
-// requireLeastRights holds that what the README says a user needs is enough, and that nothing of it can be left out.
+// documentedRights returns the operations that README.md allows a user on what an option of kafka-acls.sh names.
+func documentedRights(t *testing.T, option string) []kafkago.ACLOperationType {
+	t.Helper()
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	_, command, found := strings.Cut(string(readme), option+" openhqm- ")
+	require.True(t, found, "README.md has no such command")
+	command, _, _ = strings.Cut(command, "\n")
+	var rights []kafkago.ACLOperationType
+	for name := range strings.FieldsSeq(strings.ReplaceAll(command, "--operation", "")) {
+		var right kafkago.ACLOperationType
+		require.NoError(t, right.UnmarshalText([]byte(name)))
+		rights = append(rights, right)
+	}
+	return rights
+}
+
+func TestTheREADMEHasTheRightsThatAreTested(t *testing.T) {
+	t.Parallel()
+	require.ElementsMatch(t, []kafkago.ACLOperationType{
+		kafkago.ACLOperationTypeDescribe, kafkago.ACLOperationTypeCreate, kafkago.ACLOperationTypeDescribeConfigs,
+		kafkago.ACLOperationTypeWrite, kafkago.ACLOperationTypeRead,
+	}, documentedRights(t, "--topic"))
+	require.Equal(t, []kafkago.ACLOperationType{kafkago.ACLOperationTypeRead}, documentedRights(t, "--group"))
+}
+
+// requireLeastRights checks that the rights in README.md are enough, and that none of them can be left out.
 func requireLeastRights(t *testing.T, opts kafka.Options) {
 	t.Helper()
 	grant := func(kind kafkago.ResourceType, name string, operation kafkago.ACLOperationType) {

@@ -9,19 +9,8 @@
 // and a request has all of its keys in one shard. While the slot of a shard is being moved to another node, its scripts
 // are refused and do nothing.
 //
-// A user of Redis for us may be allowed as little as this, here for a queue named openhqm-requests and streams for
-// others whose names also begin with openhqm-:
-//
-//	ACL SETUSER openhqm on >PASSWORD resetkeys ~openhqm-* ~{openhqm-requests* resetchannels &{openhqm-requests*
-//	    nocommands
-//	    +ping +info +config|get +script|load +eval +evalsha +multi +exec +time +wait +cluster|slots +command
-//	    +set +get +del +exists +expire +pexpire +pexpireat +hset +hget +hmget +hdel +sadd +srem +smembers +zadd +zrem
-//	    +zcard +zscore +zrange +zrangebyscore +zrevrangebyscore +lpush +blpop +xadd +xlen +xrange +xdel +xack
-//	    +xclaim +xautoclaim +xreadgroup +xgroup|create +xgroup|delconsumer +xinfo|groups +xinfo|consumers
-//	    +spublish +ssubscribe
-//
-// Of these, wait is for redis.wait_replicas, cluster|slots and command are for a Cluster alone, and without config|get
-// and info nobody is warned of a Redis that may lose data or is too old.
+// README.md beside this file is for whoever runs it. It has the least permissions that a user of Redis needs, which
+// tests hold it to.
 package redis
 
 import (

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// policy is one of IAM, as the README has it.
+// policy is an IAM policy, as README.md has it.
 type policy struct {
 	Statement []struct {
 		Sid, Effect, Resource string
@@ -37,7 +37,7 @@ func (a *actions) UnmarshalJSON(text []byte) error {
 
 func TestThePolicyInTheREADMEAllowsWhatTheCodeCallsAndNoMore(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	readme, err := os.ReadFile("README.md")
 	require.NoError(t, err)
 	blocks := regexp.MustCompile("(?s)```json\n([^`]*\"Statement\".*?)```").FindAllSubmatch(readme, -1)
 	require.Len(t, blocks, 1)
@@ -57,8 +57,9 @@ func TestThePolicyInTheREADMEAllowsWhatTheCodeCallsAndNoMore(t *testing.T) {
 	require.Len(t, written.Statement, 2)
 }
 
-// called gives the permissions for all calls in the code of this package: the methods of the client, which is the field
-// api. Those of batches go by the name of a single one (Developer Guide of Amazon SQS, "Amazon SQS API permissions").
+// called returns the permissions for all calls in the code of this package: the methods of the client, which is the
+// field api. A batch needs the permission of the single call (Developer Guide of Amazon SQS, "Amazon SQS API
+// permissions").
 func called(t *testing.T) []string {
 	t.Helper()
 	files, err := filepath.Glob("*.go")

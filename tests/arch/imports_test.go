@@ -87,7 +87,7 @@ func TestTheTableTellsGoodImportsFromBad(t *testing.T) {
 	}
 }
 
-// root is the folder with the module's go.mod.
+// root returns the folder that has the module's go.mod.
 func root(t *testing.T) string {
 	t.Helper()
 	dir, err := os.Getwd()
@@ -102,7 +102,7 @@ func root(t *testing.T) string {
 	}
 }
 
-// goFiles gives the imports of every Go file of the module, by the file's path relative to the root.
+// goFiles returns the imports of every Go file of the module, by the file's path relative to the root.
 func goFiles(t *testing.T, root string) map[string][]string {
 	t.Helper()
 	files := make(map[string][]string)

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// topLevel is all that there is at the top of the repository, besides names that begin with a dot.
+// topLevel lists the names at the top of the repository, without those that start with a dot.
 func topLevel() []string {
 	return []string{
 		"LICENSE", "README.md", "Taskfile.yml", "adapters", "application", "bootstrap", "configs", "domain", "go.mod",
@@ -18,30 +18,23 @@ func topLevel() []string {
 	}
 }
 
-func TestTheTopLevelIsTheCards(t *testing.T) {
+func TestTheTopLevelHasTheListedNames(t *testing.T) {
 	t.Parallel()
-	dir := root(t)
-	git := exec.CommandContext(t.Context(), "git", "ls-files", "-z")
-	git.Dir = dir
-	tracked, err := git.Output()
-	if err != nil && os.Getenv("CI") == "" {
-		t.Skipf("git does not tell which files belong to the repository: %v", err)
-	}
-	require.NoError(t, err)
-	entries, err := os.ReadDir(dir)
+	tracked := trackedFiles(t)
+	entries, err := os.ReadDir(root(t))
 	require.NoError(t, err)
 	present := make([]string, 0, len(entries))
 	for _, entry := range entries {
 		present = append(present, entry.Name())
 	}
 
-	strange, missing := compareTopLevel(strings.Split(string(tracked), "\x00"), present)
+	strange, missing := compareTopLevel(tracked, present)
 
-	require.Empty(t, strange, "not on the card")
-	require.Empty(t, missing, "on the card, but not there")
+	require.Empty(t, strange, "not listed in topLevel")
+	require.Empty(t, missing, "listed in topLevel, but missing")
 }
 
-func TestTheTopLevelIsCompared(t *testing.T) {
+func TestAnUnexpectedTopLevelIsFound(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name        string
@@ -50,19 +43,19 @@ func TestTheTopLevelIsCompared(t *testing.T) {
 		wantStrange []string
 		wantMissing []string
 	}{
-		{name: "all is well", giveTracked: []string{"go.mod", "ports/work.go", ".ci/run", ""}, givePresent: topLevel()},
+		{name: "nothing unexpected", giveTracked: []string{"go.mod", "ports/work.go", ".ci/run", ""}, givePresent: topLevel()},
 		{
-			name: "a file too many", giveTracked: []string{"main.go", "go.mod"}, givePresent: topLevel(),
+			name: "an extra file", giveTracked: []string{"main.go", "go.mod"}, givePresent: topLevel(),
 			wantStrange: []string{"main.go"},
 		},
 		{
-			name: "a folder too many", giveTracked: []string{"tools/a.go", "tools/b.go"}, givePresent: topLevel(),
+			name: "an extra folder", giveTracked: []string{"tools/a.go", "tools/b.go"}, givePresent: topLevel(),
 			wantStrange: []string{"tools"},
 		},
 		{
-			name: "what git does not track is nobody's business", givePresent: append(topLevel(), "notes.txt"),
+			name: "untracked files are ignored", givePresent: append(topLevel(), "notes.txt"),
 		},
-		{name: "one is gone", givePresent: topLevel()[1:], wantMissing: []string{"LICENSE"}},
+		{name: "a missing name", givePresent: topLevel()[1:], wantMissing: []string{"LICENSE"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -74,8 +67,22 @@ func TestTheTopLevelIsCompared(t *testing.T) {
 	}
 }
 
-// compareTopLevel takes the files that git tracks and the names that are there, and gives what is not on the card and
-// what is on the card alone.
+// trackedFiles returns the paths of all files that git tracks, relative to the root. Without git the test is skipped,
+// and with CI set it fails.
+func trackedFiles(t *testing.T) []string {
+	t.Helper()
+	git := exec.CommandContext(t.Context(), "git", "ls-files", "-z")
+	git.Dir = root(t)
+	tracked, err := git.Output()
+	if err != nil && os.Getenv("CI") == "" {
+		t.Skipf("git does not list the files of the repository: %v", err)
+	}
+	require.NoError(t, err)
+	return strings.Split(strings.TrimSuffix(string(tracked), "\x00"), "\x00")
+}
+
+// compareTopLevel compares tracked files and present names with topLevel. It returns the tracked names that topLevel
+// does not list, and the listed names that are not present.
 func compareTopLevel(tracked, present []string) (strange, missing []string) {
 	for _, file := range tracked {
 		top, _, _ := strings.Cut(file, "/")

@@ -10,7 +10,7 @@ import (
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
-// The session that the README shows with curl, against a server that none of us wrote.
+// What users do with curl, against a server that none of us wrote.
 func TestAClientGetsTheAnswersOfARealServer(t *testing.T) {
 	t.Parallel()
 	nginx := testkit.StartNginx(t, `
