@@ -26,7 +26,7 @@ type Sections struct {
 type queueType struct {
 	name    string
 	store   string                  // the store.type that goes with it
-	section func(*Config) validated // its own part of the configuration
+	section func(*Config) validated // its own part of the configuration; nil: it has no keys of its own
 
 	// private: the queue belongs to one process, so it needs role all, and no other program reads or writes it.
 	private bool

@@ -24,7 +24,9 @@ func (c *Config) validateQueue(v *validator) {
 	q, known := c.queueType()
 	c.validateNames(v, q)
 	for _, other := range queueTypes {
-		other.section(c).validate(v)
+		if other.section != nil {
+			other.section(c).validate(v)
+		}
 	}
 	if !known {
 		return // reported already; nothing can be compared with it
