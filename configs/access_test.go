@@ -17,7 +17,7 @@ func digest(key string) Digest {
 	return Digest(hex.EncodeToString(sum[:]))
 }
 
-func TestADigestGivesItsBytes(t *testing.T) {
+func TestADigestReturnsItsBytes(t *testing.T) {
 	t.Parallel()
 	want := sha256.Sum256([]byte("foo"))
 	require.Equal(t, want, digest("foo").Sum())

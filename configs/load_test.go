@@ -235,7 +235,7 @@ proxy:
 	require.Equal(t, 2, endpoints["d"].Retry.MaxAttempts)
 }
 
-func TestFilesThatSayNothing(t *testing.T) {
+func TestEmptyFilesChangeNothing(t *testing.T) {
 	t.Parallel()
 	want, _, err := Load(Sources{})
 	require.NoError(t, err)

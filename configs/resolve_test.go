@@ -58,7 +58,7 @@ proxy:
 	require.Equal(t, want, got)
 }
 
-func TestSecretsThatAreThere(t *testing.T) {
+func TestSecretsThatResolve(t *testing.T) {
 	t.Parallel()
 	pem := write(t, "x.pem", "any")
 	config := loadYAML(t, `

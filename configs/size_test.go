@@ -34,7 +34,7 @@ func TestSizesAreReadAndWritten(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoSizeIsRefused(t *testing.T) {
+func TestInvalidSizesAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, give := range []string{
 		"", "MiB", "-1", "+1", "1.5MiB", "10 MiB", "10MB", "10mib", "10K", "0x10", "1_000", "9223372036854775808",
@@ -71,7 +71,7 @@ func TestDurationsNeedAUnit(t *testing.T) {
 	}
 }
 
-func TestDurationsAreWrittenShortly(t *testing.T) {
+func TestDurationsAreWrittenInTheirShortForm(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		give time.Duration
