@@ -14,26 +14,11 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// broker is a queue that only carries messages; the records are in Redis.
-type broker interface {
-	ports.Queue
-	ports.Lagging
-	ports.Probe
-
-	// Outlet makes what publishes to other programs under that name, and Inlet what they publish for us. Both live as
-	// long as the broker is open.
-	Outlet(ctx context.Context, name string) (ports.Publisher, error)
-	Inlet(ctx context.Context, name string) (ports.Receiver, error)
-
-	// Leave gives others at once what this process has received and not settled.
-	Leave()
-}
-
 // pairedModule joins a broker with Redis. Lease is how long Redis waits for a worker that gives no sign of life.
 func pairedModule(lease func(configs.Config) time.Duration) fx.Option {
 	return fx.Provide(
 		func(
-			lc fx.Lifecycle, c configs.Config, queue broker, observer ports.Observer, logger *slog.Logger,
+			lc fx.Lifecycle, c configs.Config, queue ports.Carrier, observer ports.Observer, logger *slog.Logger,
 		) (*redis.DB, error) {
 			return openStore(lc, c, queue, lease(c), observer, logger)
 		},
@@ -41,17 +26,17 @@ func pairedModule(lease func(configs.Config) time.Duration) fx.Option {
 		newPairedIntake,
 		pairedLoops,
 		func(db *redis.DB) (ports.Results, ports.DeadLetters) { return db, db.DeadLetters() },
-		func(queue broker, db *redis.DB) probes {
+		func(queue ports.Carrier, db *redis.DB) probes {
 			return probes{Probes: []probe{{"queue", queue}, {"store", db}}}
 		},
 		func() *members { return &members{} },
-		func(queue broker, m *members) farewell { return farewell{Say: func() { m.leave(queue) }} },
+		func(queue ports.Carrier, m *members) farewell { return farewell{Say: func() { m.leave(queue) }} },
 	)
 }
 
 // newPairedIntake lets the broker carry what our own workers do. For those of others Redis has the requests until they
 // are handed over and until they are final.
-func newPairedIntake(config configs.Config, queue broker, db *redis.DB) (ports.Intake, ports.Gauge) {
+func newPairedIntake(config configs.Config, queue ports.Carrier, db *redis.DB) (ports.Intake, ports.Gauge) {
 	if config.Queue.HandsOver() {
 		return db, db
 	}
@@ -66,7 +51,7 @@ const yieldTimeout = 5 * time.Second
 
 // leave gives others at once what this process has not begun, while calls still run. What it has begun they leave to
 // it: the store says whose it is.
-func (m *members) leave(queue broker) {
+func (m *members) leave(queue ports.Carrier) {
 	if m.work != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), yieldTimeout)
 		defer cancel()
@@ -77,7 +62,7 @@ func (m *members) leave(queue broker) {
 
 // newPairedWork also keeps the queue moving, as long as there are workers.
 func newPairedWork(
-	lc fx.Lifecycle, config configs.Config, queue broker, db *redis.DB, m *members, s *supervisor,
+	lc fx.Lifecycle, config configs.Config, queue ports.Carrier, db *redis.DB, m *members, s *supervisor,
 ) ports.Work {
 	return consume(lc, func(ctx context.Context) (*paired.Work, func()) {
 		consumer, wait := db.NewConsumer(ctx)
@@ -94,7 +79,7 @@ func newPairedWork(
 
 // openStore opens Redis for the records of requests that a broker carries.
 func openStore(
-	lc fx.Lifecycle, config configs.Config, queue broker, lease time.Duration, observer ports.Observer,
+	lc fx.Lifecycle, config configs.Config, queue ports.Carrier, lease time.Duration, observer ports.Observer,
 	logger *slog.Logger,
 ) (*redis.DB, error) {
 	options, err := redisOptions(config, observer, logger)
@@ -125,7 +110,7 @@ func largestMessage(config configs.Config) int {
 }
 
 // openOutlets opens what the broker has for other programs to read.
-func openOutlets(config configs.Config, queue broker) (outlets redis.Outlets, err error) {
+func openOutlets(config configs.Config, queue ports.Carrier) (outlets redis.Outlets, err error) {
 	handed := ""
 	if config.Queue.HandsOver() {
 		handed = config.Queue.Requests
@@ -149,7 +134,7 @@ func openOutlets(config configs.Config, queue broker) (outlets redis.Outlets, er
 }
 
 // pairedLoops are what a process does for those who are told of requests, and for those who tell their results.
-func pairedLoops(config configs.Config, queue broker, db *redis.DB, logger *slog.Logger) (background, error) {
+func pairedLoops(config configs.Config, queue ports.Carrier, db *redis.DB, logger *slog.Logger) (background, error) {
 	var loops []backgroundLoop
 	if config.Queue.HandsOver() {
 		source, err := queue.Inlet(context.Background(), config.Queue.ResultsIn)

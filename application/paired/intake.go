@@ -16,7 +16,7 @@ import (
 
 // Intake takes requests in: first the record, then the message. It implements ports.Intake.
 type Intake struct {
-	queue   ports.Queue
+	queue   ports.Publisher
 	store   ports.Store
 	now     func() time.Time
 	flights flights
@@ -26,7 +26,7 @@ type Intake struct {
 var _ ports.Intake = (*Intake)(nil)
 
 // NewIntake makes an Intake.
-func NewIntake(queue ports.Queue, store ports.Store, now func() time.Time) *Intake {
+func NewIntake(queue ports.Publisher, store ports.Store, now func() time.Time) *Intake {
 	return &Intake{
 		queue: queue, store: store, now: now,
 		flights: flights{byID: make(map[domain.ID]*flight)}, closure: closure{now: now},

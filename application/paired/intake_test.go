@@ -29,7 +29,7 @@ var (
 type intake struct {
 	*paired.Intake
 
-	queue *mocks.MockQueue
+	queue *mocks.MockPublisher
 	store *mocks.MockStore
 	now   time.Time
 }
@@ -37,7 +37,7 @@ type intake struct {
 func newIntake(t *testing.T) *intake {
 	t.Helper()
 	ctrl := gomock.NewController(t)
-	in := &intake{queue: mocks.NewMockQueue(ctrl), store: mocks.NewMockStore(ctrl), now: noon}
+	in := &intake{queue: mocks.NewMockPublisher(ctrl), store: mocks.NewMockStore(ctrl), now: noon}
 	in.Intake = paired.NewIntake(in.queue, in.store, func() time.Time { return in.now })
 	return in
 }

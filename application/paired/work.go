@@ -14,7 +14,7 @@ import (
 // Work hands out what the queue carries and what the store holds. It implements ports.Work.
 type Work struct {
 	reader envelope.Reader
-	queue  ports.Queue
+	queue  ports.Receiver
 	store  ports.Store
 	work   ports.StoreWork
 
@@ -27,7 +27,7 @@ var _ ports.Work = (*Work)(nil)
 
 // NewWork makes a Work of a consumer of the store, and lives as long as that one. Run is to run meanwhile. What the
 // reader cannot read becomes a dead letter.
-func NewWork(reader envelope.Reader, queue ports.Queue, store ports.Store, work ports.StoreWork) *Work {
+func NewWork(reader envelope.Reader, queue ports.Receiver, store ports.Store, work ports.StoreWork) *Work {
 	return &Work{reader: reader, queue: queue, store: store, work: work, held: make(map[string]*arrival)}
 }
 

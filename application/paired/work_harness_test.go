@@ -22,7 +22,7 @@ type work struct {
 	*paired.Work
 
 	t        *testing.T
-	queue    *mocks.MockQueue
+	queue    *mocks.MockReceiver
 	store    *mocks.MockStore
 	consumer *mocks.MockStoreWork
 	messages chan []ports.Received
@@ -36,7 +36,7 @@ func newWork(t *testing.T) *work {
 	t.Helper()
 	ctrl := gomock.NewController(t)
 	w := &work{
-		t: t, queue: mocks.NewMockQueue(ctrl), store: mocks.NewMockStore(ctrl), consumer: mocks.NewMockStoreWork(ctrl),
+		t: t, queue: mocks.NewMockReceiver(ctrl), store: mocks.NewMockStore(ctrl), consumer: mocks.NewMockStoreWork(ctrl),
 		messages: make(chan []ports.Received, 10), ready: make(chan []ports.Delivery, 10),
 	}
 	reader := envelope.Reader{DefaultEndpoint: "standard", MaxAge: time.Hour, MaxSize: 1 << 20}
