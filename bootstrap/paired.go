@@ -14,14 +14,10 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// pairedModule joins a broker with Redis. Lease is how long Redis waits for a worker that gives no sign of life.
-func pairedModule(lease func(configs.Config) time.Duration) fx.Option {
+// pairedModule joins a broker with Redis.
+func pairedModule() fx.Option {
 	return fx.Provide(
-		func(
-			lc fx.Lifecycle, c configs.Config, queue ports.Carrier, observer ports.Observer, logger *slog.Logger,
-		) (*redis.DB, error) {
-			return openStore(lc, c, queue, lease(c), observer, logger)
-		},
+		openStore,
 		newPairedWork,
 		newPairedIntake,
 		pairedLoops,
@@ -79,14 +75,13 @@ func newPairedWork(
 
 // openStore opens Redis for the records of requests that a broker carries.
 func openStore(
-	lc fx.Lifecycle, config configs.Config, queue ports.Carrier, lease time.Duration, observer ports.Observer,
-	logger *slog.Logger,
+	lc fx.Lifecycle, config configs.Config, queue ports.Carrier, observer ports.Observer, logger *slog.Logger,
 ) (*redis.DB, error) {
 	options, err := redisOptions(config, observer, logger)
 	if err != nil {
 		return nil, err
 	}
-	options.Lease, options.Handover = lease, config.Queue.HandsOver()
+	options.Lease, options.Handover = config.Lease(), config.Queue.HandsOver()
 	options.Responses, options.DeadLetterStream = "", ""
 	if options.Outlets, err = openOutlets(config, queue); err != nil {
 		return nil, err
