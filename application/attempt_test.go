@@ -62,10 +62,10 @@ func TestProcessFollowsThePolicy(t *testing.T) {
 	}
 }
 
-// TestProcessTakesTheFailureOfTheBackend has what a backend may answer besides a response.
-func TestProcessTakesTheFailureOfTheBackend(t *testing.T) {
+// TestProcessUsesTheFailureOfTheBackend has what a backend may answer besides a response.
+func TestProcessUsesTheFailureOfTheBackend(t *testing.T) {
 	t.Parallel()
-	refused := &domain.Failure{Kind: domain.FailureRefused, Err: errors.New("open"), After: 5 * time.Second}
+	reset := &domain.Failure{Kind: domain.FailureBroken, Err: errors.New("connection reset")}
 	tests := []struct {
 		name        string
 		give        error
@@ -82,9 +82,10 @@ func TestProcessTakesTheFailureOfTheBackend(t *testing.T) {
 			},
 		},
 		{
-			"a failure within another error", fmt.Errorf("decorated: %w", refused), "refused", "",
+			"a failure within another error", fmt.Errorf("decorated: %w", reset), "broken", "",
 			domain.Outcome{
-				Status: domain.Pending, Attempts: 1, NextAttemptAt: noon.Add(5 * time.Second), Error: "refused: open",
+				Status: domain.Pending, Attempts: 2, NextAttemptAt: noon.Add(2 * time.Second),
+				Error: "broken: connection reset",
 			},
 		},
 		{
@@ -114,7 +115,7 @@ func TestProcessTakesTheFailureOfTheBackend(t *testing.T) {
 	}
 }
 
-// TestProcessBoundsTheAttempt gives a backend that never answers: an attempt has the endpoint's timeout, or what
+// TestProcessBoundsTheAttempt uses a backend that never answers: an attempt has the endpoint's timeout, or what
 // remains to the deadline.
 func TestProcessBoundsTheAttempt(t *testing.T) {
 	t.Parallel()

@@ -7,7 +7,7 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// Cancel takes requests back that no worker has begun.
+// Cancel is the use-case that cancels requests which no worker has begun. It is safe for concurrent use.
 type Cancel struct {
 	results ports.Results
 	intake  ports.Intake
@@ -15,12 +15,12 @@ type Cancel struct {
 
 var _ ports.Canceller = (*Cancel)(nil)
 
-// NewCancel makes the use-case.
+// NewCancel returns the use-case.
 func NewCancel(results ports.Results, intake ports.Intake) *Cancel {
 	return &Cancel{results: results, intake: intake}
 }
 
-// Cancel asks first whose request it is; an owner never changes, so there is no race in that.
+// Cancel implements ports.Canceller. It first checks whose request it is; an owner never changes, so that is no race.
 func (c *Cancel) Cancel(ctx context.Context, caller ports.Caller, id domain.ID) (domain.Record, error) {
 	rec, err := c.results.State(ctx, id)
 	if _, err := visible(caller, rec, err); err != nil {

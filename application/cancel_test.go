@@ -41,7 +41,7 @@ func TestCancelIsForTheOwner(t *testing.T) {
 	}
 }
 
-func TestCancelTooLateGivesTheRecord(t *testing.T) {
+func TestCancelTooLateReturnsTheRecord(t *testing.T) {
 	t.Parallel()
 	cancel, results, intake := newCancel(t)
 	begun := domain.Record{ID: "id", Status: domain.Processing}

@@ -8,8 +8,8 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// clock counts the time of one attempt. It stands still while the call waits for something of ours, so that a limit of
-// this process does not look like a slow backend.
+// clock bounds the time of one attempt. It is paused while the call waits for memory of this process, so that our own
+// limit does not look like a slow backend.
 type clock struct {
 	expire func()
 
@@ -19,19 +19,19 @@ type clock struct {
 	started time.Time
 }
 
-// startClock calls expire when limit has passed.
+// startClock returns a running clock that calls expire once limit has passed.
 func startClock(limit time.Duration, expire func()) *clock {
 	return &clock{expire: expire, timer: time.AfterFunc(limit, expire), left: limit, started: time.Now()}
 }
 
-// stop ends it. It may be stopped twice.
+// stop ends the clock for good. It may be called again.
 func (c *clock) stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.timer.Stop()
 }
 
-// pause stops the time; go on with resume.
+// pause stops the clock until resume.
 func (c *clock) pause() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -46,8 +46,8 @@ func (c *clock) resume() {
 	c.timer = time.AfterFunc(max(c.left, 0), c.expire)
 }
 
-// unhurried is reserve with the clock paused while it waits. Deadline and shutdown go on counting: they are in ctx.
-func (c *clock) unhurried(reserve ports.Reserve) ports.Reserve {
+// pausedDuring returns reserve with the clock paused while it blocks. Deadline and shutdown still end it through ctx.
+func (c *clock) pausedDuring(reserve ports.Reserve) ports.Reserve {
 	if reserve == nil {
 		return nil
 	}

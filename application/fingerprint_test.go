@@ -10,7 +10,7 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// fingerprintOf is what tells a submission from others under the same idempotency key.
+// fingerprintOf is what distinguishes submissions under the same idempotency key.
 func fingerprintOf(t *testing.T, s ports.Submission) [32]byte {
 	t.Helper()
 	opts := submitOptions()
@@ -77,7 +77,7 @@ func TestFingerprintDiffersInEachPart(t *testing.T) {
 	}
 }
 
-// TestFingerprintIsNotJustTheBytes gives requests whose parts, one after the other, are the same bytes.
+// TestFingerprintIsNotJustTheBytes uses requests whose parts, one after the other, are the same bytes.
 func TestFingerprintIsNotJustTheBytes(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

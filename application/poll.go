@@ -8,27 +8,26 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// Poll reads records for those who may see them.
+// Poll is the use-case that reads records for callers who may see them. It is safe for concurrent use.
 type Poll struct {
 	results ports.Results
 }
 
 var _ ports.Poller = (*Poll)(nil)
 
-// NewPoll makes the use-case.
+// NewPoll returns the use-case.
 func NewPoll(results ports.Results) *Poll { return &Poll{results: results} }
 
-// State gives a record without its result.
+// State implements ports.Poller.
 func (p *Poll) State(ctx context.Context, caller ports.Caller, id domain.ID) (domain.Record, error) {
 	rec, err := p.results.State(ctx, id)
 	return visible(caller, rec, err)
 }
 
-// Wait gives a record without its result, and waits for it to become final.
+// Wait implements ports.Poller. It checks first whether the caller may see the record.
 func (p *Poll) Wait(
 	ctx context.Context, caller ports.Caller, id domain.ID, wait time.Duration,
 ) (domain.Record, error) {
-	// Nobody waits for a record that is not theirs.
 	rec, err := p.State(ctx, caller, id)
 	if err != nil || rec.Status.Final() || wait <= 0 {
 		return rec, err
@@ -39,13 +38,13 @@ func (p *Poll) Wait(
 	return visible(caller, rec, err)
 }
 
-// Find gives a whole record.
+// Find implements ports.Poller.
 func (p *Poll) Find(ctx context.Context, caller ports.Caller, id domain.ID) (domain.Record, error) {
 	rec, err := p.results.Find(ctx, id)
 	return visible(caller, rec, err)
 }
 
-// visible hides the records of others, as if there were none.
+// visible returns the record if the caller may see it. A record of another owner looks as if it did not exist.
 func visible(caller ports.Caller, rec domain.Record, err error) (domain.Record, error) {
 	if err != nil {
 		return domain.Record{}, err

@@ -128,7 +128,7 @@ func TestPollPassesErrorsOn(t *testing.T) {
 	}
 }
 
-// TestPollWaits gives a store that is silent: the wait is over when it was to be, and the record is as it then is.
+// TestPollWaits uses a store that is silent: the wait is over when it was to be, and the record is as it then is.
 func TestPollWaits(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

@@ -11,32 +11,34 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// unknownEndpointDelay is how long a request stays away from workers whose configuration does not know its endpoint:
-// while a new configuration is rolled out, another worker may.
+// unknownEndpointDelay is how long a request waits when a worker does not know its endpoint. While a new configuration
+// is rolled out, another worker may know it.
 const unknownEndpointDelay = 10 * time.Second
 
-// ProcessOptions are the rules of processing.
+// ProcessOptions configure Process.
 type ProcessOptions struct {
-	Endpoints     map[string]domain.Endpoint
-	MaxDeliveries int
+	Endpoints     map[string]domain.Endpoint // by name
+	MaxDeliveries int                        // queue.max_deliveries
 	Now           func() time.Time
 	Random        func() float64 // in [0, 1); safe for concurrent use
 }
 
-// Process makes one attempt and decides what becomes of the request.
+// Process is the use-case of a worker: it makes one attempt and decides what becomes of the request. It is safe for
+// concurrent use.
 type Process struct {
 	opts     ProcessOptions
 	backend  ports.Backend
 	observer ports.Observer
 }
 
-// NewProcess makes the use-case.
+// NewProcess returns the use-case.
 func NewProcess(opts ProcessOptions, backend ports.Backend, observer ports.Observer) *Process {
 	return &Process{opts: opts, backend: backend, observer: observer}
 }
 
-// Process blocks for one attempt at most. When ctx ends with the cause ports.ErrInterrupted the call is cut off, which
-// is charged. reserve is asked for the memory of a large response. It never fails: whatever happens is an outcome.
+// Process blocks for at most one attempt and returns the outcome of the delivery; whatever fails is an outcome too.
+// When ctx ends with the cause ports.ErrInterrupted, the call is cut off, which is charged. Reserve is called for the
+// memory of a large response.
 func (p *Process) Process(ctx context.Context, d ports.Delivery, reserve ports.Reserve) domain.Outcome {
 	endpoint, known := p.opts.Endpoints[d.Request.Endpoint]
 	seen := ports.Attempted{Request: &d.Request, Endpoint: endpoint.Name, Attempt: d.Attempts, Deliveries: d.Deliveries}
@@ -57,8 +59,8 @@ func (p *Process) Process(ctx context.Context, d ports.Delivery, reserve ports.R
 	return seen.Outcome
 }
 
-// attempt calls the backend within the attempt's time and the request's deadline, whichever is over first. The time of
-// the attempt does not count while the call waits for our limit memory.
+// attempt calls the backend until the time of the attempt or the request's deadline is over, whichever comes first. The
+// time of the attempt does not count while the call waits for memory of this process.
 func (p *Process) attempt(
 	ctx context.Context, endpoint domain.Endpoint, d ports.Delivery, reserve ports.Reserve, seen *ports.Attempted,
 ) {
@@ -75,7 +77,7 @@ func (p *Process) attempt(
 	defer limit.stop()
 	call := ports.Call{
 		Request: &d.Request, Method: endpoint.MethodFor(d.Request.Method), Attempt: seen.Attempt,
-		Reserve: limit.unhurried(reserve),
+		Reserve: limit.pausedDuring(reserve),
 	}
 	response, err := p.backend.Do(ctx, call)
 	a.Ended = p.opts.Now().UTC()
@@ -89,7 +91,7 @@ func (p *Process) attempt(
 	seen.Outcome = endpoint.Retry.Decide(a)
 }
 
-// failureOf takes the failure that a backend owes; any other error is taken for a broken exchange.
+// failureOf returns the failure within the error of a backend. Any other error counts as a broken connection.
 func failureOf(err error) *domain.Failure {
 	if failure, ok := errors.AsType[*domain.Failure](err); ok {
 		return failure
@@ -97,24 +99,24 @@ func failureOf(err error) *domain.Failure {
 	return &domain.Failure{Kind: domain.FailureBroken, Err: err}
 }
 
-// exhausted is the outcome of a request that came with its attempts used up: others had made them, or the limit was
-// higher then. The last response, if any, is kept.
+// exhausted returns the outcome of a request that arrives without attempts left: another program made them, or the
+// limit was higher before. The last response, if any, is kept.
 func exhausted(d ports.Delivery, now time.Time) domain.Outcome {
 	return domain.Outcome{
 		Status: domain.Failed, Attempts: d.Attempts, Reason: domain.ReasonAttempts, At: now,
-		Error: fmt.Sprintf("it had used up its attempts before: %d", d.Attempts),
+		Error: fmt.Sprintf("no attempts left: %d were charged before this delivery", d.Attempts),
 	}
 }
 
 func undeliverable(d ports.Delivery, now time.Time) domain.Outcome {
 	return domain.Outcome{
 		Status: domain.Failed, Attempts: d.Attempts, Reason: domain.ReasonMaxDeliveries, At: now,
-		Error: fmt.Sprintf("it was begun %d times, and no worker lived to finish it", d.Deliveries-1),
+		Error: fmt.Sprintf("begun %d times, but every worker crashed or lost it before it was finished", d.Deliveries-1),
 	}
 }
 
-// HandBack is the outcome of a delivery that nothing was done with: PENDING again after delay or at its deadline,
-// whichever comes first, uncharged.
+// HandBack returns the outcome of a delivery without a call: uncharged, and PENDING until delay is over or its deadline
+// comes, whichever is first.
 func HandBack(d ports.Delivery, now time.Time, delay time.Duration) domain.Outcome {
 	delay = min(delay, max(d.Request.Deadline.Sub(now), 0)) // never in the past
 	return domain.Outcome{Status: domain.Pending, NextAttemptAt: now.Add(delay), Attempts: d.Attempts, At: now}

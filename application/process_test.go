@@ -19,7 +19,8 @@ import (
 // processOptions has a clock that stands still, in another zone.
 func processOptions() application.ProcessOptions {
 	retry := domain.RetryPolicy{
-		MaxAttempts: 4, Base: time.Second, Max: time.Minute, Jitter: 0.2, OnStatus: domain.DefaultRetryStatuses(),
+		MaxAttempts: 4, Base: time.Second, Max: time.Minute, Jitter: 0.2,
+		OnStatus: []int{http.StatusTooManyRequests, http.StatusServiceUnavailable},
 	}
 	return application.ProcessOptions{
 		Endpoints: map[string]domain.Endpoint{
@@ -40,7 +41,7 @@ func delivery() ports.Delivery {
 	}
 }
 
-// process works a delivery off and gives what the observer was told, which is exactly once. A nil call stands for a
+// process works a delivery off and returns what the observer got, which is exactly once. A nil call stands for a
 // backend that must not be called.
 func process(
 	t *testing.T, opts application.ProcessOptions, d ports.Delivery,
@@ -127,7 +128,7 @@ func TestProcessWithoutACall(t *testing.T) {
 			func(d *ports.Delivery) { d.Deliveries, d.Attempts = 6, 1 },
 			ports.Attempted{Endpoint: "orders", Attempt: 1, Label: "max_deliveries", Outcome: domain.Outcome{
 				Status: domain.Failed, Attempts: 1, Reason: domain.ReasonMaxDeliveries,
-				Error: "it was begun 5 times, and no worker lived to finish it",
+				Error: "begun 5 times, but every worker crashed or lost it before it was finished",
 			}},
 		},
 		{
@@ -142,7 +143,7 @@ func TestProcessWithoutACall(t *testing.T) {
 			func(d *ports.Delivery) { d.Attempts = 4 },
 			ports.Attempted{Endpoint: "orders", Attempt: 4, Label: "attempts_exhausted", Outcome: domain.Outcome{
 				Status: domain.Failed, Attempts: 4, Reason: domain.ReasonAttempts,
-				Error: "it had used up its attempts before: 4",
+				Error: "no attempts left: 4 were charged before this delivery",
 			}},
 		},
 		{
@@ -150,7 +151,7 @@ func TestProcessWithoutACall(t *testing.T) {
 			func(d *ports.Delivery) { d.Attempts, d.Request.MaxAttempts = 3, 2 },
 			ports.Attempted{Endpoint: "orders", Attempt: 3, Label: "attempts_exhausted", Outcome: domain.Outcome{
 				Status: domain.Failed, Attempts: 3, Reason: domain.ReasonAttempts,
-				Error: "it had used up its attempts before: 3",
+				Error: "no attempts left: 3 were charged before this delivery",
 			}},
 		},
 		{
@@ -208,7 +209,7 @@ func TestProcessMakesTheAttemptsThatAreAskedFor(t *testing.T) {
 	require.Equal(t, "answered", process(t, processOptions(), d, answer(&domain.Response{StatusCode: 200})).Label)
 }
 
-func TestProcessWordsTheCall(t *testing.T) {
+func TestProcessFillsInTheCall(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name     string

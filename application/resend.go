@@ -13,33 +13,33 @@ import (
 // resendTimeout bounds one resend, from reading the dead letter to removing it.
 const resendTimeout = 30 * time.Second
 
-// ResendOptions are the rules of sending again.
+// ResendOptions configure Resend.
 type ResendOptions struct {
-	Endpoints map[string]domain.Endpoint
-	MaxAge    time.Duration // the longest deadline
+	Endpoints map[string]domain.Endpoint // by name
+	MaxAge    time.Duration              // the longest time from submission to deadline
 	Now       func() time.Time
 	NewID     func() (domain.ID, error)
 }
 
-// Resend makes new requests of dead letters.
+// Resend is the use-case that makes new requests of dead letters. It is safe for concurrent use.
 type Resend struct {
 	opts     ResendOptions
 	letters  ports.DeadLetters
 	intake   ports.Intake
 	observer ports.Observer
-	turn     chan struct{} // holds one: two resends of one dead letter at once would make two requests
+	turn     chan struct{} // has room for one: two concurrent resends of a dead letter would make two requests
 }
 
 var _ ports.Resender = (*Resend)(nil)
 
-// NewResend makes the use-case.
+// NewResend returns the use-case.
 func NewResend(
 	opts ResendOptions, letters ports.DeadLetters, intake ports.Intake, observer ports.Observer,
 ) *Resend {
 	return &Resend{opts: opts, letters: letters, intake: intake, observer: observer, turn: make(chan struct{}, 1)}
 }
 
-// Resend makes the new request durable first and then removes the dead letter.
+// Resend implements ports.Resender. It makes the new request durable before it deletes the dead letter.
 func (r *Resend) Resend(ctx context.Context, id domain.ID) (ports.Resent, error) {
 	resent, err := r.resend(ctx, id)
 	if err != nil {
@@ -48,7 +48,7 @@ func (r *Resend) Resend(ctx context.Context, id domain.ID) (ports.Resent, error)
 	return resent, nil
 }
 
-// ResendMany sends the dead letters of a page again, one after the other.
+// ResendMany implements ports.Resender. It resends the dead letters of a page one after the other.
 func (r *Resend) ResendMany(
 	ctx context.Context, filter ports.DeadLetterFilter, rate int,
 ) (ports.ResentPage, error) {
@@ -72,15 +72,15 @@ func (r *Resend) ResendMany(
 			page.Next = ports.DeadLetterPlace{FailedAt: letter.FailedAt, ID: letter.ID}
 		}
 		if err != nil {
-			return page, nil // what stops it now, the next call will tell
+			return page, nil // the next call meets the same error, and returns it
 		}
 	}
 	page.Next = list.Next
 	return page, nil
 }
 
-// add sends one again and notes what became of it. An error is one that would meet the next one too; it reports whether
-// this one is done with nevertheless.
+// add resends one dead letter and adds the outcome to the page. It returns an error only when the next dead letter
+// would meet it too. It reports whether this one is done with, which it may be despite an error.
 func (r *Resend) add(ctx context.Context, page *ports.ResentPage, id domain.ID) (done bool, err error) {
 	resent, err := r.resend(ctx, id)
 	if resent.ID != "" {
@@ -88,7 +88,7 @@ func (r *Resend) add(ctx context.Context, page *ports.ResentPage, id domain.ID) 
 		return true, err
 	}
 	switch {
-	case errors.Is(err, ports.ErrNotFound): // somebody was faster
+	case errors.Is(err, ports.ErrNotFound): // deleted or resent meanwhile
 		return true, nil
 	case errors.Is(err, ports.ErrUnknownEndpoint), errors.Is(err, ports.ErrUnreadable):
 		page.Skipped = append(page.Skipped, ports.Unresendable{ID: id, Err: err})
@@ -98,9 +98,10 @@ func (r *Resend) add(ctx context.Context, page *ports.ResentPage, id domain.ID) 
 	}
 }
 
-// resend does it. With an error and an id in the answer there is a new request, but the dead letter may be left.
+// resend resends one dead letter. When it returns both an id and an error, there is a new request, but the dead letter
+// may still be there.
 func (r *Resend) resend(ctx context.Context, id domain.ID) (ports.Resent, error) {
-	// A client that leaves between the two steps must not leave both the request and the dead letter behind.
+	// A client that disconnects between the two steps must not leave both the request and the dead letter behind.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), resendTimeout)
 	defer cancel()
 	select {
@@ -120,12 +121,12 @@ func (r *Resend) resend(ctx context.Context, id domain.ID) (ports.Resent, error)
 	}
 	resent := ports.Resent{From: id, ID: req.ID, SubmittedAt: req.SubmittedAt}
 	if err := r.letters.Delete(ctx, id); err != nil && !errors.Is(err, ports.ErrNotFound) {
-		return resent, fmt.Errorf("sent again as %s, but remove the dead letter: %w", req.ID, err)
+		return resent, fmt.Errorf("resent as %s, but the dead letter could not be deleted: %w", req.ID, err)
 	}
 	return resent, nil
 }
 
-// request makes the new request.
+// request returns the new request.
 func (r *Resend) request(ctx context.Context, id domain.ID) (domain.Request, error) {
 	letter, err := r.letters.Find(ctx, id)
 	if err != nil {
@@ -144,7 +145,7 @@ func (r *Resend) request(ctx context.Context, id domain.ID) (domain.Request, err
 	return letter.Resend(newID, r.opts.Now().UTC().Truncate(time.Microsecond), r.opts.MaxAge), nil
 }
 
-// awaitTick reports false when ctx ends first, or has ended.
+// awaitTick blocks until the next tick. It returns false when ctx has ended by then.
 func awaitTick(ctx context.Context, tick <-chan time.Time) bool {
 	select {
 	case <-tick:

@@ -24,7 +24,8 @@ import (
 // errBroken is a store that does not confirm.
 var errBroken = fmt.Errorf("%w: broken", ports.ErrUnavailable)
 
-// morgue is a store of dead letters and an intake that remembers what it accepted. It gives the errors it is told to.
+// morgue is a store of dead letters and an intake that remembers what it accepted. It returns the errors that a test
+// sets.
 type morgue struct {
 	ports.DeadLetters // nil: for what resending does not ask
 
@@ -89,7 +90,7 @@ func (m *morgue) index(id domain.ID) int {
 	return slices.IndexFunc(m.letters, func(l domain.DeadLetter) bool { return l.ID == id })
 }
 
-// left gives the ids of the dead letters that are still there.
+// left returns the ids of the dead letters that are still there.
 func (m *morgue) left() []domain.ID {
 	out := []domain.ID{}
 	for _, letter := range m.letters {
@@ -145,7 +146,7 @@ func TestResendMakesANewRequestAndRemovesTheDeadLetter(t *testing.T) {
 	require.Len(t, m.accepted, 1)
 }
 
-func TestResendTellsTheObserver(t *testing.T) {
+func TestResendNotifiesTheObserver(t *testing.T) {
 	t.Parallel()
 	for _, want := range []error{nil, ports.ErrFull} {
 		m := &morgue{
@@ -203,7 +204,7 @@ func TestResendWithoutAnIDIsAnError(t *testing.T) {
 	require.Equal(t, []domain.ID{"old"}, m.left())
 }
 
-func TestADeadLetterThatCannotBeRemovedIsToldOf(t *testing.T) {
+func TestADeadLetterThatCannotBeDeletedIsReported(t *testing.T) {
 	t.Parallel()
 	m := &morgue{
 		letters:   []domain.DeadLetter{deadLetter("old", "orders")},
@@ -253,7 +254,7 @@ func TestTwoResendsAtOnceMakeOneRequest(t *testing.T) {
 	require.Len(t, m.accepted, 1)
 }
 
-func TestAResendDoesNotWaitForOthersForEver(t *testing.T) {
+func TestAResendDoesNotWaitForAnotherForEver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		stuck, release := make(chan struct{}), make(chan struct{})
@@ -312,7 +313,7 @@ func TestResendManyKeepsTheRate(t *testing.T) {
 	})
 }
 
-func TestResendManyHandsTheFilterOn(t *testing.T) {
+func TestResendManyPassesTheFilterOn(t *testing.T) {
 	t.Parallel()
 	filter := ports.DeadLetterFilter{
 		Endpoint: "orders", Reason: domain.ReasonAttempts, Before: ports.DeadLetterPlace{FailedAt: noon}, Limit: 7,
@@ -343,7 +344,7 @@ func TestResendManySkipsWhatCannotBeSent(t *testing.T) {
 	require.Equal(t, []domain.ID{"gone", "unreadable"}, m.left())
 }
 
-func TestResendManyLeavesOutWhatOthersRemoved(t *testing.T) {
+func TestResendManyLeavesOutWhatWasRemovedMeanwhile(t *testing.T) {
 	t.Parallel()
 	m := &morgue{letters: deadLetters("a", "b", "c")}
 	m.onAccept = func(context.Context) {

@@ -1,4 +1,4 @@
-// Package application holds the use-cases: what the product does, in terms of the ports.
+// Package application holds the use-cases of the gateway, in terms of the ports.
 package application
 
 import (
@@ -15,19 +15,19 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// SubmitOptions are the rules of submission.
+// SubmitOptions configure Submit.
 type SubmitOptions struct {
-	Endpoints       map[string]domain.Endpoint
-	DefaultEndpoint string // empty: a submission must name one
+	Endpoints       map[string]domain.Endpoint // by name
+	DefaultEndpoint string                     // empty: a submission must name an endpoint
 	Headers         domain.HeaderPolicy
-	Forwarded       domain.Forwarding // what backends are told of a submission's origin
-	MaxAge          time.Duration     // the longest deadline, and that of requests that name none
-	IdempotencyTTL  time.Duration
+	Forwarded       domain.Forwarding // header fields for the submission's origin
+	MaxAge          time.Duration     // the longest time from submission to deadline, and the default
+	IdempotencyTTL  time.Duration     // how long a repeat with the same key is recognized
 	Now             func() time.Time
 	NewID           func() (domain.ID, error)
 }
 
-// Submit takes requests in.
+// Submit is the use-case that accepts requests. It is safe for concurrent use.
 type Submit struct {
 	opts     SubmitOptions
 	intake   ports.Intake
@@ -36,12 +36,12 @@ type Submit struct {
 
 var _ ports.Submitter = (*Submit)(nil)
 
-// NewSubmit makes the use-case.
+// NewSubmit returns the use-case.
 func NewSubmit(opts SubmitOptions, intake ports.Intake, observer ports.Observer) *Submit {
 	return &Submit{opts: opts, intake: intake, observer: observer}
 }
 
-// Submit validates first, then makes the request durable, then answers.
+// Submit implements ports.Submitter: it validates the submission, makes the request durable, and only then returns.
 func (s *Submit) Submit(ctx context.Context, sub ports.Submission) (ports.Receipt, error) {
 	req, err := s.request(sub)
 	if err != nil {
@@ -62,20 +62,20 @@ func (s *Submit) Submit(ctx context.Context, sub ports.Submission) (ports.Receip
 	}, nil
 }
 
-// Check says what Submit would refuse whatever the body is.
+// Check implements ports.Submitter. It returns the error that Submit would return for any body.
 func (s *Submit) Check(sub ports.Submission) error {
 	sub.Bodiless = true
 	_, err := s.terms(sub)
 	return err
 }
 
-// terms are what follows from a submission that is in order.
+// terms are what a valid submission determines about its request.
 type terms struct {
 	endpoint                 string
 	now, notBefore, deadline time.Time
 }
 
-// terms checks a submission.
+// terms validates a submission.
 func (s *Submit) terms(sub ports.Submission) (terms, error) {
 	endpoint, err := s.endpoint(sub)
 	if err != nil {
@@ -92,7 +92,7 @@ func (s *Submit) terms(sub ports.Submission) (terms, error) {
 	return t, err
 }
 
-// request checks a submission and completes it.
+// request validates a submission and returns the request that it makes.
 func (s *Submit) request(sub ports.Submission) (domain.Request, error) {
 	terms, err := s.terms(sub)
 	if err != nil {
@@ -118,7 +118,7 @@ func (s *Submit) request(sub ports.Submission) (domain.Request, error) {
 	return req, nil
 }
 
-// endpoint finds the endpoint and asks whether the caller may use it.
+// endpoint returns the submission's endpoint, if the caller may use it.
 func (s *Submit) endpoint(sub ports.Submission) (domain.Endpoint, error) {
 	name := sub.Endpoint
 	if name == "" {
@@ -126,7 +126,7 @@ func (s *Submit) endpoint(sub ports.Submission) (domain.Endpoint, error) {
 	}
 	if name == "" {
 		return domain.Endpoint{}, &domain.Invalid{
-			Field: "metadata.endpoint", Reason: "is needed, since no default endpoint is configured",
+			Field: "metadata.endpoint", Reason: "is required: no default endpoint is configured",
 		}
 	}
 	endpoint, known := s.opts.Endpoints[name]
@@ -139,12 +139,12 @@ func (s *Submit) endpoint(sub ports.Submission) (domain.Endpoint, error) {
 	return endpoint, nil
 }
 
-// bodiless are the methods that are commonly sent without content (RFC 9110 section 9.3).
+// bodiless are the methods that are usually sent without content (RFC 9110 section 9.3).
 var bodiless = []string{http.MethodGet, http.MethodHead, http.MethodDelete, http.MethodOptions}
 
 func checkTarget(sub ports.Submission, method string) error {
-	// They speak to the next hop, which is us: a tunnel, and a look at what arrived there, secrets of the endpoint
-	// included (RFC 9110 sections 9.3.6 and 9.3.8).
+	// Both address the next hop, which is us: CONNECT asks for a tunnel, and TRACE for the request as it arrived, which
+	// would show secrets of the endpoint (RFC 9110 sections 9.3.6 and 9.3.8).
 	if method == http.MethodConnect || method == http.MethodTrace {
 		return &domain.Invalid{Field: "metadata.method", Reason: method + " cannot be forwarded"}
 	}
@@ -155,12 +155,12 @@ func checkTarget(sub ports.Submission, method string) error {
 		return &domain.Invalid{Field: "metadata.query", Reason: reason}
 	}
 	if sub.Body == nil && !sub.Bodiless && !slices.Contains(bodiless, method) {
-		return &domain.Invalid{Field: "payload", Reason: "is needed with the method " + method}
+		return &domain.Invalid{Field: "payload", Reason: "is required with the method " + method}
 	}
 	return nil
 }
 
-// checkRanges holds what a submission says to what a message can say.
+// checkRanges refuses values that a message cannot carry.
 func checkRanges(sub ports.Submission) error {
 	invalid := func(field, reason string) error { return &domain.Invalid{Field: "metadata." + field, Reason: reason} }
 	switch {
@@ -178,7 +178,7 @@ func checkRanges(sub ports.Submission) error {
 	return nil
 }
 
-// times computes the deadline and the moment before which nothing is sent.
+// times returns the deadline and the time before which no attempt begins.
 func (s *Submit) times(sub ports.Submission, now time.Time) (deadline, notBefore time.Time, err error) {
 	timeout := sub.Timeout
 	if timeout == 0 {
@@ -206,8 +206,8 @@ func (s *Submit) times(sub ports.Submission, now time.Time) (deadline, notBefore
 	return deadline, notBefore, nil
 }
 
-// fingerprint tells requests apart that use one idempotency key. Each part is preceded by its length, so that no two
-// different requests write the same bytes.
+// fingerprint returns a hash that differs between different requests with the same idempotency key. Each part is
+// preceded by its length, so that no two requests hash the same bytes.
 func fingerprint(req *domain.Request) [sha256.Size]byte {
 	body := sha256.Sum256(req.Body)
 	hash := sha256.New()

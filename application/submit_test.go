@@ -36,7 +36,7 @@ func valid() ports.Submission {
 	return ports.Submission{Endpoint: "orders", Body: []byte("{}")}
 }
 
-// accept submits what must be accepted, and gives the request that the queue gets.
+// accept submits what must be accepted, and returns the request that the queue gets.
 func accept(t *testing.T, opts application.SubmitOptions, s ports.Submission) domain.Request {
 	t.Helper()
 	ctrl := gomock.NewController(t)
@@ -55,7 +55,7 @@ func accept(t *testing.T, opts application.SubmitOptions, s ports.Submission) do
 	return got
 }
 
-// refuse submits what must be refused before the queue hears of it, and gives the error.
+// refuse submits what must be refused before the queue hears of it, and returns the error.
 func refuse(t *testing.T, opts application.SubmitOptions, s ports.Submission) error {
 	t.Helper()
 	ctrl := gomock.NewController(t)
@@ -66,8 +66,8 @@ func refuse(t *testing.T, opts application.SubmitOptions, s ports.Submission) er
 	return err
 }
 
-// TestSubmitTellsTheOrigin has a client that claims to be another, and a policy that lets nothing of that pass.
-func TestSubmitTellsTheOrigin(t *testing.T) {
+// TestSubmitForwardsTheOrigin has a client that claims to be another, and a policy that lets nothing of that pass.
+func TestSubmitForwardsTheOrigin(t *testing.T) {
 	t.Parallel()
 	const for7239, forX = "Forwarded", "X-Forwarded-For"
 	opts, s := submitOptions(), valid()
@@ -91,7 +91,7 @@ func TestSubmitTellsTheOrigin(t *testing.T) {
 	require.Equal(t, sent[forX], s.Header[forX], "the submission belongs to the caller")
 }
 
-func TestSubmitHandsOverAllOfIt(t *testing.T) {
+func TestSubmitPassesEverythingToTheQueue(t *testing.T) {
 	t.Parallel()
 	header := domain.Header{
 		"X-One": {"a", "b"}, "Cookie": {"c"}, "Connection": {"x-hop"}, "X-Hop": {"1"}, "X-Openhqm-Key": {"secret"},
@@ -117,7 +117,7 @@ func TestSubmitHandsOverAllOfIt(t *testing.T) {
 	require.Equal(t, sent, header, "the client's header is not ours to change")
 }
 
-func TestSubmitLeavesOutWhatWasNotSaid(t *testing.T) {
+func TestSubmitLeavesOutWhatWasNotGiven(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, domain.Request{
 		ID: "new-id", Endpoint: "orders", Header: domain.Header{}, Body: []byte("{}"),
@@ -165,7 +165,7 @@ func TestSubmitEndpoint(t *testing.T) {
 func TestSubmitNeedsAnEndpoint(t *testing.T) {
 	t.Parallel()
 	require.Equal(t,
-		&domain.Invalid{Field: "metadata.endpoint", Reason: "is needed, since no default endpoint is configured"},
+		&domain.Invalid{Field: "metadata.endpoint", Reason: "is required: no default endpoint is configured"},
 		refuse(t, submitOptions(), ports.Submission{Body: []byte("{}")}))
 }
 
@@ -214,18 +214,18 @@ func TestSubmitPayload(t *testing.T) {
 	}{
 		{"POST with one", "orders", "POST", []byte("1"), ""},
 		{"POST with an empty one", "orders", "POST", []byte{}, ""},
-		{"POST without", "orders", "POST", nil, "payload: is needed with the method POST"},
-		{"no method, so POST, without", "orders", "", nil, "payload: is needed with the method POST"},
-		{"PUT without", "orders", "PUT", nil, "payload: is needed with the method PUT"},
-		{"PATCH without", "orders", "PATCH", nil, "payload: is needed with the method PATCH"},
-		{"a method of somebody's own without", "orders", "BREW", nil, "payload: is needed with the method BREW"},
+		{"POST without", "orders", "POST", nil, "payload: is required with the method POST"},
+		{"no method, so POST, without", "orders", "", nil, "payload: is required with the method POST"},
+		{"PUT without", "orders", "PUT", nil, "payload: is required with the method PUT"},
+		{"PATCH without", "orders", "PATCH", nil, "payload: is required with the method PATCH"},
+		{"a method of somebody's own without", "orders", "BREW", nil, "payload: is required with the method BREW"},
 		{"GET without", "orders", "GET", nil, ""},
 		{"GET with one", "orders", "GET", []byte("1"), ""},
 		{"HEAD without", "orders", "HEAD", nil, ""},
 		{"DELETE without", "orders", "DELETE", nil, ""},
 		{"OPTIONS without", "orders", "OPTIONS", nil, ""},
 		{"no method where the endpoint's is GET, without", "reports", "", nil, ""},
-		{"POST where the endpoint's is GET, without", "reports", "POST", nil, "payload: is needed with the method POST"},
+		{"POST where the endpoint's is GET, without", "reports", "POST", nil, "payload: is required with the method POST"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -279,7 +279,7 @@ func TestSubmitRanges(t *testing.T) {
 	}
 }
 
-func TestSubmitTakesAnyMethodWithoutABodyOnPurpose(t *testing.T) {
+func TestSubmitAcceptsAnyMethodWithoutABodyOnPurpose(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{"POST", "PUT", "PROPFIND"} {
 		got := accept(t, submitOptions(), ports.Submission{Endpoint: "orders", Method: method, Bodiless: true})
@@ -287,8 +287,8 @@ func TestSubmitTakesAnyMethodWithoutABodyOnPurpose(t *testing.T) {
 	}
 }
 
-// TestCheckSaysWhatSubmitWould holds that Check refuses what no body could make good, and nothing else.
-func TestCheckSaysWhatSubmitWould(t *testing.T) {
+// TestCheckReturnsTheErrorOfSubmit holds that Check refuses what no body could make good, and nothing else.
+func TestCheckReturnsTheErrorOfSubmit(t *testing.T) {
 	t.Parallel()
 	submit := application.NewSubmit(submitOptions(), nil, nil)
 	for _, s := range []ports.Submission{
@@ -368,7 +368,7 @@ func TestSubmitAnswers(t *testing.T) {
 
 type contextKey struct{}
 
-func TestSubmitRefusesMethodsThatSpeakToTheNextHop(t *testing.T) {
+func TestSubmitRefusesMethodsForTheNextHop(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{"CONNECT", "TRACE"} {
 		_, err := application.NewSubmit(submitOptions(), nil, nil).Submit(t.Context(), ports.Submission{

@@ -9,7 +9,7 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// apiKeys says what each key may do.
+// apiKeys returns the configured keys with what each may do.
 func apiKeys(configured []configs.APIKey) []httpapi.Key {
 	keys := make([]httpapi.Key, 0, len(configured))
 	for _, k := range configured {
@@ -24,23 +24,23 @@ func apiKeys(configured []configs.APIKey) []httpapi.Key {
 // listening is a server that has bound its addresses.
 type listening interface {
 	Addr() net.Addr
-	AdminAddr() net.Addr // nil: there is none
+	AdminAddr() net.Addr // nil: not configured
 }
 
-// exposures says what other machines can do without a key. It looks at what is bound, because a configured name does
-// not tell where it leads. A worker shows health and metrics alone.
+// exposures returns a warning for each thing that other machines can do without a key. It checks the bound addresses,
+// because a configured name may resolve to any. A worker serves only health and metrics.
 func exposures(server listening, config configs.Config) []string {
 	if config.Role == configs.RoleWorker {
 		return nil
 	}
 	var open []string
 	if address := server.Addr(); len(config.Server.APIKeys) == 0 && !loopback(address) {
-		open = append(open, fmt.Sprintf("server.api_keys is empty, so whoever can connect to %s may do everything, "+
-			"administration included; set server.api_keys, or server.host to 127.0.0.1", address))
+		open = append(open, fmt.Sprintf("server.api_keys is empty: every client of %s may do everything; "+
+			"set server.api_keys, or server.host to 127.0.0.1", address))
 	}
 	if address := server.AdminAddr(); address != nil && !loopback(address) {
-		open = append(open, fmt.Sprintf("server.admin_listen asks for no key, so whoever can connect to %s is an "+
-			"administrator; see that only administrators can, or make it 127.0.0.1", address))
+		open = append(open, fmt.Sprintf("server.admin_listen asks for no key: every client of %s is an administrator; "+
+			"restrict access, or set it to 127.0.0.1", address))
 	}
 	return open
 }

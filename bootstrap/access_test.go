@@ -12,7 +12,7 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-func TestKeysKeepWhatTheyMayDo(t *testing.T) {
+func TestAPIKeysKeepTheirPermissions(t *testing.T) {
 	t.Parallel()
 	foo := sha256.Sum256([]byte("foo"))
 	got := apiKeys([]configs.APIKey{{
@@ -38,7 +38,7 @@ func (b bound) AdminAddr() net.Addr {
 
 func (bound) address(ip string) net.Addr { return &net.TCPAddr{IP: net.ParseIP(ip), Port: 8000} }
 
-func TestWhatIsOpenIsWarnedOf(t *testing.T) {
+func TestThereIsAWarningForWhatOtherMachinesCanUse(t *testing.T) {
 	t.Parallel()
 	keys := []configs.APIKey{{Name: "shop"}}
 	const everything, administration = "server.api_keys is empty", "server.admin_listen asks for no key"

@@ -1,7 +1,6 @@
 package bootstrap
 
 import (
-	"context"
 	"slices"
 
 	"go.uber.org/fx"
@@ -10,10 +9,9 @@ import (
 	"github.com/openhqm/openhqm/adapters/httpbackend"
 	"github.com/openhqm/openhqm/configs"
 	"github.com/openhqm/openhqm/domain"
-	"github.com/openhqm/openhqm/ports"
 )
 
-// queues has a line for every queue.type. Each provides ports.Intake, ports.Work, ports.Results, ports.Gauge,
+// queues has a line for every queue.type. Each module provides ports.Intake, ports.Work, ports.Results, ports.Gauge,
 // ports.DeadLetters and the probes of the components "queue" and "store".
 var queues = map[string]func() fx.Option{
 	configs.QueueEmbedded: embeddedModule,
@@ -33,57 +31,12 @@ const (
 	backendEcho = "echo"
 )
 
-// backendOf is the built-in echo while no endpoint is configured.
+// backendOf returns the kind of backend: the built-in echo while no endpoint is configured.
 func backendOf(config configs.Config) string {
 	if len(config.Proxy.Endpoints) == 0 {
 		return backendEcho
 	}
 	return backendHTTP
-}
-
-// probe names a component of /health.
-type probe struct {
-	name  string
-	probe ports.Probe
-}
-
-// probes is what a constructor gives to add its components to /health.
-type probes struct {
-	fx.Out
-
-	Probes []probe `group:"probes,flatten"`
-}
-
-// consume makes the consumer of this process, which lives as long as that.
-func consume[C ports.Work](lc fx.Lifecycle, newConsumer func(context.Context) (C, func())) ports.Work {
-	ctx, cancel := context.WithCancel(context.Background())
-	consumer, wait := newConsumer(ctx)
-	lc.Append(fx.StopHook(func() {
-		cancel()
-		wait()
-	}))
-	return consumer
-}
-
-// backgroundLoop is what a queue does beside taking in and handing out. It blocks until its context ends.
-type backgroundLoop struct {
-	name string
-	run  func(context.Context) error
-}
-
-// background is what a constructor gives to have loops run as long as the process.
-type background struct {
-	fx.Out
-
-	Loops []backgroundLoop `group:"background,flatten"`
-}
-
-// farewell is what a constructor gives to have something done when the process begins to drain: at once, while calls of
-// backends still run. It may block for a few seconds.
-type farewell struct {
-	fx.Out
-
-	Say func() `group:"farewells"`
 }
 
 func echoBackendModule() fx.Option {
@@ -94,7 +47,7 @@ func httpBackendModule() fx.Option {
 	return fx.Module("http", fx.Provide(newHTTPBackend))
 }
 
-// newHTTPBackend resolves the secrets, so it is only built in roles that call backends.
+// newHTTPBackend resolves secrets, so it is only built in roles that call backends.
 func newHTTPBackend(lc fx.Lifecycle, config configs.Config) (rawBackend, error) {
 	endpoints, err := httpEndpoints(config)
 	if err != nil {
@@ -113,7 +66,7 @@ func newHTTPBackend(lc fx.Lifecycle, config configs.Config) (rawBackend, error) 
 	return rawBackend{client}, nil
 }
 
-// headerPolicy lets the fields pass that we write about the client, also where the client's own are left behind.
+// headerPolicy also forwards the fields that proxy.forwarded writes, whatever proxy.forward_headers says.
 func headerPolicy(config configs.Config) domain.HeaderPolicy {
 	return domain.HeaderPolicy{
 		Forward: slices.Concat(config.Proxy.ForwardHeaders, domain.Forwarding(config.Proxy.Forwarded).Names()),

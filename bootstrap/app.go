@@ -19,10 +19,10 @@ import (
 	"github.com/openhqm/openhqm/configs"
 )
 
-// Version is that of the running program.
+// Version is the version of the running program.
 type Version string
 
-// NewLogger makes the logger that the configuration asks for.
+// NewLogger returns a logger that writes to w in the configured format, from the configured level on.
 func NewLogger(config configs.Config, w io.Writer) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(config.Log.Level)); err != nil {
@@ -31,15 +31,16 @@ func NewLogger(config configs.Config, w io.Writer) (*slog.Logger, error) {
 	return telemetry.NewLogger(w, config.Log.Format, level)
 }
 
-// Run builds the process, runs it until stop ends or a part of it fails, and shuts it down. It returns nil after an
-// orderly end, and what went wrong otherwise; a *configs.Error when that is a secret or a file that cannot be had.
+// Run builds the process, runs it until stop ends or a component fails, and shuts it down. It blocks until that is
+// done, and returns nil after an orderly end. The error is a *configs.Error when a configured secret or file cannot be
+// read.
 func Run(stop context.Context, config configs.Config, version string, logger *slog.Logger) error {
 	var supervisor *supervisor
 	app := fx.New(Options(config, Version(version), logger), fx.Populate(&supervisor))
 	if err := app.Err(); err != nil {
 		return dig.RootCause(err)
 	}
-	// Not cut off by stop: fx would leave behind what it had started. A process told to stop now stops right after.
+	// Not bounded by stop: fx would not undo what it had started. A process that is stopped now stops right after.
 	start, cancel := context.WithTimeout(context.WithoutCancel(stop), app.StartTimeout())
 	defer cancel()
 	if err := app.Start(start); err != nil {
@@ -51,7 +52,7 @@ func Run(stop context.Context, config configs.Config, version string, logger *sl
 		logger.Info("shutting down")
 	// Not app.Wait: it would catch the signals too, and the second one would be lost.
 	case <-supervisor.failed.Done():
-		failure = errPartFailed
+		failure = errComponentEnded
 	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(stop), app.StopTimeout())
 	defer cancel()
@@ -64,10 +65,10 @@ func Run(stop context.Context, config configs.Config, version string, logger *sl
 	return failure
 }
 
-// errPartFailed is all there is to say at the end: the part that failed has logged its error.
-var errPartFailed = errors.New("a part of it failed")
+// errComponentEnded does not name the component: the supervisor has logged it with its error.
+var errComponentEnded = errors.New("a component stopped unexpectedly; the log names it")
 
-// Options is the whole graph for a configuration.
+// Options returns the whole graph for a configuration.
 func Options(config configs.Config, version Version, logger *slog.Logger) fx.Option {
 	return fx.Options(
 		fx.Supply(config, version),
@@ -82,7 +83,7 @@ func Options(config configs.Config, version Version, logger *slog.Logger) fx.Opt
 	)
 }
 
-// pick takes one line of a table. The configuration has been checked, so a missing line is a fault of this package.
+// pick returns the module that a table has for a name. The configuration has been checked, so a missing line is a bug.
 func pick(key string, table map[string]func() fx.Option, name string) fx.Option {
 	module, known := table[name]
 	if !known {
@@ -95,22 +96,23 @@ func pick(key string, table map[string]func() fx.Option, name string) fx.Option 
 const (
 	startTimeout  = 30 * time.Second // opening a large database, or finding a broker
 	listenerDrain = 10 * time.Second // requests that are being answered
-	settleTimeout = 10 * time.Second // saving the last outcomes
+	saveTimeout   = 10 * time.Second // saving the last outcomes
 	closeTimeout  = 10 * time.Second // everything else
 )
 
-// stopTimeout covers all stages of a shutdown: each has a bound of its own, so that none takes the time of the next.
+// stopTimeout is the sum over all stages of a shutdown. Each has a bound of its own, so that none uses up the time of
+// the next.
 func stopTimeout(config configs.Config) time.Duration {
-	return config.Server.ShutdownDelay + max(listenerDrain, config.Worker.Drain) + settleTimeout + closeTimeout
+	return config.Server.ShutdownDelay + max(listenerDrain, config.Worker.Drain) + saveTimeout + closeTimeout
 }
 
-// startupLog passes on what fx has to say when something fails; the rest is of no use to operators.
+// startupLog passes on the failures that fx reports; its other events are of no use to operators.
 type startupLog struct{ log *slog.Logger }
 
-// LogEvent logs failures of shutdown hooks. Those of a start are returned, and logged by whoever gets them.
+// LogEvent logs failures of shutdown hooks. Those of a start are returned by Run.
 func (l startupLog) LogEvent(event fxevent.Event) {
 	if e, ok := event.(*fxevent.OnStopExecuted); ok && e.Err != nil {
 		name, _, _ := strings.Cut(e.FunctionName, "(")
-		l.log.Error("shutdown", "stage", name, "error", e.Err)
+		l.log.Error("a stage of the shutdown failed; going on with the next", "stage", name, "error", e.Err)
 	}
 }

@@ -46,7 +46,7 @@ func TestEveryQueueAndRoleHasAWholeGraph(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotBuiltInIsAnError(t *testing.T) {
+func TestAnUnknownQueueTypeIsAnError(t *testing.T) {
 	t.Parallel()
 	config := load(t, nil)
 	config.Queue.Type = "carrier-pigeon"

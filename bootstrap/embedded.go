@@ -22,7 +22,7 @@ func embeddedModule() fx.Option {
 	))
 }
 
-// openEmbedded opens the database at once, not in a start hook: the adapters on top of it need it to be there.
+// openEmbedded opens the database at once rather than in a start hook, because the constructors that use it need it.
 func openEmbedded(
 	lc fx.Lifecycle, config configs.Config, observer ports.Observer, logger *slog.Logger, s *supervisor,
 ) (*embedded.DB, error) {

@@ -15,7 +15,7 @@ import (
 	"github.com/openhqm/openhqm/domain"
 )
 
-// newEndpoints is what deciding needs to know of the endpoints. While none is configured there is the built-in one.
+// newEndpoints returns the endpoints by name. While none is configured there is the built-in one.
 func newEndpoints(config configs.Config) map[string]domain.Endpoint {
 	if len(config.Proxy.Endpoints) == 0 {
 		return map[string]domain.Endpoint{configs.EndpointEcho: {
@@ -31,7 +31,7 @@ func newEndpoints(config configs.Config) map[string]domain.Endpoint {
 	return endpoints
 }
 
-// defaultEndpoint is the built-in one while there is no other.
+// defaultEndpoint returns the endpoint of requests that name none. While none is configured it is the built-in one.
 func defaultEndpoint(config configs.Config) string {
 	if len(config.Proxy.Endpoints) == 0 {
 		return configs.EndpointEcho
@@ -39,7 +39,7 @@ func defaultEndpoint(config configs.Config) string {
 	return config.Proxy.DefaultEndpoint
 }
 
-// limitsOf are the limits of every endpoint in this process.
+// limitsOf returns the limits of every endpoint in this process.
 func limitsOf(config configs.Config) map[string]worker.Limit {
 	limits := make(map[string]worker.Limit, len(config.Proxy.Endpoints))
 	for name, e := range config.Proxy.Endpoints {
@@ -65,7 +65,7 @@ func newMetrics(version Version, endpoints map[string]domain.Endpoint, logger *s
 	})
 }
 
-// httpEndpoints resolves what the adapter that calls the endpoints must know, secrets included.
+// httpEndpoints returns the endpoints for the adapter that calls them, with resolved secrets.
 func httpEndpoints(config configs.Config) ([]httpbackend.Endpoint, error) {
 	if err := config.ResolveSecrets(); err != nil {
 		return nil, err

@@ -20,54 +20,41 @@ func pairedModule() fx.Option {
 		openStore,
 		newPairedWork,
 		newPairedIntake,
-		pairedLoops,
+		func(config configs.Config, queue ports.Carrier, db *redis.DB, logger *slog.Logger) (background, error) {
+			return exchanging{config: config, broker: queue, store: db, logger: logger}.loops()
+		},
 		func(db *redis.DB) (ports.Results, ports.DeadLetters) { return db, db.DeadLetters() },
 		func(queue ports.Carrier, db *redis.DB) probes {
 			return probes{Probes: []probe{{"queue", queue}, {"store", db}}}
 		},
-		func() *members { return &members{} },
-		func(queue ports.Carrier, m *members) farewell { return farewell{Say: func() { m.leave(queue) }} },
+		joinPaired,
+		func(queue *paired.Queue) drainHook { return drainHook{Run: queue.Leave} },
 	)
 }
 
-// newPairedIntake lets the broker carry what our own workers do. For those of others Redis has the requests until they
-// are handed over and until they are final.
-func newPairedIntake(config configs.Config, queue ports.Carrier, db *redis.DB) (ports.Intake, ports.Gauge) {
+// joinPaired joins the carrier with Redis.
+func joinPaired(config configs.Config, carrier ports.Carrier, db *redis.DB) *paired.Queue {
+	return paired.Join(carrier, db, paired.Options{Reader: foreignReader(config), Now: time.Now})
+}
+
+// newPairedIntake lets the carrier have what our own workers do. For other programs Redis keeps the requests until they
+// are handed over, and until they are final.
+func newPairedIntake(config configs.Config, queue *paired.Queue, db *redis.DB) (ports.Intake, ports.Gauge) {
 	if config.Queue.HandsOver() {
 		return db, db
 	}
-	return paired.NewIntake(queue, db, time.Now), paired.NewGauge(queue, db)
+	return queue.Intake(), queue.Gauge()
 }
 
-// members are what receives from a broker in this process; none where it has no workers.
-type members struct{ work *paired.Work }
-
-// yieldTimeout is how long what a process holds may take to get into the store when the process ends.
-const yieldTimeout = 5 * time.Second
-
-// leave gives others at once what this process has not begun, while calls still run. What it has begun they leave to
-// it: the store says whose it is.
-func (m *members) leave(queue ports.Carrier) {
-	if m.work != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), yieldTimeout)
-		defer cancel()
-		m.work.Yield(ctx)
-	}
-	queue.Leave()
-}
-
-// newPairedWork also keeps the queue moving, as long as there are workers.
-func newPairedWork(
-	lc fx.Lifecycle, config configs.Config, queue ports.Carrier, db *redis.DB, m *members, s *supervisor,
-) ports.Work {
+// newPairedWork also keeps the carrier moving, as long as there are workers.
+func newPairedWork(lc fx.Lifecycle, queue *paired.Queue, db *redis.DB, s *supervisor) ports.Work {
 	return consume(lc, func(ctx context.Context) (*paired.Work, func()) {
 		consumer, wait := db.NewConsumer(ctx)
-		work := paired.NewWork(foreignReader(config), queue, db, consumer)
-		m.work = work
-		relief := s.start("relief of the queue", work.Run)
+		work := queue.NewWork(consumer)
+		offload := s.start("offload of crowded messages", work.Run)
 		return work, func() {
-			relief.tell()
-			<-relief.done
+			offload.stop()
+			<-offload.done
 			wait()
 		}
 	})
@@ -75,17 +62,14 @@ func newPairedWork(
 
 // openStore opens Redis for the records of requests that a broker carries.
 func openStore(
-	lc fx.Lifecycle, config configs.Config, queue ports.Carrier, observer ports.Observer, logger *slog.Logger,
+	lc fx.Lifecycle, config configs.Config, observer ports.Observer, logger *slog.Logger,
 ) (*redis.DB, error) {
 	options, err := redisOptions(config, observer, logger)
 	if err != nil {
 		return nil, err
 	}
-	options.Lease, options.Handover = config.Lease(), config.Queue.HandsOver()
-	options.Responses, options.DeadLetterStream = "", ""
-	if options.Outlets, err = openOutlets(config, queue); err != nil {
-		return nil, err
-	}
+	options.Lease = config.Lease()
+	options.Handover, options.HandoverOutbox = config.Queue.HandsOver(), config.Queue.HandsOver()
 	db, err := redis.Open(context.Background(), options)
 	if err != nil {
 		return nil, err
@@ -102,47 +86,4 @@ func largestMessage(config configs.Config) int {
 		body = max(body, config.Server.MaxBodySize)
 	}
 	return messageSize(body)
-}
-
-// openOutlets opens what the broker has for other programs to read.
-func openOutlets(config configs.Config, queue ports.Carrier) (outlets redis.Outlets, err error) {
-	handed := ""
-	if config.Queue.HandsOver() {
-		handed = config.Queue.Requests
-	}
-	for _, o := range []struct {
-		name string
-		into *ports.Publisher
-	}{
-		{handed, &outlets.Requests},
-		{config.Queue.Responses, &outlets.Results},
-		{config.Queue.DeadLetters, &outlets.DeadLetters},
-	} {
-		if o.name == "" {
-			continue
-		}
-		if *o.into, err = queue.Outlet(context.Background(), o.name); err != nil {
-			return redis.Outlets{}, err
-		}
-	}
-	return outlets, nil
-}
-
-// pairedLoops are what a process does for those who are told of requests, and for those who tell their results.
-func pairedLoops(config configs.Config, queue ports.Carrier, db *redis.DB, logger *slog.Logger) (background, error) {
-	var loops []backgroundLoop
-	if config.Queue.HandsOver() {
-		source, err := queue.Inlet(context.Background(), config.Queue.ResultsIn)
-		if err != nil {
-			return background{}, err
-		}
-		results := paired.NewResultsIn(source, db, paired.ResultsInOptions{
-			MaxSize: messageSize(config.Proxy.MaxResponseSize), Now: time.Now, Logger: logger,
-		})
-		loops = append(loops, backgroundLoop{"results of others", results.Run})
-	}
-	if config.Queue.HandsOver() || config.Queue.Responses != "" || config.Queue.DeadLetters != "" {
-		loops = append(loops, backgroundLoop{"telling others", db.Relay})
-	}
-	return background{Loops: loops}, nil
 }

@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// supervisor runs the long-lived loops of the process. One that ends before it is told to takes the process down: a
-// gateway without workers, or without a listener, must not look alive.
+// supervisor runs the long-lived loops of the process. A loop that ends before it is stopped takes the process down,
+// because a gateway without workers or without a listener must not look alive.
 type supervisor struct {
 	logger *slog.Logger
 	failed context.Context // ends with the first loop that ends early
@@ -22,19 +22,19 @@ func newSupervisor(logger *slog.Logger) *supervisor {
 
 // loop is a running loop.
 type loop struct {
-	stop context.CancelFunc
-	done chan struct{}
+	cancel context.CancelFunc
+	done   chan struct{} // closed when it has ended
 
 	mu      sync.Mutex
 	stopped bool
 }
 
-var errEndedEarly = errors.New("ended without being told to")
+var errEndedEarly = errors.New("ended before the process was stopped")
 
 // start runs a loop until its context ends.
 func (s *supervisor) start(name string, run func(context.Context) error) *loop {
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &loop{stop: cancel, done: make(chan struct{})}
+	l := &loop{cancel: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(l.done)
 		err := run(ctx)
@@ -47,28 +47,28 @@ func (s *supervisor) start(name string, run func(context.Context) error) *loop {
 		if err == nil {
 			err = errEndedEarly
 		}
-		s.logger.Error("loop ended", "loop", name, "error", err)
+		s.logger.Error("a component ended; shutting down", "component", name, "error", err)
 		s.fail()
 	}()
 	return l
 }
 
-// expectEnd says that the loop is about to end because it was told to.
+// expectEnd announces that the loop is about to end because the process stops.
 func (l *loop) expectEnd() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.stopped = true
 }
 
-// tell tells the loop to end.
-func (l *loop) tell() {
+// stop makes the loop end, without waiting for that.
+func (l *loop) stop() {
 	l.expectEnd()
-	l.stop()
+	l.cancel()
 }
 
-// end tells the loop to end and waits until it has, or ctx ends.
+// end stops the loop and blocks until it has ended. It returns the error of ctx when that ends first.
 func (l *loop) end(ctx context.Context) error {
-	l.tell()
+	l.stop()
 	select {
 	case <-l.done:
 		return nil

@@ -9,8 +9,8 @@ import (
 	"github.com/openhqm/openhqm/configs"
 )
 
-// tlsConfig reads the files of a TLS section. Without ca_file the authorities of the system are trusted; without
-// server_name it is left to the connection which name is expected in the certificate.
+// tlsConfig reads the files of a TLS section. Without ca_file the authorities of the system are trusted. Without
+// server_name the connection decides which name it expects in the certificate.
 func tlsConfig(section configs.TLS) (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: section.ServerName}
 	if section.CAFile != "" {

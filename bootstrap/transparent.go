@@ -8,12 +8,12 @@ import (
 	"github.com/openhqm/openhqm/configs"
 )
 
-// transparent is the address that serves one endpoint as if it stood there itself; zero: there is none.
+// transparent returns the address that serves one endpoint as if the backend listened there; zero: not configured.
 func transparent(config configs.Transparent) httpapi.Transparent {
 	return httpapi.Transparent{Address: config.Listen, Endpoint: config.Endpoint}
 }
 
-// announceTransparent logs what is bound, and whether others can use it without a key; nil: there is none.
+// announceTransparent logs the address, and whether other machines can use it without a key; nil: not configured.
 func (s *serving) announceTransparent(address net.Addr) {
 	if address == nil {
 		return
@@ -21,8 +21,8 @@ func (s *serving) announceTransparent(address net.Addr) {
 	endpoint := s.Config.Proxy.Transparent.Endpoint
 	s.Logger.Info("listening for the endpoint", "address", address.String(), "endpoint", endpoint)
 	if len(s.Config.Server.APIKeys) == 0 && !loopback(address) {
-		warning := fmt.Sprintf("server.api_keys is empty, so whoever can connect to %s may send requests to %s; "+
-			"set server.api_keys, or the host of proxy.transparent.listen to 127.0.0.1", address, endpoint)
+		warning := fmt.Sprintf("server.api_keys is empty: every client of %s may send requests to %s; "+
+			"set server.api_keys, or proxy.transparent.listen to 127.0.0.1", address, endpoint)
 		s.Logger.Warn("open to other machines", "warning", warning)
 	}
 }

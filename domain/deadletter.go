@@ -6,23 +6,23 @@ import "time"
 type DeadLetter struct {
 	ID         ID
 	Endpoint   string
-	ResentFrom ID // the dead letter that the request was made from; empty: it came from a client
+	ResentFrom ID // the dead letter that the request was resent from; empty: it came from a client
 
 	Status      Status // as it ended
 	Reason      Reason
 	Error       string // for people, without secrets
-	Attempts    int    // that were charged
+	Attempts    int    // charged
 	StatusCode  int    // of the last response; 0 when there was none
 	SubmittedAt time.Time
-	FailedAt    time.Time // when it became a dead letter, in milliseconds
+	FailedAt    time.Time // when it became a dead letter, in whole milliseconds
 
 	RequestSize int64    // Request.Size of the original
-	Request     *Request // the original; nil in reads that leave it out, and when it cannot be read
+	Request     *Request // the original; nil where a read leaves it out, and when it cannot be read
 }
 
-// Resend makes a new request of the original: it is due at once, has all its attempts before it and as long to live as
-// the original had, but at most maxAge. It is nobody's repeat, so it has no idempotency key. The dead letter must hold
-// its original, which shares header and body with the new request.
+// Resend returns a new request made from the original. It is due at once, has no attempts charged, and may live as long
+// as the original could, but at most maxAge. It has no idempotency key, because it repeats no submit. The dead letter
+// must hold its original, which shares header and body with the new request.
 func (d *DeadLetter) Resend(id ID, now time.Time, maxAge time.Duration) Request {
 	r := *d.Request
 	lifetime := r.Deadline.Sub(r.SubmittedAt)

@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// Endpoint is a named backend, as far as deciding needs it. Where it is and how to authenticate there is known only to
-// the adapter that calls it.
+// Endpoint is what decisions need to know of a named backend. Only the adapter that calls it knows where it is and how
+// to authenticate.
 type Endpoint struct {
 	Name    string
-	Method  string        // for requests that name none; empty: POST
+	Method  string        // for requests without a method; empty: POST
 	Timeout time.Duration // of one attempt
 	Retry   RetryPolicy
 }
 
-// MethodFor returns the method that a request to this endpoint is sent with.
+// MethodFor returns the method to send a request with: the requested one, or else the endpoint's, or else POST.
 func (e *Endpoint) MethodFor(requested string) string {
 	if requested != "" {
 		return requested

@@ -12,7 +12,8 @@ import (
 // arguments.
 func ExampleRetryPolicy_Decide() {
 	policy := domain.RetryPolicy{
-		MaxAttempts: 3, Base: time.Second, Max: time.Minute, OnStatus: domain.DefaultRetryStatuses(),
+		MaxAttempts: 3, Base: time.Second, Max: time.Minute,
+		OnStatus: []int{http.StatusTooManyRequests, http.StatusServiceUnavailable},
 	}
 	started := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 	ended := started.Add(50 * time.Millisecond)

@@ -6,19 +6,19 @@ import (
 	"strings"
 )
 
-// Origin is who sent a request, as far as we believe it.
+// Origin is where a request came from, as far as we trust what we were told.
 type Origin struct {
-	Address netip.Addr // of the client; zero: not known
-	Proto   string     // that the client spoke, "http" or "https"
+	Address netip.Addr // of the client; zero: unknown
+	Proto   string     // that the client used, "http" or "https"
 	Host    string     // that the client asked for, with the port if there was one
 }
 
-// Forwarding says in which fields a backend is told of the Origin (proxy.forwarded). Zero is ForwardingOff.
+// Forwarding says which header fields carry the Origin to a backend (proxy.forwarded). Zero is ForwardingOff.
 type Forwarding string
 
-// The ways to tell it.
+// The values of proxy.forwarded.
 const (
-	ForwardingOff     Forwarding = "off"         // nothing is told; what clients claim passes like any field
+	ForwardingOff     Forwarding = "off"         // no field; what clients claim passes like any other field
 	ForwardingX       Forwarding = "x-forwarded" // X-Forwarded-For, -Proto and -Host
 	ForwardingRFC7239 Forwarding = "rfc7239"     // Forwarded (RFC 7239)
 )
@@ -30,9 +30,9 @@ const (
 	headerXProto    = "X-Forwarded-Proto"
 )
 
-// claims are the fields that a backend may believe about a client, or about what it asked for: all that begin with
-// claimPrefix, and these. Besides those that we write there are the ones that proxies, content delivery networks and
-// rewriting servers commonly write; all of them say something about a connection that was not ours.
+// claims are fields from which a backend may conclude who the client is or what it asked for: all that begin with
+// claimPrefix, and these. Proxies, content delivery networks and rewriting servers commonly write them, and so do we.
+// In a client's request they describe a connection that was not ours.
 var claims = []string{
 	headerForwarded, "Cf-Connecting-Ip", "Fastly-Client-Ip", "True-Client-Ip", "X-Client-Ip", "X-Cluster-Client-Ip",
 	"X-Original-Host", "X-Original-Url", "X-Real-Ip", "X-Rewrite-Url",
@@ -40,13 +40,13 @@ var claims = []string{
 
 const claimPrefix = "X-Forwarded-"
 
-// isClaim tells a claim under any name that a backend may read as one, see FoldName.
+// isClaim reports whether a backend may read the field as a claim, under any spelling (see FoldName).
 func isClaim(name string) bool {
 	folded := FoldName(name)
 	return strings.HasPrefix(folded, claimPrefix) || slices.Contains(claims, folded)
 }
 
-// Names lists the fields that are written.
+// Names returns the fields that Apply writes.
 func (f Forwarding) Names() []string {
 	switch f {
 	case ForwardingX:
@@ -58,8 +58,8 @@ func (f Forwarding) Names() []string {
 	return nil
 }
 
-// Apply writes the origin into h, in place of all that the client claims about itself: a backend that believes these
-// fields believes us. There is one client to name, since the proxies before us have been judged by then.
+// Apply writes the origin into h and removes all that the client claims about itself, so that a backend which trusts
+// these fields trusts us. It names one client: which proxies before us to trust has been decided by then.
 func (f Forwarding) Apply(h Header, from Origin) {
 	if len(f.Names()) == 0 {
 		return
@@ -85,8 +85,8 @@ func (f Forwarding) Apply(h Header, from Origin) {
 	set(headerXProto, from.Proto)
 }
 
-// forwarded is one element of Forwarded: the values of for and host are quoted, since an address in brackets and a port
-// are no tokens (RFC 7239 sections 4 and 6).
+// forwarded returns one element of Forwarded. The values of for and host are quoted, because an address in brackets and
+// a port are not tokens (RFC 7239 sections 4 and 6).
 func (o Origin) forwarded() string {
 	node := "unknown" // RFC 7239 section 6.2
 	switch {

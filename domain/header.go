@@ -7,10 +7,10 @@ import (
 )
 
 // Header holds HTTP fields: values by canonical name, repeats kept in order. It has the shape of net/http.Header, so
-// adapters convert without copying.
+// that adapters convert without copying.
 type Header map[string][]string
 
-// Get returns the first value of name in any case, or "".
+// Get returns the first value of the field, or "". Like all methods it takes the name in any case.
 func (h Header) Get(name string) string {
 	if v := h[textproto.CanonicalMIMEHeaderKey(name)]; len(v) > 0 {
 		return v[0]
@@ -18,23 +18,23 @@ func (h Header) Get(name string) string {
 	return ""
 }
 
-// Has reports whether the field is there, even with an empty value.
+// Has reports whether the field is present, even if its value is empty.
 func (h Header) Has(name string) bool {
 	return len(h[textproto.CanonicalMIMEHeaderKey(name)]) > 0
 }
 
-// Set replaces the values of name.
+// Set replaces all values of the field. It keeps the slice.
 func (h Header) Set(name string, values ...string) {
 	h[textproto.CanonicalMIMEHeaderKey(name)] = values
 }
 
-// Add appends a value to name.
+// Add appends a value to the field.
 func (h Header) Add(name, value string) {
 	key := textproto.CanonicalMIMEHeaderKey(name)
 	h[key] = append(h[key], value)
 }
 
-// Del removes name.
+// Del removes the field.
 func (h Header) Del(name string) {
 	delete(h, textproto.CanonicalMIMEHeaderKey(name))
 }
@@ -59,22 +59,21 @@ func (h Header) size() int64 {
 	return size
 }
 
-// HeaderKey carries a caller's key for this gateway. It is ours alone and never forwarded or stored.
+// HeaderKey is the field of a caller's key for this gateway. It is never forwarded and never stored.
 const HeaderKey = "X-Openhqm-Key"
 
-// hopByHop are the connection-level fields that an intermediary must not forward (RFC 9110 section 7.6.1), with those
-// of proxy authentication (section 11.7), which belong to this hop.
+// hopByHop are the connection-level fields that an intermediary must not forward (RFC 9110 section 7.6.1), and those of
+// proxy authentication (section 11.7), which are for this hop.
 var hopByHop = []string{
 	"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authentication-Info", "Proxy-Authorization",
 	"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
 }
 
-// ofThisMessage are fields of the message that came, which the one that is sent writes anew, and our own key.
+// ofThisMessage are our own key and the fields that describe the received message; the forwarded one has its own.
 var ofThisMessage = []string{HeaderKey, "Host", "Content-Length"}
 
-// EndToEnd returns a copy without hop-by-hop fields, those that Connection names included, under any alias (see
-// FoldName). One field under several spellings becomes one: what only one of them names or holds must not slip through
-// beside it.
+// EndToEnd returns a copy without hop-by-hop fields, including those that Connection names, under any spelling (see
+// FoldName). Spellings of one field that differ in case become one field, so that none slips through beside another.
 func (h Header) EndToEnd() Header {
 	out := make(Header, len(h))
 	for name, values := range h {
@@ -95,39 +94,35 @@ func (h Header) EndToEnd() Header {
 	return out
 }
 
-// HeaderPolicy says which of a client's fields travel to a backend (proxy.forward_headers, proxy.strip_headers).
+// HeaderPolicy says which of a client's fields are forwarded (proxy.forward_headers, proxy.strip_headers).
 type HeaderPolicy struct {
 	Forward []string // "*" stands for all
 	Strip   []string // wins over Forward
 }
 
-// Apply returns what may travel: end-to-end fields that Forward names and Strip does not, never our own key, and
-// neither Host nor Content-Length, which belong to the message that is sent, not to the one that came. What does not
-// travel does not do so under an alias either, see FoldName.
+// Apply returns a copy with the fields to forward: end-to-end fields that Forward names and Strip does not. Our own
+// key, Host and Content-Length are never among them, because the message that is sent has its own. A field that is left
+// out is left out under any spelling (see FoldName).
 func (p HeaderPolicy) Apply(h Header) Header {
 	out := h.EndToEnd()
 	all := slices.Contains(p.Forward, "*")
 	for name := range out {
-		if !all && !containsFold(p.Forward, name) || p.stays(FoldName(name)) {
+		if !all && !containsFold(p.Forward, name) || p.stripped(FoldName(name)) {
 			delete(out, name)
 		}
 	}
 	return out
 }
 
-// stays tells of a folded name whether it is one of the end-to-end fields that do not travel.
-func (p HeaderPolicy) stays(name string) bool {
-	for _, stripped := range p.Strip {
-		if FoldName(stripped) == name {
-			return true
-		}
-	}
-	return slices.Contains(ofThisMessage, name)
+// stripped reports whether a field is never forwarded, given its folded name.
+func (p HeaderPolicy) stripped(name string) bool {
+	return slices.Contains(ofThisMessage, name) ||
+		slices.ContainsFunc(p.Strip, func(strip string) bool { return FoldName(strip) == name })
 }
 
-// FoldName gives a field's name as a backend sees it that cannot tell "_" from "-": CGI turns both into "_" (RFC 3875
-// section 4.1.18), and so do WSGI and others after it. There X_Api_Key stands for X-Api-Key, and would be a way around
-// whoever sets or strips that one. The result is canonical.
+// FoldName returns a field's canonical name with "-" for every "_". CGI turns both into "_" (RFC 3875 section 4.1.18),
+// and so do WSGI and its successors: to such a backend X_Api_Key is X-Api-Key. Whoever sets or strips a field must
+// therefore compare folded names.
 func FoldName(name string) string {
 	return textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(name, "_", "-"))
 }

@@ -112,7 +112,7 @@ func TestHeaderEndToEnd(t *testing.T) {
 	}
 }
 
-// TestHeaderEndToEndLosesNoSpelling gives one field in two spellings, which no parser of ours writes.
+// TestHeaderEndToEndLosesNoSpelling uses one field in two spellings, which no parser of ours writes.
 func TestHeaderEndToEndLosesNoSpelling(t *testing.T) {
 	t.Parallel()
 	got := domain.Header{"x-one": {"a", "b"}, "X-One": {"c"}, "X-ONE": {"d"}}.EndToEnd()
@@ -176,7 +176,7 @@ func TestHeaderPolicyApply(t *testing.T) {
 	}
 }
 
-// TestHeaderPolicyApplyKnowsAliases gives fields that differ from others only in "_" for "-".
+// TestHeaderPolicyApplyKnowsAliases uses fields that differ from others only in "_" for "-".
 func TestHeaderPolicyApplyKnowsAliases(t *testing.T) {
 	t.Parallel()
 	policy := domain.HeaderPolicy{Forward: []string{"*"}, Strip: []string{"x-user-id", "Under_Score"}}

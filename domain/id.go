@@ -1,11 +1,11 @@
-// Package domain holds the words of the business: requests, records, results and the rules that need nothing but
-// their arguments. It uses the standard library only; clocks and randomness are arguments.
+// Package domain holds the model of the gateway: requests, records, results, and the rules that depend on nothing but
+// their arguments. It imports the standard library only. Times and random numbers are arguments.
 package domain
 
-// ID is the correlation id of a request: a UUIDv7 (RFC 9562) when we made it, or what a foreign message brought along.
+// ID is the correlation id of a request: a UUIDv7 (RFC 9562) that we made, or the id of a foreign message.
 type ID string
 
-// maxIDLength bounds ids that others made; ours are 36 characters long.
+// maxIDLength bounds the ids of foreign messages; ours have 36 characters.
 const maxIDLength = 128
 
 // Valid reports whether the id matches [A-Za-z0-9._-]{1,128}.

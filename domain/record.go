@@ -2,39 +2,34 @@ package domain
 
 import "time"
 
-// Status is where a request stands.
+// Status is the state of a request.
 type Status string
 
 // A request is PENDING (queued, delayed, or waiting for its next attempt), then PROCESSING (a worker has begun it),
-// then one of the four final ones. Between attempts it goes back to PENDING.
+// then in one of the four final states. Between attempts it is PENDING again.
 const (
 	Pending    Status = "PENDING"
 	Processing Status = "PROCESSING"
-	Completed  Status = "COMPLETED" // the backend answered, and the answer is not one to retry
-	Failed     Status = "FAILED"    // attempts used up, an error no retry mends, or no time for the next attempt
-	TimedOut   Status = "TIMEOUT"   // the deadline passed before any answer
+	Completed  Status = "COMPLETED" // the backend responded, and the response is not retried
+	Failed     Status = "FAILED"    // no attempts left, a permanent error, or no time for the next attempt
+	TimedOut   Status = "TIMEOUT"   // the deadline passed before any response
 	Cancelled  Status = "CANCELLED" // by the client while it was PENDING
 )
 
-// Statuses lists every status there is.
-func Statuses() []Status {
-	return []Status{Pending, Processing, Completed, Failed, TimedOut, Cancelled}
-}
-
-// Final reports whether the status never changes again.
+// Final reports whether the status can no longer change.
 func (s Status) Final() bool {
 	return s == Completed || s == Failed || s == TimedOut || s == Cancelled
 }
 
-// DeadLettered reports whether a request that ends so is kept as a dead letter.
+// DeadLettered reports whether a request with this final status is kept as a dead letter.
 func (s Status) DeadLettered() bool {
 	return s == Failed || s == TimedOut
 }
 
-// CanBecome reports whether the move is legal.
+// CanBecome reports whether a request with this status may change to the next one.
 func (s Status) CanBecome(next Status) bool {
 	switch s {
-	case Pending: // FAILED without being begun: a dead letter made by the deadline after an earlier answer
+	case Pending: // FAILED without another attempt: the deadline passed after an earlier response
 		return next == Processing || next == Cancelled || next == TimedOut || next == Failed
 	case Processing: // PROCESSING again: another worker took over
 		return next == Processing || next == Pending || next == Completed || next == TimedOut || next == Failed
@@ -43,23 +38,23 @@ func (s Status) CanBecome(next Status) bool {
 	}
 }
 
-// Record is what the store knows of one request.
+// Record is the state of one request in the store.
 type Record struct {
 	ID         ID
 	Endpoint   string
 	Owner      string
 	Priority   int
-	ResentFrom ID // the dead letter that the request was made from; empty: it came from a client
+	ResentFrom ID // the dead letter that the request was resent from; empty: it came from a client
 
 	Status        Status
 	SubmittedAt   time.Time
 	UpdatedAt     time.Time
-	NextAttemptAt time.Time // zero unless PENDING and waiting for that moment
+	NextAttemptAt time.Time // zero unless the request is PENDING and not yet due
 	Deadline      time.Time
 
-	Attempts   int // calls of the backend that were charged
-	Deliveries int // hand-outs since the last outcome; only crashes and lost leases let it grow
+	Attempts   int // charged calls of the backend
+	Deliveries int // since the last outcome; above 1 only after crashes and lost leases
 
-	ResponseSize int64   // Response.Size of the kept response; 0 without one
-	Result       *Result // nil until there is one, and in reads that leave it out
+	ResponseSize int64   // Response.Size of the stored response, in bytes; 0 without one
+	Result       *Result // nil until the request is final, and where a read leaves it out
 }

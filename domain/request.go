@@ -2,37 +2,37 @@ package domain
 
 import "time"
 
-// Request is what a client asked for. It does not change from acceptance to the final result.
+// Request is what a client submitted. It does not change from acceptance to the final result.
 type Request struct {
 	ID       ID
 	Endpoint string
 	Method   string // empty: the endpoint's, else POST
-	Path     string // escaped, appended to the endpoint's URL as it stands; empty or beginning with "/"
+	Path     string // percent-encoded, appended to the endpoint's URL unchanged; empty or beginning with "/"
 	Query    string // raw, without "?"
 	Header   Header
-	Body     []byte // nil: no body was given, which is not the same as an empty one
+	Body     []byte // nil: without a body, which differs from an empty one
 
 	Owner    string // name of the API key that sent it; empty without keys
 	Priority int    // 0 to 9
 	Labels   map[string]string
 
 	SubmittedAt time.Time
-	NotBefore   time.Time // zero: at once
-	Deadline    time.Time // no attempt begins or goes on after it
+	NotBefore   time.Time // no attempt begins earlier; zero: due at once
+	Deadline    time.Time // no attempt begins or continues after it
 	MaxAttempts int       // 0: the endpoint's retry policy
 
-	Idempotency *Idempotency // nil: the client gave no key
-	ResentFrom  ID           // the dead letter that it was made from; empty: it came from a client
+	Idempotency *Idempotency // nil: the client sent no key
+	ResentFrom  ID           // the dead letter that it was resent from; empty: it came from a client
 }
 
-// Idempotency makes a repeated submit the same request. Keys are scoped to the request's Owner.
+// Idempotency identifies repeats of a submit, which get the same request. Keys are scoped to the request's Owner.
 type Idempotency struct {
 	Key         string
 	Fingerprint [32]byte // of method, endpoint, path, query and body
 	ExpiresAt   time.Time
 }
 
-// Size is the number of bytes that the request occupies in memory while it is worked on: body and fields.
+// Size returns the number of bytes that memory limits count for the request: body, path, query and header.
 func (r *Request) Size() int64 {
 	return int64(len(r.Body)+len(r.Path)+len(r.Query)) + r.Header.size()
 }

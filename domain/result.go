@@ -2,60 +2,60 @@ package domain
 
 import "time"
 
-// Response is what a backend answered, byte for byte.
+// Response is the response of a backend, byte for byte.
 type Response struct {
 	StatusCode int
 	Header     Header // end-to-end fields only
 	Body       []byte
 }
 
-// Size is the number of bytes that the response occupies in memory: body and fields.
+// Size returns the number of bytes that memory limits count for the response: body and header.
 func (r *Response) Size() int64 { return int64(len(r.Body)) + r.Header.size() }
 
-// Result is the end of a request.
+// Result is how a request ended.
 type Result struct {
-	Response       *Response // of the last attempt that was answered; nil when none was
-	Reason         Reason    // why it FAILED or ended in TIMEOUT; empty otherwise
+	Response       *Response // the last one that the backend sent; nil: none
+	Reason         Reason    // why it is FAILED or TIMEOUT; empty otherwise
 	Error          string    // the same for people, without secrets
 	CompletedAt    time.Time
 	ProcessingTime time.Duration // of the last attempt
 }
 
-// Reason says in one word why a request became a dead letter. It is a metric label and an API filter, so the set is
-// closed and old words stay.
+// Reason is the machine-readable cause of a dead letter. It is a metric label and an API filter, so the set is closed
+// and no value is ever removed.
 type Reason string
 
-// The reasons there are.
+// The reasons of dead letters.
 const (
 	ReasonAttempts      Reason = "attempts_exhausted"
 	ReasonDeadline      Reason = "deadline"           // passed, or the next attempt would come after it
-	ReasonRejected      Reason = "rejected"           // no retry can mend it
-	ReasonMaxDeliveries Reason = "max_deliveries"     // begun again and again, and no worker lived to finish it
-	ReasonUndecodable   Reason = "undecodable"        // not a message we understand
-	ReasonTooLarge      Reason = "response_too_large" // the backend's answer is over proxy.max_response_size
+	ReasonRejected      Reason = "rejected"           // a permanent error: another attempt would fail too
+	ReasonMaxDeliveries Reason = "max_deliveries"     // begun too often by workers that crashed or lost it
+	ReasonUndecodable   Reason = "undecodable"        // not a message that we understand
+	ReasonTooLarge      Reason = "response_too_large" // the response is over proxy.max_response_size
 )
 
-// Reasons lists every reason there is.
+// Reasons returns all reasons.
 func Reasons() []Reason {
 	return []Reason{
 		ReasonAttempts, ReasonDeadline, ReasonRejected, ReasonMaxDeliveries, ReasonUndecodable, ReasonTooLarge,
 	}
 }
 
-// Outcome is what became of one delivery: final, or PENDING again from NextAttemptAt on.
+// Outcome is what becomes of a request after one delivery: final, or PENDING until its next attempt.
 type Outcome struct {
 	Status         Status
 	NextAttemptAt  time.Time // only with PENDING
-	Attempts       int       // charged so far, this one included where it was
-	Response       *Response // nil keeps the response of an earlier attempt, if there was one
+	Attempts       int       // charged so far, including one of this delivery
+	Response       *Response // nil keeps the response of an earlier attempt
 	Reason         Reason
 	Error          string
-	At             time.Time // when it was decided
+	At             time.Time // when the delivery ended
 	ProcessingTime time.Duration
 }
 
-// PastDeadline is how a request ends whose deadline is over before the next attempt has begun: TIMEOUT, or FAILED when
-// an earlier attempt was answered.
+// PastDeadline returns the outcome of a request whose deadline passed before its next attempt: FAILED when an earlier
+// attempt was answered, else TIMEOUT.
 func PastDeadline(attempts int, answered bool, at time.Time) Outcome {
 	if answered {
 		return Outcome{

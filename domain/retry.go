@@ -10,24 +10,16 @@ import (
 	"time"
 )
 
-// RetryPolicy says whether and when an attempt is repeated.
+// RetryPolicy says whether and when an attempt is repeated. It is safe for concurrent use while nobody changes it.
 type RetryPolicy struct {
 	MaxAttempts int           // at least 1
 	Base        time.Duration // delay before the second attempt
-	Max         time.Duration // the longest delay of ours, before the jitter; a backend's Retry-After may be longer
-	Jitter      float64       // 0.2 spreads a delay over +-20 %
-	OnStatus    []int
+	Max         time.Duration // our longest delay, before jitter; a backend's Retry-After may be longer
+	Jitter      float64       // a fraction: 0.2 spreads a delay by 20 % either way
+	OnStatus    []int         // response statuses that are retried
 }
 
-// DefaultRetryStatuses are those that say "later": 408, 425, 429 and the 5xx a gateway or an overloaded server sends.
-func DefaultRetryStatuses() []int {
-	return []int{
-		http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests, http.StatusInternalServerError,
-		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
-	}
-}
-
-// Attempt is one call of the backend, ended: either Response or Failure is set.
+// Attempt is one finished call of the backend. Either Response or Failure is set.
 type Attempt struct {
 	Response *Response
 	Failure  *Failure
@@ -42,48 +34,43 @@ type Attempt struct {
 	Random   float64 // in [0, 1), for the jitter
 }
 
-// Decide judges an attempt. It is pure: the same attempt gives the same outcome.
+// Decide returns what becomes of a request after an attempt, which is charged. It is pure: the same attempt has the
+// same outcome.
 func (p *RetryPolicy) Decide(a Attempt) Outcome {
 	out := Outcome{
-		Attempts:       a.Charged,
+		Attempts:       a.Charged + 1,
 		Response:       a.Response,
 		At:             a.Ended,
 		ProcessingTime: a.Ended.Sub(a.Started),
 	}
-	if a.Failure == nil || a.Failure.Kind.Charged() {
-		out.Attempts++
-	}
 	switch {
 	case a.Failure == nil && !slices.Contains(p.OnStatus, a.Response.StatusCode):
 		out.Status = Completed
+		return out
 	case a.Failure != nil && !a.Failure.Kind.Retryable():
 		return out.end(Failed, permanentReason(a.Failure.Kind), a.cause())
-	case out.Attempts >= p.limit(a.MaxAttempts) && (a.Failure == nil || a.Failure.Kind.Charged()):
-		return p.lastAttempt(a, out)
+	case out.Attempts >= p.limit(a.MaxAttempts):
+		return lastAttempt(a, out)
 	default:
 		return p.again(a, out)
 	}
-	return out
 }
 
-// lastAttempt ends a request whose attempts are used up. One whose very last moment passed unanswered is a TIMEOUT.
-func (p *RetryPolicy) lastAttempt(a Attempt, out Outcome) Outcome {
+// lastAttempt ends a request that has no attempts left. Without any response, one that ran until its deadline is a
+// TIMEOUT.
+func lastAttempt(a Attempt, out Outcome) Outcome {
 	if a.unanswered() && !a.Ended.Before(a.Deadline) {
 		return out.end(TimedOut, ReasonDeadline, a.cause())
 	}
 	return out.end(Failed, ReasonAttempts, a.cause())
 }
 
-// again schedules the next attempt, or ends the request when that would come too late.
+// again schedules the next attempt, or ends the request when that would come after its deadline.
 func (p *RetryPolicy) again(a Attempt, out Outcome) Outcome {
 	at := a.Ended.Add(p.delay(a, out.Attempts))
 	switch {
 	case at.Before(a.Deadline):
 		out.Status, out.NextAttemptAt, out.Error = Pending, at, a.cause()
-		return out
-	case a.refused() && a.Ended.Before(a.Deadline):
-		// Nothing was charged: it may wait until its deadline, and ends there.
-		out.Status, out.NextAttemptAt, out.Error = Pending, a.Deadline, a.cause()
 		return out
 	case a.unanswered() && !a.Ended.Before(a.Deadline):
 		return out.end(TimedOut, ReasonDeadline, a.cause())
@@ -92,15 +79,13 @@ func (p *RetryPolicy) again(a Attempt, out Outcome) Outcome {
 	}
 }
 
-// delay is min(base * 2^(n-1), max) with jitter, and at least what the backend or a limit asked for. A call that our
-// own shutdown cut off is due at once: the backend gave no reason to wait.
+// delay is min(base * 2^(n-1), max) with jitter, and at least what the backend asked for. A call that our own shutdown
+// cut off is due at once, because the backend gave no reason to wait.
 func (p *RetryPolicy) delay(a Attempt, attempts int) time.Duration {
 	var atLeast time.Duration
 	switch {
-	case a.refused():
-		return max(a.Failure.After, 0)
 	case a.Failure == nil:
-		atLeast = RetryAfter(a.Response.Header.Get("Retry-After"), a.Ended)
+		atLeast = retryAfter(a.Response.Header.Get("Retry-After"), a.Ended)
 	case a.Failure.Kind == FailureInterrupted:
 		return 0
 	}
@@ -129,9 +114,7 @@ func (o Outcome) end(status Status, reason Reason, text string) Outcome {
 
 func (a *Attempt) unanswered() bool { return a.Response == nil && !a.Answered }
 
-func (a *Attempt) refused() bool { return a.Failure != nil && a.Failure.Kind == FailureRefused }
-
-// cause tells what went wrong, without anything of the body.
+// cause says what went wrong, without any part of the body.
 func (a *Attempt) cause() string {
 	if a.Failure != nil {
 		return a.Failure.Error()
@@ -147,12 +130,12 @@ func permanentReason(kind FailureKind) Reason {
 	return ReasonRejected
 }
 
-// maxRetryAfter keeps a backend's absurd Retry-After from overflowing; every deadline is nearer.
+// maxRetryAfter keeps an absurd Retry-After from overflowing; every deadline is nearer.
 const maxRetryAfter = 365 * 24 * time.Hour
 
-// RetryAfter reads a Retry-After field: seconds or an HTTP date (RFC 9110 section 10.2.3). What is malformed, absent or
-// past is zero.
-func RetryAfter(value string, now time.Time) time.Duration {
+// retryAfter returns how long a Retry-After field asks to wait: seconds or an HTTP date (RFC 9110 section 10.2.3). It
+// returns 0 when the field is malformed, absent or in the past.
+func retryAfter(value string, now time.Time) time.Duration {
 	value = strings.TrimSpace(value)
 	if value == "" {
 		return 0

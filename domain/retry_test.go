@@ -11,10 +11,18 @@ import (
 	"github.com/openhqm/openhqm/domain"
 )
 
+// retryStatuses are those of retry.on_status by default.
+func retryStatuses() []int {
+	return []int{
+		http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests, http.StatusInternalServerError,
+		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
+	}
+}
+
 // policy is the default one.
 func policy() domain.RetryPolicy {
 	return domain.RetryPolicy{
-		MaxAttempts: 4, Base: time.Second, Max: time.Minute, Jitter: 0.2, OnStatus: domain.DefaultRetryStatuses(),
+		MaxAttempts: 4, Base: time.Second, Max: time.Minute, Jitter: 0.2, OnStatus: retryStatuses(),
 	}
 }
 
@@ -33,7 +41,7 @@ func answeredWith(status int) domain.Attempt {
 
 func failedWith(kind domain.FailureKind) domain.Attempt {
 	a := first()
-	a.Failure = &domain.Failure{Kind: kind, Err: errors.New("some cause"), After: 7 * time.Second}
+	a.Failure = &domain.Failure{Kind: kind, Err: errors.New("some cause")}
 	return a
 }
 
@@ -82,7 +90,7 @@ type moment string
 
 const (
 	roomy moment = "with time for another attempt"
-	tight moment = "before the deadline, which comes before another attempt" // a refused one waits 7 s, others 1 s or more
+	tight moment = "before the deadline, which comes before another attempt"
 	late  moment = "at the deadline"
 	over  moment = "after the deadline"
 )
@@ -118,7 +126,6 @@ var (
 	tooLarge    = verdict{Status: domain.Failed, Reason: domain.ReasonTooLarge}
 	transient   = []domain.FailureKind{domain.FailureUnreachable, domain.FailureTimeout, domain.FailureBroken}
 	interrupted = []domain.FailureKind{domain.FailureInterrupted}
-	refused     = []domain.FailureKind{domain.FailureRefused}
 )
 
 // TestDecideEveryFailure is the whole table: kind of failure, attempts left or not, time left or not, answered before
@@ -151,15 +158,6 @@ func TestDecideEveryFailure(t *testing.T) {
 		{interrupted, last, late, timedOut, exhausted},
 		{interrupted, last, over, timedOut, exhausted},
 
-		{refused, left, roomy, retryIn(7 * time.Second), retryIn(7 * time.Second)},
-		{refused, left, tight, retryIn(500 * time.Millisecond), retryIn(500 * time.Millisecond)},
-		{refused, left, late, timedOut, pastAnswer},
-		{refused, left, over, timedOut, pastAnswer},
-		{refused, last, roomy, retryIn(7 * time.Second), retryIn(7 * time.Second)},
-		{refused, last, tight, retryIn(500 * time.Millisecond), retryIn(500 * time.Millisecond)},
-		{refused, last, late, timedOut, pastAnswer},
-		{refused, last, over, timedOut, pastAnswer},
-
 		{[]domain.FailureKind{domain.FailureTooLarge}, left, roomy, tooLarge, tooLarge},
 		{[]domain.FailureKind{domain.FailureTooLarge}, left, tight, tooLarge, tooLarge},
 		{[]domain.FailureKind{domain.FailureTooLarge}, left, late, tooLarge, tooLarge},
@@ -186,12 +184,7 @@ func TestDecideEveryFailure(t *testing.T) {
 				a.Charged, a.Deadline, a.Answered = tt.charged, tt.when.deadline(), answered
 				out := p.Decide(a)
 				require.Equal(t, want, verdictOn(out), "%s, %d charged, %s, answered: %t", kind, tt.charged, tt.when, answered)
-
-				wantAttempts := tt.charged + 1
-				if kind == domain.FailureRefused {
-					wantAttempts = tt.charged
-				}
-				require.Equal(t, wantAttempts, out.Attempts, kind)
+				require.Equal(t, tt.charged+1, out.Attempts, kind)
 				require.Nil(t, out.Response, "nil keeps an earlier response")
 				require.Contains(t, out.Error, string(kind)+": some cause")
 			}

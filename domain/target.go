@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// CheckPath says what is wrong with an escaped path to append to an endpoint's URL, or "". Dot segments, encoded or
-// not, are refused: they would let a client climb out of the path the endpoint was configured with.
+// CheckPath returns what is wrong with a percent-encoded path that is to be appended to an endpoint's URL, or "". It
+// refuses dot segments, encoded or not: they would lead out of the path that the endpoint is configured with.
 func CheckPath(path string) string {
 	if path == "" {
 		return ""
@@ -21,7 +21,7 @@ func CheckPath(path string) string {
 	if err != nil {
 		return "has a malformed percent-encoding"
 	}
-	// Some servers take a backslash for a slash, and cut path parameters (";...") off a segment before they resolve it.
+	// Some servers read a backslash as a slash, and cut path parameters (";...") off a segment before they resolve it.
 	for segment := range strings.SplitSeq(strings.ReplaceAll(decoded, `\`, "/"), "/") {
 		segment, _, _ = strings.Cut(segment, ";")
 		if segment == "." || segment == ".." {
@@ -31,7 +31,7 @@ func CheckPath(path string) string {
 	return ""
 }
 
-// CheckQuery says what is wrong with a raw query, or "".
+// CheckQuery returns what is wrong with a raw query, or "".
 func CheckQuery(query string) string {
 	if strings.ContainsFunc(query, forbiddenInTarget) || strings.Contains(query, "#") {
 		return "must be percent-encoded (RFC 3986 section 3.4)"
@@ -39,5 +39,5 @@ func CheckQuery(query string) string {
 	return ""
 }
 
-// forbiddenInTarget tells the characters that would break a request line.
+// forbiddenInTarget reports whether a character would break a request line.
 func forbiddenInTarget(r rune) bool { return r <= ' ' || r == 0x7f }

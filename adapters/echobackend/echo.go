@@ -1,5 +1,5 @@
-// Package echobackend is the built-in endpoint "echo": it answers with what it was sent, so that the product can be
-// tried with nothing else running.
+// Package echobackend is the built-in endpoint "echo". It responds with what it was sent, so that the gateway can be
+// tried without any backend.
 package echobackend
 
 import (
@@ -23,10 +23,10 @@ type Backend struct{}
 
 var _ ports.Backend = Backend{}
 
-// Do answers 200 with a JSON object of method, path, query, headers and body, at once and whatever the endpoint's name.
-// A body of valid JSON is spliced in byte for byte, other UTF-8 text is a string, the rest is base64 and marked by
-// body_encoding; no body is null. Bytes of path, query and headers that are not UTF-8 are replaced by U+FFFD. As over
-// HTTP, the answer to HEAD has no body. The error is a *domain.Failure, and only when ctx has ended before.
+// Do returns a response 200 with a JSON object of method, path, query, headers and body, for any endpoint and without
+// blocking. A body of valid JSON is embedded byte for byte; other UTF-8 text is a string; anything else is base64, and
+// body_encoding says so; no body is null. Bytes of path, query and headers that are not UTF-8 become U+FFFD. The
+// response to HEAD has no body. Do returns an error, a *domain.Failure, only when ctx has ended before.
 func (Backend) Do(ctx context.Context, call ports.Call) (*domain.Response, error) {
 	if ctx.Err() != nil {
 		return nil, ended(ctx)
@@ -49,7 +49,7 @@ func ended(ctx context.Context) *domain.Failure {
 	return &domain.Failure{Kind: domain.FailureTimeout, Err: errors.New("no time was left for the attempt")}
 }
 
-// describe writes the object by hand: encoding/json would reformat and escape the body that is to be spliced in.
+// describe writes the object by hand, because encoding/json would reformat and escape the embedded body.
 func describe(call ports.Call) []byte {
 	req := call.Request
 	var b bytes.Buffer
@@ -68,7 +68,7 @@ func describe(call ports.Call) []byte {
 	return b.Bytes()
 }
 
-// writeHeader writes fields in the form that submit takes them in: a string, or a list of strings where there are more.
+// writeHeader writes fields as a submit has them: a string, or a list of strings when the field is repeated.
 func writeHeader(b *bytes.Buffer, h domain.Header) {
 	b.WriteByte('{')
 	for i, name := range slices.Sorted(maps.Keys(h)) {
@@ -111,7 +111,7 @@ func writeBody(b *bytes.Buffer, body []byte) {
 	}
 }
 
-// writeString writes a JSON string without escaping <, > and &, for people to read.
+// writeString writes a JSON string without escaping <, > and &, so that people can read it.
 func writeString(b *bytes.Buffer, s string) {
 	encoder := json.NewEncoder(b)
 	encoder.SetEscapeHTML(false)

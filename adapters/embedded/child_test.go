@@ -65,7 +65,7 @@ func (c *child) line() (string, bool) {
 	return strings.TrimSuffix(line, "\n"), err == nil
 }
 
-// all waits for the end and gives everything that was printed.
+// all waits for the end and returns everything that was printed.
 func (c *child) all() string {
 	c.t.Helper()
 	text, err := io.ReadAll(c.output)

@@ -8,17 +8,17 @@ import (
 	"github.com/openhqm/openhqm/domain"
 )
 
-// row is a record as it is stored, with what the queue needs to know of it.
+// row is a stored record, with what the queue needs to know of it. Times in int64 are milliseconds since 1970.
 type row struct {
 	domain.Record
 
 	answered   bool   // there is a response row
-	statusCode int    // of that response, which goes before a dead letter does
+	statusCode int    // of that response; a dead letter outlives the response
 	token      uint64 // of the current or last delivery
-	place      place  // where it waits, while it is not final
+	place      place  // in the queue, while it is not final
 	size       int64  // domain.Request.Size
-	expires    int64  // time of its row in the expiry index, in milliseconds since 1970
-	group      uint64 // group commit that wrote it: it is durable once that one is
+	expires    int64  // time of its row in the expiry index
+	group      uint64 // the group commit that wrote it; durable together with that
 
 	idempotency        string // the caller's key; empty: none
 	idempotencyExpires int64
@@ -29,13 +29,13 @@ type row struct {
 	processingTime time.Duration
 }
 
-// place is where an unfinished request stands in the queue: in the ready rows, or in the due rows if due is not zero.
+// place is where an unfinished request is in the queue: in the ready rows, or in the due rows if due is not zero.
 type place struct {
 	seq uint64
 	due int64 // milliseconds since 1970
 }
 
-// result gives the result of a final row without its response.
+// result returns the result of a final row without its response.
 func (r *row) result() *domain.Result {
 	return &domain.Result{
 		Reason: r.reason, Error: r.problem, CompletedAt: r.completedAt, ProcessingTime: r.processingTime,
@@ -106,7 +106,7 @@ func decodeRow(id domain.ID, value []byte) (*row, error) {
 	return r, d.end("record")
 }
 
-// encodeRequest leaves out what the record holds as well; withRecord puts it back.
+// encodeRequest leaves out what the record holds too; decodeRequest takes it from there.
 func encodeRequest(r *domain.Request) []byte {
 	e := newEncoder(len(r.Body) + 512)
 	e.text(r.Method)
@@ -125,7 +125,7 @@ func encodeRequest(r *domain.Request) []byte {
 	return e.buf
 }
 
-// decodeRequest copies the body out of value and takes the rest from the record.
+// decodeRequest decodes the request of a record. The body is a copy of its bytes in value.
 func decodeRequest(rec *domain.Record, value []byte) (domain.Request, error) {
 	d := newDecoder(value)
 	r := domain.Request{
@@ -158,7 +158,7 @@ func encodeResponse(r *domain.Response) []byte {
 	return e.buf
 }
 
-// decodeResponse takes value over: the body is a part of it, because a second copy could be large.
+// decodeResponse decodes a response. Its body shares memory with value, because a copy could be large.
 func decodeResponse(value []byte) (*domain.Response, error) {
 	d := newDecoder(value)
 	r := &domain.Response{StatusCode: int(d.int()), Header: d.header(), Body: d.bytes()}

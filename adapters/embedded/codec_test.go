@@ -139,9 +139,9 @@ var decoders = map[string]func([]byte) (encoded []byte, err error){
 		i, err := decodeIdempotency(value)
 		return encodeIdempotency(&i), err
 	},
-	"burial": func(value []byte) ([]byte, error) {
-		b, err := decodeBurial(value)
-		return encodeBurial(&b), err
+	"letter reference": func(value []byte) ([]byte, error) {
+		b, err := decodeLetterRef(value)
+		return encodeLetterRef(&b), err
 	},
 	"queue": func(value []byte) ([]byte, error) {
 		q, err := decodeQueue(queueID{}, value)
@@ -158,7 +158,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(encodeWaiting(&waiting{id: "id"}))
 	f.Add(encodeTotals(&totals{}))
 	f.Add(encodeIdempotency(&idempotency{id: "id"}))
-	f.Add(encodeBurial(&burial{at: 1, expires: 2}))
+	f.Add(encodeLetterRef(&letterRef{at: 1, expires: 2}))
 	f.Add(encodeQueue(&queue{}))
 	f.Add([]byte{})
 	f.Add([]byte{codecVersion + 1})
@@ -180,14 +180,14 @@ func FuzzDecode(f *testing.F) {
 func TestADamagedValueIsAnError(t *testing.T) {
 	t.Parallel()
 	for name, value := range map[string][]byte{
-		"row":         encodeRow(fullRow()),
-		"request":     encodeRequest(&domain.Request{Header: header, Labels: map[string]string{"a": "b"}}),
-		"response":    encodeResponse(&domain.Response{StatusCode: 200, Header: header, Body: []byte("x")}),
-		"waiting":     encodeWaiting(&waiting{id: "id"}),
-		"totals":      encodeTotals(&totals{}),
-		"idempotency": encodeIdempotency(&idempotency{id: "id"}),
-		"burial":      encodeBurial(&burial{at: 1, expires: 2}),
-		"queue":       encodeQueue(&queue{}),
+		"row":              encodeRow(fullRow()),
+		"request":          encodeRequest(&domain.Request{Header: header, Labels: map[string]string{"a": "b"}}),
+		"response":         encodeResponse(&domain.Response{StatusCode: 200, Header: header, Body: []byte("x")}),
+		"waiting":          encodeWaiting(&waiting{id: "id"}),
+		"totals":           encodeTotals(&totals{}),
+		"idempotency":      encodeIdempotency(&idempotency{id: "id"}),
+		"letter reference": encodeLetterRef(&letterRef{at: 1, expires: 2}),
+		"queue":            encodeQueue(&queue{}),
 	} {
 		for cut := range value {
 			_, err := decoders[name](value[:cut])

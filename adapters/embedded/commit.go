@@ -10,20 +10,20 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// Bounds of one group commit: it must fit into a memtable, and nobody should wait long for the others in it.
+// Bounds of one group commit. It must fit into a memtable, and no operation should wait long for the others in it.
 const (
 	maxGroupOps   = 1024
 	maxGroupBytes = 8 << 20
 	maxGroupDue   = 512 // due or expired rows handled with one group
 
-	raiseEvery = 64 // groups between two notes of where a queue's rows begin
+	raiseEvery = 64 // groups between two updates of where a queue's rows begin
 )
 
 // op is one operation on its way through the committer.
 type op struct {
-	apply func(*txn) error // runs in the committer's goroutine; on an error it must have changed nothing
-	bytes int              // about what it adds to the batch
-	err   error            // read after done
+	apply func(*txn) error // runs in the committer's goroutine; must change nothing when it returns an error
+	bytes int              // approximate size that it adds to the batch
+	err   error            // valid after done
 	done  chan struct{}    // closed when its group is durable
 }
 
@@ -31,8 +31,8 @@ func newOp(apply func(*txn) error) *op {
 	return &op{apply: apply, done: make(chan struct{})}
 }
 
-// do runs apply in the committer and returns when it is durable. When ctx ends first, or the database closes, it may
-// still be applied.
+// do runs apply in the committer and blocks until its changes are durable. When ctx ends or the database closes before,
+// they may still be applied.
 func (db *DB) do(ctx context.Context, bytes int, apply func(*txn) error) error {
 	o := newOp(apply)
 	o.bytes = bytes
@@ -43,13 +43,17 @@ func (db *DB) do(ctx context.Context, bytes int, apply func(*txn) error) error {
 	case <-o.done:
 		return o.err
 	case <-db.done:
-		return db.answered(o)
+		return db.resultOf(o)
 	case <-ctx.Done():
-		return fmt.Errorf("%w: not confirmed by the disk in time: %w", ports.ErrUnavailable, context.Cause(ctx))
+		return fmt.Errorf("%w: the disk did not confirm the write in time: %w", ports.ErrUnavailable, context.Cause(ctx))
 	}
 }
 
-// groups splits n items so that each part adds no more to a batch than a group should; an item that is larger is alone.
+// flush blocks until everything that could be read before is durable: what a client has seen must not be undone by a
+// crash. An operation is answered after all earlier groups.
+func (db *DB) flush(ctx context.Context) error { return db.do(ctx, 0, func(*txn) error { return nil }) }
+
+// groups splits n items into ranges, each within the bounds of a group. A larger item is a range of its own.
 func groups(n int, bytes func(int) int) iter.Seq2[int, int] {
 	return func(yield func(from, to int) bool) {
 		for from := 0; from < n; {
@@ -79,41 +83,41 @@ func (db *DB) send(ctx context.Context, o *op) error {
 	case <-db.closing:
 		return ports.ErrClosed
 	case <-db.done:
-		return db.ended()
+		return db.endedErr()
 	case <-ctx.Done():
-		return fmt.Errorf("%w: the disk does not keep up: %w", ports.ErrUnavailable, context.Cause(ctx))
+		return fmt.Errorf("%w: the disk is too slow for the requests: %w", ports.ErrUnavailable, context.Cause(ctx))
 	}
 }
 
-// answered gives the answer to an operation after the committer has ended: it may have been among the last.
-func (db *DB) answered(o *op) error {
+// resultOf returns the result of an operation after the committer has ended: it may have been among the last.
+func (db *DB) resultOf(o *op) error {
 	select {
 	case <-o.done:
 		return o.err
 	default:
-		return db.ended()
+		return db.endedErr()
 	}
 }
 
-// ended tells why an operation got no answer. It is called after db.done is closed.
-func (db *DB) ended() error {
+// endedErr returns why an operation was not applied. It is called after db.done is closed.
+func (db *DB) endedErr() error {
 	if db.failure != nil {
 		return fmt.Errorf("%w: %w", ports.ErrUnavailable, db.failure)
 	}
 	return ports.ErrClosed
 }
 
-// run is the committer.
+// run is the committer: it commits one group after the other until the database is closed or fails.
 func (db *DB) run() {
 	defer close(db.done)
-	defer db.dismissReceivers(func(*receiver) bool { return true })
+	defer db.endReceivers(func(*receiver) bool { return true })
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		ops, open := db.gather(timer)
 		if err := db.group(ops); err != nil {
 			db.failure = err
-			db.opts.Logger.Error("embedded database: cannot go on", "error", err)
+			db.opts.Logger.Error("embedded database failed; the process ends (check the disk)", "error", err)
 			return
 		}
 		if !open {
@@ -122,8 +126,8 @@ func (db *DB) run() {
 	}
 }
 
-// gather blocks for the first operation or the next moment something is due, and then takes what waits. It reports
-// false when the database is to close; what came before is in ops.
+// gather blocks until there is an operation or a row is due, and returns the waiting operations. It returns false when
+// the database is to be closed; ops are then the last ones.
 func (db *DB) gather(timer *time.Timer) (ops []*op, open bool) {
 	timer.Reset(db.idle())
 	bytes := 0
@@ -138,7 +142,7 @@ func (db *DB) gather(timer *time.Timer) (ops []*op, open bool) {
 	return db.drain(ops, bytes), true
 }
 
-// drain takes the operations that wait, within the bounds of a group.
+// drain adds the waiting operations to ops, within the bounds of a group.
 func (db *DB) drain(ops []*op, bytes int) []*op {
 	for len(ops) < maxGroupOps && bytes < maxGroupBytes {
 		select {
@@ -151,7 +155,7 @@ func (db *DB) drain(ops []*op, bytes int) []*op {
 	return ops
 }
 
-// idle is how long there is nothing to do if nobody asks for anything.
+// idle returns how long there is nothing to do unless an operation comes.
 func (db *DB) idle() time.Duration {
 	now := db.opts.Now()
 	if db.canServeMore() {
@@ -167,8 +171,8 @@ func (db *DB) idle() time.Duration {
 	return max(0, time.UnixMilli(next).Sub(now))
 }
 
-// group applies the operations and whatever is due, commits, and answers. An error is one of the database: nobody got
-// an answer, and the state in memory is ahead of the disk.
+// group applies what is due and the operations, commits, and answers the operations. On an error none is answered and
+// the state in memory is ahead of the disk, so the database cannot go on.
 func (db *DB) group(ops []*op) error {
 	tx := db.begin()
 	defer func() { _ = tx.batch.Close() }()
@@ -193,12 +197,12 @@ func (db *DB) group(ops []*op) error {
 	for _, r := range served {
 		close(r.done)
 	}
-	db.waiters.wake(tx.finals)
-	db.tellEnded(tx)
+	db.waiting.Wake(tx.finals...)
+	db.reportEnded(tx)
 	return nil
 }
 
-func (db *DB) tellEnded(tx *txn) {
+func (db *DB) reportEnded(tx *txn) {
 	if db.opts.Ended == nil {
 		return
 	}

@@ -19,13 +19,13 @@ type contents struct {
 	requests    map[domain.ID]bool
 	responses   map[domain.ID]bool
 	deadLetters map[domain.ID]int64 // when they failed
-	burials     map[domain.ID]burial
+	letterRefs  map[domain.ID]letterRef
 	keys        map[string]idempotency
 	expiries    map[string]bool
 	delayed     int64
 }
 
-// count tells how many keys begin with each prefix.
+// count returns how many keys begin with each prefix.
 func (db *DB) count(t require.TestingT) map[string]int {
 	n := make(map[string]int)
 	require.NoError(t, db.scan([]byte{0}, []byte{255}, func(key, _ []byte) (bool, error) {
@@ -39,7 +39,7 @@ func (db *DB) contents(t require.TestingT) *contents {
 	c := &contents{
 		queues: map[queueID]*queue{}, ready: map[queueID][]uint64{}, waiting: map[domain.ID]place{},
 		records: map[domain.ID]*row{}, requests: map[domain.ID]bool{}, responses: map[domain.ID]bool{},
-		deadLetters: map[domain.ID]int64{}, burials: map[domain.ID]burial{},
+		deadLetters: map[domain.ID]int64{}, letterRefs: map[domain.ID]letterRef{},
 		keys: map[string]idempotency{}, expiries: map[string]bool{},
 	}
 	require.NoError(t, db.scan([]byte{0}, []byte{255}, func(key, value []byte) (bool, error) {
@@ -74,8 +74,8 @@ func (c *contents) add(key, value []byte) (err error) {
 		c.responses[id] = true
 	case prefixDeadLetter:
 		c.deadLetters[domain.ID(key[9:])] = keyTime(key)
-	case prefixBurial:
-		c.burials[id], err = decodeBurial(value)
+	case prefixLetterRef:
+		c.letterRefs[id], err = decodeLetterRef(value)
 	case prefixIdempotency:
 		c.keys[string(key)], err = decodeIdempotency(value)
 	case prefixExpiry:
@@ -99,7 +99,7 @@ func (db *DB) requireConsistent(t require.TestingT) {
 	}
 	for id := range c.requests {
 		r := c.records[id]
-		_, dead := c.burials[id]
+		_, dead := c.letterRefs[id]
 		require.True(t, dead || r != nil && !r.Status.Final(), "request %s is kept for nothing", id)
 	}
 	for id := range c.responses {
@@ -143,9 +143,9 @@ func (c *contents) requireRecords(t require.TestingT) {
 }
 
 func (c *contents) requireDeadLetters(t require.TestingT) {
-	require.Len(t, c.burials, len(c.deadLetters))
+	require.Len(t, c.letterRefs, len(c.deadLetters))
 	for id, at := range c.deadLetters {
-		b := c.burials[id]
+		b := c.letterRefs[id]
 		require.Equal(t, at, b.at, "%s can be found", id)
 		require.True(t, c.requests[id], "%s has its original", id)
 		key := expiryKey(b.expires, expireDeadLetter, deadLetterKey(at, id))

@@ -140,7 +140,7 @@ func giveUp(t *testing.T, db *DB, call func(context.Context)) {
 	<-done
 }
 
-func TestWhoGivesUpWaitingGetsHisArgumentsBack(t *testing.T) {
+func TestACallerThatStopsWaitingMayReuseItsArguments(t *testing.T) {
 	t.Parallel()
 	c := newClock()
 	db := openFresh(t, c)

@@ -1,10 +1,10 @@
-// Package embedded keeps queue and store in one Pebble database on the local disk. It is the default: no broker, one
-// process, and an fsync before every answer.
+// Package embedded is the native queue on the local disk: queue and store in one Pebble database. It is the default. It
+// needs no broker, serves one process, and confirms nothing before an fsync.
 //
-// One goroutine, the committer, makes every change. It takes all operations that wait, applies them to one batch,
-// commits that with an fsync and answers them all: so an operation is one atomic step, no two race, and the fsync is
-// shared (group commit) without a timer. What the scheduler must know to choose is in memory and bounded; everything
-// else is on disk.
+// One goroutine, the committer, makes every change. It collects all waiting operations, applies them to one batch,
+// commits that with an fsync, and answers them all. So each operation is atomic, no two race, and they share the fsync
+// (group commit) without a timer. The state that the scheduler chooses from is in memory and bounded; everything else
+// is on disk.
 package embedded
 
 import (
@@ -20,27 +20,28 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/domain/waitlist"
 	"github.com/openhqm/openhqm/ports"
 )
 
-// Options of a database. All durations and limits come from the configuration; there are no defaults here.
+// Options configure a DB. There are no defaults: all durations and limits come from the configuration.
 type Options struct {
 	Dir           string
-	MinFree       uint64        // bytes; with less on the disk nothing is accepted
-	MaxDepth      int64         // unfinished requests; 0: no limit
-	Lease         time.Duration // of a delivery whose consumer is gone
-	TTL           time.Duration // of a record from its final state on
-	DeadLetterTTL time.Duration
-	Now           func() time.Time
-	Ended         func(domain.Record) // told of what became final and is durable; nil: nobody; must not block
+	MinFree       uint64              // bytes; with less free disk space no request is accepted
+	MaxDepth      int64               // unfinished requests; 0: no limit
+	Lease         time.Duration       // of deliveries whose Consumer has ended
+	TTL           time.Duration       // of a record, from its final state on
+	DeadLetterTTL time.Duration       // of a dead letter
+	Now           func() time.Time    // safe for concurrent use
+	Ended         func(domain.Record) // called with each record that is final and durable; must not block; nil: not called
 	Logger        *slog.Logger
 
-	// FS holds the files of the database; nil: the disk. The directory's marker and lock are on the disk all the same.
+	// FS holds the files of the database; nil: the disk. The directory's marker and lock are always on the disk.
 	FS vfs.FS
 }
 
-// DB is an open database. It implements ports.Intake, ports.Results, ports.Gauge and ports.Probe; consumers made by
-// NewConsumer implement ports.Work.
+// DB is an open database. It implements ports.Intake, ports.Results, ports.Gauge and ports.Probe; a Consumer implements
+// ports.Work. It is safe for concurrent use.
 type DB struct {
 	opts  Options
 	dir   *directory
@@ -48,26 +49,26 @@ type DB struct {
 	space *freeSpace
 
 	ops     chan *op
-	closing chan struct{} // closed by Close: nothing more is taken in
+	closing chan struct{} // closed by Close: no more operations
 	done    chan struct{} // closed when the committer has ended
-	failure error         // why it ended by itself; read after done
+	failure error         // why it ended by itself; valid after done
 	once    sync.Once
 
 	durable   atomic.Uint64 // the last group that is on disk
-	inherited uint64        // tokens up to this one were given out by processes before this one
-	waiters   waiters
-	reads     sync.RWMutex // held for reading by reads under way, which Close must let end
-	closed    bool         // guarded by reads
+	inherited uint64        // tokens up to this one are from earlier processes
+	waiting   waitlist.List // for requests to become final
+	reads     sync.RWMutex  // read-locked by running reads, which Close waits for
+	closed    bool          // guarded by reads
 
 	committer // owned by the committer's goroutine
 }
 
-// committer is the state that only the committer's goroutine touches.
+// committer is the state that only the committer's goroutine may use.
 type committer struct {
 	totals    totals
 	scheduler *scheduler
 	leases    map[domain.ID]*lease
-	gone      map[*Consumer]struct{} // consumers that have ended and whose leases still run
+	gone      map[*Consumer]struct{} // consumers that have ended, but not yet their leases
 	receivers []*receiver
 	due       timeline
 	expiry    timeline
@@ -80,8 +81,9 @@ var (
 	_ ports.Probe   = (*DB)(nil)
 )
 
-// Open opens the database in opts.Dir, makes one if the directory is empty or missing, and begins to serve. A directory
-// that holds anything else, a damaged database, or one that another process has open is an error.
+// Open opens the database in opts.Dir, or creates one if the directory is empty or missing. It returns an error when
+// the directory holds anything else, when the database is damaged, and when another process has it open. Close releases
+// it.
 func Open(opts Options) (*DB, error) {
 	dir, err := openDirectory(opts.Dir)
 	if err != nil {
@@ -112,7 +114,7 @@ func Open(opts Options) (*DB, error) {
 	return db, nil
 }
 
-// load reads what the committer keeps in memory: the totals and each queue's counters.
+// load reads what the committer keeps in memory: the totals and the counters of each queue.
 func (db *DB) load() error {
 	value, err := db.get(totalsKey)
 	if err != nil {
@@ -134,8 +136,8 @@ func (db *DB) load() error {
 	})
 }
 
-// Close ends the committer after what it has begun, and closes the database. Operations that come later, and receivers
-// that wait, get ports.ErrClosed. It blocks until all is closed; again it does nothing.
+// Close ends the committer after its current operations and closes the database. Later operations and waiting receivers
+// get ports.ErrClosed. It blocks until everything is closed. A second call does nothing.
 func (db *DB) Close() error {
 	var err error
 	db.once.Do(func() {
@@ -149,13 +151,13 @@ func (db *DB) Close() error {
 	return err
 }
 
-// Done is closed when the database serves no more; Err then tells why.
+// Done returns a channel that is closed when the database has ended. Err then returns why.
 func (db *DB) Done() <-chan struct{} { return db.done }
 
-// Err is nil after Close, and the cause when the database failed by itself. To be called after Done.
+// Err returns nil after Close, and the cause when the database failed by itself. It is called after Done is closed.
 func (db *DB) Err() error { return db.failure }
 
-// Depths counts exactly.
+// Depths implements ports.Gauge. Its numbers are exact.
 func (db *DB) Depths(ctx context.Context) (ports.Depths, error) {
 	var d ports.Depths
 	err := db.do(ctx, 0, func(*txn) error {
@@ -169,12 +171,12 @@ func (db *DB) Depths(ctx context.Context) (ports.Depths, error) {
 		return nil
 	})
 	if err != nil {
-		return ports.Depths{}, err // the committer may still be writing into d
+		return ports.Depths{}, err // not d: the committer may still write into it
 	}
 	return d, nil
 }
 
-// Probe writes and fsyncs.
+// Probe implements ports.Probe with a write and an fsync.
 func (db *DB) Probe(ctx context.Context) error {
 	return db.do(ctx, 0, func(tx *txn) error {
 		tx.dirty = true
@@ -182,7 +184,7 @@ func (db *DB) Probe(ctx context.Context) error {
 	})
 }
 
-// enter begins a read of the database from outside the committer; leave ends it. It reports false when closed.
+// enter begins a read of the database from outside the committer; leave ends it. It returns false when closed.
 func (db *DB) enter() bool {
 	db.reads.RLock()
 	if db.closed {
@@ -194,7 +196,7 @@ func (db *DB) enter() bool {
 
 func (db *DB) leave() { db.reads.RUnlock() }
 
-// get returns a copy of a value, or nil if there is none.
+// get returns a copy of the value of a key; nil: there is none.
 func (db *DB) get(key []byte) ([]byte, error) {
 	value, closer, err := db.kv.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
@@ -207,7 +209,7 @@ func (db *DB) get(key []byte) ([]byte, error) {
 	return out, closer.Close()
 }
 
-// scan walks the keys in [from, to) until visit says stop.
+// scan visits the keys in [from, to) until visit returns false or an error.
 func (db *DB) scan(from, to []byte, visit func(key, value []byte) (bool, error)) error {
 	iter, err := db.kv.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
 	if err != nil {

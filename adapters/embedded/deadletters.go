@@ -12,22 +12,22 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// maxListed is how many dead letters one page looks at, however few of them match: some 10 ms of reading.
+// maxListed is how many dead letters List reads for one page, however few of them match: about 10 ms of reading.
 const maxListed = 10000
 
-// DeadLetters is what a database keeps of requests that failed. It implements ports.DeadLetters.
+// DeadLetters are the dead letters of a database. It implements ports.DeadLetters and is safe for concurrent use.
 type DeadLetters struct{ db *DB }
 
 var _ ports.DeadLetters = DeadLetters{}
 
-// DeadLetters gives the dead letters of the database.
+// DeadLetters returns the dead letters of the database.
 func (db *DB) DeadLetters() DeadLetters { return DeadLetters{db} }
 
-// List walks from the newest to the oldest.
+// List implements ports.DeadLetters.
 func (l DeadLetters) List(ctx context.Context, filter ports.DeadLetterFilter) (ports.DeadLetterPage, error) {
 	page, err := l.readPage(filter)
 	if err == nil {
-		err = l.settled(ctx)
+		err = l.db.flush(ctx)
 	}
 	if err != nil {
 		return ports.DeadLetterPage{}, err
@@ -54,7 +54,7 @@ func (l DeadLetters) readPage(filter ports.DeadLetterFilter) (ports.DeadLetterPa
 	return page, nil
 }
 
-// collect fills the page with those that match.
+// collect fills the page with matching dead letters, from the newest to the oldest.
 func (l DeadLetters) collect(iter *pebble.Iterator, filter ports.DeadLetterFilter, page *ports.DeadLetterPage) {
 	var place ports.DeadLetterPlace
 	listed := 0
@@ -67,8 +67,9 @@ func (l DeadLetters) collect(iter *pebble.Iterator, filter ports.DeadLetterFilte
 		place = keyPlace(iter.Key())
 		r, err := decodeRow(place.ID, iter.Value())
 		if err != nil {
-			// One that is damaged must not hide the others.
-			l.db.opts.Logger.Error("dead letter cannot be read", "correlation_id", place.ID, "error", err)
+			// A damaged one must not hide the others.
+			l.db.opts.Logger.Error("dead letter is damaged; leaving it out of the list",
+				"correlation_id", place.ID, "error", err)
 			continue
 		}
 		if matches(filter, r) {
@@ -90,7 +91,7 @@ func deadLetter(r *row, failedAt time.Time) domain.DeadLetter {
 	}
 }
 
-// State reads one without its original.
+// State implements ports.DeadLetters.
 func (l DeadLetters) State(ctx context.Context, id domain.ID) (domain.DeadLetter, error) {
 	return l.get(ctx, func() (domain.DeadLetter, error) {
 		r, failedAt, err := l.readRow(id)
@@ -101,12 +102,12 @@ func (l DeadLetters) State(ctx context.Context, id domain.ID) (domain.DeadLetter
 	})
 }
 
-// Find reads one with its original.
+// Find implements ports.DeadLetters.
 func (l DeadLetters) Find(ctx context.Context, id domain.ID) (domain.DeadLetter, error) {
 	return l.get(ctx, func() (domain.DeadLetter, error) { return l.readWhole(id) })
 }
 
-// get reads one, which is then durable.
+// get reads a dead letter and waits until it is durable.
 func (l DeadLetters) get(
 	ctx context.Context, read func() (domain.DeadLetter, error),
 ) (domain.DeadLetter, error) {
@@ -116,7 +117,7 @@ func (l DeadLetters) get(
 	letter, err := read()
 	l.db.leave()
 	if err == nil {
-		err = l.settled(ctx)
+		err = l.db.flush(ctx)
 	}
 	if err != nil {
 		return domain.DeadLetter{}, err
@@ -125,7 +126,7 @@ func (l DeadLetters) get(
 }
 
 func (l DeadLetters) readWhole(id domain.ID) (domain.DeadLetter, error) {
-	// The original first: it goes together with the dead letter, so one that is missing while that is there was damaged.
+	// The original first: both are deleted together, so a dead letter that is found without it afterwards is damaged.
 	original, err := l.db.get(idKey(prefixRequest, id))
 	if err != nil {
 		return domain.DeadLetter{}, fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
@@ -141,9 +142,9 @@ func (l DeadLetters) readWhole(id domain.ID) (domain.DeadLetter, error) {
 	return letter, nil
 }
 
-// readRow gives what a dead letter tells without its original, and when it became one.
+// readRow returns a dead letter without its original, and when it became one.
 func (l DeadLetters) readRow(id domain.ID) (*row, time.Time, error) {
-	b, err := l.db.readBurial(id)
+	b, err := l.db.readLetterRef(id)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
@@ -161,42 +162,35 @@ func (l DeadLetters) readRow(id domain.ID) (*row, time.Time, error) {
 	return r, time.UnixMilli(b.at).UTC(), nil
 }
 
-// settled returns when everything that was read before is on disk: what somebody has seen must not be taken back by a
-// crash.
-func (l DeadLetters) settled(ctx context.Context) error {
-	// Any operation is answered after the groups before it.
-	return l.db.do(ctx, 0, func(*txn) error { return nil })
-}
-
-// Delete removes one.
+// Delete implements ports.DeadLetters.
 func (l DeadLetters) Delete(ctx context.Context, id domain.ID) error {
-	return l.db.do(ctx, rowBytes, func(tx *txn) error { return tx.exhume(id) })
+	return l.db.do(ctx, rowBytes, func(tx *txn) error { return tx.deleteDeadLetter(id) })
 }
 
-// bury makes a dead letter; the original stays under its request key.
-func (tx *txn) bury(r *row) {
-	b := burial{at: tx.now.UnixMilli(), expires: tx.now.Add(tx.db.opts.DeadLetterTTL).UnixMilli()}
+// addDeadLetter stores a dead letter; its original stays under the request's key.
+func (tx *txn) addDeadLetter(r *row) {
+	b := letterRef{at: tx.now.UnixMilli(), expires: tx.now.Add(tx.db.opts.DeadLetterTTL).UnixMilli()}
 	key := deadLetterKey(b.at, r.ID)
 	tx.set(key, encodeRow(r))
-	tx.set(idKey(prefixBurial, r.ID), encodeBurial(&b))
+	tx.set(idKey(prefixLetterRef, r.ID), encodeLetterRef(&b))
 	tx.set(expiryKey(b.expires, expireDeadLetter, key), nil)
 	tx.db.expiry.add(b.expires)
 	tx.db.totals.deadLetters++
 }
 
-// exhume removes a dead letter and its original.
-func (tx *txn) exhume(id domain.ID) error {
-	if _, gone := tx.exhumed[id]; gone {
+// deleteDeadLetter deletes a dead letter and its original.
+func (tx *txn) deleteDeadLetter(id domain.ID) error {
+	if _, gone := tx.deleted[id]; gone {
 		return ports.ErrNotFound
 	}
-	b, err := tx.db.readBurial(id)
+	b, err := tx.db.readLetterRef(id)
 	if err != nil {
 		return err
 	}
-	tx.exhumed[id] = struct{}{}
+	tx.deleted[id] = struct{}{}
 	key := deadLetterKey(b.at, id)
 	tx.delete(key)
-	tx.delete(idKey(prefixBurial, id))
+	tx.delete(idKey(prefixLetterRef, id))
 	tx.delete(idKey(prefixRequest, id))
 	tx.delete(expiryKey(b.expires, expireDeadLetter, key))
 	tx.db.totals.deadLetters--
@@ -204,40 +198,41 @@ func (tx *txn) exhume(id domain.ID) error {
 }
 
 func (tx *txn) expireDeadLetter(key []byte) error {
-	err := tx.exhume(keyPlace(key).ID)
+	err := tx.deleteDeadLetter(keyPlace(key).ID)
 	if errors.Is(err, ports.ErrNotFound) {
 		return nil
 	}
 	return err
 }
 
-// readBurial gives ports.ErrNotFound when there is no such dead letter.
-func (db *DB) readBurial(id domain.ID) (burial, error) {
-	value, err := db.get(idKey(prefixBurial, id))
+// readLetterRef returns ports.ErrNotFound when there is no such dead letter.
+func (db *DB) readLetterRef(id domain.ID) (letterRef, error) {
+	value, err := db.get(idKey(prefixLetterRef, id))
 	if err != nil {
-		return burial{}, fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
+		return letterRef{}, fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
 	}
 	if value == nil {
-		return burial{}, ports.ErrNotFound
+		return letterRef{}, ports.ErrNotFound
 	}
-	b, err := decodeBurial(value)
+	b, err := decodeLetterRef(value)
 	if err != nil {
-		return burial{}, fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
+		return letterRef{}, fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
 	}
 	return b, nil
 }
 
-// keyPlace reads the key of a dead letter.
+// keyPlace returns the place that is in the key of a dead letter.
 func keyPlace(key []byte) ports.DeadLetterPlace {
 	return ports.DeadLetterPlace{FailedAt: time.UnixMilli(keyTime(key)).UTC(), ID: domain.ID(key[9:])}
 }
 
-// placeKey is the key before which the dead letters behind a place are.
+// placeKey returns the key that bounds the dead letters behind a place: theirs are smaller.
 func placeKey(place ports.DeadLetterPlace) []byte {
 	if place.FailedAt.IsZero() {
 		return []byte{prefixDeadLetter + 1}
 	}
-	// Keys have milliseconds: those of the last one that has begun are before the place. None is from before 1970.
+	// Keys have whole milliseconds. The place may lie within one, whose dead letters count as before it. No dead letter is
+	// from before 1970.
 	millis := place.FailedAt.Add(time.Millisecond - 1).UnixMilli()
 	return deadLetterKey(max(millis, 0), place.ID)
 }

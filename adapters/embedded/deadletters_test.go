@@ -13,8 +13,8 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// bury makes a dead letter of each request.
-func bury(t *testing.T, db *DB, w *Consumer, c *clock, reqs ...domain.Request) {
+// makeDeadLetters makes a dead letter of each request.
+func makeDeadLetters(t *testing.T, db *DB, w *Consumer, c *clock, reqs ...domain.Request) {
 	t.Helper()
 	accept(t, db, reqs...)
 	for left := len(reqs); left > 0; {
@@ -25,7 +25,7 @@ func bury(t *testing.T, db *DB, w *Consumer, c *clock, reqs ...domain.Request) {
 	}
 }
 
-// listed gives the ids of all pages, and how many pages there were.
+// listed returns the ids of all pages, and how many pages there were.
 func listed(t *testing.T, db *DB, filter ports.DeadLetterFilter) (ids []domain.ID, pages int) {
 	t.Helper()
 	for {
@@ -84,7 +84,7 @@ func TestADeletedDeadLetterLeavesNothing(t *testing.T) {
 	db := openFresh(t, c)
 	w := consume(t, db)
 	reqs := []domain.Request{newRequest(c.Now()), newRequest(c.Now()), newRequest(c.Now())}
-	bury(t, db, w, c, reqs...)
+	makeDeadLetters(t, db, w, c, reqs...)
 	letters := db.DeadLetters()
 	require.NoError(t, letters.Delete(t.Context(), reqs[1].ID))
 	require.ErrorIs(t, letters.Delete(t.Context(), reqs[1].ID), ports.ErrNotFound)
@@ -97,8 +97,8 @@ func TestADeletedDeadLetterLeavesNothing(t *testing.T) {
 
 	// Two deletes in one group: the second cannot see the first on disk.
 	require.NoError(t, db.do(t.Context(), 0, func(tx *txn) error {
-		require.NoError(t, tx.exhume(reqs[0].ID))
-		require.ErrorIs(t, tx.exhume(reqs[0].ID), ports.ErrNotFound)
+		require.NoError(t, tx.deleteDeadLetter(reqs[0].ID))
+		require.ErrorIs(t, tx.deleteDeadLetter(reqs[0].ID), ports.ErrNotFound)
 		return nil
 	}))
 	db.requireConsistent(t)
@@ -112,7 +112,7 @@ func TestADeleteInTheGroupThatExpires(t *testing.T) {
 	c := newClock()
 	db := openFresh(t, c)
 	request := newRequest(c.Now())
-	bury(t, db, consume(t, db), c, request)
+	makeDeadLetters(t, db, consume(t, db), c, request)
 	c.mu.Lock()
 	c.now = c.now.Add(testDeadLetterTTL) // the database has not looked yet
 	c.mu.Unlock()
@@ -175,7 +175,7 @@ func TestBeforeIsATimeInAnyPrecision(t *testing.T) {
 	c := newClock()
 	db := openFresh(t, c)
 	request := newRequest(c.Now())
-	bury(t, db, consume(t, db), c, request)
+	makeDeadLetters(t, db, consume(t, db), c, request)
 	for add, want := range map[time.Duration]int{
 		0: 0, -time.Hour: 0, -100 * 365 * 24 * time.Hour: 0, 1: 1, time.Microsecond: 1, time.Millisecond: 1, time.Hour: 1,
 	} {
@@ -191,7 +191,7 @@ func TestAnOriginalThatCannotBeReadIsNotShown(t *testing.T) {
 	c := newClock()
 	db := openFresh(t, c)
 	request := newRequest(c.Now())
-	bury(t, db, consume(t, db), c, request)
+	makeDeadLetters(t, db, consume(t, db), c, request)
 	require.NoError(t, db.kv.Set(idKey(prefixRequest, request.ID), []byte("damaged"), pebble.Sync))
 	letter, err := db.DeadLetters().Find(t.Context(), request.ID)
 	require.NoError(t, err)
@@ -207,11 +207,11 @@ func TestDamagedDeadLettersAreErrors(t *testing.T) {
 	db := openFresh(t, c)
 	w := consume(t, db)
 	request, other := newRequest(c.Now()), newRequest(c.Now())
-	bury(t, db, w, c, request, other)
+	makeDeadLetters(t, db, w, c, request, other)
 	letters := db.DeadLetters()
 	row := deadLetterKey(c.Now().UnixMilli(), request.ID)
 	require.NoError(t, db.kv.Set(row, []byte("damaged"), pebble.Sync))
-	require.NoError(t, db.kv.Set(idKey(prefixBurial, other.ID), []byte("damaged"), pebble.Sync))
+	require.NoError(t, db.kv.Set(idKey(prefixLetterRef, other.ID), []byte("damaged"), pebble.Sync))
 	page, err := letters.List(t.Context(), ports.DeadLetterFilter{Limit: 10})
 	require.NoError(t, err, "one that is damaged does not hide the others")
 	require.Len(t, page.Letters, 1)
@@ -245,7 +245,7 @@ func TestDeadLettersAreThereAfterAReopen(t *testing.T) {
 	var want []domain.ID
 	for i := range 5 {
 		r := newRequest(c.Now(), func(r *domain.Request) { r.ID = domain.ID(fmt.Sprint("letter-", i)) })
-		bury(t, db, consume(t, db), c, r)
+		makeDeadLetters(t, db, consume(t, db), c, r)
 		want = append([]domain.ID{r.ID}, want...)
 		c.advance(t, db, time.Millisecond)
 	}

@@ -20,8 +20,8 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// The marker file tells our directory from others. It is "creating" until the first database is whole, and "ready" ever
-// after: a ready directory without its database is damage, not a fresh start.
+// The marker file says that a directory is ours. It is "creating" until the first database is complete, and "ready"
+// from then on: a ready directory without its database is damaged, not new.
 const (
 	markerName     = "OPENHQM"
 	markerCreating = "openhqm data, format 1, creating\n"
@@ -38,7 +38,7 @@ type directory struct {
 	ready bool
 }
 
-// openDirectory locks the directory and checks that it is ours, or empty.
+// openDirectory creates the directory if need be, checks that it is ours or empty, and locks it.
 func openDirectory(path string) (*directory, error) {
 	if err := makeDirectory(path); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
@@ -61,7 +61,7 @@ func openDirectory(path string) (*directory, error) {
 	return d, nil
 }
 
-// makeDirectory makes a directory and its parents, durably: what is in a directory that a power cut takes back is lost.
+// makeDirectory creates a directory and its parents durably: a power cut that undid them would lose everything in them.
 func makeDirectory(path string) error {
 	if _, err := os.Stat(path); err == nil {
 		return nil
@@ -76,7 +76,7 @@ func makeDirectory(path string) error {
 	return syncDirectory(parent)
 }
 
-// checkOurs refuses a directory with files in it but no marker, before anything is written there.
+// checkOurs refuses a directory that has files but no marker, before anything is written there.
 func checkOurs(path string) error {
 	entries, err := os.ReadDir(path)
 	if err != nil {
@@ -87,8 +87,8 @@ func checkOurs(path string) error {
 		switch entry.Name() {
 		case markerName:
 			return nil
-		case lockName, newMarkerName: // of a start that was killed before it had a marker
-		case "lost+found": // what a file system keeps at its root
+		case lockName, newMarkerName: // of a start that was killed before it wrote the marker
+		case "lost+found": // at the root of a file system
 		default:
 			foreign = entry.Name()
 		}
@@ -100,7 +100,7 @@ func checkOurs(path string) error {
 	return nil
 }
 
-// readMarker learns whether the database was ever whole, and marks a new directory as ours.
+// readMarker reads whether the database was ever complete, and marks a new directory as ours.
 func (d *directory) readMarker() error {
 	marker, err := os.ReadFile(filepath.Join(d.path, markerName))
 	switch {
@@ -114,12 +114,12 @@ func (d *directory) readMarker() error {
 	case string(marker) == markerCreating:
 		return nil
 	default:
-		return fmt.Errorf("data directory %s has a marker %q that this version does not know", d.path,
+		return fmt.Errorf("data directory %s has the marker %q, which this version does not know", d.path,
 			strings.TrimSpace(string(marker[:min(len(marker), 80)])))
 	}
 }
 
-// markReady notes that the database is whole from now on.
+// markReady marks the database as complete.
 func (d *directory) markReady() error {
 	if d.ready {
 		return nil
@@ -127,7 +127,7 @@ func (d *directory) markReady() error {
 	return d.mark(markerReady)
 }
 
-// mark replaces the marker durably: a new file, fsynced, renamed, and the directory fsynced.
+// mark replaces the marker durably: it writes and fsyncs a new file, renames it and fsyncs the directory.
 func (d *directory) mark(text string) error {
 	temporary := filepath.Join(d.path, newMarkerName)
 	if err := writeSynced(temporary, text); err != nil {
@@ -139,7 +139,7 @@ func (d *directory) mark(text string) error {
 	return syncDirectory(d.path)
 }
 
-// syncDirectory makes durable what was made or renamed in a directory.
+// syncDirectory makes durable what was created or renamed in a directory.
 func syncDirectory(path string) error {
 	d, err := os.Open(path)
 	if err != nil {
@@ -159,8 +159,8 @@ func writeSynced(path, text string) error {
 
 func (d *directory) close() error { return d.lock.Close() }
 
-// Memory for Pebble. Two memtables of this size exist for moments while one is flushed. Pebble takes them out of the
-// cache, so the cache must be larger than they are, or every read of a backlog goes to the disk.
+// Memory for Pebble. While a memtable is flushed there are two of this size. Pebble takes them out of the cache, so the
+// cache must be larger than both, or every read of a backlog goes to the disk.
 const (
 	memTableBytes = 16 << 20
 	cacheBytes    = 64 << 20
@@ -174,7 +174,8 @@ func (d *directory) openPebble(files vfs.FS, log *slog.Logger) (*pebble.DB, erro
 	defer cache.Unref()
 	logger := pebbleLogger{log}
 	options := &pebble.Options{
-		// Named, or Pebble puts a watch for slow disks before it, whose goroutine outlives an Open that fails.
+		// Set even for the disk. Otherwise Pebble wraps it to detect slow disks, with a goroutine that outlives a failed
+		// Open.
 		FS:                          files,
 		Cache:                       cache,
 		MemTableSize:                memTableBytes,
@@ -182,35 +183,35 @@ func (d *directory) openPebble(files vfs.FS, log *slog.Logger) (*pebble.DB, erro
 		FormatMajorVersion:          pebble.FormatNewest,
 		Logger:                      logger,
 		EventListener:               logger.events(),
-		// A ready directory must hold its database; a new one must not already hold another.
+		// A ready directory must have its database.
 		ErrorIfNotExists: d.ready,
 	}
-	// Most reads by key are of requests that are there, but idempotency keys mostly are not.
+	// Requests are mostly there when they are read, but idempotency keys mostly are not.
 	for i := range options.Levels {
 		options.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
 	kv, err := pebble.Open(filepath.Join(d.path, databaseName), options)
 	if err != nil {
-		return nil, fmt.Errorf("open database in %s (damaged, or made by another version?): %w", d.path, err)
+		return nil, fmt.Errorf("open database in %s (damaged, or created by another version?): %w", d.path, err)
 	}
 	return kv, nil
 }
 
-// pebbleLogger passes on what an operator should see. Pebble's own running commentary is for its developers.
+// pebbleLogger passes on what an operator should see. Pebble's informational messages are for its developers.
 type pebbleLogger struct{ log *slog.Logger }
 
 // Infof drops the message.
 func (pebbleLogger) Infof(string, ...any) {}
 
-// Errorf logs.
+// Errorf logs the message.
 func (l pebbleLogger) Errorf(format string, args ...any) {
-	l.log.Error("embedded database", "error", fmt.Sprintf(format, args...))
+	l.log.Error("embedded database reported an error", "error", fmt.Sprintf(format, args...))
 }
 
-// Fatalf is called when the write-ahead log cannot be written: going on would answer 202 for what is not durable, so
-// the process ends. What was answered is on disk.
+// Fatalf ends the process. Pebble calls it when the write-ahead log cannot be written, and going on would confirm what
+// is not durable. Everything that was confirmed is on disk.
 func (l pebbleLogger) Fatalf(format string, args ...any) {
-	l.log.Error("embedded database: cannot go on", "error", fmt.Sprintf(format, args...))
+	l.log.Error("embedded database failed; the process ends (check the disk)", "error", fmt.Sprintf(format, args...))
 	os.Exit(1)
 }
 
@@ -218,21 +219,22 @@ func (l pebbleLogger) events() *pebble.EventListener {
 	return &pebble.EventListener{
 		BackgroundError: func(err error) {
 			if errors.Is(err, syscall.ENOSPC) {
-				// Pebble tries again at once and without end, also while it opens: neither serving nor ended.
+				// Pebble would retry at once and for ever, even while it opens: a process that neither serves nor ends.
 				l.Fatalf("the disk is full: %v", err)
 			}
-			l.log.Error("embedded database", "error", err)
+			l.log.Error("embedded database failed in the background; it retries by itself", "error", err)
 		},
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
-			l.log.Error("embedded database: corruption", "path", info.Path, "error", info.Details)
+			l.log.Error("embedded database is corrupt: restore a backup, or check the disk",
+				"path", info.Path, "error", info.Details)
 		},
 		WriteStallBegin: func(info pebble.WriteStallBeginInfo) {
-			l.log.Warn("embedded database: writes wait for the disk", "reason", info.Reason)
+			l.log.Warn("embedded database: the disk is too slow; writes are paused until it catches up", "reason", info.Reason)
 		},
 	}
 }
 
-// freeSpace tells whether the disk has room, by asking the file system once a second at most.
+// freeSpace checks for free disk space. It asks the file system at most once a second. It is safe for concurrent use.
 type freeSpace struct {
 	dir     string
 	minimum uint64
@@ -247,7 +249,7 @@ func newFreeSpace(dir string, minimum uint64, now func() time.Time) *freeSpace {
 	return &freeSpace{dir: dir, minimum: minimum, now: now}
 }
 
-// check returns an error matching ports.ErrFull when less than the minimum is free.
+// check returns an error that matches ports.ErrFull when less than the minimum is free.
 func (s *freeSpace) check() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -259,9 +261,9 @@ func (s *freeSpace) check() error {
 	usage, err := vfs.Default.GetDiskUsage(s.dir)
 	switch {
 	case err != nil:
-		s.err = fmt.Errorf("%w: ask for free disk space: %w", ports.ErrUnavailable, err)
+		s.err = fmt.Errorf("%w: check free disk space: %w", ports.ErrUnavailable, err)
 	case usage.AvailBytes < s.minimum:
-		s.err = fmt.Errorf("%w: less than embedded.min_free is left on the disk", ports.ErrFull)
+		s.err = fmt.Errorf("%w: the disk has less free space than embedded.min_free", ports.ErrFull)
 	default:
 		s.err = nil
 	}

@@ -34,7 +34,7 @@ func requireRefused(t *testing.T, dir, message string) {
 	}
 }
 
-// listing gives the names in a directory, but for the lock file and what is in the database's own directory.
+// listing returns the names in a directory, but for the lock file and what is in the database's own directory.
 func listing(t *testing.T, dir string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -166,7 +166,7 @@ func TestALostDatabaseIsNotAFreshStart(t *testing.T) {
 	requireRefused(t, dir, "damaged")
 }
 
-// madeToDamage makes a database with rows in its tables and, newer ones, in its log. It gives the ids of all.
+// madeToDamage makes a database with rows in its tables and, newer ones, in its log. It returns the ids of all.
 func madeToDamage(t *testing.T, dir string) []domain.ID {
 	t.Helper()
 	db, err := Open(testOptions(dir, time.Now))

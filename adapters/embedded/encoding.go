@@ -11,11 +11,11 @@ import (
 	"github.com/openhqm/openhqm/domain"
 )
 
-// Values are a version byte and then fields in a fixed order: varints, and strings with their length before them. They
-// are ours alone, so they are made for speed; what other programs read is the wire message of the brokers.
+// A value is a version byte followed by fields in a fixed order: varints, and strings with their length before them. No
+// other program reads them, so they are made for speed.
 const codecVersion = 1
 
-// errCorrupt is a value that we cannot have written.
+// errCorrupt means that a value cannot have been written by us.
 var errCorrupt = errors.New("corrupt value")
 
 type encoder struct{ buf []byte }
@@ -47,7 +47,7 @@ func (e *encoder) bytes(v []byte) {
 	e.buf = append(e.buf, v...)
 }
 
-// time keeps microseconds; the zero time stays zero.
+// time encodes a time in microseconds. The zero time stays zero.
 func (e *encoder) time(t time.Time) {
 	if t.IsZero() {
 		e.int(0)
@@ -67,7 +67,7 @@ func (e *encoder) header(h domain.Header) {
 	}
 }
 
-// decoder reads what encoder wrote. The first fault sticks, and everything after it reads as zero.
+// decoder decodes what encoder wrote. After the first fault everything decodes as zero, and end returns an error.
 type decoder struct {
 	buf []byte
 	bad bool
@@ -96,7 +96,7 @@ func (d *decoder) int() int64 {
 	return v
 }
 
-// skip steps over n bytes and reports whether there were any to read.
+// skip steps over n bytes that were decoded. It returns false when decoding failed.
 func (d *decoder) skip(n int) bool {
 	if d.bad || n <= 0 {
 		d.fail()
@@ -110,7 +110,7 @@ func (d *decoder) fail() { d.bad, d.buf = true, nil }
 
 func (d *decoder) bool() bool { return d.uint() == 1 }
 
-// bytes returns a part of the value that was decoded, not a copy.
+// bytes returns a part of the value, not a copy.
 func (d *decoder) bytes() []byte {
 	n := d.uint()
 	if n > uint64(len(d.buf)) {
@@ -126,11 +126,10 @@ func (d *decoder) bytes() []byte {
 
 func (d *decoder) text() string { return string(d.bytes()) }
 
-// maxHint bounds what is allocated for a number of items before the items are seen: a corrupt number must not ask for
-// much memory.
+// maxHint bounds what is allocated for a number of items in advance: a corrupt number must not allocate much memory.
 const maxHint = 16
 
-// count reads a number of items, each of which takes at least one byte.
+// count decodes a number of items, each of at least one byte.
 func (d *decoder) count() int {
 	n := d.uint()
 	if n > uint64(len(d.buf)) {

@@ -15,7 +15,7 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// clock is a time that only moves when it is told to.
+// clock is a time that only moves when a test moves it.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time

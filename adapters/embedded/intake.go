@@ -9,10 +9,10 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// rowBytes is about what the rows of a request take in a batch, beside its body.
+// rowBytes is the approximate size of a request's rows in a batch, without its body.
 const rowBytes = 1024
 
-// arrival is a request on its way in: a copy, since the caller may give up waiting and use his own again.
+// arrival is a request that is being accepted. It is a copy, because a caller that stops waiting may change its own.
 type arrival struct {
 	row         *row
 	value       []byte
@@ -40,7 +40,7 @@ func newArrival(req *domain.Request) arrival {
 	return a
 }
 
-// Accept writes record, request and queue entry of each request in one batch.
+// Accept implements ports.Intake. The record, the request and its queue entry are written in one batch.
 func (db *DB) Accept(ctx context.Context, reqs []domain.Request) []ports.Accepted {
 	arrivals := make([]arrival, len(reqs))
 	for i := range reqs {
@@ -69,7 +69,7 @@ func (db *DB) acceptGroup(ctx context.Context, arrivals []arrival, room error) [
 	if err == nil {
 		return answers
 	}
-	// Not in answers: the committer may still come to write there.
+	// Not answers: the committer may still write into it.
 	unconfirmed := make([]ports.Accepted, len(arrivals))
 	for i := range unconfirmed {
 		unconfirmed[i].Err = err
@@ -77,7 +77,7 @@ func (db *DB) acceptGroup(ctx context.Context, arrivals []arrival, room error) [
 	return unconfirmed
 }
 
-// accept takes one request in. A repeat of an earlier one is answered even when there is no room.
+// accept accepts one request. A repeat of an earlier one is answered even when there is no room.
 func (tx *txn) accept(a *arrival, room error) ports.Accepted {
 	r := a.row
 	if a.idempotency != nil {
@@ -86,7 +86,7 @@ func (tx *txn) accept(a *arrival, room error) ports.Accepted {
 		}
 	}
 	if room == nil && tx.db.opts.MaxDepth > 0 && tx.unfinished() >= tx.db.opts.MaxDepth {
-		room = fmt.Errorf("%w: queue.max_depth requests are unfinished", ports.ErrFull)
+		room = fmt.Errorf("%w: as many requests as queue.max_depth are unfinished", ports.ErrFull)
 	}
 	if room != nil {
 		return ports.Accepted{Err: room}
@@ -94,14 +94,14 @@ func (tx *txn) accept(a *arrival, room error) ports.Accepted {
 	tx.set(idKey(prefixRequest, r.ID), a.value)
 	tx.enqueue(r, a.notBefore)
 	if a.idempotency != nil {
-		tx.takeKey(r, a.idempotency)
+		tx.claimKey(r, a.idempotency)
 	}
 	tx.expireAt(r, r.Deadline.Add(expiryGrace))
 	tx.save(r)
 	return ports.Accepted{Outcome: ports.AcceptedNew, Record: r.Record}
 }
 
-// unfinished counts ready, delayed and leased requests.
+// unfinished returns the number of ready, delayed and leased requests.
 func (tx *txn) unfinished() int64 {
 	n := tx.db.totals.delayed
 	for _, q := range tx.db.scheduler.queues {
@@ -110,7 +110,7 @@ func (tx *txn) unfinished() int64 {
 	return n
 }
 
-// repeated answers a request whose idempotency key is in use.
+// repeated returns the answer to a request whose idempotency key is in use, and true; false when the key is free.
 func (tx *txn) repeated(req *row, given *domain.Idempotency) (ports.Accepted, bool) {
 	i, err := tx.key(idempotencyKey(req.Owner, given.Key))
 	switch {
@@ -123,7 +123,7 @@ func (tx *txn) repeated(req *row, given *domain.Idempotency) (ports.Accepted, bo
 	}
 	answer := ports.Accepted{
 		Outcome: ports.AcceptedSame,
-		// The record may be gone before its key is.
+		// The record may be deleted before its key is.
 		Record: domain.Record{ID: i.id, SubmittedAt: i.submittedAt, Endpoint: req.Endpoint, Owner: req.Owner},
 	}
 	r, err := tx.row(i.id)
@@ -136,7 +136,7 @@ func (tx *txn) repeated(req *row, given *domain.Idempotency) (ports.Accepted, bo
 	return answer, true
 }
 
-func (tx *txn) takeKey(r *row, given *domain.Idempotency) {
+func (tx *txn) claimKey(r *row, given *domain.Idempotency) {
 	r.idempotency = given.Key
 	r.idempotencyExpires = given.ExpiresAt.UnixMilli()
 	key := idempotencyKey(r.Owner, r.idempotency)
@@ -147,7 +147,7 @@ func (tx *txn) takeKey(r *row, given *domain.Idempotency) {
 	tx.db.expiry.add(r.idempotencyExpires)
 }
 
-// freeKey lets the key be used again, unless another request already does.
+// freeKey makes the key of a request usable again, unless another request already has it.
 func (tx *txn) freeKey(r *row) {
 	key := idempotencyKey(r.Owner, r.idempotency)
 	if i, err := tx.key(key); err == nil && i.id == r.ID {
@@ -156,7 +156,7 @@ func (tx *txn) freeKey(r *row) {
 	}
 }
 
-// key returns what is under an idempotency key as this group sees it; its id is empty when there is nothing.
+// key returns the value of an idempotency key as this group sees it. Its id is empty when there is none.
 func (tx *txn) key(key []byte) (idempotency, error) {
 	if i, ok := tx.keys[string(key)]; ok {
 		return i, nil
@@ -168,7 +168,7 @@ func (tx *txn) key(key []byte) (idempotency, error) {
 	return decodeIdempotency(value)
 }
 
-// setKey changes what is under an idempotency key; nothing for an empty id.
+// setKey sets the value of an idempotency key, or deletes the key when the id is empty.
 func (tx *txn) setKey(key []byte, i idempotency) {
 	tx.keys[string(key)] = i
 	if i.id == "" {
@@ -178,7 +178,7 @@ func (tx *txn) setKey(key []byte, i idempotency) {
 	tx.set(key, encodeIdempotency(&i))
 }
 
-// Cancel ends a request that nobody has begun.
+// Cancel implements ports.Intake.
 func (db *DB) Cancel(ctx context.Context, id domain.ID) (domain.Record, error) {
 	var rec domain.Record
 	var conflict error

@@ -8,24 +8,24 @@ import (
 	"github.com/openhqm/openhqm/domain"
 )
 
-// Every key begins with one of these. Numbers in keys are big-endian, so that keys sort by them.
+// The first byte of every key. Numbers in keys are big-endian, so that keys sort by them.
 const (
-	prefixBurial      = 'b' // id -> burial: where its dead letter is
+	prefixLetterRef   = 'b' // id -> letterRef: where its dead letter is
 	prefixTotals      = 'c' // -> totals
 	prefixDue         = 'd' // due, sequence -> waiting: requests that are delayed or wait for their next attempt
 	prefixIdempotency = 'k' // owner, 0, key -> idempotency
 	prefixQueue       = 'l' // lane, endpoint -> queueTotals
-	prefixRequest     = 'q' // id -> request, until it is final or its dead letter is gone
+	prefixRequest     = 'q' // id -> request, until it is final or its dead letter is deleted
 	prefixRecord      = 'r' // id -> row
 	prefixResponse    = 's' // id -> response
 	prefixDeadLetter  = 't' // time, id -> row
 	prefixReady       = 'w' // lane, endpoint, 0, sequence -> waiting: requests that are due, begun ones included
-	prefixExpiry      = 'x' // time, kind, what -> nothing: when to look at something again
+	prefixExpiry      = 'x' // time, kind, what -> nothing: when to check something again
 )
 
-// What an expiry row is about.
+// The kinds of expiry rows.
 const (
-	expireRecord      = 'r' // the deadline of an unfinished one, the end of a final one
+	expireRecord      = 'r' // the deadline of an unfinished request, or the end of a final record's lifetime
 	expireIdempotency = 'k'
 	expireDeadLetter  = 't'
 )
@@ -57,12 +57,12 @@ func dueKey(due int64, seq uint64) []byte {
 	return binary.BigEndian.AppendUint64(key, seq)
 }
 
-// trailingSeq reads the sequence number at the end of a ready or due key.
+// trailingSeq returns the sequence number at the end of a ready or due key.
 func trailingSeq(key []byte) uint64 {
 	return binary.BigEndian.Uint64(key[len(key)-8:])
 }
 
-// keyTime reads the time after the prefix of a due, dead letter or expiry key.
+// keyTime returns the time after the prefix of a due, dead letter or expiry key, in milliseconds since 1970.
 func keyTime(key []byte) int64 {
 	return int64(binary.BigEndian.Uint64(key[1:9]))
 }
@@ -89,9 +89,9 @@ func idempotencyKey(owner, key string) []byte {
 // waiting is the value of a ready or due row.
 type waiting struct {
 	id    domain.ID
-	queue queueID // known from the key of a ready row, but needed in due rows
+	queue queueID // also in the key of a ready row, but not in that of a due row
 	size  int64
-	since int64 // when it became ready, in milliseconds since 1970; in a due row when it was put there
+	since int64 // when the row was written, in milliseconds since 1970; for a ready row, when it became ready
 }
 
 func encodeWaiting(w *waiting) []byte {
@@ -115,10 +115,10 @@ func decodeWaiting(value []byte) (waiting, error) {
 	return w, d.end("queue entry")
 }
 
-// totals are the numbers that cover the whole database; they change with the rows they count, in the same batch.
+// totals are counters of the whole database. They are written in the same batch as the rows that they count.
 type totals struct {
 	group       uint64 // the last group commit
-	seq         uint64 // the last sequence number or token given out
+	seq         uint64 // the last sequence number or token in use
 	delayed     int64  // due rows
 	deadLetters int64
 }
@@ -138,11 +138,11 @@ func decodeTotals(value []byte) (totals, error) {
 	return t, d.end("totals")
 }
 
-// idempotency is the value under an idempotency key.
+// idempotency is the value of an idempotency key.
 type idempotency struct {
 	id          domain.ID
 	fingerprint [32]byte
-	submittedAt time.Time // the answer to a repeat holds it, also when the record is gone
+	submittedAt time.Time // part of the answer to a repeat, even after the record is deleted
 	expires     int64     // milliseconds since 1970
 }
 
@@ -164,21 +164,21 @@ func decodeIdempotency(value []byte) (idempotency, error) {
 	return i, d.end("idempotency key")
 }
 
-// burial is what leads from an id to its dead letter. Times are milliseconds since 1970.
-type burial struct {
+// letterRef leads from an id to its dead letter. Times are milliseconds since 1970.
+type letterRef struct {
 	at      int64 // part of the dead letter's key
 	expires int64 // of its row in the expiry index
 }
 
-func encodeBurial(b *burial) []byte {
+func encodeLetterRef(b *letterRef) []byte {
 	e := newEncoder(24)
 	e.int(b.at)
 	e.int(b.expires)
 	return e.buf
 }
 
-func decodeBurial(value []byte) (burial, error) {
+func decodeLetterRef(value []byte) (letterRef, error) {
 	d := newDecoder(value)
-	b := burial{at: d.int(), expires: d.int()}
-	return b, d.end("burial")
+	b := letterRef{at: d.int(), expires: d.int()}
+	return b, d.end("letter reference")
 }

@@ -11,14 +11,15 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// lease is a delivery that is handed out. It lives in memory: when the process dies, all its deliveries are free.
+// lease is a delivery that is handed out. It is only in memory: when the process dies, all its deliveries are ready
+// again.
 type lease struct {
 	row      *row // the committer's
 	queue    *queue
 	entry    entry
 	consumer *Consumer
 
-	// What the holder is told. It is a copy: the row may go on to another holder before this one has looked.
+	// What the holder gets. It is a copy, because the row may belong to another holder before this one reads it.
 	record   domain.Record
 	answered bool
 	token    string
@@ -27,7 +28,7 @@ type lease struct {
 	lose context.CancelCauseFunc
 }
 
-// serve begins what the waiting receivers can get, the longest waiting first.
+// serve begins the entries that waiting receivers have credit for. The longest waiting receiver goes first.
 func (db *DB) serve(tx *txn) (served []*receiver, err error) {
 	waiting := db.receivers[:0]
 	for _, r := range db.receivers {
@@ -49,14 +50,14 @@ func (db *DB) serve(tx *txn) (served []*receiver, err error) {
 	return served, nil
 }
 
-// start begins one entry: its record becomes PROCESSING under a new token, and the delivery is counted.
+// start begins one entry: its record becomes PROCESSING with a new token, and the delivery is counted.
 func (tx *txn) start(c *Consumer, e entry) (*lease, error) {
 	r, err := tx.row(e.id)
 	if err != nil {
 		return nil, err
 	}
 	if r == nil || r.Status.Final() || r.place != (place{seq: e.seq}) {
-		return nil, fmt.Errorf("queued request %s has no record that says so: %w", e.id, errCorrupt)
+		return nil, fmt.Errorf("queued request %s has no matching record: %w", e.id, errCorrupt)
 	}
 	r.Status, r.UpdatedAt, r.NextAttemptAt = domain.Processing, tx.now, time.Time{}
 	r.Deliveries++
@@ -72,13 +73,13 @@ func (tx *txn) start(c *Consumer, e entry) (*lease, error) {
 	return l, nil
 }
 
-// forget ends a lease.
+// forget removes a lease.
 func (db *DB) forget(l *lease) {
 	delete(db.leases, l.row.ID)
 	delete(l.consumer.held, l.row.ID)
 }
 
-// reclaim takes back what consumers held that are gone.
+// reclaim ends the leases of consumers that have ended, once their time is over, and makes the requests ready again.
 func (db *DB) reclaim(tx *txn) error {
 	now := tx.now.UnixMilli()
 	for c := range db.gone {
@@ -89,7 +90,7 @@ func (db *DB) reclaim(tx *txn) error {
 		for id := range c.held {
 			l := db.leases[id]
 			db.forget(l)
-			l.queue.giveBack(l.entry)
+			l.queue.handBack(l.entry)
 			l.lose(ports.ErrLost)
 			l.row.Status, l.row.UpdatedAt = domain.Pending, tx.now
 			tx.save(l.row)
@@ -98,7 +99,7 @@ func (db *DB) reclaim(tx *txn) error {
 	return nil
 }
 
-// canServeMore reports whether a receiver waits for entries that are on disk and not yet in memory.
+// canServeMore reports whether a receiver waits for entries that are on disk but not in memory.
 func (db *DB) canServeMore() bool {
 	if len(db.receivers) == 0 {
 		return false
@@ -111,13 +112,13 @@ func (db *DB) canServeMore() bool {
 	return false
 }
 
-// dismissReceivers ends those that wait and that the condition names.
-func (db *DB) dismissReceivers(named func(*receiver) bool) {
+// endReceivers ends the waiting receivers that match, with ports.ErrClosed.
+func (db *DB) endReceivers(matches func(*receiver) bool) {
 	db.receivers = slices.DeleteFunc(db.receivers, func(r *receiver) bool {
-		if !named(r) {
+		if !matches(r) {
 			return false
 		}
-		r.dismiss(ports.ErrClosed)
+		r.end(ports.ErrClosed)
 		return true
 	})
 }

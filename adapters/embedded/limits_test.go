@@ -21,7 +21,7 @@ func errorsOf(answers []ports.Accepted) []error {
 	return errs
 }
 
-func TestALowDiskTakesNothingInAndLetsEverythingOut(t *testing.T) {
+func TestALowDiskAcceptsNothingAndStillHandsOutEverything(t *testing.T) {
 	t.Parallel()
 	c := newClock()
 	opts := testOptions(t.TempDir(), c.Now)

@@ -59,7 +59,7 @@ func (m *model) enqueue(now time.Time, r *modelled, at time.Time) {
 	}
 }
 
-// some gives the requests that the condition names, in the order of their queues.
+// some returns the requests that the condition names, in the order of their queues.
 func (m *model) some(condition func(*modelled) bool) []*modelled {
 	var out []*modelled
 	for _, r := range m.requests {

@@ -10,7 +10,7 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// State reads a record without its response.
+// State implements ports.Results.
 func (db *DB) State(ctx context.Context, id domain.ID) (domain.Record, error) {
 	r, err := db.readDurable(ctx, id)
 	if err != nil {
@@ -19,7 +19,7 @@ func (db *DB) State(ctx context.Context, id domain.ID) (domain.Record, error) {
 	return r.Record, nil
 }
 
-// Find reads a whole record.
+// Find implements ports.Results.
 func (db *DB) Find(ctx context.Context, id domain.ID) (domain.Record, error) {
 	r, err := db.readDurable(ctx, id)
 	if err != nil {
@@ -36,41 +36,41 @@ func (db *DB) Find(ctx context.Context, id domain.ID) (domain.Record, error) {
 	return rec, err
 }
 
-// Wait waits for a record to become final, and leaves its response where it is.
+// Wait implements ports.Results.
 func (db *DB) Wait(ctx context.Context, id domain.ID) (domain.Record, error) {
-	final, leave := db.waiters.add(id)
+	final, leave := db.waiting.Add(id)
 	defer leave()
-	// Registered before the first look: what becomes final in between is not missed.
-	rec, err := db.look(ctx, id)
+	// Registered before the first read, so that no change in between is missed.
+	rec, err := db.stateNow(ctx, id)
 	if err != nil || rec.Status.Final() {
 		return rec, err
 	}
 	select {
 	case <-final:
-		return db.look(ctx, id)
+		return db.stateNow(ctx, id)
 	case <-ctx.Done():
-		// As it is now. What is not yet on the disk nobody waits for any more.
-		if latest, err := db.look(ctx, id); !errors.Is(err, ports.ErrUnavailable) {
+		// The record as it is now, unless that is not durable in time.
+		if latest, err := db.stateNow(ctx, id); !errors.Is(err, ports.ErrUnavailable) {
 			return latest, err
 		}
 		return rec, nil
 	case <-db.done:
-		return rec, db.ended()
+		return rec, db.endedErr()
 	}
 }
 
-// lookTimeout bounds a look for somebody whose own time may be over. It takes one group commit at most.
-const lookTimeout = 5 * time.Second
+// readTimeout bounds a read for a caller whose own time may be over. It takes at most one group commit.
+const readTimeout = 5 * time.Second
 
-// look is State for those who get the record also when their time is over.
-func (db *DB) look(ctx context.Context, id domain.ID) (domain.Record, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+// stateNow is State for a caller that gets the record even after its ctx has ended.
+func (db *DB) stateNow(ctx context.Context, id domain.ID) (domain.Record, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTimeout)
 	defer cancel()
 	return db.State(ctx, id)
 }
 
-// readDurable reads a row, and if the group that wrote it is not on disk yet waits until it is: what a client has seen
-// must not be taken back by a crash.
+// readDurable reads a row and blocks until the group that wrote it is durable: what a client has seen must not be
+// undone by a crash.
 func (db *DB) readDurable(ctx context.Context, id domain.ID) (*row, error) {
 	if !db.enter() {
 		return nil, ports.ErrClosed
@@ -84,15 +84,14 @@ func (db *DB) readDurable(ctx context.Context, id domain.ID) (*row, error) {
 		return nil, ports.ErrNotFound
 	}
 	if r.group > db.durable.Load() {
-		// Any operation is answered after the groups before it.
-		if err := db.do(ctx, 0, func(*txn) error { return nil }); err != nil {
+		if err := db.flush(ctx); err != nil {
 			return nil, err
 		}
 	}
 	return r, nil
 }
 
-// readRow gives nil when there is none.
+// readRow returns nil when there is no row.
 func (db *DB) readRow(id domain.ID) (*row, error) {
 	value, err := db.get(idKey(prefixRecord, id))
 	if err != nil || value == nil {
@@ -100,12 +99,12 @@ func (db *DB) readRow(id domain.ID) (*row, error) {
 	}
 	r, err := decodeRow(id, value)
 	if err == nil && r.Status == domain.Processing && r.token <= db.inherited {
-		r.Status = domain.Pending // whoever held it is gone, with the process that was
+		r.Status = domain.Pending // its holder ended with an earlier process
 	}
 	return r, err
 }
 
-// readResponse gives ports.ErrNotFound when record and response were deleted since the row was read.
+// readResponse returns ports.ErrNotFound when record and response were deleted after the row was read.
 func (db *DB) readResponse(id domain.ID) (*domain.Response, error) {
 	if !db.enter() {
 		return nil, ports.ErrClosed

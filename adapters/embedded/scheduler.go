@@ -2,7 +2,6 @@ package embedded
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"time"
 
@@ -10,15 +9,15 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// A queue keeps its first waiting entries in memory and the rest on disk alone, so a million waiting requests take no
-// more memory than a thousand.
+// A queue keeps its first waiting entries in memory and the rest only on disk, so that a million waiting requests take
+// no more memory than a thousand.
 const (
 	windowMax   = 512
 	refillBelow = 64 // one Receive's worth
 )
 
-// queueID names the queue of one endpoint in one lane. Endpoints have queues of their own so that work for one that is
-// refused is not even read.
+// queueID names the queue of one endpoint in one lane. Each endpoint has its own queues, so that work for a refused
+// endpoint is not even read.
 type queueID struct {
 	lane     domain.Lane
 	endpoint string
@@ -31,20 +30,20 @@ type entry struct {
 	seq uint64
 }
 
-// queue is the ready requests of one endpoint in one lane. A request that is begun keeps its ready row until it is
-// finished: after a crash it is simply found there again.
+// queue is the ready requests of one endpoint in one lane. A begun request keeps its ready row until it is finished, so
+// that it is ready again after a crash.
 type queue struct {
 	id     queueID
 	rows   int64 // ready rows, those of begun requests included
 	leased int64
-	window []entry // the first waiting ones, by sequence
-	loaded uint64  // all waiting ones up to this sequence are in the window
-	from   uint64  // no ready row has a smaller sequence: iterators begin here, after the tombstones
+	window []entry // the first waiting entries, by sequence
+	loaded uint64  // all waiting entries up to this sequence are in the window
+	from   uint64  // no ready row has a smaller sequence: iterators begin here, behind the tombstones
 }
 
 func (q *queue) waiting() int64 { return q.rows - q.leased }
 
-// push adds an entry whose row is new. If later ones are on disk only, it is as well, until the window comes to it.
+// push adds an entry whose row is new. It stays on disk while earlier entries are only on disk.
 func (q *queue) push(e entry) {
 	if q.waiting() == int64(len(q.window)) && len(q.window) < windowMax {
 		q.window = append(q.window, e)
@@ -53,7 +52,7 @@ func (q *queue) push(e entry) {
 	q.rows++
 }
 
-// lease takes the first entry.
+// lease removes and returns the first entry of the window.
 func (q *queue) lease() entry {
 	e := q.window[0]
 	q.window = q.window[1:]
@@ -61,20 +60,20 @@ func (q *queue) lease() entry {
 	return e
 }
 
-// settle forgets an entry that was leased. Its row is deleted by the caller.
-func (q *queue) settle() {
+// finish forgets a leased entry. The caller deletes its row.
+func (q *queue) finish() {
 	q.rows--
 	q.leased--
 }
 
-// giveBack undoes lease.
-func (q *queue) giveBack(e entry) {
+// handBack undoes lease.
+func (q *queue) handBack(e entry) {
 	at, _ := slices.BinarySearchFunc(q.window, e.seq, compareSeq)
 	q.window = slices.Insert(q.window, at, e)
 	q.leased--
 }
 
-// remove takes an entry out that is waiting. Its row is deleted by the caller.
+// remove forgets a waiting entry. The caller deletes its row.
 func (q *queue) remove(seq uint64) {
 	if at, found := slices.BinarySearchFunc(q.window, seq, compareSeq); found {
 		q.window = slices.Delete(q.window, at, at+1)
@@ -100,12 +99,12 @@ func decodeQueue(id queueID, value []byte) (*queue, error) {
 	return q, d.end("queue")
 }
 
-// scheduler chooses what is handed out next: the high lane first, endpoints in turn, low ones never starved.
+// scheduler chooses the next delivery: the lane by domain.LaneTurn, and within a lane the endpoints in turn.
 type scheduler struct {
 	queues map[queueID]*queue
 	lanes  [domain.LaneCount][]*queue
 	turn   [domain.LaneCount]int // where the next round over the lane's endpoints begins
-	streak int                   // hand-outs from the high lane since the last one from the low lane
+	lane   domain.LaneTurn
 }
 
 func newScheduler() *scheduler {
@@ -117,8 +116,7 @@ func (s *scheduler) add(q *queue) {
 	s.lanes[q.id.lane] = append(s.lanes[q.id.lane], q)
 }
 
-// queue returns the queue with that name, a new one if need be. Endpoints come from the configuration, so there are
-// few.
+// queue returns the queue with that id, a new one if need be. Endpoints come from the configuration, so there are few.
 func (s *scheduler) queue(id queueID) *queue {
 	q := s.queues[id]
 	if q == nil {
@@ -128,63 +126,40 @@ func (s *scheduler) queue(id queueID) *queue {
 	return q
 }
 
-// take leases what the credit allows.
+// take leases entries, as many as the credit allows.
 func (s *scheduler) take(credit ports.Credit) []entry {
 	var taken []entry
-	var bytes int64
-	left := allowance{limited: maps.Clone(credit.Endpoints), known: credit.Known}
-	for len(taken) < credit.Count {
-		q := s.next(&left)
-		if q == nil || len(taken) > 0 && bytes+q.window[0].size > credit.Bytes {
-			break
+	left := ports.NewAllowance(credit)
+	for {
+		q := s.next(left)
+		if q == nil || !left.Fits(q.window[0].size) {
+			return taken
 		}
 		e := q.lease()
 		s.took(q)
-		left.use(q.id.endpoint)
-		bytes += e.size
+		left.Charge(q.id.endpoint, e.size)
 		taken = append(taken, e)
 	}
-	return taken
 }
 
-// allowance is what a credit leaves for single endpoints.
-type allowance struct {
-	limited map[string]int
-	known   map[string]struct{} // nil: all
-}
-
-func (a *allowance) none(endpoint string) bool {
-	if _, known := a.known[endpoint]; a.known != nil && !known {
-		return true
+// next returns the queue whose first entry goes next, or nil. A lane whose entries are all on disk still has its turn:
+// it is read in the next group, and the other lane does not overtake it meanwhile.
+func (s *scheduler) next(left *ports.Allowance) *queue {
+	for _, lane := range s.lane.Order() {
+		if q, waits := s.first(lane, left); waits {
+			return q
+		}
 	}
-	n, limited := a.limited[endpoint]
-	return limited && n <= 0
+	return nil
 }
 
-func (a *allowance) use(endpoint string) {
-	if n, limited := a.limited[endpoint]; limited {
-		a.limited[endpoint] = n - 1
-	}
-}
-
-// next finds the queue whose first entry goes next, or nil. A lane whose entries are all on disk still has its turn: it
-// is read in the next group, and the other lane does not overtake it meanwhile.
-func (s *scheduler) next(left *allowance) *queue {
-	high, highWaits := s.first(domain.LaneHigh, left)
-	low, lowWaits := s.first(domain.LaneLow, left)
-	if !highWaits || lowWaits && s.streak >= domain.LowLaneShare-1 {
-		return low
-	}
-	return high
-}
-
-// first finds the next endpoint in turn that has something in memory and credit, and tells whether any waits that has
-// credit, if only on disk.
-func (s *scheduler) first(lane domain.Lane, left *allowance) (q *queue, waits bool) {
+// first returns the next endpoint in turn that has something in memory and credit; nil: there is none. It reports
+// whether anything waits that has credit, even if only on disk.
+func (s *scheduler) first(lane domain.Lane, left *ports.Allowance) (q *queue, waits bool) {
 	queues := s.lanes[lane]
 	for i := range queues {
 		q := queues[(s.turn[lane]+i)%len(queues)]
-		if q.waiting() == 0 || left.none(q.id.endpoint) {
+		if q.waiting() == 0 || left.Refuses(q.id.endpoint) {
 			continue
 		}
 		if waits = true; len(q.window) > 0 {
@@ -194,23 +169,19 @@ func (s *scheduler) first(lane domain.Lane, left *allowance) (q *queue, waits bo
 	return nil, waits
 }
 
-// took moves the turn behind the queue that was served.
+// took gives the next turn to the queue behind the one that was served.
 func (s *scheduler) took(q *queue) {
 	lane := q.id.lane
 	s.turn[lane] = slices.Index(s.lanes[lane], q) + 1
-	if lane == domain.LaneLow {
-		s.streak = 0
-	} else {
-		s.streak++
-	}
+	s.lane.Took(lane)
 }
 
-// hungry reports whether a queue has entries on disk that its window should hold.
-func (q *queue) hungry() bool {
+// needsRefill reports whether a queue has entries on disk that should be in its window.
+func (q *queue) needsRefill() bool {
 	return len(q.window) < refillBelow && q.waiting() > int64(len(q.window))
 }
 
-// oldest tells when the first of all waiting requests became ready; zero when none waits.
+// oldest returns when the longest waiting request became ready; zero when none waits.
 func (s *scheduler) oldest() time.Time {
 	var oldest int64
 	for _, q := range s.queues {

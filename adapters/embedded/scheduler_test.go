@@ -74,7 +74,7 @@ func TestAQueueKeepsAWindowInMemory(t *testing.T) {
 	q.lease()
 	q.push(entry{seq: 9999})
 	require.Len(t, q.window, windowMax-2, "what comes later waits on disk behind the rest")
-	q.giveBack(first)
+	q.handBack(first)
 	require.Equal(t, first, q.window[0])
 	q.remove(q.window[5].seq)
 	q.remove(2 * windowMax) // on disk

@@ -46,7 +46,7 @@ func (d *heldDisk) begin() {
 	d.released, d.held = make(chan struct{}), 0
 }
 
-// end lets go, and tells how many syncs were held up.
+// end lets go, and returns how many syncs were held up.
 func (d *heldDisk) end() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()

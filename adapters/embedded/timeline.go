@@ -10,16 +10,15 @@ import (
 	"github.com/openhqm/openhqm/domain"
 )
 
-// expiryGrace is how long after its deadline a request that nobody has begun is ended (spec: read past its deadline by
-// 5 s). A worker that gets it earlier ends it itself.
+// expiryGrace is how long after its deadline a request that no worker has begun is ended. A worker that receives it
+// earlier ends it itself.
 const expiryGrace = 5 * time.Second
 
-// timeline is what the committer remembers of rows that are sorted by time, so that it neither looks for nothing nor
-// walks over the tombstones of what it has handled. The zero value knows nothing and looks at once. Times are
-// milliseconds since 1970.
+// timeline is what the committer knows of rows that are sorted by time, so that it neither reads in vain nor walks over
+// the tombstones of rows that it has handled. The zero value makes it read at once. Times are milliseconds since 1970.
 type timeline struct {
 	from int64 // no row is earlier
-	next int64 // of the earliest row
+	next int64 // no row is due earlier
 }
 
 // add takes note of a new row.
@@ -27,7 +26,7 @@ func (t *timeline) add(at int64) {
 	t.from, t.next = min(t.from, at), min(t.next, at)
 }
 
-// walk visits at most maxGroupDue rows up to now; visit must delete what it is given.
+// walk visits at most maxGroupDue rows whose time has come. Visit must delete each.
 func (tx *txn) walk(t *timeline, prefix byte, visit func(key, value []byte) error) error {
 	now := tx.now.UnixMilli()
 	if t.next > now {
@@ -47,7 +46,7 @@ func (tx *txn) walk(t *timeline, prefix byte, visit func(key, value []byte) erro
 	return err
 }
 
-// moveDue makes ready what waited for its time.
+// moveDue makes delayed requests ready whose time has come.
 func (db *DB) moveDue(tx *txn) error {
 	return tx.walk(&db.due, prefixDue, func(key, value []byte) error {
 		w, err := decodeWaiting(value)
@@ -68,7 +67,7 @@ func (db *DB) moveDue(tx *txn) error {
 	})
 }
 
-// expire ends what is past its deadline and deletes what is past its lifetime.
+// expire ends requests that are past their deadline and deletes what is past its lifetime.
 func (db *DB) expire(tx *txn) error {
 	return tx.walk(&db.expiry, prefixExpiry, func(key, _ []byte) error {
 		key = bytes.Clone(key)
@@ -101,7 +100,7 @@ func (tx *txn) expireRecord(id domain.ID, at int64) error {
 			tx.delete(idKey(prefixResponse, id))
 		}
 	case tx.db.leases[id] != nil:
-		// A worker has it and bounds its call by the deadline itself; look again later.
+		// A worker has it, and ends its call at the deadline. Check again later.
 		tx.expireAt(r, tx.now.Add(tx.db.opts.Lease))
 		tx.save(r)
 	default:
@@ -114,17 +113,17 @@ func (tx *txn) expireRecord(id domain.ID, at int64) error {
 func (tx *txn) expireKey(key []byte, at int64) error {
 	i, err := tx.key(key)
 	if err != nil || i.id == "" || i.expires != at {
-		return err // freed, and perhaps in use again
+		return err // freed, and perhaps used again
 	}
 	tx.setKey(key, idempotency{})
 	return nil
 }
 
-// refill reads entries from disk into the windows that run empty. It comes first in a group: rows of a group under way
-// cannot be read yet.
+// refill reads entries from disk into windows that run low. It comes first in a group, because rows that a group writes
+// cannot be read before its commit.
 func (db *DB) refill(tx *txn) error {
 	for _, q := range db.scheduler.queues {
-		if !q.hungry() {
+		if !q.needsRefill() {
 			continue
 		}
 		if err := db.refillQueue(q); err != nil {
@@ -154,7 +153,7 @@ func (db *DB) refillQueue(q *queue) error {
 	return err
 }
 
-// raiseFrom notes where the queue's rows begin: the first waiting one, or one that is begun, whichever is earlier.
+// raiseFrom sets where the queue's rows begin: at the first waiting or leased one, whichever is earlier.
 func (db *DB) raiseFrom(q *queue) {
 	first := q.loaded
 	if len(q.window) > 0 {

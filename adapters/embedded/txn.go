@@ -9,18 +9,18 @@ import (
 	"github.com/openhqm/openhqm/domain"
 )
 
-// txn collects the changes of one group.
+// txn is the changes of one group.
 type txn struct {
 	db    *DB
 	now   time.Time
 	batch *pebble.Batch
-	err   error // the first fault of the batch
+	err   error // the first error of the batch
 	dirty bool  // something is to be committed
 
 	rows    map[domain.ID]*row // rows read or changed in this group
 	keys    map[string]idempotency
-	exhumed map[domain.ID]struct{} // dead letters removed in this group, which can still be read
-	queues  map[*queue]struct{}    // whose counters changed
+	deleted map[domain.ID]struct{} // dead letters deleted in this group, which can still be read from disk
+	queues  map[*queue]struct{}    // queues whose counters changed
 	finals  []domain.ID
 }
 
@@ -30,12 +30,12 @@ func (db *DB) begin() *txn {
 		db: db, now: db.opts.Now(), batch: db.kv.NewBatch(),
 		rows:    make(map[domain.ID]*row),
 		keys:    make(map[string]idempotency),
-		exhumed: make(map[domain.ID]struct{}),
+		deleted: make(map[domain.ID]struct{}),
 		queues:  make(map[*queue]struct{}),
 	}
 }
 
-// commit makes the group durable. A group that changed nothing costs nothing.
+// commit makes the group durable. It does nothing for a group without changes.
 func (tx *txn) commit() error {
 	if !tx.dirty {
 		tx.db.totals.group--
@@ -72,7 +72,7 @@ func (tx *txn) delete(key []byte) {
 	}
 }
 
-// row returns a record as this group sees it, or nil.
+// row returns a row as this group sees it; nil: there is none.
 func (tx *txn) row(id domain.ID) (*row, error) {
 	if r, ok := tx.rows[id]; ok {
 		return r, nil
@@ -87,20 +87,20 @@ func (tx *txn) row(id domain.ID) (*row, error) {
 	return r, err
 }
 
-// save writes a row that was changed.
+// save writes a changed row.
 func (tx *txn) save(r *row) {
 	r.group = tx.db.totals.group
 	tx.rows[r.ID] = r
 	tx.set(idKey(prefixRecord, r.ID), encodeRow(r))
 }
 
-// next returns a number that was never given out before.
+// next returns a number that was never used before, as a sequence number or token.
 func (tx *txn) next() uint64 {
 	tx.db.totals.seq++
 	return tx.db.totals.seq
 }
 
-// enqueue puts an unfinished request where it waits: among the ready, or until at if that is to come.
+// enqueue adds an unfinished request to the queue: delayed until at if that is in the future, else ready.
 func (tx *txn) enqueue(r *row, at time.Time) {
 	w := waiting{id: r.ID, queue: queueOf(r), size: r.size, since: tx.now.UnixMilli()}
 	seq := tx.next()
@@ -120,7 +120,7 @@ func (tx *txn) enqueue(r *row, at time.Time) {
 	tx.set(readyKey(w.queue, seq), encodeWaiting(&w))
 }
 
-// dequeue takes an unfinished request that nobody holds out of where it waits.
+// dequeue removes an unfinished request that is not leased from the queue.
 func (tx *txn) dequeue(r *row) {
 	if r.place.due != 0 {
 		tx.delete(dueKey(r.place.due, r.place.seq))
@@ -133,7 +133,7 @@ func (tx *txn) dequeue(r *row) {
 	tx.delete(readyKey(q.id, r.place.seq))
 }
 
-// end makes a request final that is in no queue any more, with everything that this owes.
+// end makes a request final that is no longer in the queue, with everything that follows from that.
 func (tx *txn) end(r *row, out domain.Outcome) {
 	r.Status, r.UpdatedAt, r.NextAttemptAt = out.Status, out.At, time.Time{}
 	r.reason, r.problem = out.Reason, out.Error
@@ -143,7 +143,7 @@ func (tx *txn) end(r *row, out domain.Outcome) {
 		r.answered, r.statusCode, r.ResponseSize = false, 0, 0
 	}
 	if r.Status.DeadLettered() {
-		tx.bury(r)
+		tx.addDeadLetter(r)
 	} else {
 		tx.delete(idKey(prefixRequest, r.ID))
 	}
@@ -155,7 +155,7 @@ func (tx *txn) end(r *row, out domain.Outcome) {
 	tx.finals = append(tx.finals, r.ID)
 }
 
-// expireAt moves the row's entry in the expiry index.
+// expireAt moves the entry of a row in the expiry index.
 func (tx *txn) expireAt(r *row, at time.Time) {
 	if r.expires != 0 {
 		tx.delete(expiryKey(r.expires, expireRecord, []byte(r.ID)))

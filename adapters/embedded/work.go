@@ -14,7 +14,7 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// receiver is a Receive that waits.
+// receiver is a waiting Receive.
 type receiver struct {
 	consumer *Consumer
 	credit   ports.Credit
@@ -23,7 +23,7 @@ type receiver struct {
 	done     chan struct{} // closed when leases or err is set
 }
 
-// Consumer hands out work of a database. It implements ports.Work.
+// Consumer hands out the work of a database. It implements ports.Work and is safe for concurrent use.
 type Consumer struct {
 	db      *DB
 	held    map[domain.ID]struct{} // owned by the committer
@@ -32,13 +32,13 @@ type Consumer struct {
 
 var _ ports.Work = (*Consumer)(nil)
 
-// alive is the end of the leases of a consumer whose context has not ended.
+// alive is the value of Consumer.expires while the consumer lives.
 const alive = math.MaxInt64
 
-// NewConsumer makes a consumer that lives until ctx ends. Then it gets nothing more, its leases run out, and what it
-// held is handed to others. While it lives its leases need no extending: consumer and database are one process, and so
-// a disk that stalls takes nothing away from a worker. The returned function waits for the goroutine that watches ctx,
-// which also ends with the database.
+// NewConsumer returns a consumer that lives until ctx ends. After that it receives nothing more, its leases run out,
+// and its deliveries are handed to other consumers. Leases of a living consumer are not extended, because they cannot
+// be lost: consumer and database are one process. So a disk that stalls takes no delivery away from a worker. Wait
+// blocks until the goroutine that watches ctx has ended; that also ends with the database.
 func (db *DB) NewConsumer(ctx context.Context) (c *Consumer, wait func()) {
 	c = &Consumer{db: db, held: make(map[domain.ID]struct{}), expires: alive}
 	stopped := make(chan struct{})
@@ -49,30 +49,30 @@ func (db *DB) NewConsumer(ctx context.Context) (c *Consumer, wait func()) {
 	return c, func() { <-stopped }
 }
 
-// watch lets the leases run out when ctx has ended.
+// watch waits for the end of ctx, and then lets the leases run out.
 func (c *Consumer) watch(ctx context.Context) {
 	select {
 	case <-ctx.Done():
 	case <-c.db.done:
 		return
 	}
-	// The only error is that the database has ended, and all leases with it.
+	// The only possible error is that the database has ended, and all leases with it.
 	_ = c.db.do(context.WithoutCancel(ctx), 0, func(tx *txn) error {
 		c.expires = tx.now.Add(c.db.opts.Lease).UnixMilli()
 		c.db.gone[c] = struct{}{}
-		c.db.dismissReceivers(func(r *receiver) bool { return r.consumer == c })
+		c.db.endReceivers(func(r *receiver) bool { return r.consumer == c })
 		return nil
 	})
 }
 
-// Receive hands out what is ready.
+// Receive implements ports.Work.
 func (c *Consumer) Receive(ctx context.Context, credit ports.Credit) ([]ports.Delivery, error) {
 	for {
 		deliveries, err := c.receive(ctx, credit)
 		if err != nil || len(deliveries) > 0 {
 			return deliveries, err
 		}
-		// What was begun could not be read and is settled: nothing to hand out yet.
+		// No begun request could be read, and all were finished: nothing to hand out yet.
 	}
 }
 
@@ -80,7 +80,7 @@ func (c *Consumer) receive(ctx context.Context, credit ports.Credit) ([]ports.De
 	r := &receiver{consumer: c, credit: credit, done: make(chan struct{})}
 	if err := c.db.send(ctx, newOp(func(*txn) error {
 		if c.expires != alive {
-			r.dismiss(ports.ErrClosed)
+			r.end(ports.ErrClosed)
 			return nil
 		}
 		c.db.receivers = append(c.db.receivers, r)
@@ -98,27 +98,27 @@ func (c *Consumer) receive(ctx context.Context, credit ports.Credit) ([]ports.De
 	case <-r.done:
 		return c.deliveries(r)
 	default:
-		return nil, c.db.ended()
+		return nil, c.db.endedErr()
 	}
 }
 
-// dismiss answers a receiver that gets nothing.
-func (r *receiver) dismiss(err error) {
+// end ends a receiver that gets nothing.
+func (r *receiver) end(err error) {
 	r.err = err
 	close(r.done)
 }
 
-// withdraw takes a receiver back, unless it has just been served, and waits until that is certain.
+// withdraw removes a receiver, unless it has just been served, and blocks until one of the two is certain.
 func (c *Consumer) withdraw(ctx context.Context, r *receiver) {
 	cause := context.Cause(ctx)
 	o := newOp(func(*txn) error {
 		if i := slices.Index(c.db.receivers, r); i >= 0 {
 			c.db.receivers = slices.Delete(c.db.receivers, i, i+1)
-			r.dismiss(cause)
+			r.end(cause)
 		}
 		return nil
 	})
-	// Not ctx, which has ended: the committer always answers, or ends.
+	// Not ctx, which has ended: the committer always answers or ends.
 	if err := c.db.send(context.WithoutCancel(ctx), o); err != nil {
 		<-c.db.done
 		return
@@ -129,7 +129,7 @@ func (c *Consumer) withdraw(ctx context.Context, r *receiver) {
 	}
 }
 
-// deliveries reads the requests that were begun. One that cannot be read is a dead letter at once.
+// deliveries reads the begun requests. It finishes those that cannot be read.
 func (c *Consumer) deliveries(r *receiver) ([]ports.Delivery, error) {
 	if r.err != nil {
 		return nil, r.err
@@ -141,7 +141,7 @@ func (c *Consumer) deliveries(r *receiver) ([]ports.Delivery, error) {
 		case errors.Is(err, ports.ErrClosed):
 			return nil, err
 		case err != nil:
-			c.putBack(l, err)
+			c.finishUnreadable(l, err)
 		default:
 			out = append(out, ports.Delivery{
 				Request: req, Attempts: l.record.Attempts, Answered: l.answered,
@@ -152,12 +152,12 @@ func (c *Consumer) deliveries(r *receiver) ([]ports.Delivery, error) {
 	return out, nil
 }
 
-// unreadablePause is how long a request stays away that the disk could not read.
+// unreadablePause is how long a request waits that the disk could not read.
 const unreadablePause = 10 * time.Second
 
-// putBack settles a delivery whose request could not be read: a dead letter when it is damaged or gone, which no other
-// try can mend, and otherwise it waits, uncharged, for a better moment of the disk.
-func (c *Consumer) putBack(l *lease, cause error) {
+// finishUnreadable finishes a delivery whose request could not be read. A request that is damaged or missing becomes a
+// dead letter, because another try cannot help. Otherwise it waits, uncharged, until the disk may read it.
+func (c *Consumer) finishUnreadable(l *lease, cause error) {
 	now := c.db.opts.Now()
 	out := domain.Outcome{
 		Status: domain.Pending, NextAttemptAt: now.Add(unreadablePause), Attempts: l.record.Attempts, At: now,
@@ -168,10 +168,10 @@ func (c *Consumer) putBack(l *lease, cause error) {
 			Reason: domain.ReasonUndecodable, Error: "the stored request is damaged",
 		}
 	}
-	// Without a deadline: the committer always answers, or ends.
+	// Without a deadline: the committer always answers or ends.
 	err := c.Finish(context.Background(), []ports.Finish{{ID: l.record.ID, Token: l.token, Outcome: out}})[0]
-	c.db.opts.Logger.Error("request cannot be read",
-		"correlation_id", l.record.ID, "error", cause, "status", out.Status, "finish", err)
+	c.db.opts.Logger.Error("stored request cannot be read; no call was made (check the disk)",
+		"correlation_id", l.record.ID, "error", cause, "status", out.Status, "finish_error", err)
 }
 
 func (db *DB) readRequest(rec *domain.Record) (domain.Request, error) {
@@ -190,7 +190,7 @@ func (db *DB) readRequest(rec *domain.Record) (domain.Request, error) {
 	return req, err
 }
 
-// Finish saves the outcomes and settles the deliveries, group by group: only one group's responses are there twice.
+// Finish implements ports.Work. It goes group by group, so that only one group's responses are in memory twice.
 func (c *Consumer) Finish(ctx context.Context, finishes []ports.Finish) []error {
 	errs := make([]error, 0, len(finishes))
 	for from, to := range groups(len(finishes), func(i int) int { return finishBytes(&finishes[i]) }) {
@@ -199,7 +199,7 @@ func (c *Consumer) Finish(ctx context.Context, finishes []ports.Finish) []error 
 	return errs
 }
 
-// finishBytes is about what an outcome adds to a batch.
+// finishBytes returns the approximate size of an outcome in a batch.
 func finishBytes(f *ports.Finish) int {
 	if f.Outcome.Response == nil {
 		return rowBytes
@@ -226,7 +226,7 @@ func (c *Consumer) finishGroup(ctx context.Context, finishes []ports.Finish) []e
 	if err == nil {
 		return errs
 	}
-	// Not in errs: the committer may still come to write there.
+	// Not errs: the committer may still write into it.
 	return slices.Repeat([]error{err}, len(finishes))
 }
 
@@ -237,10 +237,10 @@ func (tx *txn) finish(f *ports.Finish, response []byte) error {
 	}
 	r, out := l.row, &f.Outcome
 	if !r.Status.CanBecome(out.Status) {
-		return fmt.Errorf("finish a request that is %s as %q: %w", r.Status, out.Status, ports.ErrConflict)
+		return fmt.Errorf("cannot finish a request that is %s as %q: %w", r.Status, out.Status, ports.ErrConflict)
 	}
 	tx.db.forget(l)
-	l.queue.settle()
+	l.queue.finish()
 	tx.queues[l.queue] = struct{}{}
 	tx.delete(readyKey(l.queue.id, l.entry.seq))
 	r.Status, r.Attempts, r.Deliveries, r.UpdatedAt = out.Status, out.Attempts, 0, out.At

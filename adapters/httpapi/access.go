@@ -12,8 +12,8 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// Who may do what (+). A record of somebody else is 404 and an endpoint that a key may not use 403, both by the
-// use-cases.
+// Who may do what (+). The use-cases add two rules: a record of another key is 404, and an endpoint that a key may not
+// use is 403.
 //
 //	                         health   submit, status, response, cancel   administration and metrics
 //	no keys configured       +        +                                  +
@@ -22,58 +22,59 @@ import (
 //	admin key                +        +, records of all                  +
 //	administrative address   +        no such routes                     +, without a key
 //
-// The proxy path is as submit. Where no key is asked for, pages of other sites in a browser may less, see pageRule.
+// The proxy path is treated as submit, GET / as health. Where no key is needed, pages of other sites in a browser may
+// do less; see pageRule.
 
-// Key is what one API key may do. Only its hash is known: whoever reads the configuration cannot use it.
+// Key says what one API key may do. Only its hash is known, so the configuration does not reveal the key.
 type Key struct {
 	SHA256 [sha256.Size]byte
 	Caller ports.Caller // with a name
 }
 
-// challenge is what a 401 must carry (RFC 9110 section 11.6.1). No registered scheme has its credentials in a field
-// other than Authorization, so this one is our own: the key goes into X-OpenHQM-Key as it is.
+// challenge is what a 401 must carry (RFC 9110 section 11.6.1). The scheme is our own, because all registered ones send
+// their credentials in Authorization. Ours are sent in X-OpenHQM-Key, unencoded.
 const challenge = `OpenHQM-Key realm="openhqm"`
 
-var errUnauthorized = errors.New("X-OpenHQM-Key is missing or not known")
+var errUnauthorized = errors.New("X-OpenHQM-Key is missing or unknown")
 
-var errCrossOrigin = errors.New("a page of another origin may not do this without a key")
+var errCrossOrigin = errors.New("pages of other origins may not do this without an API key")
 
-// A pageRule refuses requests that a browser makes for a page of another site: where nobody is asked for a key, any
-// page that an operator opens could otherwise use his own access. Whatever no browser sent passes, and so does a GET
-// from one that does not say for whom it asks, which it need not over plain HTTP to another machine.
+// A pageRule rejects requests that a browser makes for a page of another site. Without keys, any page that an operator
+// opens could otherwise use the operator's access. Requests that no browser sent pass. So does a GET from a browser
+// that does not name the page, which it need not over plain HTTP to another machine.
 type pageRule func(*http.Request) error
 
 var pages = http.NewCrossOriginProtection()
 
-// pagesMayRead is for what is the gateway's own: a page does not see the answers, and reading changes nothing.
+// pagesMayRead is for the gateway's own resources: reading changes nothing, and the page cannot see the response.
 func pagesMayRead(r *http.Request) error { return pages.Check(r) }
 
-// pagesMayNothing is for the proxy path: a backend is called whatever the method, so none is safe.
+// pagesMayNothing is for the proxy path: any method calls a backend, so none is safe.
 func pagesMayNothing(r *http.Request) error {
 	unsafe := r.WithContext(r.Context())
 	unsafe.Method = http.MethodPost
 	return pages.Check(unsafe)
 }
 
-// pagesMayAll is for an address that stands for an application, which has rules of its own.
+// pagesMayAll is for the transparent address: the application behind it has rules of its own.
 func pagesMayAll(*http.Request) error { return nil }
 
-// everybody is the caller where nobody is asked for a key.
+// everybody is the caller where no key is needed.
 var everybody = ports.Caller{Admin: true}
 
 // callerKey is where gin keeps a pointer to the caller of a request.
 const callerKey = "caller"
 
-// callerOf gives who asks. It panics on a route that no middleware guards: such a route must not exist.
+// callerOf returns who makes the request. It panics on a route without authentication: such a route must not exist.
 func callerOf(c *gin.Context) ports.Caller {
 	caller, known := c.Value(callerKey).(*ports.Caller)
 	if !known {
-		panic("nobody asked who calls " + c.FullPath())
+		panic("route without authentication: " + c.FullPath())
 	}
 	return *caller
 }
 
-// trust takes whoever can connect for an administrator, but not the pages that he reads.
+// trust treats whoever can connect as an administrator, but not the pages that they read.
 func trust(c *gin.Context, mayPages pageRule) error {
 	c.Request.Header.Del(domain.HeaderKey)
 	if mayPages(c.Request) != nil {
@@ -83,8 +84,8 @@ func trust(c *gin.Context, mayPages pageRule) error {
 	return nil
 }
 
-// authenticate finds out who asks. The key is taken from the request at once: nothing behind can store, forward or log
-// it. A page that has one may do what the key may.
+// authenticate finds the caller. It removes the key from the request, so that nothing later can store, forward or log
+// it. A page that sends a key may do what the key may.
 func (a *api) authenticate(c *gin.Context, mayPages pageRule) error {
 	presented := c.Request.Header[domain.HeaderKey]
 	c.Request.Header.Del(domain.HeaderKey)
@@ -105,11 +106,11 @@ func (a *api) authenticate(c *gin.Context, mayPages pageRule) error {
 // guesses bounds the wrong keys of one client address.
 var guesses = RateLimit{RPS: 1, Burst: 10}
 
-// wrongKey refuses a key that is not known. Whoever sends many has to connect anew for each: trying keys is slow then,
-// and shows in the metrics as 429. A right key is never refused for the wrong ones that others send from behind the
-// same address, or any of them could lock out all.
+// wrongKey rejects an unknown key. A client that sends many must reconnect for each, which slows guessing down and
+// shows in the metrics as 429. A correct key is never rejected because of wrong ones from the same address: otherwise
+// one client could lock out all others behind a shared address.
 func (a *api) wrongKey(c *gin.Context) error {
-	if err := a.take(c, a.guesses, a.address(c)); err != nil {
+	if err := a.spend(c, a.guesses, a.address(c)); err != nil {
 		c.Header("Connection", "close")
 		return err
 	}
@@ -124,7 +125,7 @@ func (a *api) requireAdmin(c *gin.Context) error {
 	return nil
 }
 
-// findKey compares with every key and every byte, so that the time it takes tells nothing about any of them.
+// findKey compares with every key and every byte, so that its duration reveals nothing about any of them.
 func findKey(keys []Key, presented string) (caller ports.Caller, known bool) {
 	hash := sha256.Sum256([]byte(presented))
 	found := -1

@@ -93,7 +93,7 @@ func keyed(opts *Options) {
 	opts.Keys = testKeys()
 }
 
-// passing lets time pass, so that nobody is taken for one who guesses keys.
+// passing advances time, so that wrong keys are not rate-limited.
 func passing(opts *Options) {
 	var seconds atomic.Int64
 	opts.Now = func() time.Time { return testNow.Add(time.Duration(seconds.Add(1)) * time.Second) }
@@ -136,6 +136,7 @@ var access = []struct {
 	method, path string
 	want         [12]int
 }{
+	{"GET", "/", each(200)},
 	{"GET", "/health", each(200)},
 	{"GET", "/health/live", each(200)},
 	{"GET", "/health/ready", each(200)},
@@ -230,7 +231,7 @@ func TestTheCallerIsThatOfTheKey(t *testing.T) {
 	}
 }
 
-func TestTheKeyGoesNoFurtherThanTheDoor(t *testing.T) {
+func TestTheKeyIsRemovedFromTheRequest(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*Options){"keys": keyed, "no keys": gate} {
 		t.Run(name, func(t *testing.T) {
@@ -308,7 +309,7 @@ func TestARouteWithoutAGuardAnswersNobody(t *testing.T) {
 	a := newAPI(t.Context(), opts)
 	e := a.emptyEngine()
 	e.GET("/unguarded/:id", a.handle(a.status))
-	server := newDoor("test", "127.0.0.1:0", 1, e, opts)
+	server := newListener("test", "127.0.0.1:0", 1, e, opts)
 	require.NoError(t, server.listen(t.Context()))
 	served := make(chan error, 1)
 	go func() { served <- server.serve() }()
@@ -324,9 +325,9 @@ func TestARouteWithoutAGuardAnswersNobody(t *testing.T) {
 	require.NoError(t, <-served)
 }
 
-// TestPagesOfOthersMayNotUseAnOpenDoor sends what a browser sends for a page of another site. A program, which sends no
-// such fields, and a page with a key are not meant.
-func TestPagesOfOthersMayNotUseAnOpenDoor(t *testing.T) {
+// TestPagesOfOtherSitesMayNotUseAnOpenGateway sends what a browser sends for a page of another site. A program, which
+// sends no such fields, and a page with a key are not meant.
+func TestPagesOfOtherSitesMayNotUseAnOpenGateway(t *testing.T) {
 	t.Parallel()
 	crossSite := []string{"Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"}
 	f, _ := accepting()

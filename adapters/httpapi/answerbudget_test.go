@@ -126,9 +126,9 @@ func TestLargeAnswersShareABudget(t *testing.T) {
 	t.Parallel()
 	refused := func(t *testing.T, a answer) {
 		t.Helper()
-		p := requireProblem(t, a, http.StatusServiceUnavailable, "QUEUE_FULL")
+		p := requireProblem(t, a, http.StatusServiceUnavailable, "OVERLOADED")
 		require.Equal(t, string(testID), p["correlation_id"])
-		require.Equal(t, troubleRetryAfter, a.Header.Get("Retry-After"))
+		require.Equal(t, busyRetryAfter, a.Header.Get("Retry-After"))
 		require.NotEmpty(t, a.Header.Get("X-OpenHQM-Status"))
 	}
 	acceptedAndFinal := func(t *testing.T, a answer) {
@@ -190,7 +190,7 @@ func TestOneAnswerFitsHoweverLarge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newLibrary().serve(t, 1)
 		slow := newSlowReader(t, r)
-		requireProblem(t, r.do("GET", responseURL, ""), http.StatusServiceUnavailable, "QUEUE_FULL")
+		requireProblem(t, r.do("GET", responseURL, ""), http.StatusServiceUnavailable, "OVERLOADED")
 		slow.readOn(t)
 		for range 2 {
 			require.Equal(t, http.StatusOK, r.do("GET", responseURL, "").StatusCode)

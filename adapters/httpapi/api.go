@@ -13,26 +13,29 @@ import (
 // api holds what the handlers share.
 type api struct {
 	opts     Options
-	base     string // what a Location begins with
+	base     string // prefix of every Location
 	bodies   *bodyReader
 	answers  *answerBudget
 	health   *health
+	index    index
 	limiter  *limiter      // nil: nobody is limited
-	guesses  *limiter      // of wrong keys, by address
-	streams  chan struct{} // a slot for each request that HTTP/2 may have under way
+	guesses  *limiter      // of wrong keys, per client address
+	streams  chan struct{} // a slot for each HTTP/2 request in progress
 	mainPort func() string // of the main address, once it is bound
 	draining context.Context
 	labels   map[string]string // of routes, by gin's patterns
 }
 
-// newAPI makes the handlers; draining is done from Drain on.
+// newAPI makes the handlers. The context draining ends with Drain.
 func newAPI(draining context.Context, opts Options) *api {
+	base := strings.TrimSuffix(opts.PublicURL, "/")
 	return &api{
 		opts:     opts,
-		base:     strings.TrimSuffix(opts.PublicURL, "/"),
+		base:     base,
 		bodies:   newBodyReader(opts.MaxBodySize, opts.MaxBodyBytes, opts.ReadTimeout),
 		answers:  newAnswerBudget(opts.MaxResponseBytes),
 		health:   newHealth(opts.Version, opts.Probes, opts.Now),
+		index:    newIndex(&opts, base),
 		limiter:  newLimiter(opts.RateLimit),
 		guesses:  newLimiter(guesses),
 		streams:  make(chan struct{}, opts.MaxConnections),
@@ -41,10 +44,10 @@ func newAPI(draining context.Context, opts Options) *api {
 	}
 }
 
-// handler answers a request, or gives the error to answer it with. After an error nothing has been written.
+// handler answers a request, or returns the error to answer it with. After an error nothing has been written.
 type handler func(c *gin.Context) error
 
-// engine serves the main address. Who may use which routes stands here and in adminEngine, and nowhere else.
+// engine serves the main address. Only engine and adminEngine decide who may use which routes.
 func (a *api) engine() *gin.Engine {
 	e := a.emptyEngine()
 	authenticate := a.handle(func(c *gin.Context) error { return a.authenticate(c, pagesMayRead) })
@@ -59,8 +62,8 @@ func (a *api) engine() *gin.Engine {
 	return e
 }
 
-// adminEngine serves the administrative address, where whoever can connect is an administrator. It has no route that
-// engine has not.
+// adminEngine serves the administrative address, where whoever can connect is an administrator. All its routes are also
+// routes of engine.
 func (a *api) adminEngine() *gin.Engine {
 	e := a.emptyEngine()
 	trusted := e.Group("", a.handle(func(c *gin.Context) error { return trust(c, pagesMayRead) }))
@@ -69,9 +72,10 @@ func (a *api) adminEngine() *gin.Engine {
 	return e
 }
 
-// publicRoutes are open to everybody, always: probes have no keys.
+// publicRoutes never need a key: probes have none.
 func (a *api) publicRoutes(r gin.IRoutes) {
-	get(r, "/health", a.handle(a.overall))
+	get(r, "/", a.handle(a.describe))
+	get(r, healthPath, a.handle(a.overall))
 	get(r, "/health/live", a.handle(a.live))
 	get(r, "/health/ready", a.handle(a.ready))
 	if !a.opts.HealthOnly {
@@ -79,7 +83,7 @@ func (a *api) publicRoutes(r gin.IRoutes) {
 	}
 }
 
-// clientRoutes are for everybody who may use the gateway.
+// clientRoutes are for clients of the gateway.
 func (a *api) clientRoutes(r gin.IRoutes) {
 	r.POST("/api/v1/submit", a.handle(a.submit))
 	get(r, statusPath+":id", a.handle(a.status))
@@ -96,14 +100,13 @@ func (a *api) adminRoutes(r gin.IRoutes) {
 	}
 }
 
-// emptyEngine has no routes yet. Whatever gin would say in its own words (404, 405, redirects) is turned off or
-// replaced.
+// emptyEngine has no routes yet. Gin's own answers (404, 405, redirects) are turned off or replaced.
 func (a *api) emptyEngine() *gin.Engine {
 	gin.SetMode(gin.ReleaseMode)
 	e := gin.New()
 	e.HandleMethodNotAllowed = true // sets Allow
 	e.RedirectTrailingSlash = false
-	e.ForwardedByClientIP = false // who may speak for another address is decided in ProxyTrust, not by gin
+	e.ForwardedByClientIP = false // ProxyTrust decides that
 
 	e.Use(a.observe, a.recover, a.limitStreams, a.closeUnread)
 	e.NoRoute(a.handle(func(*gin.Context) error { return errNoRoute }))
@@ -111,13 +114,13 @@ func (a *api) emptyEngine() *gin.Engine {
 	return e
 }
 
-// get registers HEAD too: a server supports both (RFC 9110 section 9.1), and net/http leaves the content out.
+// get registers HEAD too: servers must support both (RFC 9110 section 9.1). net/http omits the content.
 func get(r gin.IRoutes, path string, h gin.HandlerFunc) {
 	r.GET(path, h)
 	r.HEAD(path, h)
 }
 
-// handle is the one place where errors become answers. After an error nothing behind the handler runs.
+// handle is the only place where errors become answers. After an error no later handler runs.
 func (a *api) handle(h handler) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if err := h(c); err != nil {
@@ -127,8 +130,8 @@ func (a *api) handle(h handler) gin.HandlerFunc {
 	}
 }
 
-// recover keeps a panic to the request that met it. An answer that had begun is cut off, so that nobody takes it for a
-// whole one.
+// recover limits a panic to its request. An answer that has begun is cut off, so that the client does not mistake it
+// for a whole one.
 func (a *api) recover(c *gin.Context) {
 	defer func() {
 		cause := recover()
@@ -147,8 +150,8 @@ func (a *api) recover(c *gin.Context) {
 	c.Next()
 }
 
-// limitStreams lets no more requests run over HTTP/2, which has many on one connection, than there may be connections:
-// what each may hold in memory is counted on that.
+// limitStreams allows as many HTTP/2 requests as connections. HTTP/2 has many requests on one connection, and the
+// memory budgets assume that limit.
 func (a *api) limitStreams(c *gin.Context) {
 	if c.Request.ProtoMajor < 2 {
 		return
@@ -163,9 +166,9 @@ func (a *api) limitStreams(c *gin.Context) {
 	}
 }
 
-// closeUnread ends the connection with an answer that comes before the body was read: net/http would otherwise read the
-// rest first, and the answer wait for a client that may never send it. bodyReader takes it back. HTTP/2 has no need of
-// it: only the stream ends.
+// closeUnread closes the connection after an answer that comes before the body was read. Otherwise net/http would read
+// the rest first, and the answer would wait for a client that may never send it. bodyReader undoes this. HTTP/2 does
+// not need it, as only the stream ends.
 func (a *api) closeUnread(c *gin.Context) {
 	if c.Request.ContentLength != 0 && c.Request.ProtoMajor < 2 {
 		c.Header("Connection", "close")

@@ -32,7 +32,7 @@ func (c *connection) Write(p []byte) (int, error)       { return len(p), nil }
 func (c *connection) SetWriteDeadline(time.Time) error  { return nil }
 func (c *connection) SetReadDeadline(_ time.Time) error { return nil }
 
-// noObserver is told and does nothing.
+// noObserver counts nothing.
 type noObserver struct{}
 
 func (noObserver) Requested(string, string, int, time.Duration) {}

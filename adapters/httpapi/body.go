@@ -17,21 +17,21 @@ import (
 const smallBody = 64 << 10
 
 const (
-	// readPiece is how many bytes of a body that holds room a client must send within readPatience: 1.6 KiB a second,
-	// and so a little more than a body of 64 KiB needs to arrive within the default of Options.ReadTimeout.
+	// readPiece is how many bytes of a large body a client must send within readPatience. That is 1.6 KiB a second, a
+	// little more than a body of 64 KiB needs to arrive within the default of Options.ReadTimeout.
 	readPiece = 16 << 10
 
-	// readPatience outlasts what a lost packet or a change of networks takes. Others give 5 s (the grace period of
-	// Kestrel's MinRequestBodyDataRate) to 20 s (mod_reqtimeout of Apache).
+	// readPatience outlasts a lost packet or a change of networks. Other servers allow 5 s (the grace period of Kestrel's
+	// MinRequestBodyDataRate) to 20 s (mod_reqtimeout of Apache).
 	readPatience = 10 * time.Second
 )
 
 var errSlowBody = errors.New("the body did not arrive in time")
 
-// bodyReader reads request bodies whole, each limited in size and time, the large ones together limited in memory.
+// bodyReader reads whole request bodies. Each is limited in size and time, and all large ones together in memory.
 type bodyReader struct {
 	limit   int64         // bytes of one body
-	timeout time.Duration // to find room, and again to read it all; without room to find the server's own counts
+	timeout time.Duration // to get room, and again to read a large body; for small ones the server's own timeout counts
 	budget  *bodyBudget
 }
 
@@ -42,18 +42,18 @@ func newBodyReader(limit, total int64, timeout time.Duration) *bodyReader {
 // body is a request body in memory.
 type body struct {
 	data     []byte
-	giveBack func() // the room in the budget; nil: it took none
+	giveBack func() // returns the room to the budget; nil: it has none
 }
 
-// release gives the room back. The bytes may be kept, but count no more.
+// release returns the room to the budget. The bytes may be kept, but are no longer counted.
 func (b *body) release() {
 	if b.giveBack != nil {
 		b.giveBack()
 	}
 }
 
-// read gives the whole body of r, which comes from client; the caller releases it. Errors: *http.MaxBytesError, without
-// reading where Content-Length tells; errSlowBody; errNoRoom; *domain.Invalid when it is cut off or malformed.
+// read returns the whole body of r, which comes from client. The caller releases it. Errors: *http.MaxBytesError, at
+// once when Content-Length is too large; errSlowBody; errNoRoom; *domain.Invalid when the body is cut off or malformed.
 func (b *bodyReader) read(w http.ResponseWriter, r *http.Request, client string) (body, error) {
 	var into body
 	var err error
@@ -70,7 +70,7 @@ func (b *bodyReader) read(w http.ResponseWriter, r *http.Request, client string)
 	return into, nil
 }
 
-// readSized reads a body whose size is announced.
+// readSized reads a body with a Content-Length.
 func (b *bodyReader) readSized(w http.ResponseWriter, r *http.Request, client string, into *body) error {
 	size := r.ContentLength
 	if size > b.limit {
@@ -88,8 +88,8 @@ func (b *bodyReader) readSized(w http.ResponseWriter, r *http.Request, client st
 	return err
 }
 
-// readChunked reads a body of unknown size. Most are small and need no room; a larger one takes room for the largest
-// there may be, because asking for more while holding some could leave all waiting for each other.
+// readChunked reads a body of unknown size. Most are small and need no room. A larger one gets room for the largest
+// that is allowed: if bodies asked for more while they hold some, all could wait for each other.
 func (b *bodyReader) readChunked(w http.ResponseWriter, r *http.Request, client string, into *body) error {
 	reader := http.MaxBytesReader(w, r.Body, b.limit)
 	var buffer bytes.Buffer
@@ -104,9 +104,8 @@ func (b *bodyReader) readChunked(w http.ResponseWriter, r *http.Request, client 
 	return err
 }
 
-// acquire blocks until there is room for size bytes, at most for the timeout. Over HTTP/2 it does not block: what a
-// client has sent of a body that waits would fill the window of its connection, and so keep all its other requests from
-// being sent, while the answer that there is no room gives the window back.
+// acquire blocks until there is room for size bytes, at most for the timeout. Over HTTP/2 it does not block: the part
+// of a waiting body that has arrived would fill the window of its connection, and block all other requests on it.
 func (b *bodyReader) acquire(r *http.Request, client string, size int64, into *body) (err error) {
 	if r.ProtoMajor >= 2 {
 		into.giveBack, err = b.budget.tryAcquire(client, size)
@@ -118,7 +117,7 @@ func (b *bodyReader) acquire(r *http.Request, client string, size int64, into *b
 	return err
 }
 
-// pacedBody reads content from a client that has to send it in time.
+// pacedBody reads content that must arrive at a minimum rate.
 type pacedBody struct {
 	io.Reader
 
@@ -127,8 +126,8 @@ type pacedBody struct {
 	piece      int       // bytes that are still to come before the next deadline
 }
 
-// pace bounds how long a client may take for content that holds room which others wait for. Its time begins now: it is
-// not to pay for our waiting.
+// pace bounds how long a client may take to send content that holds room. Its time begins now, so that waiting for room
+// does not count.
 func (b *bodyReader) pace(w http.ResponseWriter, content io.Reader) *pacedBody {
 	end := time.Now().Add(b.timeout) // the kernel's clock, not Options.Now
 	return &pacedBody{Reader: content, connection: http.NewResponseController(w), end: end}
@@ -150,7 +149,7 @@ func (p *pacedBody) Read(into []byte) (int, error) {
 	return n, err
 }
 
-// bodyError translates what reading met.
+// bodyError translates the errors of reading.
 func bodyError(err error) error {
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge || errors.Is(err, errNoRoom) {
 		return fmt.Errorf("read body: %w", err)

@@ -8,13 +8,12 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// clientShare is the part of the budget that one client may hold: a quarter, so that one whose uploads stall leaves
-// room for others.
+// clientShare: one client may hold a quarter of the budget, so that one with stalled uploads leaves room for others.
 const clientShare = 4
 
-var errNoRoom = errors.New("too many large bodies are being received")
+var errNoRoom = errors.New("no memory left for another large body")
 
-// bodyBudget bounds the memory of large bodies together, and of those of one client. It is safe for concurrent use.
+// bodyBudget bounds the memory of all large bodies, and of those of one client. It is safe for concurrent use.
 type bodyBudget struct {
 	free  *semaphore.Weighted
 	share int64 // bytes for one client
@@ -29,7 +28,7 @@ type clientRoom struct {
 	uses int
 }
 
-// newBodyBudget makes a budget of total bytes, from which any client can have room for largest.
+// newBodyBudget returns a budget of total bytes. A client's share has room for at least largest bytes.
 func newBodyBudget(total, largest int64) *bodyBudget {
 	total = max(total, largest)
 	return &bodyBudget{
@@ -39,19 +38,19 @@ func newBodyBudget(total, largest int64) *bodyBudget {
 	}
 }
 
-// acquire blocks until there is room for size bytes or ctx ends, which is errNoRoom. Whoever waits for its own share
-// stands in nobody's way.
+// acquire blocks until there is room for size bytes. It returns errNoRoom when ctx ends first. A client that waits for
+// its own share does not delay others.
 func (b *bodyBudget) acquire(ctx context.Context, client string, size int64) (release func(), err error) {
-	return b.take(client, size, func(free *semaphore.Weighted) bool { return free.Acquire(ctx, size) == nil })
+	return b.reserve(client, size, func(free *semaphore.Weighted) bool { return free.Acquire(ctx, size) == nil })
 }
 
-// tryAcquire is acquire without blocking: where somebody waits already, there is no room either.
+// tryAcquire is acquire without blocking. It also returns errNoRoom while other calls wait.
 func (b *bodyBudget) tryAcquire(client string, size int64) (release func(), err error) {
-	return b.take(client, size, func(free *semaphore.Weighted) bool { return free.TryAcquire(size) })
+	return b.reserve(client, size, func(free *semaphore.Weighted) bool { return free.TryAcquire(size) })
 }
 
-// take takes size bytes from the share of the client, and then from all there is.
-func (b *bodyBudget) take(
+// reserve takes size bytes from the client's share, and then from the whole budget.
+func (b *bodyBudget) reserve(
 	client string, size int64, from func(*semaphore.Weighted) bool,
 ) (release func(), err error) {
 	own := b.enter(client)
@@ -73,7 +72,7 @@ func (b *bodyBudget) take(
 	}, nil
 }
 
-// enter finds or makes the room of a client, which stays until as many have left.
+// enter returns the room of a client. It is kept until leave was called as often as enter.
 func (b *bodyBudget) enter(client string) *clientRoom {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -11,20 +11,20 @@ import (
 	"github.com/openhqm/openhqm/domain"
 )
 
-// ProxyTrust lists the addresses of proxies that may say for whom they ask. Nobody else is believed: a client writes
-// into X-Forwarded-For whatever it likes.
+// ProxyTrust lists the addresses of proxies whose X-Forwarded fields count. Those of other senders are ignored: a
+// client can write anything into them.
 type ProxyTrust []netip.Prefix
 
-// clientBits is how much of an IPv6 address is one client: networks are handed out as /64 at the least (RFC 6177), so
-// that a single host has all addresses of one.
+// clientBits is the prefix of an IPv6 address that counts as one client. Networks are assigned as /64 at least (RFC
+// 6177), so a single host can have all addresses of one.
 const clientBits = 64
 
-// client gives who is to be taken for one client: an IPv4 address, or an IPv6 network.
+// client returns what counts as one client: an IPv4 address, or an IPv6 network.
 func (p ProxyTrust) client(r *http.Request) netip.Prefix { return network(p.asker(r)) }
 
-// asker gives the client's address. It is the connection's other end or, where that is a trusted proxy, the last
-// address in X-Forwarded-For that is none; each proxy appends whom it was asked by. What is not an address ends the
-// search at the proxy that wrote it.
+// asker returns the client's address. It is the other end of the connection or, when that is a trusted proxy, the last
+// address in X-Forwarded-For that is not one; each proxy appends the address it was called from. A value that is no
+// address ends the search at the proxy that wrote it.
 func (p ProxyTrust) asker(r *http.Request) netip.Addr {
 	address := parseAddress(r.RemoteAddr)
 	for _, list := range slices.Backward(r.Header["X-Forwarded-For"]) {
@@ -40,8 +40,8 @@ func (p ProxyTrust) asker(r *http.Request) netip.Addr {
 	return address
 }
 
-// origin gives what backends are told about the client. Protocol and host are those of this request or, where it came
-// from a trusted proxy, those that the proxy was asked with, as far as it says so: the last value is its own.
+// origin returns what backends learn about the client. Protocol and host are those of this request or, from a trusted
+// proxy, those that it names. The last value of a field is the proxy's own.
 func (p ProxyTrust) origin(r *http.Request) domain.Origin {
 	origin := domain.Origin{Address: p.asker(r), Proto: "http", Host: r.Host}
 	if !p.trusts(parseAddress(r.RemoteAddr)) {
@@ -56,7 +56,7 @@ func (p ProxyTrust) origin(r *http.Request) domain.Origin {
 	return origin
 }
 
-// lastValue gives the end of a list that may be spread over several lines.
+// lastValue returns the last element of a list that may span several lines.
 func lastValue(lines []string) string {
 	if len(lines) == 0 {
 		return ""
@@ -74,7 +74,8 @@ func (p ProxyTrust) trusts(address netip.Addr) bool {
 	return false
 }
 
-// parseAddress reads an address, with or without a port: some proxies write one. What is none gives the zero Addr.
+// parseAddress reads an address, with or without a port: some proxies write one. It returns the zero Addr for any other
+// text.
 func parseAddress(text string) netip.Addr {
 	address, err := netip.ParseAddr(text)
 	if err != nil {
@@ -84,7 +85,7 @@ func parseAddress(text string) netip.Addr {
 	return address.Unmap().WithZone("")
 }
 
-// network gives the zero Prefix for no address.
+// network returns the zero Prefix for the zero Addr.
 func network(address netip.Addr) netip.Prefix {
 	prefix, _ := address.Prefix(min(address.BitLen(), clientBits))
 	return prefix

@@ -22,7 +22,7 @@ func deadLettersDocument(page *ports.DeadLetterPage) []byte {
 	return o.Close()
 }
 
-// wholeDeadLetterDocument has the original too, unless that cannot be read.
+// wholeDeadLetterDocument includes the original, unless that cannot be read.
 func wholeDeadLetterDocument(letter *domain.DeadLetter) []byte {
 	size := smallDocument
 	if letter.Request != nil {
@@ -53,7 +53,7 @@ func addDeadLetter(o *rawjson.Writer, letter *domain.DeadLetter) {
 	addResentFrom(o, letter.ResentFrom)
 }
 
-// addOriginal gives a request in the words of the submit document, where it has them.
+// addOriginal describes a request with the members of the submit document, as far as it has them.
 func addOriginal(o *rawjson.Writer, request *domain.Request) {
 	if request.Method != "" {
 		o.Text("method", request.Method)
@@ -77,7 +77,7 @@ func addOriginal(o *rawjson.Writer, request *domain.Request) {
 	o.Time("deadline", request.Deadline)
 }
 
-// resentDocument answers a resend as a receipt answers a submit.
+// resentDocument is the receipt of a resend.
 func resentDocument(resent *ports.Resent) []byte {
 	o := newDocument(smallDocument)
 	o.Text("correlation_id", string(resent.ID))
@@ -112,14 +112,14 @@ func resentPageDocument(page *ports.ResentPage) []byte {
 	return o.Close()
 }
 
-// addNext tells where the next page begins, if there is one.
+// addNext says where the next page begins, if there is one.
 func addNext(o *rawjson.Writer, next ports.DeadLetterPlace) {
 	if (next != ports.DeadLetterPlace{}) {
 		o.Text("next_before", placeText(next))
 	}
 }
 
-// addResentFrom names the dead letter that a request was made from, if it was.
+// addResentFrom names the dead letter that a request was resent from, if any.
 func addResentFrom(o *rawjson.Writer, id domain.ID) {
 	if id != "" {
 		o.Text("resent_from", string(id))

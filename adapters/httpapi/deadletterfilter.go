@@ -13,7 +13,7 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// How many dead letters one call is about, and how many a second are sent again.
+// Dead letters in one call, and dead letters resent per second.
 const (
 	defaultPage       = 100
 	maxPage           = 1000
@@ -21,10 +21,10 @@ const (
 	maxResendRate     = 10000
 )
 
-// placeSeparator stands between the time and the id of a place. It is in neither, and needs no escape in a query.
+// placeSeparator separates the time and the id of a place. Neither contains it, and a query needs no escape for it.
 const placeSeparator = ","
 
-const placeForm = `must be an RFC 3339 time (in a URL its "+" is written %2B), or a next_before as it was given`
+const placeForm = `must be an RFC 3339 time (in a URL write its "+" as %2B), or a next_before from a response`
 
 // parseFilterQuery reads ?endpoint=&reason=&before=&limit=. Errors are *domain.Invalid.
 func parseFilterQuery(rawQuery string) (ports.DeadLetterFilter, error) {
@@ -35,7 +35,7 @@ func parseFilterQuery(rawQuery string) (ports.DeadLetterFilter, error) {
 	}
 	for name, values := range query {
 		if len(values) > 1 {
-			return filter, &domain.Invalid{Field: member(bodyField, name), Reason: "is given twice"}
+			return filter, &domain.Invalid{Field: member(bodyField, name), Reason: reasonTwice}
 		}
 		var known bool
 		if name == "limit" {
@@ -77,7 +77,7 @@ func parseResendOrder(document []byte) (filter ports.DeadLetterFilter, rate int,
 
 func parsePage(text string) (int, error) { return parseInteger("limit", []byte(text), 1, maxPage) }
 
-// setFilter sets one of the fields that are words, and tells whether there is such a field. An empty one matches all.
+// setFilter sets one of the text fields, and reports whether the field exists. An empty text matches all.
 func setFilter(filter *ports.DeadLetterFilter, name, text string) (known bool, err error) {
 	switch name {
 	case "endpoint":
@@ -98,7 +98,7 @@ func setFilter(filter *ports.DeadLetterFilter, name, text string) (known bool, e
 	return true, err
 }
 
-// parsePlace reads a time, or what placeText wrote.
+// parsePlace reads a time, or a text of placeText.
 func parsePlace(field, text string) (ports.DeadLetterPlace, error) {
 	if text == "" {
 		return ports.DeadLetterPlace{}, nil
@@ -111,8 +111,8 @@ func parsePlace(field, text string) (ports.DeadLetterPlace, error) {
 	return ports.DeadLetterPlace{FailedAt: failedAt, ID: domain.ID(id)}, nil
 }
 
-// placeText writes a place so that clients can hand it back: many dead letters can be of one millisecond, so a time
-// alone would lose some between two pages.
+// placeText returns a place as text that clients can send back. A time alone would lose dead letters between two pages,
+// because many can fail in one millisecond.
 func placeText(place ports.DeadLetterPlace) string {
 	return place.FailedAt.UTC().Format(rawjson.TimeLayout) + placeSeparator + string(place.ID)
 }

@@ -13,12 +13,12 @@ import (
 
 const deadLettersPath = "/api/v1/dead-letters"
 
-// resendTime is how long one call sends dead letters again. Then it answers with what it did, and the client goes on
-// with the next call: so an answer comes before clients and proxies between give up, however slow the rate.
+// resendTime bounds how long one call resends dead letters. The client continues with the next call. So the answer
+// comes before clients and proxies give up, however low the rate.
 const resendTime = 20 * time.Second
 
-// deadLetterRoutes are for administrators, who see the requests of all clients as they are stored: with whatever
-// credentials the clients sent along.
+// deadLetterRoutes are for administrators, who see the requests of all clients as they are stored, including the
+// credentials that clients sent.
 func (a *api) deadLetterRoutes(r gin.IRoutes) {
 	get(r, deadLettersPath, a.handle(a.listDeadLetters))
 	get(r, deadLettersPath+"/:id", a.handle(a.showDeadLetter))
@@ -27,7 +27,7 @@ func (a *api) deadLetterRoutes(r gin.IRoutes) {
 	r.DELETE(deadLettersPath+"/:id", a.handle(a.deleteDeadLetter))
 }
 
-// listDeadLetters gives a page: GET /api/v1/dead-letters.
+// listDeadLetters returns a page: GET /api/v1/dead-letters.
 func (a *api) listDeadLetters(c *gin.Context) error {
 	filter, err := parseFilterQuery(c.Request.URL.RawQuery)
 	if err != nil {
@@ -43,7 +43,7 @@ func (a *api) listDeadLetters(c *gin.Context) error {
 	return nil
 }
 
-// showDeadLetter gives one with its original: GET /api/v1/dead-letters/{id}.
+// showDeadLetter returns one with its original: GET /api/v1/dead-letters/{id}.
 func (a *api) showDeadLetter(c *gin.Context) error {
 	id, err := pathID(c)
 	if err != nil {
@@ -80,11 +80,11 @@ func (a *api) deleteDeadLetter(c *gin.Context) error {
 	if err := a.opts.DeadLetters.Delete(ctx, id); err != nil {
 		return err
 	}
-	a.respond(c, http.StatusNoContent, "", nil) // net/http leaves out the fields of a content that is not there
+	a.respond(c, http.StatusNoContent, "", nil) // net/http omits the content fields of a 204
 	return nil
 }
 
-// resendDeadLetter sends one again: POST /api/v1/dead-letters/{id}/resend.
+// resendDeadLetter resends one: POST /api/v1/dead-letters/{id}/resend.
 func (a *api) resendDeadLetter(c *gin.Context) error {
 	id, err := pathID(c)
 	if err != nil {
@@ -103,7 +103,7 @@ func (a *api) resendDeadLetter(c *gin.Context) error {
 	return nil
 }
 
-// resendDeadLetters sends those again that match: POST /api/v1/dead-letters/resend. It stops when the client leaves,
+// resendDeadLetters resends those that match: POST /api/v1/dead-letters/resend. It stops when the client leaves,
 // when a drain begins, and after resendTime.
 func (a *api) resendDeadLetters(c *gin.Context) error {
 	filter, rate, err := a.resendOrder(c)

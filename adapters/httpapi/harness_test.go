@@ -93,7 +93,7 @@ func (f *fakes) Cancel(ctx context.Context, _ ports.Caller, id domain.ID) (domai
 	return f.cancel(ctx, id)
 }
 
-// reading is an application where every read gives what f says, to those who do not wait as after no time at all.
+// reading is an application where every read returns the result of f; reads that do not wait call it with 0.
 func reading(f waitFunc) *fakes {
 	bare := func(ctx context.Context, id domain.ID, wait time.Duration) (domain.Record, error) {
 		record, err := f(ctx, id, wait)
@@ -195,7 +195,7 @@ func startPiped(t *testing.T, f *fakes, change ...func(*Options)) *rig {
 	}
 	listener := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
 	r := &rig{t: t, server: New(opts), log: log, observed: observer, dial: listener.dial}
-	r.server.clients.listener = listener
+	r.server.clients.socket = listener
 	r.serve()
 	return r
 }
@@ -273,7 +273,7 @@ func readAnswer(t *testing.T, response *http.Response) answer {
 	return answer{response, string(body)}
 }
 
-// requireProblem checks that a is a well-formed problem document, and gives its members.
+// requireProblem checks that a is a well-formed problem document, and returns its members.
 func requireProblem(t *testing.T, a answer, status int, code string) map[string]any {
 	t.Helper()
 	require.Equal(t, status, a.StatusCode, a.body)
@@ -288,7 +288,7 @@ func requireProblem(t *testing.T, a answer, status int, code string) map[string]
 	return p
 }
 
-// post begins a submit on a connection of its own and gives the connection, with more of the body to come.
+// post begins a submit on a new connection and returns the connection. More of the body is to come.
 func post(t *testing.T, r *rig, header, body string) net.Conn {
 	t.Helper()
 	conn, err := r.dial()

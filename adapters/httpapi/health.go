@@ -18,11 +18,13 @@ import (
 
 const (
 	probeTimeout  = 2 * time.Second
-	reportLife    = time.Second // how long one report serves everybody who asks
+	reportLife    = time.Second // how long a report is reused
 	maxProbeError = 200         // bytes
 )
 
-// Words of the health documents.
+const healthPath = "/health"
+
+// The values of status in health documents.
 const (
 	healthOK       = "ok"
 	healthDown     = "unavailable"
@@ -31,7 +33,7 @@ const (
 
 var errNoAnswer = errors.New("no answer within " + probeTimeout.String())
 
-// health probes the components, for all callers together: asking often costs a broker nothing.
+// health probes the components. Callers share reports, so that frequent checks cost a broker nothing.
 type health struct {
 	version    string
 	now        func() time.Time
@@ -41,19 +43,19 @@ type health struct {
 	last report
 }
 
-// component is a part that is probed by itself.
+// component is probed separately.
 type component struct {
 	name  string
 	probe ports.Probe
-	busy  atomic.Bool // a probe is under way, perhaps one that hangs
+	busy  atomic.Bool // a probe is running, perhaps one that hangs
 }
 
-// report is what the probes said. It does not change.
+// report holds the results of all probes. It is immutable.
 type report struct {
 	at     time.Time
-	errors []error // aligned with the components; nil is well
+	errors []error // aligned with the components; nil is ok
 
-	details []map[string]string // aligned with the components; of those that are ports.Detailed
+	details []map[string]string // aligned with the components; nil unless they are ports.Detailed
 }
 
 func newHealth(version string, probes map[string]ports.Probe, now func() time.Time) *health {
@@ -64,20 +66,20 @@ func newHealth(version string, probes map[string]ports.Probe, now func() time.Ti
 	return h
 }
 
-// check gives a report that is at most reportLife old. It blocks for probeTimeout at most, plus the same for a check of
-// somebody else that is under way.
+// check returns a report that is at most reportLife old. It blocks for at most probeTimeout, or twice that when another
+// check is running.
 func (h *health) check() report {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.last.at.IsZero() || h.now().Sub(h.last.at) >= reportLife {
 		errs := h.probeAll()
-		// The life counts from the end: probing may take longer than that.
+		// Its age counts from the end, as probing may take longer than reportLife.
 		h.last = report{at: h.now(), errors: errs, details: h.detailAll()}
 	}
 	return h.last
 }
 
-// probeAll asks all components at once. The context is nobody's: the report outlives the caller who happened to ask.
+// probeAll probes all components at once. It has its own context, because the report outlives the caller.
 func (h *health) probeAll() []error {
 	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
 	defer cancel()
@@ -90,7 +92,7 @@ func (h *health) probeAll() []error {
 	return errs
 }
 
-// detailAll asks the components that have more to tell.
+// detailAll returns the details of the components that have some.
 func (h *health) detailAll() []map[string]string {
 	details := make([]map[string]string, len(h.components))
 	for i, component := range h.components {
@@ -101,8 +103,8 @@ func (h *health) detailAll() []map[string]string {
 	return details
 }
 
-// check probes once, and leaves a probe that does not come back when ctx ends. While it hangs no other is started, or
-// each report would leave one more.
+// check probes once. It abandons a probe that has not returned when ctx ends, and starts no other until it returns, so
+// that at most one hangs.
 func (c *component) check(ctx context.Context) error {
 	if !c.busy.CompareAndSwap(false, true) {
 		return errNoAnswer
@@ -121,12 +123,12 @@ func (c *component) check(ctx context.Context) error {
 	}
 }
 
-// ok reports whether all components are well.
+// ok reports whether all components work.
 func (r report) ok() bool {
 	return !slices.ContainsFunc(r.errors, func(err error) bool { return err != nil })
 }
 
-// document describes a report under an overall status.
+// document describes a report, with an overall status.
 func (h *health) document(status string, r report) []byte {
 	o := newDocument(smallDocument)
 	o.Text("status", status)
@@ -142,7 +144,7 @@ func (h *health) document(status string, r report) []byte {
 	return o.Close()
 }
 
-// addState describes one component. Details are told of one that works, too, and change nothing about that.
+// addState describes one component. Details do not affect its status.
 func addState(o *rawjson.Writer, err error, details map[string]string) {
 	if err == nil {
 		o.Text("status", healthOK)
@@ -156,13 +158,13 @@ func addState(o *rawjson.Writer, err error, details map[string]string) {
 	}
 }
 
-// overall tells how every component is: GET /health.
+// overall returns the state of every component: GET /health.
 func (a *api) overall(c *gin.Context) error {
 	a.respondHealth(c, a.health.check(), healthOK)
 	return nil
 }
 
-// ready tells whether to send requests here: GET /health/ready.
+// ready reports whether to send requests here: GET /health/ready.
 func (a *api) ready(c *gin.Context) error {
 	status := healthOK
 	if a.draining.Err() != nil {
@@ -172,7 +174,7 @@ func (a *api) ready(c *gin.Context) error {
 	return nil
 }
 
-// live tells that the process runs and answers, whatever its brokers do: GET /health/live.
+// live reports that the process runs, whatever the state of its brokers: GET /health/live.
 func (a *api) live(c *gin.Context) error {
 	o := newDocument(smallDocument)
 	o.Text("status", healthOK)
@@ -180,7 +182,7 @@ func (a *api) live(c *gin.Context) error {
 	return nil
 }
 
-// respondHealth answers 200 when status and report are both well.
+// respondHealth answers 200 when status and report are both ok.
 func (a *api) respondHealth(c *gin.Context, r report, status string) {
 	if status == healthOK && !r.ok() {
 		status = healthDown
@@ -195,7 +197,7 @@ func (a *api) respondHealth(c *gin.Context, r report, status string) {
 	a.respond(c, code, jsonType, a.health.document(status, r))
 }
 
-// trusted tells whether whoever asks may know the endpoints by name: with keys, only on the administrative address.
+// trusted reports whether the caller may see the names of endpoints: with keys, only on the administrative address.
 func (a *api) trusted(c *gin.Context) bool {
 	caller, known := c.Value(callerKey).(*ports.Caller)
 	return len(a.opts.Keys) == 0 || known && caller.Admin

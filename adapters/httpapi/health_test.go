@@ -59,7 +59,7 @@ func TestHealthTellsOfEveryComponent(t *testing.T) {
 	}
 }
 
-// detailed is a probe with more to tell.
+// detailed is a probe with details.
 type detailed struct {
 	probeFunc
 	details map[string]string
@@ -100,7 +100,7 @@ func TestDetailsAreShownAndChangeNothing(t *testing.T) {
 	}
 }
 
-// Endpoints have names that tell something, and probes have no keys.
+// Names of endpoints can be confidential, and probes have no keys.
 func TestDetailsAreForAdministrators(t *testing.T) {
 	t.Parallel()
 	open := detailed{well, map[string]string{"orders": "breaker open"}}

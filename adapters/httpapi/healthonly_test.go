@@ -16,15 +16,15 @@ func TestAWorkerShowsHealthAndMetricsAlone(t *testing.T) {
 	opts, _, _ := testOptions(&fakes{})
 	opts.HealthOnly = true
 	a := newAPI(t.Context(), opts)
-	want := []string{"/health", "/health/live", "/health/ready", "/metrics"}
-	for door, routes := range map[string]gin.RoutesInfo{
+	want := []string{"/", "/health", "/health/live", "/health/ready", "/metrics"}
+	for listener, routes := range map[string]gin.RoutesInfo{
 		"clients": a.engine().Routes(), "administrators": a.adminEngine().Routes(),
 	} {
 		got := make(map[string][]string)
 		for _, route := range routes {
 			got[route.Path] = append(got[route.Path], route.Method)
 		}
-		require.ElementsMatch(t, want, slices.Collect(maps.Keys(got)), door)
+		require.ElementsMatch(t, want, slices.Collect(maps.Keys(got)), listener)
 		for path, methods := range got {
 			require.ElementsMatch(t, []string{http.MethodGet, http.MethodHead}, methods, path)
 		}

@@ -124,8 +124,8 @@ func TestHTTP2HasNoMoreRequestsThanConnections(t *testing.T) {
 	}()
 	<-waiting
 	a := r.do("GET", "/health/live", "")
-	requireProblem(t, a, http.StatusServiceUnavailable, "QUEUE_FULL")
-	require.Equal(t, troubleRetryAfter, a.Header.Get("Retry-After"))
+	requireProblem(t, a, http.StatusServiceUnavailable, "OVERLOADED")
+	require.Equal(t, busyRetryAfter, a.Header.Get("Retry-After"))
 	close(proceed)
 	require.Equal(t, http.StatusAccepted, <-first)
 	require.Eventually(t, func() bool { return r.do("GET", "/health/live", "").StatusCode == http.StatusOK },
@@ -161,8 +161,8 @@ func TestHTTP2UploadDoesNotWaitForRoom(t *testing.T) {
 				response, err := r.client.Do(request)
 				require.NoError(t, err)
 				refused := readAnswer(t, response)
-				requireProblem(t, refused, http.StatusServiceUnavailable, "QUEUE_FULL")
-				require.Equal(t, troubleRetryAfter, refused.Header.Get("Retry-After"))
+				requireProblem(t, refused, http.StatusServiceUnavailable, "OVERLOADED")
+				require.Equal(t, busyRetryAfter, refused.Header.Get("Retry-After"))
 				require.Equal(t, http.StatusAccepted, r.do("PUT", "/proxy/orders", "abc").StatusCode, "small ones need no room")
 			}
 		}

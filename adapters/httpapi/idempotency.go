@@ -11,9 +11,9 @@ const (
 	maxIdempotencyKey = 255 // bytes
 )
 
-// idempotencyKey reads the Idempotency-Key fields of a request, "" without any. The draft
-// (draft-ietf-httpapi-idempotency-key-header, section 2.1) makes it a structured-field string: "8e03978e". Most clients
-// send the same without quotes, and mean the same key. *domain.Invalid when it is malformed.
+// idempotencyKey reads the Idempotency-Key fields of a request; it returns "" without any. By the draft
+// (draft-ietf-httpapi-idempotency-key-header, section 2.1) the value is a structured-field string: "8e03978e". Most
+// clients send it without quotes, which is the same key. Errors are *domain.Invalid.
 func idempotencyKey(values []string) (string, error) {
 	if len(values) == 0 {
 		return "", nil
@@ -31,7 +31,7 @@ func idempotencyKey(values []string) (string, error) {
 	return key, nil
 }
 
-// unquote gives the content of a structured-field string, or a value that does not begin with a quote as it is.
+// unquote returns the content of a structured-field string, and a value that does not begin with a quote unchanged.
 func unquote(value string) (content string, ok bool) {
 	if !strings.HasPrefix(value, `"`) {
 		return value, true

@@ -8,10 +8,10 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// openAPIPath is open to everybody: the document is the same for all, and whoever has no key yet reads it first.
+// openAPIPath needs no key: the document is the same for all, and useful before one has a key.
 const openAPIPath = "/openapi.yaml"
 
-// openAPIType is that of RFC 9512.
+// openAPIType is the media type of YAML (RFC 9512).
 const openAPIType = "application/yaml"
 
 // openAPIDocument describes all of this interface (OpenAPI 3.1).
@@ -19,13 +19,13 @@ const openAPIType = "application/yaml"
 //go:embed openapi.yaml
 var openAPIDocument []byte
 
-// openAPITag changes with the document and only with it.
+// openAPITag is an ETag that depends only on the document.
 var openAPITag = func() string {
 	hash := sha256.Sum256(openAPIDocument)
 	return `"` + hex.EncodeToString(hash[:16]) + `"`
 }()
 
-// openAPI gives the document: GET /openapi.yaml. Clients may keep it, and ask whether it is still the same.
+// openAPI returns the document: GET /openapi.yaml. Clients may cache it and revalidate.
 func (a *api) openAPI(c *gin.Context) error {
 	header := c.Writer.Header().Clone()
 	header.Set("Content-Type", openAPIType)

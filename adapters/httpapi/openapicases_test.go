@@ -43,7 +43,7 @@ var (
 
 var errUnforeseen = errors.New("cause")
 
-// provocations gives at least one for every answer of every operation.
+// provocations returns at least one for every answer of every operation.
 func provocations() []provocation {
 	return slices.Concat(
 		clientSuccesses(), deadLetterSuccesses(), operationAnswers(), documentAnswers(),
@@ -105,6 +105,8 @@ func operationAnswers() []provocation {
 		})
 	}
 	return []provocation{
+		{operation: "GET /", want: 200},
+		{operation: "GET /", want: 200, name: "in a browser", header: []string{"Accept", "text/html"}},
 		{operation: "GET /health", want: 200},
 		{operation: "GET /health", want: 503, change: broken},
 		{operation: "GET /health/live", want: 200},
@@ -222,6 +224,14 @@ func clientRefusals() []provocation {
 		{operation: "GET /api/v1/status/{id}", want: 404, target: "/api/v1/status/no%20id"},
 		{operation: "DELETE /api/v1/status/{id}", want: 409, app: tooLate},
 		{operation: "GET /api/v1/response/{id}", want: 400, target: responseURL + "?wait=soon"},
+		{
+			operation: "GET /api/v1/response/{id}", want: 503, name: "no memory", app: newLibrary().fakes,
+			change: func(o *Options) { o.MaxResponseBytes = largeRoom },
+			before: func(r *rig) {
+				slow := newSlowReader(r.t, r)
+				r.t.Cleanup(func() { slow.leave(r.t) })
+			},
+		},
 		{operation: "GET /api/v1/dead-letters", want: 400, target: deadLettersPath + "?limit=0"},
 		{operation: "POST /api/v1/dead-letters/{id}/resend", want: 409, change: withDeadLetters(unreadable)},
 		{

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A provocation makes the gateway give an answer that the document has.
+// A provocation makes the gateway return an answer that the document describes.
 type provocation struct {
 	operation string // "POST /api/v1/submit"
 	name      string // of the case; empty: the status says it all
@@ -165,8 +165,8 @@ func contentOf(request *http.Request) (io.ReadCloser, error) {
 	return request.GetBody()
 }
 
-// documentedAnswer gives what the document says of an answer. One of a backend is the default, whatever its status, but
-// where the document says that the answer of a status can be one.
+// documentedAnswer returns what the document says of an answer. A backend's answer is the default, whatever its status,
+// except where the document says that the answer of a status can be a backend's.
 func documentedAnswer(operation *openapi3.Operation, a answer) *openapi3.Response {
 	documented := operation.Responses.Status(a.StatusCode)
 	if documented == nil || a.Header.Get(headerReplay) != "" && documented.Value.Headers["X-OpenHQM-Replay"] == nil {
@@ -183,7 +183,7 @@ var general = []string{
 	"Allow", "Cache-Control", "Connection", "Content-Length", "Content-Type", "Date", "Vary", "X-Content-Type-Options",
 }
 
-// fieldsOf gives the names of the fields that an answer may have.
+// fieldsOf returns the names of the fields that an answer may have.
 func fieldsOf(documented *openapi3.Response) []string {
 	names := slices.Clone(general)
 	for name := range documented.Headers {
@@ -200,7 +200,7 @@ func requireDocumentedFields(t *testing.T, documented *openapi3.Response, a answ
 	}
 }
 
-// findRoute gives the operation of a request and the parameters in its path. A literal segment counts more than a
+// findRoute returns the operation of a request and the parameters in its path. A literal segment counts more than a
 // parameter.
 func findRoute(t *testing.T, request *http.Request) (*routers.Route, map[string]string) {
 	t.Helper()

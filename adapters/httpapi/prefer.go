@@ -9,7 +9,7 @@ import (
 
 const preferField = "Prefer"
 
-// The preferences that we know (RFC 7240 sections 4.1 and 4.3). The first is what happens anyway.
+// The preferences that we support (RFC 7240 sections 4.1 and 4.3). The first is the default.
 const (
 	preferAsync = "respond-async"
 	preferWait  = "wait"
@@ -18,12 +18,12 @@ const (
 // preference says how a client prefers to be answered (RFC 7240).
 type preference struct {
 	wait    time.Duration // how long to hold the answer until the result is there; maxWait at most
-	applied string        // for Preference-Applied; empty: nothing that we know was asked for
+	applied string        // for Preference-Applied; empty: no supported preference
 }
 
-// parsePrefer reads the Prefer fields of a request. Preferences that are not known or malformed are ignored, and of
-// those given twice the first counts, well-formed or not (RFC 7240 section 2). With both that we know, the answer waits
-// first (section 4.3).
+// parsePrefer reads the Prefer fields of a request. Unknown and malformed preferences are ignored. Of a repeated one
+// the first counts, even when malformed (RFC 7240 section 2). With both preferences the answer waits first (section
+// 4.3).
 func parsePrefer(fields []string) preference {
 	if len(fields) == 0 {
 		return preference{}
@@ -34,14 +34,14 @@ func parsePrefer(fields []string) preference {
 			return preference{wait: wait, applied: preferWait + "=" + strconv.Itoa(int(wait/time.Second))}
 		}
 	}
-	if value, given := first[preferAsync]; given && value == "" { // section 4.1 gives it no value
+	if value, given := first[preferAsync]; given && value == "" { // by section 4.1 it has no value
 		return preference{applied: preferAsync}
 	}
 	return preference{}
 }
 
-// firstPreferences gives the first value of each preference that we know, by name. An empty value is none, and what is
-// malformed stays as it is: none of the preferences has a value with a quote.
+// firstPreferences returns the first value of each supported preference by name. An empty value counts as none. A
+// malformed one is kept as it is, since no supported value has a quote.
 func firstPreferences(fields []string) map[string]string {
 	first := make(map[string]string, 2)
 	for _, field := range fields {
@@ -61,8 +61,8 @@ func firstPreferences(fields []string) map[string]string {
 	return first
 }
 
-// splitPreference gives the name of a preference in lower case, and its value as it is. Parameters are left out: the
-// preferences that we know have none.
+// splitPreference returns the name of a preference in lower case, and its value. It drops parameters, as the supported
+// preferences have none.
 func splitPreference(item string) (name, value string) {
 	item, _, _ = cutUnquoted(item, ';')
 	name, value, _ = strings.Cut(item, "=")
@@ -71,11 +71,10 @@ func splitPreference(item string) (name, value string) {
 
 func knownPreference(name string) bool { return name == preferWait || name == preferAsync }
 
-// preferencesOfOthers gives the Prefer fields without the preferences that we know, and otherwise as they are. RFC 7240
-// section 2 has a proxy forward the field; but what it acts on itself a backend would do once more, and answer us with
-// a 202 of its own.
-func preferencesOfOthers(fields []string) []string {
-	var others []string
+// unknownPreferences returns the Prefer fields without the supported preferences. A proxy forwards the field (RFC 7240
+// section 2), but a backend would act again on what we act on, and answer us with a 202 of its own.
+func unknownPreferences(fields []string) []string {
+	var unknown []string
 	for _, field := range fields {
 		var kept []string
 		for rest, more := field, true; more; {
@@ -86,13 +85,13 @@ func preferencesOfOthers(fields []string) []string {
 			}
 		}
 		if len(kept) > 0 {
-			others = append(others, trimSpace(strings.Join(kept, ",")))
+			unknown = append(unknown, trimSpace(strings.Join(kept, ",")))
 		}
 	}
-	return others
+	return unknown
 }
 
-// cutUnquoted slices s around the first separator that stands outside of quotes (RFC 9110 section 5.6.4).
+// cutUnquoted cuts s at the first separator outside of quotes (RFC 9110 section 5.6.4).
 func cutUnquoted(s string, separator byte) (before, after string, found bool) {
 	quoted := false
 	for i := 0; i < len(s); i++ {
@@ -100,7 +99,7 @@ func cutUnquoted(s string, separator byte) (before, after string, found bool) {
 		case s[i] == '"':
 			quoted = !quoted
 		case s[i] == '\\' && quoted:
-			i++ // what follows is not a quote that ends
+			i++ // the escaped character does not end the quotes
 		case s[i] == separator && !quoted:
 			return s[:i], s[i+1:], true
 		}
@@ -108,14 +107,13 @@ func cutUnquoted(s string, separator byte) (before, after string, found bool) {
 	return s, "", false
 }
 
-// trimSpace cuts off what RFC 9110 section 5.6.3 calls whitespace.
+// trimSpace removes leading and trailing whitespace (RFC 9110 section 5.6.3).
 func trimSpace(s string) string { return strings.Trim(s, " \t") }
 
-// parseDeltaSeconds reads a number of seconds, however large (RFC 9110 section 10.2.3), and cuts it to a limit of whole
-// seconds.
+// parseDeltaSeconds reads a number of seconds, however large (RFC 9110 section 10.2.3), and shortens it to the limit.
 func parseDeltaSeconds(value string, limit time.Duration) (seconds time.Duration, ok bool) {
 	number, err := strconv.ParseUint(value, 10, 64)
-	if err != nil && !errors.Is(err, strconv.ErrRange) { // out of range it gives the largest number there is
+	if err != nil && !errors.Is(err, strconv.ErrRange) { // out of range it returns the largest number
 		return 0, false
 	}
 	return time.Duration(min(number, uint64(limit/time.Second))) * time.Second, true

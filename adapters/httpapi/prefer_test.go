@@ -105,7 +105,7 @@ func ending(read waitFunc) *fakes {
 	return f
 }
 
-// requireReceipt checks that a is the answer to a submit that nobody waited for.
+// requireReceipt checks that a is the answer to a submit without waiting.
 func requireReceipt(t *testing.T, a answer) {
 	t.Helper()
 	requireReceiptWith(t, a, domain.Pending)

@@ -15,31 +15,31 @@ import (
 const (
 	problemType = "application/problem+json"
 
-	// statusClientGone is what nginx logs when the client left before its answer. Nobody receives it; it is for metrics.
+	// statusClientGone is what nginx logs when a client leaves before its answer. It is never sent, only counted.
 	statusClientGone = 499
 
-	// troubleRetryAfter is when to come again, in seconds, to a queue that is down or full.
-	troubleRetryAfter = "5"
+	// busyRetryAfter is the Retry-After of a 503, in seconds.
+	busyRetryAfter = "5"
 
 	maxDetail = 512 // bytes
 )
 
 var (
-	errNoRoute  = errors.New("there is no such resource")
-	errNoMethod = errors.New("the resource does not have this method")
-	errBusy     = errors.New("too many requests are under way")
+	errNoRoute  = errors.New("no such resource")
+	errNoMethod = errors.New("the resource does not support this method")
+	errBusy     = errors.New("too many HTTP/2 requests in progress")
 )
 
-// problem is an RFC 9457 problem document, but for what the answer it goes into adds.
+// problem is an RFC 9457 problem document, without the members that depend on the request.
 type problem struct {
 	status int
 	code   string
-	detail string // empty: the error's own text
+	detail string // empty: the error's text
 	field  string
 }
 
-// problems maps errors to answers; the first match counts. Errors of the client's own making may speak for themselves.
-// The others get a fixed text, because theirs can tell how we are built and where our stores are.
+// problems maps errors to answers; the first match counts. An error that the client caused is shown with its own text.
+// The others have a fixed text, because their own could reveal internals such as the addresses of stores.
 var problems = []struct {
 	err error
 	problem
@@ -58,27 +58,27 @@ var problems = []struct {
 	{errCancelled, problem{status: http.StatusGone, code: "GONE"}},
 	{errPrecondition, problem{status: http.StatusPreconditionFailed, code: "PRECONDITION_FAILED"}},
 	{errNoSuchRange, problem{status: http.StatusRequestedRangeNotSatisfiable, code: "RANGE_NOT_SATISFIABLE"}},
-	{errBusy, problem{status: http.StatusServiceUnavailable, code: "QUEUE_FULL"}},
+	{errBusy, problem{status: http.StatusServiceUnavailable, code: "OVERLOADED"}},
 	{errNoRoom, problem{
-		status: http.StatusServiceUnavailable, code: "QUEUE_FULL",
-		detail: "too many large bodies are being received; nothing was accepted",
+		status: http.StatusServiceUnavailable, code: "OVERLOADED",
+		detail: "no memory left for another large body; nothing was accepted",
 	}},
 	{errNoAnswerRoom, problem{
-		status: http.StatusServiceUnavailable, code: "QUEUE_FULL",
-		detail: "too many large results are being read; this one is kept",
+		status: http.StatusServiceUnavailable, code: "OVERLOADED",
+		detail: "no memory left to load another large result; it is kept",
 	}},
 	{ports.ErrUnknownEndpoint, problem{status: http.StatusNotFound, code: "UNKNOWN_ENDPOINT"}},
 	{ports.ErrNotFound, problem{
 		status: http.StatusNotFound, code: "NOT_FOUND",
-		detail: "there is no such request, or not any more",
+		detail: "no such request, or it has expired",
 	}},
 	{ports.ErrForbidden, problem{
 		status: http.StatusForbidden, code: "FORBIDDEN",
-		detail: "this key may not do that",
+		detail: "this API key may not do that",
 	}},
 	{ports.ErrConflict, problem{
 		status: http.StatusConflict, code: "CONFLICT",
-		detail: "a worker has begun the request, or it has ended",
+		detail: "a worker has begun the request, or it is final",
 	}},
 	{ports.ErrUnreadable, problem{
 		status: http.StatusConflict, code: "CONFLICT",
@@ -86,7 +86,7 @@ var problems = []struct {
 	}},
 	{ports.ErrMismatch, problem{
 		status: http.StatusUnprocessableEntity, code: "IDEMPOTENCY_MISMATCH", field: idempotencyField,
-		detail: "the key was used for another request",
+		detail: "this Idempotency-Key was used for another request",
 	}},
 	{ports.ErrFull, problem{
 		status: http.StatusServiceUnavailable, code: "QUEUE_FULL",
@@ -100,17 +100,17 @@ var problems = []struct {
 
 var unavailable = problem{
 	status: http.StatusServiceUnavailable, code: "QUEUE_UNAVAILABLE",
-	detail: "the queue or store did not confirm; what was asked may still happen. " +
+	detail: "the queue or store did not confirm; the operation may still happen. " +
 		"Repeat a submit with the same Idempotency-Key",
 }
 
-// internal is for what nobody foresaw.
+// internal is for unexpected errors.
 var internal = problem{
 	status: http.StatusInternalServerError, code: "INTERNAL",
-	detail: "something went wrong in the gateway",
+	detail: "internal error; the log of the gateway has its cause",
 }
 
-// problemOf finds the answer to an error. Of what is not in the table it gives internal.
+// problemOf returns the answer to an error; internal when the table does not have it.
 func problemOf(err error) problem {
 	if invalid, ok := errors.AsType[*domain.Invalid](err); ok {
 		detail := invalid.Error()
@@ -132,35 +132,35 @@ func problemOf(err error) problem {
 	return internal
 }
 
-// fail answers with the problem that err is, and logs what nobody foresaw.
+// fail answers with the problem for err, and logs unexpected errors.
 func (a *api) fail(c *gin.Context, err error) {
 	p := problemOf(err)
 	if p.status == http.StatusInternalServerError {
 		a.logInternal(c, err)
 	}
-	// The context alone proves nothing: net/http ends it also when a body did not come in time.
+	// The context alone proves nothing: net/http also ends it when a body did not arrive in time.
 	if c.Request.Context().Err() != nil && errors.Is(err, context.Canceled) {
 		c.Status(statusClientGone)
 		return
 	}
 	switch p.status {
 	case http.StatusServiceUnavailable:
-		c.Header("Retry-After", troubleRetryAfter)
+		c.Header("Retry-After", busyRetryAfter)
 	case http.StatusUnauthorized:
 		c.Header("WWW-Authenticate", challenge)
 	}
 	a.respond(c, p.status, problemType, p.document(c.Writer.Header().Get(headerCorrelationID)))
 }
 
-// logInternal is the only trace of an inner text: clients do not get it.
+// logInternal logs the text of an internal error, which clients do not see.
 func (a *api) logInternal(c *gin.Context, err error) {
-	a.opts.Logger.ErrorContext(c.Request.Context(), "handle request",
+	a.opts.Logger.ErrorContext(c.Request.Context(), "request failed with an internal error",
 		"error", err, "method", knownMethod(c.Request.Method), "route", a.route(c),
 		"correlation_id", c.Writer.Header().Get(headerCorrelationID))
 }
 
-// document gives the problem as JSON. Its type is about:blank, and so its title the status phrase (RFC 9457 section
-// 4.2.1): the code tells problems apart.
+// document returns the problem as JSON. Its type is about:blank, so its title is the status phrase (RFC 9457 section
+// 4.2.1). Clients distinguish problems by code.
 func (p *problem) document(correlationID string) []byte {
 	o := newDocument(smallDocument)
 	o.Text("type", "about:blank")

@@ -16,25 +16,24 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// proxyRoute labels requests that are taken as they are, at whichever address.
+// proxyRoute is the metrics label of proxied requests, on any address.
 const proxyRoute = "/proxy/{endpoint}"
 
-// Transparent is an address where all requests are taken as they are, for one endpoint. It looks like the application
-// behind it: nothing of the gateway's own is served there, and pages of other sites in a browser are not refused, even
-// where no key is asked for. Which of them may do what is the application's to say, by the Origin and Sec-Fetch-Site
-// that it gets, as it is without the gateway.
+// Transparent is an address where every request is for one endpoint. It looks like the application behind it: nothing
+// of the gateway's own is served there, and pages of other sites in a browser are not rejected, even without keys. The
+// application gets Origin and Sec-Fetch-Site and decides for itself, as it does without the gateway.
 type Transparent struct {
 	Address  string // host:port to listen on; empty: there is none
 	Endpoint string // its name
 }
 
-// front is a way in for requests that are taken as they are, whatever their method, path, fields and content.
+// front is an entry for proxied requests: any method, path, fields and content.
 type front struct {
-	endpoint string // that is all of the address; empty: the first segment after /proxy/ names it
+	endpoint string // of the whole address; empty: the first segment after /proxy/ names it
 }
 
-// handler serves the main address. The proxy path does not go through gin's routes, which know nine methods and match
-// decoded paths.
+// handler serves the main address. The proxy path bypasses gin's routes, which know only nine methods and match decoded
+// paths.
 func (a *api) handler() http.Handler {
 	routes := a.engine()
 	if a.opts.HealthOnly {
@@ -50,7 +49,7 @@ func (a *api) handler() http.Handler {
 	})
 }
 
-// proxyEngine has no routes: whatever comes is for the front, after the same middleware as everywhere.
+// proxyEngine has no routes: every request goes to the front, after the common middleware.
 func (a *api) proxyEngine(f front) *gin.Engine {
 	mayPages := pagesMayNothing
 	if f.endpoint != "" {
@@ -66,11 +65,11 @@ func (a *api) proxyEngine(f front) *gin.Engine {
 	return e
 }
 
-// proxy takes a request in as it is: ANY /proxy/{endpoint}/{path...}. A client that prefers to wait gets the backend's
-// response if it is there in time.
+// proxy accepts a request unchanged: ANY /proxy/{endpoint}/{path...}. A client that prefers to wait gets the backend's
+// response if it comes in time.
 func (a *api) proxy(c *gin.Context, f front) error {
 	c.Header("Vary", preferField)
-	receipt, err := a.acceptAsItIs(c, f)
+	receipt, err := a.acceptProxied(c, f)
 	if err != nil {
 		return inFields(err)
 	}
@@ -80,10 +79,10 @@ func (a *api) proxy(c *gin.Context, f front) error {
 	return nil
 }
 
-// acceptAsItIs checks all but the body before it reads that: until then a client that waits for 100 Continue has not
-// sent it. Trailer fields are dropped, as RFC 9110 section 6.5.1 allows.
-func (a *api) acceptAsItIs(c *gin.Context, f front) (receipt ports.Receipt, err error) {
-	submission, err := a.asItIs(c, f)
+// acceptProxied checks everything else before it reads the body, which a client that waits for 100 Continue sends only
+// then. It drops trailer fields, as RFC 9110 section 6.5.1 allows.
+func (a *api) acceptProxied(c *gin.Context, f front) (receipt ports.Receipt, err error) {
+	submission, err := a.readHead(c, f)
 	if err != nil {
 		return receipt, err
 	}
@@ -96,7 +95,7 @@ func (a *api) acceptAsItIs(c *gin.Context, f front) (receipt ports.Receipt, err 
 	if err != nil {
 		return receipt, err
 	}
-	defer content.release() // not before it is accepted: until then it is ours to hold
+	defer content.release() // only once it is accepted: until then it is in our memory
 	if !submission.Bodiless {
 		submission.Body = content.data
 	}
@@ -105,15 +104,15 @@ func (a *api) acceptAsItIs(c *gin.Context, f front) (receipt ports.Receipt, err 
 	return a.opts.Submitter.Submit(ctx, submission)
 }
 
-// asItIs makes a submission of all but the body of a request.
-func (a *api) asItIs(c *gin.Context, f front) (s ports.Submission, err error) {
+// readHead makes a submission from everything but the body of a request.
+func (a *api) readHead(c *gin.Context, f front) (s ports.Submission, err error) {
 	r := c.Request
 	asked, err := f.target(r)
 	if err != nil {
 		return s, err
 	}
 	if len(r.Method) > envelope.MaxMethod {
-		reason := fmt.Sprintf("may have %d bytes at most", envelope.MaxMethod)
+		reason := fmt.Sprintf("may have at most %d bytes", envelope.MaxMethod)
 		return s, &domain.Invalid{Field: "method", Reason: reason}
 	}
 	s = ports.Submission{
@@ -125,18 +124,18 @@ func (a *api) asItIs(c *gin.Context, f front) (s ports.Submission, err error) {
 	if s.IdempotencyKey, err = idempotencyKey(r.Header[idempotencyField]); err != nil {
 		return s, err
 	}
-	if err := takeOptions(&s); err != nil {
+	if err := extractOptions(&s); err != nil {
 		return s, err
 	}
-	delete(s.Header, "Expect") // it was for us: the content is here by then (RFC 9110 section 10.1.1)
+	delete(s.Header, "Expect") // it is for us (RFC 9110 section 10.1.1)
 	delete(s.Header, preferField)
-	if others := preferencesOfOthers(r.Header[preferField]); len(others) > 0 {
-		s.Header[preferField] = others
+	if unknown := unknownPreferences(r.Header[preferField]); len(unknown) > 0 {
+		s.Header[preferField] = unknown
 	}
 	return s, checkFields(s.Header)
 }
 
-// target reads what a request asks for.
+// target returns the endpoint, path and query that a request is for.
 func (f front) target(r *http.Request) (target, error) {
 	if f.endpoint == "" {
 		return proxyTarget(r)
@@ -144,7 +143,7 @@ func (f front) target(r *http.Request) (target, error) {
 	return wholeTarget(r, f.endpoint)
 }
 
-// checkFields holds the fields of a request to what a message can say: it is JSON, and would alter what is no UTF-8.
+// checkFields rejects fields that a message cannot carry: it is JSON, and would change what is not UTF-8.
 func checkFields(header domain.Header) error {
 	lines, size := 0, 0
 	for name, values := range header {
@@ -162,8 +161,8 @@ func checkFields(header domain.Header) error {
 	return nil
 }
 
-// locationBase gives what a Location begins with. Results are on the main address alone, so the answer of another one
-// names it: as Options.PublicURL says or, without that, by the host that the client used and the main port.
+// locationBase returns what a Location begins with. Only the main address serves results, so answers on other addresses
+// name it: by Options.PublicURL or, without that, by the host that the client used and the main port.
 func (a *api) locationBase(r *http.Request, f front) string {
 	if f.endpoint == "" || a.base != "" {
 		return a.base
@@ -171,7 +170,7 @@ func (a *api) locationBase(r *http.Request, f front) string {
 	return "http://" + net.JoinHostPort(hostOf(r), a.mainPort())
 }
 
-// hostOf gives the host that a request was sent to, without the port.
+// hostOf returns the host that a request was sent to, without the port.
 func hostOf(r *http.Request) string {
 	authority := r.Host
 	if authority == "" { // HTTP/1.0

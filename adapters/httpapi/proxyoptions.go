@@ -12,16 +12,16 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// Fields that begin so speak to the gateway, and are not forwarded. Names are those of net/http; shownPrefix is how
-// people write it.
+// Fields with this prefix are for the gateway and are not forwarded. optionPrefix is in the form of net/http,
+// shownPrefix in that of the documentation.
 const (
 	optionPrefix = "X-Openhqm-"
 	shownPrefix  = "X-OpenHQM-"
-	labelPrefix  = "Label-" // after optionPrefix; the rest is the label's name, in lower case since fields have none
+	labelPrefix  = "Label-" // after optionPrefix; the rest is the label's name in lower case, as field names have no case
 )
 
-// optionMembers are the members of metadata that a request on the proxy path can say, by the fields that say them. It
-// has no metadata; endpoint, method, path and query are its own.
+// optionMembers are the members of metadata that a proxied request sets by fields. Its endpoint, method, path and query
+// are those of the request itself.
 var optionMembers = map[string]string{
 	"Timeout":      "timeout",
 	"Priority":     "priority",
@@ -30,9 +30,9 @@ var optionMembers = map[string]string{
 	"Max-Attempts": "max_attempts",
 }
 
-// takeOptions moves what speaks to the gateway from the header to s. Fields that nobody knows are dropped too, as they
-// can only be meant for a gateway, and so are aliases (see domain.FoldName), which a backend could take for ours.
-func takeOptions(s *ports.Submission) error {
+// extractOptions moves the fields for the gateway from the header to s. It drops unknown ones, which can only be meant
+// for a gateway, and aliases (see domain.FoldName), which a backend could mistake for ours.
+func extractOptions(s *ports.Submission) error {
 	labels := make(map[string]string)
 	for _, field := range slices.Sorted(maps.Keys(s.Header)) {
 		if !strings.HasPrefix(domain.FoldName(field), optionPrefix) {
@@ -46,9 +46,9 @@ func takeOptions(s *ports.Submission) error {
 		}
 		var err error
 		if key, known := optionMembers[name]; known {
-			err = takeOption(s, shownPrefix+name, key, values)
+			err = readOption(s, shownPrefix+name, key, values)
 		} else if label, isLabel := strings.CutPrefix(name, labelPrefix); isLabel && label != "" {
-			err = takeLabel(labels, shownPrefix+name, strings.ToLower(label), values)
+			err = readLabel(labels, shownPrefix+name, strings.ToLower(label), values)
 		}
 		if err != nil {
 			return err
@@ -60,7 +60,7 @@ func takeOptions(s *ports.Submission) error {
 	return nil
 }
 
-func takeOption(s *ports.Submission, field, key string, values []string) error {
+func readOption(s *ports.Submission, field, key string, values []string) error {
 	text, err := single(field, values)
 	if err != nil {
 		return err
@@ -68,7 +68,7 @@ func takeOption(s *ports.Submission, field, key string, values []string) error {
 	return parseOption(s, field, key, asMember(text))
 }
 
-func takeLabel(labels map[string]string, field, key string, values []string) error {
+func readLabel(labels map[string]string, field, key string, values []string) error {
 	text, err := single(field, values)
 	if err != nil {
 		return err
@@ -76,7 +76,7 @@ func takeLabel(labels map[string]string, field, key string, values []string) err
 	return parseLabel(labels, field, key, asString(text))
 }
 
-// single gives the value of a field that may be there once.
+// single returns the value of a field that may be present once.
 func single(field string, values []string) (string, error) {
 	if len(values) != 1 {
 		return "", &domain.Invalid{Field: field, Reason: reasonTwice}
@@ -87,7 +87,7 @@ func single(field string, values []string) (string, error) {
 	return values[0], nil
 }
 
-// asMember gives the text of a field as metadata would have it: what is a JSON number as it is, and else as a string.
+// asMember returns the text of a field as a member of metadata: a JSON number as it is, anything else as a string.
 func asMember(text string) []byte {
 	number := text != "" && strings.IndexByte("-0123456789", text[0]) >= 0
 	if number && json.Valid([]byte(text)) {
@@ -96,13 +96,13 @@ func asMember(text string) []byte {
 	return asString(text)
 }
 
-// asString gives a text that is UTF-8 as a JSON string.
+// asString returns a UTF-8 text as a JSON string.
 func asString(text string) []byte {
-	value, _ := json.Marshal(text) // a string can always be written
+	value, _ := json.Marshal(text) // never fails for a string
 	return value
 }
 
-// inFields gives an error about a member of metadata as one about the field that says the same.
+// inFields turns an error about a member of metadata into one about the field that sets it.
 func inFields(err error) error {
 	invalid, ok := errors.AsType[*domain.Invalid](err)
 	if !ok {

@@ -11,20 +11,20 @@ import (
 	"github.com/openhqm/openhqm/domain/envelope"
 )
 
-// proxyPath is where the endpoints are: /proxy/{endpoint}/{path...}.
+// proxyPath is the prefix of proxied requests: /proxy/{endpoint}/{path...}.
 const proxyPath = "/proxy/"
 
-// target is what a request that is taken as it is asks for.
+// target is what a proxied request is for.
 type target struct {
 	endpoint    string
-	path, query string // as they were sent; an empty query is none
+	path, query string // as sent; an empty query is none
 }
 
-// sentTarget gives path and query as they were sent. What net/http makes of them is decoded, and not always encoded
-// again as it was. Without ok the request names no resource: "*", or the authority of a CONNECT.
+// sentTarget returns path and query as they were sent. Those of net/http are decoded, and would not always be encoded
+// the same way again. It returns false when the request names no resource: "*", or the authority of a CONNECT.
 func sentTarget(r *http.Request) (path, query string, ok bool) {
 	rest := r.RequestURI
-	if !strings.HasPrefix(rest, "/") { // a server takes the absolute form too (RFC 9112 section 3.2.2)
+	if !strings.HasPrefix(rest, "/") { // servers accept the absolute form too (RFC 9112 section 3.2.2)
 		_, rest, ok = strings.Cut(rest, "://")
 		if !ok {
 			return "", "", false
@@ -35,7 +35,7 @@ func sentTarget(r *http.Request) (path, query string, ok bool) {
 	return path, query, true
 }
 
-// proxyTarget reads the target of a request on the proxy path. A path without an endpoint is errNoRoute.
+// proxyTarget returns the target of a request on the proxy path. A path without an endpoint is errNoRoute.
 func proxyTarget(r *http.Request) (target, error) {
 	path, query, _ := sentTarget(r)
 	segment, rest, more := strings.Cut(strings.TrimPrefix(path, proxyPath), "/")
@@ -49,7 +49,7 @@ func proxyTarget(r *http.Request) (target, error) {
 	return target{endpoint, rest, query}, checkLength(rest, query)
 }
 
-// wholeTarget reads the target of a request where all of an address is one endpoint.
+// wholeTarget returns the target of a request on an address that is one endpoint.
 func wholeTarget(r *http.Request, endpoint string) (target, error) {
 	path, query, ok := sentTarget(r)
 	if !ok {
@@ -58,11 +58,11 @@ func wholeTarget(r *http.Request, endpoint string) (target, error) {
 	return target{endpoint, path, query}, checkLength(path, query)
 }
 
-// checkLength holds path and query to what a message can say. ports.Submitter looks at the rest.
+// checkLength rejects a path or query that a message cannot carry. ports.Submitter checks the rest.
 func checkLength(path, query string) error {
 	for _, part := range []struct{ field, text string }{{"path", path}, {"query", query}} {
 		if len(part.text) > envelope.MaxTarget {
-			reason := fmt.Sprintf("may have %d bytes at most", envelope.MaxTarget)
+			reason := fmt.Sprintf("may have at most %d bytes", envelope.MaxTarget)
 			return &domain.Invalid{Field: part.field, Reason: reason}
 		}
 		if !utf8.ValidString(part.text) {

@@ -69,8 +69,8 @@ func TestProxyTargetIsRefused(t *testing.T) {
 		{"/proxy//", errNoRoute},
 		{"/proxy//orders", errNoRoute},
 		{"/proxy/?a", errNoRoute},
-		{"/proxy/orders/" + long, &domain.Invalid{Field: "path", Reason: "may have 8192 bytes at most"}},
-		{"/proxy/orders/?x" + long, &domain.Invalid{Field: "query", Reason: "may have 8192 bytes at most"}},
+		{"/proxy/orders/" + long, &domain.Invalid{Field: "path", Reason: "may have at most 8192 bytes"}},
+		{"/proxy/orders/?x" + long, &domain.Invalid{Field: "query", Reason: "may have at most 8192 bytes"}},
 		{"/proxy/orders/\xff", &domain.Invalid{Field: "path", Reason: "must be percent-encoded (RFC 3986 section 2.1)"}},
 		{"/proxy/orders?\xff", &domain.Invalid{Field: "query", Reason: "must be percent-encoded (RFC 3986 section 2.1)"}},
 	} {
@@ -149,7 +149,7 @@ func TestOptionsOfTheProxyPath(t *testing.T) {
 		"X-Openhqm-Label-A_b": {"c"},
 		"X-Openhqm":           {"kept"}, "X-One": {"1", "2"},
 	}}
-	require.NoError(t, takeOptions(&s))
+	require.NoError(t, extractOptions(&s))
 	require.Equal(t, ports.Submission{
 		Header:  domain.Header{"X-Openhqm": {"kept"}, "X-One": {"1", "2"}},
 		Timeout: 90e9, Delay: 15e8, Priority: 9, MaxAttempts: 3,
@@ -157,7 +157,7 @@ func TestOptionsOfTheProxyPath(t *testing.T) {
 	}, s)
 
 	s = ports.Submission{Header: domain.Header{"X-Openhqm-Not-Before": {"2026-01-02T03:04:05+01:00"}}}
-	require.NoError(t, takeOptions(&s))
+	require.NoError(t, extractOptions(&s))
 	require.Equal(t, "2026-01-02T02:04:05Z", s.NotBefore.UTC().Format("2006-01-02T15:04:05Z07:00"))
 	require.Nil(t, s.Labels)
 }
@@ -178,10 +178,10 @@ func TestOptionsThatAreRefusedNameTheField(t *testing.T) {
 		name := http.CanonicalHeaderKey(field)
 		for _, value := range values {
 			var invalid *domain.Invalid
-			require.ErrorAs(t, takeOptions(&ports.Submission{Header: domain.Header{name: {value}}}), &invalid, value)
+			require.ErrorAs(t, extractOptions(&ports.Submission{Header: domain.Header{name: {value}}}), &invalid, value)
 			require.True(t, strings.EqualFold(field, invalid.Field), "%s: %q", invalid.Field, value)
 		}
-		err := takeOptions(&ports.Submission{Header: domain.Header{name: {"1", "1"}}})
+		err := extractOptions(&ports.Submission{Header: domain.Header{name: {"1", "1"}}})
 		require.ErrorContains(t, err, reasonTwice)
 	}
 }
@@ -197,6 +197,6 @@ func TestPreferencesOfOthers(t *testing.T) {
 		{[]string{"wait=1", "a", "b, respond-async"}, []string{"a", "b"}},
 		{[]string{`x="open, wait=1`}, []string{`x="open, wait=1`}},
 	} {
-		require.Equal(t, tt.want, preferencesOfOthers(tt.give), "%q", tt.give)
+		require.Equal(t, tt.want, unknownPreferences(tt.give), "%q", tt.give)
 	}
 }

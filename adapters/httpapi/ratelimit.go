@@ -12,28 +12,29 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// RateLimit bounds the requests of each client: of a key or, without keys, of an address.
+// RateLimit bounds the requests of each client: a key or, without keys, an address.
 type RateLimit struct {
 	RPS   float64 // requests a second in the long run; 0: no limit
 	Burst int     // requests at once after a pause; at least 1
 }
 
-// maxClients is how many clients are remembered: more than connections are open at once by default, in some 20 MB. When
-// there are more, those who were away for longest are forgotten, which gives them a full bucket. Only somebody with
-// that many addresses could use this, and has as many full buckets anyway.
+// maxClients is how many clients are remembered, in some 20 MB: more than may be connected by default. Beyond that the
+// least recent are forgotten, and so get a full bucket again. Only a client with that many addresses could exploit
+// this, and it has as many full buckets anyway.
 const maxClients = 1 << 16
 
-var errRateLimited = errors.New("too many requests; Retry-After says when to come again")
+var errRateLimited = errors.New("too many requests; retry after the time in Retry-After")
 
 // limitRate comes after authenticate.
 func (a *api) limitRate(c *gin.Context) error {
 	if a.limiter == nil {
 		return nil
 	}
-	return a.take(c, a.limiter, a.client(c))
+	return a.spend(c, a.limiter, a.client(c))
 }
 
-// client names who shares limits: a key or, without keys, an address. It comes after authenticate.
+// client returns the name that limits are counted by: that of a key or, without keys, an address. It comes after
+// authenticate.
 func (a *api) client(c *gin.Context) string {
 	if name := callerOf(c).Name; name != "" {
 		return name
@@ -41,11 +42,11 @@ func (a *api) client(c *gin.Context) string {
 	return a.address(c)
 }
 
-// address is that of the client, see ProxyTrust.
+// address returns the client's address, see ProxyTrust.
 func (a *api) address(c *gin.Context) string { return a.opts.TrustedProxies.client(c.Request).String() }
 
-// take takes a token of the client. Without one it is errRateLimited, with the time to come again on the answer.
-func (a *api) take(c *gin.Context, from *limiter, client string) error {
+// spend takes a token of the client. Without one it sets Retry-After and returns errRateLimited.
+func (a *api) spend(c *gin.Context, from *limiter, client string) error {
 	wait := from.take(client, a.opts.Now())
 	if wait <= 0 {
 		return nil
@@ -55,14 +56,14 @@ func (a *api) take(c *gin.Context, from *limiter, client string) error {
 	return errRateLimited
 }
 
-// limiter has a token bucket for each client that was here lately. It is safe for concurrent use.
+// limiter has a token bucket for each recent client. It is safe for concurrent use.
 type limiter struct {
 	limit RateLimit
-	full  time.Duration // after which any bucket is full again, and as good as a new one
+	full  time.Duration // after which any bucket is full again, so that it can be forgotten
 
 	mu      sync.Mutex
 	clients map[string]*list.Element // of recent
-	recent  *list.List               // of *bucket, the latest first
+	recent  *list.List               // of *bucket, most recent first
 }
 
 type bucket struct {
@@ -71,7 +72,7 @@ type bucket struct {
 	used   time.Time
 }
 
-// newLimiter gives nil where there is no limit.
+// newLimiter returns nil when there is no limit.
 func newLimiter(limit RateLimit) *limiter {
 	if limit.RPS <= 0 {
 		return nil
@@ -84,7 +85,7 @@ func newLimiter(limit RateLimit) *limiter {
 	}
 }
 
-// take takes a token of the client, or tells how long it has to wait for one. Being refused costs nothing.
+// take takes a token of the client and returns 0, or returns how long the client must wait for one.
 func (l *limiter) take(client string, now time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -97,7 +98,7 @@ func (l *limiter) take(client string, now time.Time) time.Duration {
 	return wait
 }
 
-// bucket finds or makes the client's bucket, and forgets others in its place.
+// bucket returns the client's bucket, and forgets others to make room.
 func (l *limiter) bucket(client string, now time.Time) *bucket {
 	l.forgetIdle(now)
 	if element, known := l.clients[client]; known {
@@ -114,8 +115,8 @@ func (l *limiter) bucket(client string, now time.Time) *bucket {
 	return fresh
 }
 
-// forgetIdle drops at most two clients whose buckets are full: one request makes at most one bucket, so they go faster
-// than they come, and no request pays for many.
+// forgetIdle forgets at most two clients with full buckets. A request adds at most one bucket, so they are forgotten
+// faster than they come, and no request pays for many.
 func (l *limiter) forgetIdle(now time.Time) {
 	for range 2 {
 		oldest := l.recent.Back()
@@ -126,7 +127,7 @@ func (l *limiter) forgetIdle(now time.Time) {
 	}
 }
 
-// bucketOf gives what is in the list, which holds nothing else.
+// bucketOf returns the bucket in an element; the list contains nothing else.
 func bucketOf(element *list.Element) *bucket {
 	found, _ := element.Value.(*bucket)
 	return found

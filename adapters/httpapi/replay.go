@@ -12,38 +12,38 @@ import (
 	"github.com/openhqm/openhqm/domain"
 )
 
-// headerReplay marks a response that is a backend's.
+// headerReplay marks a backend's response.
 const headerReplay = "X-Openhqm-Replay"
 
-// Why there is no response to replay.
+// Reasons why there is no response to replay.
 var (
-	errBackendFailed  = errors.New("the request failed, and no response of the backend is kept")
+	errBackendFailed  = errors.New("the request failed, and no backend response was kept")
 	errBackendTimeout = errors.New("the deadline passed before the backend answered")
 	errCancelled      = errors.New("the request was cancelled")
-	errUnreplayable   = errors.New("the status of the backend's response cannot be sent")
+	errUnreplayable   = errors.New("the backend response has a status that cannot be sent")
 )
 
-// answered says what a replayed response answers.
+// answered says what kind of request a replayed response answers.
 type answered struct {
-	// guarded: it is sent from the gateway's own address, where a page of a backend must not act as one of ours.
+	// guarded: it is sent from the gateway's own address, where a backend's page must not act as one of the gateway.
 	guarded bool
 
-	// resource: the client asks for the result as a resource of its own. Conditions and ranges are meant for that then;
-	// those of the request itself were the backend's to judge.
+	// resource: the client asks for the result as a resource, so conditions and ranges apply to it. Those of a proxied
+	// request were for the backend.
 	resource bool
 }
 
-// raw gives the captured response of a backend, as if the client had asked it: GET /api/v1/response/{id}/raw. Ranges
-// and conditions go by the ETag and Last-Modified that the backend gave. One that gave none gets none from us: what is
-// replayed is its response, and since a result never changes, ranges of it fit together without.
+// raw returns the captured response of a backend as if it had answered itself: GET /api/v1/response/{id}/raw. Ranges
+// and conditions use the backend's ETag and Last-Modified. Where there are none, none are added: a result never
+// changes, so its ranges fit together anyway.
 func (a *api) raw(c *gin.Context) error {
 	return a.whenFinal(c, func(c *gin.Context, record *domain.Record) error {
 		return a.replay(c, record, answered{guarded: true, resource: true})
 	})
 }
 
-// replay answers with the captured response of a record that is final, and with a problem where there is none. That
-// problem is the answer and no error: asking again would not change it.
+// replay answers with the captured response of a final record, or with a problem where there is none. That problem is
+// the answer, not an error: it would be the same next time.
 func (a *api) replay(c *gin.Context, record *domain.Record, as answered) error {
 	return a.load(c, record, record.ResponseSize, func(whole *domain.Record) {
 		setRecord(c, whole.ID, whole.Status)
@@ -55,7 +55,7 @@ func (a *api) replay(c *gin.Context, record *domain.Record, as answered) error {
 	})
 }
 
-// unanswered says why a record that is final has no response to replay.
+// unanswered returns why a final record has no response to replay; nil when it has one.
 func unanswered(record *domain.Record) error {
 	result := record.Result
 	if result == nil {
@@ -66,7 +66,7 @@ func unanswered(record *domain.Record) error {
 	case record.Status == domain.Cancelled:
 		return errCancelled
 	case result.Response != nil && (result.Response.StatusCode < http.StatusOK || result.Response.StatusCode > 999):
-		return errUnreplayable // net/http sends three digits, and 1xx as no final status
+		return errUnreplayable // net/http sends only three digits, and 1xx not as a final status
 	case result.Response != nil:
 		return nil
 	case record.Status == domain.TimedOut:
@@ -81,7 +81,7 @@ func unanswered(record *domain.Record) error {
 // respondReplay writes the response of a record.
 func (a *api) respondReplay(c *gin.Context, record *domain.Record, as answered) {
 	response := record.Result.Response
-	if len(a.opts.Keys) > 0 { // a cache must not give it to another key, whatever the backend says of caching
+	if len(a.opts.Keys) > 0 { // a cache must not serve it to another key, whatever the backend's Cache-Control
 		c.Writer.Header().Add("Vary", shownPrefix+"Key")
 	}
 	a.closeWhenDraining(c)
@@ -104,12 +104,12 @@ func (a *api) respondReplay(c *gin.Context, record *domain.Record, as answered) 
 	}
 	setContentLength(c.Writer.Header(), length)
 	c.Writer.WriteHeaderNow()
-	_, _ = to.Write(response.Body) // fails when the client has left, and net/http closes the connection
+	_, _ = to.Write(response.Body) // fails when the client has left; net/http then closes the connection
 }
 
-// replayHeader puts the backend's fields on an answer. What is there already stands after its values of the same field,
-// but for Location, which is the backend's alone, and the fields that every answer about a request carries, which are
-// ours. Without a Content-Type there is none: net/http is not to guess.
+// replayHeader adds the backend's fields to an answer. Values that are already set come after the backend's values of
+// the same field. Exceptions: Location is only the backend's, and the fields that every answer about a request has are
+// only ours. Without a Content-Type none is sent: net/http must not guess it.
 func replayHeader(to http.Header, record *domain.Record, as answered) {
 	response := record.Result.Response
 	to.Del("Location")
@@ -129,26 +129,26 @@ func replayHeader(to http.Header, record *domain.Record, as answered) {
 	}
 }
 
-// hasNoContent tells responses that end with their fields (RFC 9110 section 6.4.1).
+// hasNoContent reports whether responses with this status have no content (RFC 9110 section 6.4.1).
 func hasNoContent(status int) bool {
 	return status == http.StatusNoContent || status == http.StatusNotModified
 }
 
-// unknownLength is that of content of which nobody has said it.
+// unknownLength is a length that the backend did not send.
 const unknownLength = -1
 
-// contentLength gives the Content-Length of a response in bytes. That of a response to HEAD tells of content that is
-// not there, which only another answer to HEAD can say; one that told nothing gets none (RFC 9110 section 8.6).
+// contentLength returns the Content-Length of a response, in bytes. For HEAD it is what the backend sent, which
+// describes content that a response to HEAD does not have (RFC 9110 section 8.6); unknownLength when it sent none.
 func contentLength(response *domain.Response, method string) int64 {
 	length := int64(len(response.Body))
 	if method != http.MethodHead || length > 0 {
 		return length
 	}
-	told, err := strconv.ParseInt(response.Header.Get("Content-Length"), 10, 64)
-	if err != nil || told < 0 {
+	sent, err := strconv.ParseInt(response.Header.Get("Content-Length"), 10, 64)
+	if err != nil || sent < 0 {
 		return unknownLength
 	}
-	return told
+	return sent
 }
 
 func setContentLength(header http.Header, length int64) {
@@ -159,8 +159,8 @@ func setContentLength(header http.Header, length int64) {
 	header.Set("Content-Length", strconv.FormatInt(length, 10))
 }
 
-// lastModified gives the time of a response for conditions, zero without one. One in an old form is not used: it would
-// be written anew.
+// lastModified returns the time of a response for conditions; zero without one. One in an obsolete format is ignored,
+// because it would be replayed in another format.
 func lastModified(header domain.Header) time.Time {
 	value := header.Get("Last-Modified")
 	at, err := http.ParseTime(value)

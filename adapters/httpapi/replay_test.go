@@ -127,7 +127,7 @@ func TestRawIsTheResponseAsItWas(t *testing.T) {
 	}
 }
 
-// TestRawOfAResponseToHEAD holds that the length of what was not sent is told where it can be, and that none is made up
+// TestRawOfAResponseToHEAD checks that the length of unsent content is returned where it is known, and never made up
 // (RFC 9110 section 8.6).
 func TestRawOfAResponseToHEAD(t *testing.T) {
 	t.Parallel()
@@ -175,10 +175,10 @@ func TestRawWithoutAResponse(t *testing.T) {
 		detail string
 	}{
 		{"failed", domain.Failed, &domain.Result{Error: "refused"}, 502, "BACKEND_FAILED", ": refused"},
-		{"nothing is known", domain.Failed, nil, 502, "BACKEND_FAILED", "is kept"},
+		{"nothing is known", domain.Failed, nil, 502, "BACKEND_FAILED", "no backend response was kept"},
 		{"too late", domain.TimedOut, &domain.Result{Error: "too late"}, 504, "BACKEND_TIMEOUT", ": too late"},
 		{"cancelled", domain.Cancelled, nil, 410, "GONE", "cancelled"},
-		{"completed, without any", domain.Completed, &domain.Result{}, 502, "BACKEND_FAILED", "is kept"},
+		{"completed, without any", domain.Completed, &domain.Result{}, 502, "BACKEND_FAILED", "no backend response was kept"},
 		{"interim", domain.Completed, answeredWith(101), 502, "BACKEND_FAILED", "status"},
 		{"no status", domain.Completed, answeredWith(0), 502, "BACKEND_FAILED", "status"},
 		{"four digits", domain.Completed, answeredWith(1000), 502, "BACKEND_FAILED", "status"},
@@ -258,7 +258,7 @@ func TestRawTakesRoomForItself(t *testing.T) {
 				require.NoError(t, err)
 				_, err = conn.Read(make([]byte, 100))
 				require.NoError(t, err)
-				requireProblem(t, r.do("GET", rawURL, ""), http.StatusServiceUnavailable, "QUEUE_FULL")
+				requireProblem(t, r.do("GET", rawURL, ""), http.StatusServiceUnavailable, "OVERLOADED")
 				<-time.After(testTimeout)
 				a := r.do("GET", rawURL, "")
 				require.Equal(t, status, a.StatusCode)

@@ -10,7 +10,7 @@ import (
 	"github.com/openhqm/openhqm/domain"
 )
 
-// Fields of our own, in the form net/http keeps them; names are compared without case.
+// Fields of our own, in the form of net/http.
 const (
 	headerCorrelationID = "X-Correlation-Id"
 	headerStatus        = "X-Openhqm-Status"
@@ -19,37 +19,37 @@ const (
 const jsonType = "application/json"
 
 const (
-	// writePiece is how many bytes a client must take within Options.ReadTimeout.
+	// writePiece is how many bytes a client must read within Options.ReadTimeout.
 	writePiece = 64 << 10
 
-	// slowestReader is how many bytes a second a client must take of the whole, besides Options.ReadTimeout: a large
-	// answer holds room in memory that others wait for.
+	// slowestReader is how many bytes a second a client must read of the whole answer, after Options.ReadTimeout: a large
+	// answer holds memory that other clients wait for.
 	slowestReader = 64 << 10
 )
 
-// respond writes a whole answer. A client that stops reading loses its connection, as with nginx's send_timeout: the
-// deadline is for each piece, and a large answer may take its time, but not for ever.
+// respond writes a whole answer. A client that stops reading loses its connection, as with nginx's send_timeout: there
+// is a deadline for each piece, and a longer one for all.
 func (a *api) respond(c *gin.Context, status int, contentType string, body []byte) {
 	header := c.Writer.Header()
 	if contentType != "" { // else there is no content
 		header.Set("Content-Type", contentType)
 	}
 	header.Set("Content-Length", strconv.Itoa(len(body)))
-	header.Set("Cache-Control", "no-store") // each answer is true only for its moment
+	header.Set("Cache-Control", "no-store") // every answer can change
 	a.closeWhenDraining(c)
 	c.Status(status)
 	c.Writer.WriteHeaderNow()
-	_, _ = a.pace(c, len(body)).Write(body) // fails when the client has left, and net/http closes the connection
+	_, _ = a.pace(c, len(body)).Write(body) // fails when the client has left; net/http then closes the connection
 }
 
-// closeWhenDraining lets the client find another server before this one stops listening.
+// closeWhenDraining makes the client connect to another server before this one stops listening.
 func (a *api) closeWhenDraining(c *gin.Context) {
 	if a.draining.Err() != nil {
 		c.Header("Connection", "close")
 	}
 }
 
-// paced writes content to a client that has to take it in time.
+// paced writes content that a client must read at a minimum rate.
 type paced struct {
 	gin.ResponseWriter
 
@@ -57,7 +57,7 @@ type paced struct {
 	end     time.Time     // of all
 }
 
-// pace bounds how long a client may take for so many bytes of content.
+// pace bounds how long a client may take to read so many bytes.
 func (a *api) pace(c *gin.Context, content int) paced {
 	slowest := time.Duration(content) * time.Second / slowestReader
 	return paced{c.Writer, a.opts.ReadTimeout, time.Now().Add(a.opts.ReadTimeout + slowest)}
@@ -72,7 +72,7 @@ func (p paced) Write(content []byte) (written int, err error) {
 		if deadline.After(p.end) {
 			deadline = p.end
 		}
-		_ = connection.SetWriteDeadline(deadline) // unsupported: no connection to bound
+		_ = connection.SetWriteDeadline(deadline) // fails only where there is no connection
 		var n int
 		n, err = p.ResponseWriter.Write(piece)
 		written += n
@@ -80,13 +80,13 @@ func (p paced) Write(content []byte) (written int, err error) {
 	return written, err
 }
 
-// respondRecord writes an answer about a request that there is a record of.
+// respondRecord writes an answer about a record.
 func (a *api) respondRecord(c *gin.Context, status int, record *domain.Record, body []byte) {
 	setRecord(c, record.ID, record.Status)
 	a.respond(c, status, jsonType, body)
 }
 
-// setRecord puts the fields on the answer that every answer about a request carries.
+// setRecord sets the fields that every answer about a request has.
 func setRecord(c *gin.Context, id domain.ID, status domain.Status) {
 	c.Header(headerCorrelationID, string(id))
 	c.Header(headerStatus, string(status))

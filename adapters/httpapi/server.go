@@ -1,5 +1,11 @@
-// Package httpapi is the inbound HTTP adapter: it turns requests into calls of the driving ports and their answers
-// into JSON. Payloads and results pass through it as the bytes they are; nothing here decodes and encodes them again.
+// Package httpapi is the inbound HTTP adapter: it turns requests into calls of the driving ports, and their results
+// into JSON. Payloads and results pass through byte for byte; nothing here decodes and encodes them again.
+//
+// Where to look: server.go and listener.go open the addresses; api.go has the routes and the middleware; access.go,
+// clientaddr.go and ratelimit.go decide who may do how much. submit*.go and submission*.go accept documents, proxy*.go
+// anything else, with prefer.go and idempotency.go for both. poll.go and replay.go answer questions about requests,
+// deadletter*.go about dead letters; *documents.go write the JSON. body*.go and answerbudget.go bound memory, and
+// problem.go turns errors into answers.
 package httpapi
 
 import (
@@ -17,28 +23,28 @@ import (
 )
 
 const (
-	// maxHeaderBlock bounds request line and fields together, in bytes. net/http reads headerSlop more than it is told,
-	// and for the first request of a connection as much besides as it takes to know one of HTTP/2.
+	// maxHeaderBlock bounds request line and fields together, in bytes. net/http reads headerSlop more than configured:
+	// 4 KiB, and what it needs to recognize HTTP/2.
 	maxHeaderBlock = 64 << 10
 	headerSlop     = 4<<10 + len("PRI * HTTP/2.0")
 
-	// idleTimeout is how long a connection may wait for its next request: nginx's keepalive_timeout.
+	// idleTimeout is how long a connection may wait for its next request; the default of nginx's keepalive_timeout.
 	idleTimeout = 75 * time.Second
 
-	// maxAdminConnections is enough for people, probes and scrapers, however many clients there are.
+	// maxAdminConnections is enough for people, probes and scrapers.
 	maxAdminConnections = 1000
 
-	// callTimeout bounds a call of a port, on top of the time it was asked to wait.
+	// callTimeout bounds a call of a port, in addition to the time that the client asked to wait.
 	callTimeout = 30 * time.Second
 )
 
-// Options is what a Server is made of. All fields are needed except those that say what they mean when they are empty.
+// Options configures a Server. All fields are required, except those that say what they mean when empty.
 type Options struct {
 	Address      string      // host:port to listen on; port 0 is any free one
 	AdminAddress string      // of a second listener, for administrators only; empty: none
-	Transparent  Transparent // a listener that looks like one endpoint; zero: none
+	Transparent  Transparent // another address that is one endpoint; zero: none
 	PublicURL    string      // scheme, host and path prefix that clients use; makes Location absolute; empty: it is a path
-	Version      string      // shown by /health
+	Version      string      // shown by / and /health
 
 	Submitter   ports.Submitter
 	Poller      ports.Poller
@@ -47,58 +53,58 @@ type Options struct {
 	Resender    ports.Resender
 	Probes      map[string]ports.Probe // by component name, for /health; empty: nothing to probe
 	Metrics     http.Handler           // answers /metrics
-	HealthOnly  bool                   // serve health and metrics alone: requests go to other processes
+	HealthOnly  bool                   // serve only health and metrics: requests go to other processes
 	Observer    RequestObserver
 	Logger      *slog.Logger
 	Now         func() time.Time
 
-	Keys           []Key      // that requests must have one of; empty: everybody may do everything
+	Keys           []Key      // requests must have one of them; empty: everybody may do everything
 	RateLimit      RateLimit  // of each client; zero: none
-	TrustedProxies ProxyTrust // may say for whom they ask; empty: nobody may
+	TrustedProxies ProxyTrust // whose X-Forwarded fields count; empty: nobody's
 
 	MaxBodySize      int64         // bytes of one request body
-	MaxBodyBytes     int64         // bytes of all bodies over 64 KiB that are held at once; at least MaxBodySize is used
-	MaxResponseBytes int64         // bytes of all results over 64 KiB that are being read at once; one is always given
-	ReadTimeout      time.Duration // for a request at most, and for a client to take a piece of an answer
+	MaxBodyBytes     int64         // bytes of all bodies over 64 KiB held at once; at least MaxBodySize is used
+	MaxResponseBytes int64         // bytes of all results over 64 KiB being sent at once; one always fits
+	ReadTimeout      time.Duration // to receive a request, and for a client to read a piece of an answer
 	MaxConnections   int           // open at once; further ones wait in the kernel's backlog
 }
 
-// Server serves the HTTP interface. Listen comes first, and only once; the other methods may then be called from any
-// goroutine, Drain and Shutdown more than once.
+// Server serves the HTTP interface. Call Listen first, and once. The other methods are then safe for concurrent use;
+// Drain and Shutdown may be called repeatedly.
 type Server struct {
-	clients     *door
-	transparent *door // nil: there is none
-	admins      *door // nil: there is none
+	clients     *listener
+	transparent *listener // nil: there is none
+	admins      *listener // nil: there is none
 	drain       context.CancelFunc
 }
 
-// New makes a server that does not listen yet.
+// New returns a server that does not listen yet.
 func New(opts Options) *Server {
 	draining, drain := context.WithCancel(context.Background())
 	a := newAPI(draining, opts)
 	s := &Server{drain: drain}
-	s.clients = newDoor("HTTP", opts.Address, opts.MaxConnections, a.handler(), opts)
+	s.clients = newListener("HTTP", opts.Address, opts.MaxConnections, a.handler(), opts)
 	a.mainPort = s.clients.port
 	if t := opts.Transparent; t.Address != "" {
 		engine := a.proxyEngine(front{endpoint: t.Endpoint})
-		s.transparent = newDoor("the transparent proxy", t.Address, opts.MaxConnections, engine, opts)
-		s.transparent.server.DisableGeneralOptionsHandler = true // "OPTIONS *" would get the gateway's own
+		s.transparent = newListener("the transparent proxy", t.Address, opts.MaxConnections, engine, opts)
+		s.transparent.server.DisableGeneralOptionsHandler = true // net/http would answer "OPTIONS *" itself
 	}
 	if opts.AdminAddress != "" {
-		s.admins = newDoor("administration", opts.AdminAddress, maxAdminConnections, a.adminEngine(), opts)
+		s.admins = newListener("administration", opts.AdminAddress, maxAdminConnections, a.adminEngine(), opts)
 	}
 	return s
 }
 
-// doors lists the addresses that there are.
-func (s *Server) doors() []*door {
-	return slices.DeleteFunc([]*door{s.clients, s.transparent, s.admins}, func(d *door) bool { return d == nil })
+// listeners returns those that are configured.
+func (s *Server) listeners() []*listener {
+	return slices.DeleteFunc([]*listener{s.clients, s.transparent, s.admins}, func(l *listener) bool { return l == nil })
 }
 
-// Listen binds the addresses, all or none. Connections made from now on wait for Serve.
+// Listen binds all addresses, or returns an error and binds none. New connections wait for Serve.
 func (s *Server) Listen(ctx context.Context) error {
-	for _, d := range s.doors() {
-		if err := d.listen(ctx); err != nil {
+	for _, l := range s.listeners() {
+		if err := l.listen(ctx); err != nil {
 			s.close()
 			return err
 		}
@@ -106,22 +112,22 @@ func (s *Server) Listen(ctx context.Context) error {
 	return nil
 }
 
-// Addr is the bound address, with the real port; nil before Listen.
+// Addr returns the bound address, with the real port; nil before Listen.
 func (s *Server) Addr() net.Addr { return s.clients.addr() }
 
-// TransparentAddr is the bound address of the transparent proxy; nil before Listen, and where there is none.
+// TransparentAddr returns the bound address of the transparent proxy; nil before Listen, and where there is none.
 func (s *Server) TransparentAddr() net.Addr { return s.transparent.addr() }
 
-// AdminAddr is the bound address for administrators; nil before Listen, and where there is none.
+// AdminAddr returns the bound address for administrators; nil before Listen, and where there is none.
 func (s *Server) AdminAddr() net.Addr { return s.admins.addr() }
 
-// Serve answers requests until Shutdown, and then gives nil. Any other end is an error, and ends all of it: a server
-// that has lost one of its addresses must not look well on the other.
+// Serve answers requests until Shutdown, and then returns nil. When one address fails, Serve closes the others and
+// returns the error: a server that has lost an address must not look healthy on another.
 func (s *Server) Serve() error {
 	var serving errgroup.Group
-	for _, d := range s.doors() {
+	for _, l := range s.listeners() {
 		serving.Go(func() error {
-			err := d.serve()
+			err := l.serve()
 			if err != nil {
 				s.close()
 			}
@@ -131,18 +137,18 @@ func (s *Server) Serve() error {
 	return serving.Wait()
 }
 
-// Drain turns readiness off, answers those who wait with what there is, and asks clients to leave their connections.
-// Requests are served as before. It does not block.
+// Drain turns readiness off, ends the waiting of clients with a 202, and asks them to close their connections. Requests
+// are still served. It does not block.
 func (s *Server) Drain() { s.drain() }
 
-// Shutdown drains, stops listening and waits for running requests. When ctx ends first it cuts them off and gives an
-// error. Administrators go last: health and metrics are to be seen until the work is done.
+// Shutdown drains, stops listening and waits for running requests. When ctx ends first it cuts them off and returns an
+// error. The administrative address closes last, so that health and metrics are visible until then.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.Drain()
 	var clients errgroup.Group
-	for _, d := range s.doors() {
-		if d != s.admins {
-			clients.Go(func() error { return d.shutdown(ctx) })
+	for _, l := range s.listeners() {
+		if l != s.admins {
+			clients.Go(func() error { return l.shutdown(ctx) })
 		}
 	}
 	err := clients.Wait()
@@ -152,9 +158,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return errors.Join(err, s.admins.shutdown(ctx))
 }
 
-// close cuts everything off.
+// close ends all connections.
 func (s *Server) close() {
-	for _, d := range s.doors() {
-		d.close()
+	for _, l := range s.listeners() {
+		l.close()
 	}
 }

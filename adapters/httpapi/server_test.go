@@ -47,7 +47,7 @@ func TestServeTellsWhyItEnded(t *testing.T) {
 	opts, _, _ := testOptions(&fakes{})
 	s := New(opts)
 	require.NoError(t, s.Listen(t.Context()))
-	require.NoError(t, s.clients.listener.Close())
+	require.NoError(t, s.clients.socket.Close())
 	require.ErrorContains(t, s.Serve(), "serve HTTP")
 }
 
@@ -122,7 +122,7 @@ func TestTheAdministrativeAddressGoesWithTheOther(t *testing.T) {
 	taken := New(opts)
 	taken.clients.address, taken.admins.address = "127.0.0.1:0", s.AdminAddr().String()
 	require.ErrorContains(t, taken.Listen(t.Context()), "listen for administration")
-	require.ErrorIs(t, taken.clients.listener.Close(), net.ErrClosed, "both or none")
+	require.ErrorIs(t, taken.clients.socket.Close(), net.ErrClosed, "both or none")
 
 	require.NoError(t, s.Shutdown(t.Context()))
 	opts.Address, opts.AdminAddress = s.Addr().String(), s.AdminAddr().String()
@@ -144,7 +144,7 @@ func TestOneAddressDoesNotOutliveTheOther(t *testing.T) {
 			if lost == "admins" {
 				d = s.admins
 			}
-			require.NoError(t, d.listener.Close())
+			require.NoError(t, d.socket.Close())
 			require.ErrorContains(t, s.Serve(), "serve "+d.name)
 		})
 	}

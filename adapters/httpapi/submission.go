@@ -5,12 +5,12 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// bodyField names the submit body as a whole in errors; its members are named without it.
+// bodyField is the name of the whole body in errors. Its members are named without it.
 const bodyField = "body"
 
-// parseSubmission reads the document of a submit. The payload becomes the body byte for byte, as a part of document.
-// Errors are *domain.Invalid. What needs more than the document (is there such an endpoint, does the method want a
-// body, is the delay within the deadline) is left to ports.Submitter.
+// parseSubmission reads the document of a submit. The body is the payload byte for byte, as a slice of document. Errors
+// are *domain.Invalid. ports.Submitter checks what needs more than the document: the endpoint, whether the method needs
+// a body, and whether the delay is within the deadline.
 func parseSubmission(document []byte) (ports.Submission, error) {
 	s := ports.Submission{Header: make(domain.Header)}
 	if err := checkJSON(document); err != nil {

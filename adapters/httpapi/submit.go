@@ -18,10 +18,10 @@ const statusPath = "/api/v1/status/"
 
 var (
 	errNotJSON = errors.New("the body must be JSON: send it with Content-Type: application/json")
-	errEncoded = errors.New("the body must come without Content-Encoding")
+	errEncoded = errors.New("the body must not have a Content-Encoding")
 )
 
-// submit takes a request in: POST /api/v1/submit. A client that prefers to wait gets the result if it is there in time.
+// submit accepts a request: POST /api/v1/submit. A client that prefers to wait gets the result if it comes in time.
 func (a *api) submit(c *gin.Context) error {
 	c.Header("Vary", preferField)
 	receipt, err := a.accept(c)
@@ -32,11 +32,11 @@ func (a *api) submit(c *gin.Context) error {
 	return nil
 }
 
-// resultWriter answers with the result of a record that is final. After an error nothing has been written.
+// resultWriter answers with the result of a final record. After an error nothing has been written.
 type resultWriter func(c *gin.Context, record *domain.Record) error
 
-// answerSubmit answers a request that was accepted: with its result if the client prefers to wait and it is there in
-// time, and else with where to ask for it, at a URL that begins with base.
+// answerSubmit answers an accepted request: with its result if the client prefers to wait and it comes in time,
+// otherwise with a 202. Its Location begins with base.
 func (a *api) answerSubmit(c *gin.Context, receipt ports.Receipt, base string, write resultWriter) {
 	c.Header("Location", base+statusPath+string(receipt.ID))
 	preferred := parsePrefer(c.Request.Header[preferField])
@@ -48,7 +48,7 @@ func (a *api) answerSubmit(c *gin.Context, receipt ports.Receipt, base string, w
 	}
 }
 
-// accept reads the document of a submit and hands it in. Nothing of it is held when it returns.
+// accept reads the document of a submit and submits it.
 func (a *api) accept(c *gin.Context) (receipt ports.Receipt, err error) {
 	if err := checkMedia(c.Request.Header); err != nil {
 		return receipt, err
@@ -61,7 +61,7 @@ func (a *api) accept(c *gin.Context) (receipt ports.Receipt, err error) {
 	if err != nil {
 		return receipt, err
 	}
-	defer document.release() // not before it is accepted: until then it is ours to hold
+	defer document.release() // only once it is accepted: until then it is in our memory
 	submission, err := parseSubmission(document.data)
 	if err != nil {
 		return receipt, err
@@ -76,9 +76,9 @@ func (a *api) accept(c *gin.Context) (receipt ports.Receipt, err error) {
 	return a.opts.Submitter.Submit(ctx, submission)
 }
 
-// answeredInTime answers with the result of a request that was accepted, if it is final within so much time, and
-// reports whether it did, and else how it was last seen; a drain ends the waiting. That the result cannot be given,
-// because it cannot be read or there is no room for it, is no error: the request is accepted, and the client is told.
+// answeredInTime answers with the result of an accepted request if it is final within wait, or before a drain begins.
+// It returns the last known status, and whether it answered. A result that cannot be read, or has no room in memory, is
+// not an error: the request is accepted, and the client must learn that.
 func (a *api) answeredInTime(
 	c *gin.Context, id domain.ID, wait time.Duration, write resultWriter,
 ) (last domain.Status, answered bool) {
@@ -92,22 +92,21 @@ func (a *api) answeredInTime(
 	return record.Status, record.Status.Final() && write(c, &record) == nil
 }
 
-// accepted answers as the asynchronous request-reply pattern has it, after where to ask: that there is nothing to give
-// yet, and when to ask.
+// accepted answers 202 as in the asynchronous request-reply pattern; Location is already set.
 func (a *api) accepted(c *gin.Context, receipt ports.Receipt, last domain.Status) {
 	setRecord(c, receipt.ID, last)
 	c.Header("Retry-After", "1")
 	a.respond(c, http.StatusAccepted, jsonType, receiptDocument(receipt, last))
 }
 
-// checkMedia refuses a body that says it is something else than JSON. One that says nothing is taken at its word.
+// checkMedia rejects a body that is declared as something other than JSON. One without Content-Type counts as JSON.
 func checkMedia(header http.Header) error {
 	for _, encoding := range header["Content-Encoding"] {
 		if encoding != "" && !strings.EqualFold(encoding, "identity") {
 			return errEncoded
 		}
 	}
-	if len(header["Content-Type"]) > 1 { // which of them to believe nobody can say
+	if len(header["Content-Type"]) > 1 { // unclear which one counts
 		return &domain.Invalid{Field: "Content-Type", Reason: reasonTwice}
 	}
 	if value := header.Get("Content-Type"); value != "" && !envelope.IsJSON(value) {
@@ -116,9 +115,9 @@ func checkMedia(header http.Header) error {
 	return nil
 }
 
-// passContext hands on what ties the backend's call to the client's own log and trace, unless the client named fields
-// of its own. No other field of the submit travels: it belongs to this hop. A tracestate without the traceparent it
-// came with means nothing (W3C Trace Context section 3.3), so the two stay together.
+// passContext copies the fields that connect the backend's call to the client's log and trace, unless the document has
+// its own. All other fields of the submit belong to this hop. A tracestate means nothing without its traceparent (W3C
+// Trace Context section 3.3), so the two stay together.
 func passContext(to domain.Header, from http.Header) {
 	pass := func(name string) {
 		if values := from[name]; len(values) > 0 {

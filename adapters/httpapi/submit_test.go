@@ -13,7 +13,7 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// accepting is an application that accepts everything and tells what it was given.
+// accepting is an application that accepts everything and returns what it received.
 func accepting() (*fakes, chan ports.Submission) {
 	given := make(chan ports.Submission, 1)
 	return &fakes{submit: func(_ context.Context, s ports.Submission) (ports.Receipt, error) {

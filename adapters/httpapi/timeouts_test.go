@@ -135,7 +135,7 @@ func TestBodyThatStopsIsTimedOut(t *testing.T) {
 	}
 }
 
-// trickle sends a piece of a large body at a time, with a pause before each, and gives what becomes of it and when.
+// trickle sends a piece of a large body at a time, with a pause before each, and returns the outcome and its time.
 func trickle(t *testing.T, timeout time.Duration, piece int, pause time.Duration) (status int, took time.Duration) {
 	t.Helper()
 	f, _ := accepting()

@@ -8,19 +8,19 @@ import (
 	"strings"
 )
 
-// AuthKind says how an endpoint is told who calls.
+// AuthKind is how we authenticate to an endpoint.
 type AuthKind string
 
-// The kinds of authentication there are. The empty kind is AuthNone.
+// The kinds of authentication. The empty kind is AuthNone.
 const (
 	AuthNone   AuthKind = "none"
 	AuthBearer AuthKind = "bearer"  // Authorization: Bearer TOKEN (RFC 6750 section 2.1)
-	AuthAPIKey AuthKind = "api_key" // TOKEN in X-API-Key, or in Header
-	AuthBasic  AuthKind = "basic"   // Authorization: Basic, of Username and Password (RFC 7617)
-	AuthCustom AuthKind = "custom"  // TOKEN in Header, as it stands
+	AuthAPIKey AuthKind = "api_key" // the token in X-API-Key, or in the field Header
+	AuthBasic  AuthKind = "basic"   // Authorization: Basic, with Username and Password (RFC 7617)
+	AuthCustom AuthKind = "custom"  // the token, unchanged, in the field Header
 )
 
-// Auth holds resolved secrets. It prints as its kind alone, in fmt, slog and JSON.
+// Auth holds resolved secrets. fmt, slog and JSON print only its kind.
 type Auth struct {
 	Kind     AuthKind
 	Token    string
@@ -32,7 +32,7 @@ type Auth struct {
 // Format prints the kind, whatever the verb.
 func (a Auth) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, string(a.kind())) }
 
-// MarshalText gives the kind.
+// MarshalText returns the kind.
 func (a Auth) MarshalText() ([]byte, error) { return []byte(a.kind()), nil }
 
 func (a Auth) kind() AuthKind {
@@ -42,7 +42,7 @@ func (a Auth) kind() AuthKind {
 	return a.Kind
 }
 
-// field gives the header field to send; no name means none.
+// field returns the header field to send. Without a name there is none.
 func (a Auth) field() (name, value string, err error) {
 	if needsToken := a.Kind == AuthBearer || a.Kind == AuthAPIKey || a.Kind == AuthCustom; needsToken && a.Token == "" {
 		return "", "", errors.New("the token is empty")

@@ -1,8 +1,8 @@
-// Package httpbackend calls the services behind the configured endpoints over HTTP/1.1 or HTTP/2.
+// Package httpbackend calls the backends of the configured endpoints over HTTP/1.1 or HTTP/2.
 //
-// It is a gateway in the sense of RFC 9110 section 3.7: bytes go out and come in as they are, nothing is decompressed,
-// no redirect is followed, no cookie is kept, no proxy is taken from the environment, and no field is made up that the
-// contract does not name: a request without a User-Agent stays without one.
+// It is a gateway in the sense of RFC 9110 section 3.7: bytes pass unchanged. It decompresses nothing, follows no
+// redirect, keeps no cookie, uses no proxy from the environment, and adds no field beside its own: a request without a
+// User-Agent is sent without one.
 package httpbackend
 
 import (
@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"time"
 
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
@@ -20,13 +19,13 @@ import (
 // Options configure a Client. All sizes are in bytes.
 type Options struct {
 	Endpoints    []Endpoint
-	HeaderPolicy domain.HeaderPolicy // applied to every request, also to those that came around our api
+	HeaderPolicy domain.HeaderPolicy // applied to every request, including those of foreign messages
 
-	// MaxResponseSize is the largest response body that is taken.
+	// MaxResponseSize is the size of the largest response body that is accepted.
 	MaxResponseSize int64
 
-	// MaxIdlePerHost is how many unused connections are kept per endpoint: at least the number of concurrent calls,
-	// or busy times end in a new connection for every call.
+	// MaxIdlePerHost is how many unused connections are kept per endpoint: at least the number of concurrent calls, or
+	// busy times end in a new connection for every call.
 	MaxIdlePerHost int
 }
 
@@ -39,8 +38,8 @@ type Client struct {
 
 var _ ports.Backend = (*Client)(nil)
 
-// New checks the options; it connects to nothing. Its error names the first fault of
-// every endpoint, and no secret.
+// New checks the options and returns a Client. It connects to nothing. Its error names the first fault of every
+// endpoint, without any secret.
 func New(o Options) (*Client, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -54,7 +53,7 @@ func New(o Options) (*Client, error) {
 	for i := range o.Endpoints {
 		name := o.Endpoints[i].Name
 		if _, taken := c.endpoints[name]; taken {
-			faults = append(faults, fmt.Errorf("endpoint %q: is there twice", name))
+			faults = append(faults, fmt.Errorf("endpoint %q: is configured twice", name))
 			continue
 		}
 		ep, err := newEndpoint(&o.Endpoints[i], o.MaxIdlePerHost)
@@ -80,18 +79,14 @@ func (o *Options) check() error {
 	}
 }
 
-// unknownAfter is how long a request for an endpoint that is not configured here stays away: a rolling configuration
-// has reached some workers and not yet all.
-const unknownAfter = 10 * time.Second
-
-// Do makes one attempt, as ports.Backend says. It blocks until the whole response is read or ctx ends, and sets no
-// time limit of its own to the whole call. A backend that answers before it has read the whole request may leave the
-// transport reading call.Request.Body for a moment after Do has returned, so its bytes must not be reused.
+// Do implements ports.Backend. It blocks until the whole response is read or ctx ends; the whole call has no other time
+// limit. An endpoint that is not among the options is a FailureUnsendable. When a backend responds before it has read
+// the whole request, the transport may read call.Request.Body for a moment after Do has returned, so its bytes must not
+// be reused.
 func (c *Client) Do(ctx context.Context, call ports.Call) (*domain.Response, error) {
 	ep, known := c.endpoints[call.Request.Endpoint]
 	if !known {
-		err := errors.New("the endpoint is not configured in this process")
-		return nil, &domain.Failure{Kind: domain.FailureRefused, Err: err, After: unknownAfter}
+		return nil, newFailure(domain.FailureUnsendable, "the endpoint is not configured in this process")
 	}
 	req, err := c.newRequest(ep, call)
 	if err != nil {
@@ -111,18 +106,18 @@ func (c *Client) Do(ctx context.Context, call ports.Call) (*domain.Response, err
 	return out, nil
 }
 
-// Close closes idle connections. Calls that still run are not cut off; a connection that is in use closes after its
-// last call, if it is an HTTP/2 one only after the idle time of 90 seconds.
+// Close closes idle connections. It does not cut off running calls: their connections close after the last call, those
+// of HTTP/2 90 s later.
 func (c *Client) Close() {
 	for _, ep := range c.endpoints {
 		ep.pool.closeIdle()
 	}
 }
 
-// Format prints no fields, whatever the verb: the endpoints hold secrets.
+// Format prints only the type, whatever the verb, because the endpoints hold secrets.
 func (c *Client) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, "httpbackend.Client") }
 
-// newRequest words the call in net/http's terms, or says why it can never be sent.
+// newRequest returns the call as a request of net/http, or why it can never be sent.
 func (c *Client) newRequest(ep *endpoint, call ports.Call) (*http.Request, error) {
 	header := c.header(ep, call)
 	if err := sendable(ep, call, header); err != nil {

@@ -219,14 +219,13 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 	require.Equal(t, "basic orders", fmt.Sprint(auth, " ", endpoint))
 }
 
-func TestDoHandsBackWhatIsForAnUnknownEndpoint(t *testing.T) {
+func TestDoSendsNothingForAnEndpointItDoesNotKnow(t *testing.T) {
 	t.Parallel()
 	client := newClient(t, httpbackend.Endpoint{URL: "http://127.0.0.1:1"})
 	call := callOf(http.MethodPost, nil)
 	call.Request.Endpoint = "payments"
 	resp, err := client.Do(t.Context(), call)
-	failure := requireFailure(t, domain.FailureRefused, resp, err)
-	require.Positive(t, failure.After)
+	requireFailure(t, domain.FailureUnsendable, resp, err)
 }
 
 func TestDoReusesConnections(t *testing.T) {

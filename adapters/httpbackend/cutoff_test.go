@@ -17,9 +17,9 @@ import (
 	"github.com/openhqm/openhqm/domain"
 )
 
-// TestDoTakesAResponseThatEndsWithItsConnection is the one case in which the end cannot be told from a cut: without
-// TLS (RFC 9112 section 6.3).
-func TestDoTakesAResponseThatEndsWithItsConnection(t *testing.T) {
+// TestDoAcceptsAResponseThatEndsWithItsConnection is the one case in which the end looks like a broken connection:
+// without TLS (RFC 9112 section 6.3).
+func TestDoAcceptsAResponseThatEndsWithItsConnection(t *testing.T) {
 	t.Parallel()
 	server := listen(t, func(c *conversation) {
 		c.readRequest()
@@ -29,9 +29,9 @@ func TestDoTakesAResponseThatEndsWithItsConnection(t *testing.T) {
 	require.Equal(t, "all there is", string(resp.Body))
 }
 
-// TestDoWantsTheClosureAlertOfTLS ends connections with it and without it, at a record's boundary (RFC 9112 section
+// TestDoRequiresTheClosureAlertOfTLS ends connections with it and without it, at a record's boundary (RFC 9112 section
 // 9.8).
-func TestDoWantsTheClosureAlertOfTLS(t *testing.T) {
+func TestDoRequiresTheClosureAlertOfTLS(t *testing.T) {
 	t.Parallel()
 	const (
 		untilClose = "HTTP/1.1 200 OK\r\n\r\nall there is"

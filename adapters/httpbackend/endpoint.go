@@ -13,25 +13,26 @@ import (
 	"github.com/openhqm/openhqm/domain"
 )
 
-// Endpoint is where a backend is and how to talk to it. It prints as its name alone: the rest may hold secrets.
+// Endpoint says where a backend is and how to call it. fmt, slog and JSON print only its name: the rest may hold
+// secrets.
 type Endpoint struct {
 	Name   string
 	URL    string        // http or https, without userinfo and fragment; paths and queries are appended to it
-	Header domain.Header // sent with every request, stronger than the client's
-	Auth   Auth          // stronger than Header
+	Header domain.Header // sent with every request, in place of the client's fields of the same names
+	Auth   Auth          // in place of such fields in Header
 
-	// TLS is how the backend is verified, and who we are there; only with https. nil: the system's authorities. It is
-	// copied; without a ServerName the URL's host is asked for and verified.
+	// TLS says how to verify the backend and how to authenticate to it; only with https. nil: the system's authorities. It
+	// is copied. Without a ServerName the host of the URL is verified.
 	TLS *tls.Config
 
-	DialTimeout   time.Duration // of a connection: name lookup, connecting, and the TLS handshake
-	HeaderTimeout time.Duration // from the request's last byte to the response's header; 0: none of its own
+	DialTimeout   time.Duration // for a new connection: name lookup, connecting and the TLS handshake
+	HeaderTimeout time.Duration // from the last byte of the request to the header of the response; 0: no limit
 }
 
 // Format prints the name, whatever the verb.
 func (e Endpoint) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, e.Name) }
 
-// MarshalText gives the name.
+// MarshalText returns the name.
 func (e Endpoint) MarshalText() ([]byte, error) { return []byte(e.Name), nil }
 
 // endpoint is an Endpoint ready for use.
@@ -39,9 +40,9 @@ type endpoint struct {
 	base    url.URL         // scheme and host
 	path    string          // escaped, as configured
 	query   string          // raw, as configured
-	address string          // host:port, to be shown
+	address string          // host:port, for the log
 	fixed   domain.Header   // static headers and auth; never changed after New
-	owned   map[string]bool // the names of fixed and of what we always set, folded
+	owned   map[string]bool // folded names of fixed and of fields that we always set
 	pool    *pool
 }
 
@@ -73,7 +74,7 @@ func newEndpoint(e *Endpoint, maxIdle int) (*endpoint, error) {
 	}, nil
 }
 
-// parseURL never repeats the URL in its errors: one that is refused may hold a password.
+// parseURL parses the URL of an endpoint. Its errors never repeat the URL, because that may hold a password.
 func parseURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	switch {
@@ -102,8 +103,8 @@ func addressOf(u *url.URL) string {
 	return net.JoinHostPort(u.Hostname(), port)
 }
 
-// fixedHeader joins static headers and auth. What the header policy keeps from clients an endpoint may not set either:
-// fields that belong to the connection or to the message (RFC 9110 section 7.6.1), and Host, which is the URL's.
+// fixedHeader returns the static headers and auth of an endpoint. It refuses the fields that a client may not set
+// either: those of the connection or the message (RFC 9110 section 7.6.1), and Host, which is in the URL.
 func fixedHeader(e *Endpoint) (domain.Header, error) {
 	header := make(domain.Header, len(e.Header)+1)
 	for name, values := range e.Header {
@@ -122,13 +123,13 @@ func fixedHeader(e *Endpoint) (domain.Header, error) {
 	fixed := domain.HeaderPolicy{Forward: []string{"*"}}.Apply(header)
 	for name := range header {
 		if !fixed.Has(name) {
-			return nil, fmt.Errorf("header %s: cannot be set, it belongs to the connection", name)
+			return nil, fmt.Errorf("header %s: cannot be set, because it belongs to the connection or the message", name)
 		}
 	}
 	return fixed, nil
 }
 
-// ownedNames are those that a client cannot give a value: the endpoint's, and the ones that name a call of ours.
+// ownedNames returns the names of fields that clients cannot set: the endpoint's, and those that identify our call.
 func ownedNames(fixed domain.Header) map[string]bool {
 	owned := map[string]bool{headerID: true, headerAttempt: true}
 	for name := range fixed {
@@ -137,10 +138,10 @@ func ownedNames(fixed domain.Header) map[string]bool {
 	return owned
 }
 
-// target appends path and query so that the bytes on the wire are those given. URL.Opaque is sent as it stands, but a
-// leading "//" in it would be taken for a host. Such a path, which an endpoint with a path of its own seldom gets, goes
-// through RawPath. That is sent as it stands if it keeps to RFC 3986. Bytes that do not, and they alone, are
-// percent-encoded: so that RFC writes the same path.
+// target appends path and query so that their bytes are sent unchanged. net/http sends URL.Opaque unchanged, but would
+// take a leading "//" in it for a host. Such a path, which is rare, goes through RawPath, which net/http sends
+// unchanged if it conforms to RFC 3986. Only bytes that do not are percent-encoded, which means the same path in that
+// RFC.
 func (e *endpoint) target(path, query string) *url.URL {
 	u := e.base
 	full := e.path
@@ -151,7 +152,7 @@ func (e *endpoint) target(path, query string) *url.URL {
 	case full == "":
 		u.Opaque = "/"
 	case strings.HasPrefix(full, "//"):
-		u.RawPath = encodeForeign(full)
+		u.RawPath = encodeInvalid(full)
 		u.Path, _ = url.PathUnescape(u.RawPath) // both parts were checked
 	default:
 		u.Opaque = full
@@ -164,14 +165,14 @@ func (e *endpoint) target(path, query string) *url.URL {
 	return &u
 }
 
-// encodeForeign percent-encodes the bytes that net/url does not take in a RawPath, and leaves the others. With one of
-// them in it net/url would encode the path anew from its decoded form, where "%2F" is "/": another resource.
-func encodeForeign(path string) string {
+// encodeInvalid percent-encodes the bytes that net/url does not accept in a RawPath, and no others. With one of them in
+// it net/url would encode the decoded path again, where "%2F" is "/": another resource.
+func encodeInvalid(path string) string {
 	var out strings.Builder
 	for i := range len(path) {
 		c := path[i : i+1]
-		if c != "%" { // it begins a triplet, or the path had been refused
-			c = (&url.URL{Path: c, RawPath: c}).EscapedPath() // as it stands where it is valid
+		if c != "%" { // which begins a valid triplet: the path was checked
+			c = (&url.URL{Path: c, RawPath: c}).EscapedPath() // unchanged where it is valid
 		}
 		out.WriteString(c)
 	}

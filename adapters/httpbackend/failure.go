@@ -14,8 +14,8 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// failureOf translates what net and net/http say, by type. Its texts are for clients and operators: short, the same
-// every time, and nothing of the request in them. Where the backend is, is for operators alone.
+// failureOf translates an error of net or net/http, by type. Its text is for clients and operators: short, always the
+// same, and without any part of the request. The address is for operators only.
 func failureOf(ctx context.Context, address string, err error) *domain.Failure {
 	failure := failed(ctx, err)
 	failure.Address = address
@@ -33,7 +33,7 @@ func failed(ctx context.Context, err error) *domain.Failure {
 	case ctx.Err() != nil && errors.Is(context.Cause(ctx), ports.ErrInterrupted):
 		return newFailure(domain.FailureInterrupted, "the call was cut off by this process")
 	case ctx.Err() != nil:
-		return newFailure(domain.FailureTimeout, "no whole response within the time of the attempt")
+		return newFailure(domain.FailureTimeout, "no complete response within the time of the attempt")
 	case errors.As(err, &connect):
 		return newFailure(domain.FailureUnreachable, connectText(connect))
 	case lateHeader(err):
@@ -47,7 +47,8 @@ func newFailure(kind domain.FailureKind, text string) *domain.Failure {
 	return &domain.Failure{Kind: kind, Err: errors.New(text)}
 }
 
-// lateHeader tells net/http's own limit from those of the operating system, which mean that a connection is dead.
+// lateHeader reports whether the header timeout of net/http is over. Timeouts of the operating system, which mean that
+// a connection is dead, do not count.
 func lateHeader(err error) bool {
 	var (
 		limit net.Error
@@ -121,8 +122,8 @@ func brokenText(err error) string {
 	}
 }
 
-// alertText gives the TLS alert that the backend sent, if it was one. With TLS 1.3 a client certificate that is refused
-// is told only after the handshake. The operation is how crypto/tls marks what came from the other side.
+// alertText returns the TLS alert that the backend sent, if the error is one. With TLS 1.3 a backend refuses a client
+// certificate only after the handshake. crypto/tls marks alerts of the peer by their operation.
 func alertText(err error) string {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "remote error" {

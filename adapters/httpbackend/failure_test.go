@@ -66,10 +66,10 @@ func TestDoClassifiesBrokenBackends(t *testing.T) {
 			c.readRequest()
 			c.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
 			c.waitForClose()
-		}, domain.FailureBroken, "no final response"},
+		}, domain.FailureBroken, "not a final response"},
 		{
 			"a status below 100", func(c *conversation) { c.readRequest(); c.write("HTTP/1.1 099 Hm\r\n\r\n") },
-			domain.FailureBroken, "no final response",
+			domain.FailureBroken, "not a final response",
 		},
 		{"a huge header block", func(c *conversation) {
 			c.readRequest()
@@ -99,7 +99,7 @@ func TestDoClassifiesBrokenBackends(t *testing.T) {
 	}
 }
 
-func TestDoTellsARefusedConnection(t *testing.T) {
+func TestDoReportsARefusedConnection(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

@@ -26,19 +26,19 @@ const (
 	headerVia         = "Via"
 	headerUserAgent   = "User-Agent"
 
-	// via is our entry in Via: protocol version and a pseudonym (RFC 9110 section 7.6.3). The version should be the one
-	// in which the request came. A message of the queue does not say it: some programs write theirs without HTTP, and
-	// POST /api/v1/submit carries a request that came in no version at all. What we forward is what 1.1 can say.
+	// via is our entry in Via: protocol version and a pseudonym (RFC 9110 section 7.6.3). The version should be that of
+	// the received request, but a queued message has none: foreign messages and the payload of POST /api/v1/submit never
+	// were HTTP requests. What we forward can be expressed in 1.1.
 	via = "1.1 openhqm"
 )
 
-// added are fields that we set as far as the client has not. No other spelling of them may stand beside ours.
+// added are fields that we set unless the client has. No other spelling of them may be sent beside ours.
 var added = map[string]bool{headerCorrelation: true, headerIdempotency: true, headerVia: true}
 
-// header builds what is sent, the stronger over the weaker: the client's fields, the endpoint's, its auth, ours.
+// header returns the fields to send. In rising precedence: the client's, the endpoint's, its auth, ours.
 func (c *Client) header(ep *endpoint, call ports.Call) domain.Header {
 	h := c.policy.Apply(call.Request.Header)
-	// The wait for 100 Continue was between the client and us: the body is here (RFC 9110 section 10.1.1).
+	// 100 Continue was between the client and us; we already have the body (RFC 9110 section 10.1.1).
 	delete(h, "Expect")
 	for name := range h {
 		if folded := domain.FoldName(name); ep.owned[folded] || folded != name && added[folded] {
@@ -56,13 +56,13 @@ func (c *Client) header(ep *endpoint, call ports.Call) domain.Header {
 		}
 	}
 	if !h.Has(headerUserAgent) {
-		h[headerUserAgent] = nil // net/http makes one up for a header without this key
+		h[headerUserAgent] = nil // without this key net/http would add its own
 	}
 	return h
 }
 
-// sendable says why a call can never be sent. Requests are checked when they are submitted; messages that others put
-// into the queue are not.
+// sendable returns an error when a call can never be sent. Submitted requests have been checked, but foreign messages
+// have not.
 func sendable(ep *endpoint, call ports.Call, header domain.Header) error {
 	if reason := domain.CheckPath(call.Request.Path); reason != "" {
 		return errors.New("the path " + reason)
@@ -76,8 +76,8 @@ func sendable(ep *endpoint, call ports.Call, header domain.Header) error {
 	return checkFields(header)
 }
 
-// checkMethod refuses CONNECT, which asks for a tunnel, and TRACE where the answer would show the client what the
-// endpoint's configuration adds, secrets included (RFC 9110 sections 9.3.6 and 9.3.8).
+// checkMethod refuses CONNECT, which asks for a tunnel, and TRACE where the response would show the client the fields
+// of the endpoint, including secrets (RFC 9110 sections 9.3.6 and 9.3.8).
 func checkMethod(ep *endpoint, method string) error {
 	switch {
 	case !httpguts.ValidHeaderFieldName(method): // a method is a token, like a field name
@@ -89,7 +89,8 @@ func checkMethod(ep *endpoint, method string) error {
 	}
 }
 
-// checkFields holds names and values to RFC 9110 section 5. Its error never repeats a value: it may be a secret.
+// checkFields checks names and values against RFC 9110 section 5. Its error never repeats a value, which may be a
+// secret.
 func checkFields(h domain.Header) error {
 	for name, values := range h {
 		if !httpguts.ValidHeaderFieldName(name) {
@@ -104,8 +105,8 @@ func checkFields(h domain.Header) error {
 	return nil
 }
 
-// setBody gives req an in-memory reader that net/http knows, so that small requests leave in one write, and no GetBody:
-// what has been read once cannot be sent twice. An empty body is sent as none, since on the wire they are the same.
+// setBody sets an in-memory reader that net/http knows, so that a small request is sent in one write. It sets no
+// GetBody, so that the body cannot be sent twice. An empty body is sent as no body: on the wire they are the same.
 func setBody(req *http.Request, body []byte) {
 	if len(body) == 0 {
 		return

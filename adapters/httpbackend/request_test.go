@@ -21,7 +21,7 @@ type received struct {
 	body string
 }
 
-// record starts a server, with TLS and HTTP/2 if secure, that tells what it receives.
+// record starts a server, with TLS and HTTP/2 if secure, that reports what it receives.
 func record(t *testing.T, secure bool) (*httptest.Server, *tls.Config, <-chan received) {
 	t.Helper()
 	seen := make(chan received, 1)

@@ -14,18 +14,18 @@ import (
 // firstRead is the size of the first buffer for a body of unknown length.
 const firstRead = 4 << 10
 
-// tooLargeError is a response over the limit, in bytes.
+// tooLargeError is the error of a response over that limit in bytes.
 type tooLargeError int64
 
 func (limit tooLargeError) Error() string {
 	return fmt.Sprintf("the response is larger than %d bytes (proxy.max_response_size)", int64(limit))
 }
 
-// errNotFinal is a status that is no final response: 101, which answers an upgrade that nobody asked for, or nonsense.
-// Other interim responses (1xx) are skipped by the transport.
-var errNotFinal = errors.New("the backend sent a status that is no final response")
+// errNotFinal is the error of a response with a status below 200: a 101 that nobody asked for, or an invalid status.
+// The transport skips other interim responses (1xx).
+var errNotFinal = errors.New("the backend sent a status that is not a final response")
 
-// readResponse takes the whole response: end-to-end fields and exact bytes. Trailer fields are dropped, as RFC 9110
+// readResponse reads the whole response: end-to-end fields and exact bytes. It drops trailer fields, as RFC 9110
 // section 6.5.1 allows.
 func (c *Client) readResponse(ctx context.Context, call ports.Call, resp *http.Response) (*domain.Response, error) {
 	if resp.StatusCode < http.StatusOK {
@@ -43,17 +43,17 @@ func (c *Client) readResponse(ctx context.Context, call ports.Call, resp *http.R
 	return out, nil
 }
 
-// bodiless tells responses without a body, whatever their Content-Length says (RFC 9110 section 6.4.1).
+// bodiless reports whether a response has no body, whatever its Content-Length (RFC 9110 section 6.4.1).
 func bodiless(method string, status int) bool {
 	return method == http.MethodHead || status == http.StatusNoContent || status == http.StatusNotModified
 }
 
-// readBody reads to the end, so that the connection can be used again. A response of HTTP/1.x that has neither a length
-// nor chunks ends with its connection. With TLS it must be told so, see alertedConn; without TLS the end cannot be told
-// from a cut (RFC 9112 section 6.3), and is taken for the end.
+// readBody reads to the end, so that the connection can be reused. A response of HTTP/1.x with neither a length nor
+// chunks ends with its connection. With TLS a closure alert must confirm the end (see alertedConn). Without TLS the end
+// looks like a broken connection, and counts as the end (RFC 9112 section 6.3).
 //
-// It asks for memory once, for the whole worst case, and never waits for more while it holds some: calls cannot
-// deadlock each other.
+// It reserves memory once, for the worst case, and never waits for more while it holds some, so that calls cannot
+// deadlock.
 func (c *Client) readBody(ctx context.Context, reserve ports.Reserve, resp *http.Response) ([]byte, error) {
 	length := resp.ContentLength // -1 when it is not known
 	if length > c.maxSize {
@@ -76,12 +76,12 @@ func (c *Client) readBody(ctx context.Context, reserve ports.Reserve, resp *http
 	return buf, err
 }
 
-// readKnown relies on the transport to give neither less nor more than length without an error.
+// readKnown reads a body of known length. The transport returns an error for any other length.
 func readKnown(ctx context.Context, reserve ports.Reserve, r io.Reader, length int64) ([]byte, error) {
 	if err := reserved(ctx, reserve, length); err != nil {
 		return nil, err
 	}
-	buf, _, err := readUpTo(r, make([]byte, 0, length+1), length) // one more to see the end without growing
+	buf, _, err := readUpTo(r, make([]byte, 0, length+1), length) // one more, to meet the end without growing
 	return buf, err
 }
 
@@ -92,8 +92,8 @@ func reserved(ctx context.Context, reserve ports.Reserve, n int64) error {
 	return reserve(ctx, n)
 }
 
-// readUpTo appends to buf until r ends, or until buf holds more than limit bytes. While it grows, which it does by
-// doubling, the old buffer is there too. On an error it gives no bytes: a part of a response is none.
+// readUpTo appends to buf until r ends, or until buf holds more than limit bytes. It doubles buf when that is full; for
+// a moment both are in memory. On an error it returns no bytes, because a part of a response is useless.
 func readUpTo(r io.Reader, buf []byte, limit int64) (_ []byte, ended bool, _ error) {
 	for int64(len(buf)) <= limit {
 		if len(buf) == cap(buf) {
@@ -102,7 +102,7 @@ func readUpTo(r io.Reader, buf []byte, limit int64) (_ []byte, ended bool, _ err
 		n, err := r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
 		switch {
-		case err == io.EOF: // the end is io.EOF itself; one that is wrapped is a broken connection
+		case err == io.EOF: // only io.EOF itself is the end; wrapped, it means a broken connection
 			return buf, int64(len(buf)) <= limit, nil
 		case err != nil:
 			return nil, false, err

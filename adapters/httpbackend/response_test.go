@@ -38,7 +38,7 @@ func both(t *testing.T, handler http.HandlerFunc, test func(t *testing.T, client
 
 func flush(w http.ResponseWriter) { _ = http.NewResponseController(w).Flush() }
 
-func TestDoTakesExactBytes(t *testing.T) {
+func TestDoReturnsExactBytes(t *testing.T) {
 	t.Parallel()
 	var zipped bytes.Buffer
 	z := gzip.NewWriter(&zipped)
@@ -112,7 +112,7 @@ func TestDoRefusesLargeResponses(t *testing.T) {
 	}
 }
 
-func TestDoTakesResponsesWithoutABody(t *testing.T) {
+func TestDoReturnsResponsesWithoutABody(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		method string
@@ -148,7 +148,7 @@ func TestDoTakesResponsesWithoutABody(t *testing.T) {
 	})
 }
 
-func TestDoTakesEndToEndFields(t *testing.T) {
+func TestDoReturnsEndToEndFields(t *testing.T) {
 	t.Parallel()
 	server := listen(t, func(c *conversation) {
 		c.readRequest()
@@ -166,7 +166,7 @@ func TestDoTakesEndToEndFields(t *testing.T) {
 	}, resp)
 }
 
-func TestDoNeverTakesAPartForTheWhole(t *testing.T) {
+func TestDoNeverReturnsAPartOfAResponse(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name string

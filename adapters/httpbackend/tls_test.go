@@ -181,7 +181,7 @@ func TestDoVerifiesTLS(t *testing.T) {
 	}
 }
 
-func TestDoTellsAServerWithoutTLS(t *testing.T) {
+func TestDoRecognizesAServerWithoutTLS(t *testing.T) {
 	t.Parallel()
 	server := serve(t, answerAllKinds)
 	client := newClient(t, httpbackend.Endpoint{URL: "https" + server.URL[len("http"):]})

@@ -11,20 +11,20 @@ import (
 	"time"
 )
 
-// Limits of a connection. A whole call is limited by its context alone.
+// Limits of a connection. Only its context limits a whole call.
 const (
 	idleTimeout = 90 * time.Second
 
-	// An HTTP/2 connection carries many calls: one that died silently is found by a ping, not by all of their timeouts.
+	// An HTTP/2 connection carries many calls. Pings find one that died silently, before all its calls time out.
 	pingAfter   = 30 * time.Second
 	pingTimeout = 15 * time.Second
 
-	// maxResponseHeader bounds the header block of a response in bytes, interim responses (1xx) included. It is as
-	// large as the one we take from clients.
+	// maxResponseHeader bounds the header of a response in bytes, including interim responses (1xx). It is as large as the
+	// one that we accept from clients.
 	maxResponseHeader = 64 << 10
 
-	// connectionAge is for how long new calls use a connection. One that is never idle would otherwise stay for ever
-	// with an address that the backend's name has left.
+	// connectionAge is how long new calls use a connection. Otherwise one that is never idle would keep an address for
+	// ever that the backend's name no longer has.
 	connectionAge = 5 * time.Minute
 )
 
@@ -41,7 +41,7 @@ type pool struct {
 
 func newPool(e *Endpoint, host string, maxIdle int) *pool {
 	p := &pool{
-		dialer:        &dialer{connect: new(net.Dialer).DialContext, secure: secured(e.TLS, host), timeout: e.DialTimeout},
+		dialer:        &dialer{connect: new(net.Dialer).DialContext, secure: tlsFor(e.TLS, host), timeout: e.DialTimeout},
 		maxIdle:       maxIdle,
 		headerTimeout: e.HeaderTimeout,
 		since:         time.Now(),
@@ -50,8 +50,8 @@ func newPool(e *Endpoint, host string, maxIdle int) *pool {
 	return p
 }
 
-// secured fits a configuration to a host and to what we speak, without changing the original.
-func secured(given *tls.Config, host string) *tls.Config {
+// tlsFor returns a copy of a configuration that names the host and our protocols.
+func tlsFor(given *tls.Config, host string) *tls.Config {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if given != nil {
 		config = given.Clone()
@@ -78,9 +78,9 @@ func (p *pool) newTransport() *http.Transport {
 	}
 }
 
-// current gives the transport for a call that begins now. Once in a connectionAge it is a new one, whose connections
-// look the name up again. Those of the old one get no new calls: what is idle closes at once, an HTTP/1.1 connection
-// after its call, and an HTTP/2 one when it has been without calls for idleTimeout.
+// current returns the transport for a new call. After each connectionAge it is a new one, whose connections look up the
+// name again. Connections of the old one get no new calls: idle ones close at once, those of HTTP/1.1 after their call,
+// and those of HTTP/2 after idleTimeout without calls.
 func (p *pool) current() *http.Transport {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -98,14 +98,15 @@ func (p *pool) closeIdle() {
 	p.transport.CloseIdleConnections()
 }
 
-// dialer marks what goes wrong before a request can be sent, which net/http leaves untyped in part.
+// dialer returns a connectError for whatever fails before a request can be sent; not all such errors of net/http have a
+// type of their own.
 type dialer struct {
 	connect func(ctx context.Context, network, address string) (net.Conn, error)
 	secure  *tls.Config
-	timeout time.Duration // of a connection: name lookup, connecting, and the TLS handshake
+	timeout time.Duration // for a new connection: name lookup, connecting and the TLS handshake
 }
 
-// connectError is a connection that did not come about.
+// connectError is the error of a connection that could not be made.
 type connectError struct {
 	step string
 	err  error
@@ -133,22 +134,21 @@ func (d *dialer) dialTLS(ctx context.Context, network, address string) (net.Conn
 	}
 	secure := tls.Client(alertedConn{conn}, d.secure)
 	if err := secure.HandshakeContext(ctx); err != nil {
-		_ = conn.Close() // the handshake's error says it all
+		_ = conn.Close() // the error of the handshake is the one that matters
 		return nil, &connectError{step: "the TLS handshake", err: err}
 	}
 	return secure, nil
 }
 
-// alertedConn is what lies under TLS. Where it just ends, its reader gets an error: between two records crypto/tls
-// would take that for a proper end, but whoever can cut a connection can do so. After a closure alert TLS reads no
-// further. So a response that only the end of its connection delimits is complete with the alert alone (RFC 9112
-// section 9.8).
+// alertedConn is the connection under TLS. When it just ends, its reader gets an error. Between two records crypto/tls
+// would accept that as the end, but an attacker can cut a connection there. After a closure alert TLS reads no further.
+// So a response that is delimited by the end of its connection is complete only with the alert (RFC 9112 section 9.8).
 type alertedConn struct{ net.Conn }
 
 func (c alertedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if errors.Is(err, io.EOF) {
-		// What net gives for a connection that broke: net/http and its HTTP/2 go by this type.
+		// As net returns for a broken connection: net/http and its HTTP/2 check for this type.
 		err = &net.OpError{Op: "read", Net: "tcp", Err: io.ErrUnexpectedEOF}
 	}
 	return n, err

@@ -35,7 +35,7 @@ func (a *aborted) skip(batch protocol.RecordReader) bool {
 	}
 }
 
-// begin takes note of the aborted transactions that have begun by that offset.
+// begin notes the aborted transactions that have begun by that offset.
 func (a *aborted) begin(offset int64) {
 	for len(a.waiting) > 0 && a.waiting[0].FirstOffset <= offset {
 		a.active[a.waiting[0].ProducerID] = true

@@ -7,7 +7,7 @@ import (
 )
 
 // balancer divides each topic into ranges, as Kafka's own clients can too. It notes which partitions there were: the
-// member that divides them is the one that must see to it that others which come later are divided too.
+// member that divides them must also notice partitions that are added later.
 type balancer struct {
 	kafka.RangeGroupBalancer
 
@@ -38,7 +38,7 @@ func (d *divided) note(partitions []kafka.Partition) {
 	}
 }
 
-// begin tells for which generation that was, if it was this member that divided.
+// begin notes the generation of the last division, if this member made it.
 func (d *divided) begin(generation int32) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -47,7 +47,7 @@ func (d *divided) begin(generation int32) {
 	}
 }
 
-// of gives how many partitions of a topic were divided for a generation. It reports false when another member did.
+// of returns how many partitions of a topic were divided for a generation. It reports false when another member did.
 func (d *divided) of(generation int32, topic string) (int, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -2,7 +2,7 @@ package kafka
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"maps"
 	"net"
 	"slices"
@@ -13,15 +13,15 @@ import (
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol/metadata"
 	"github.com/segmentio/kafka-go/sasl"
+
+	"github.com/openhqm/openhqm/adapters/carrier"
 )
 
 const (
-	// callTimeout bounds one request and its answer.
-	callTimeout = 5 * time.Second
 	// metadataAge is how old what is known of the cluster may be; kafka-go draws a random part of it. Whoever meets an
-	// error asks for it anew at once, so this is for what nobody notices, such as partitions that were added.
+	// error asks for it again at once, so this is for what nobody notices, such as partitions that were added.
 	metadataAge = 30 * time.Second
-	// forgetPause is how long what was learned anew is good for at least.
+	// forgetPause is how long what was learned again is good for at least.
 	forgetPause = 250 * time.Millisecond
 
 	nobody = int32(-1) // the leader of a partition that has none
@@ -37,14 +37,14 @@ type cluster struct {
 	topics    []topic // replaced, never changed
 	transport *kafka.Transport
 	addr      net.Addr
-	known     []string // brokers that the cluster has told of
+	known     []string // brokers that the cluster has response of
 	forgot    time.Time
 }
 
 // topic is one that we use.
 type topic struct {
 	name    string
-	foreign bool // others write it: how large their messages may be is their business
+	foreign bool // other programs write it, so the size of its messages is theirs to choose
 }
 
 func newCluster(opts *Options, topics []topic) (*cluster, error) {
@@ -63,7 +63,7 @@ const clientID = "openhqm"
 func (c *cluster) use(topics []topic) {
 	c.topics = topics
 	c.transport = &kafka.Transport{
-		ClientID: clientID, Dial: c.conns.dial, DialTimeout: dialTimeout, TLS: cloned(c.opts.TLS), SASL: c.sasl,
+		ClientID: clientID, Dial: c.conns.dial, DialTimeout: carrier.DialTimeout, TLS: cloned(c.opts.TLS), SASL: c.sasl,
 		MetadataTTL: metadataAge, MetadataTopics: names(topics), IdleTimeout: time.Minute,
 	}
 }
@@ -97,17 +97,17 @@ func (c *cluster) remove(name string) {
 	c.topics = slices.DeleteFunc(slices.Clone(c.topics), func(t topic) bool { return t.name == name })
 }
 
-// all gives our topics.
+// all returns our topics.
 func (c *cluster) all() []topic {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.topics
 }
 
-// client gives kafka-go's own calls.
+// client returns kafka-go's own calls.
 func (c *cluster) client() *kafka.Client {
 	transport, addr := c.current()
-	return &kafka.Client{Addr: addr, Transport: transport, Timeout: callTimeout}
+	return &kafka.Client{Addr: addr, Transport: transport, Timeout: carrier.CallTimeout}
 }
 
 func (c *cluster) current() (*kafka.Transport, net.Addr) {
@@ -137,7 +137,7 @@ type topicLayout struct {
 	err      error   // why nothing is known of it
 }
 
-// leader gives the broker that leads a partition, or nobody.
+// leader returns the broker that leads a partition, or nobody.
 func (l *layout) leader(topic string, partition int32) int32 {
 	t := l.topics[topic]
 	if t == nil || int(partition) >= len(t.leaders) {
@@ -146,8 +146,8 @@ func (l *layout) leader(topic string, partition int32) int32 {
 	return t.leaders[partition]
 }
 
-// trouble is why nothing is known of a topic; nil: it is known.
-func (l *layout) trouble(topic string) error {
+// missing returns why nothing is known of a topic; nil when it is known.
+func (l *layout) missing(topic string) error {
 	t := l.topics[topic]
 	if t == nil {
 		return kafka.UnknownTopicOrPartition
@@ -163,10 +163,10 @@ func (l *layout) partitions(topic string) int {
 	return 0
 }
 
-// layout gives what is known of our topics, which costs no round trip unless it was forgotten. An error is forgotten at
-// once: kafka-go would go on giving it to everybody for up to metadataAge, however soon the brokers are back.
+// layout returns what is known of our topics, which costs no round trip unless it was forgotten. An error is forgotten
+// at once: kafka-go would go on returning it for up to metadataAge, however soon the brokers are back.
 func (c *cluster) layout(ctx context.Context) (*layout, error) {
-	answer, err := c.call(ctx, callTimeout, &metadata.Request{TopicNames: names(c.all())})
+	answer, err := c.call(ctx, carrier.CallTimeout, &metadata.Request{TopicNames: names(c.all())})
 	if err != nil {
 		if ctx.Err() == nil {
 			c.forget()
@@ -175,7 +175,7 @@ func (c *cluster) layout(ctx context.Context) (*layout, error) {
 	}
 	known, ok := answer.(*metadata.Response)
 	if !ok {
-		return nil, errors.New("kafka-go gave an answer to another question")
+		return nil, fmt.Errorf("kafka-go returned an unexpected %T", answer)
 	}
 	l := &layout{topics: make(map[string]*topicLayout, len(known.Topics)), brokers: len(known.Brokers)}
 	alive := make(map[int32]string, len(known.Brokers))
@@ -194,15 +194,15 @@ func (c *cluster) layout(ctx context.Context) (*layout, error) {
 // has reports whether a topic is known to be there.
 func (c *cluster) has(ctx context.Context, topic string) bool {
 	known, err := c.layout(ctx)
-	return err == nil && known.trouble(topic) == nil
+	return err == nil && known.missing(topic) == nil
 }
 
-func newTopicLayout(told *metadata.ResponseTopic, alive map[int32]string) *topicLayout {
-	if told.ErrorCode != 0 {
-		return &topicLayout{err: kafka.Error(told.ErrorCode)}
+func newTopicLayout(response *metadata.ResponseTopic, alive map[int32]string) *topicLayout {
+	if response.ErrorCode != 0 {
+		return &topicLayout{err: kafka.Error(response.ErrorCode)}
 	}
-	t := &topicLayout{leaders: make([]int32, len(told.Partitions))}
-	for _, p := range told.Partitions {
+	t := &topicLayout{leaders: make([]int32, len(response.Partitions))}
+	for _, p := range response.Partitions {
 		if int(p.PartitionIndex) >= len(t.leaders) {
 			continue
 		}
@@ -227,8 +227,8 @@ func (c *cluster) forget() {
 	}
 }
 
-// forgetNow makes the next call ask for the layout of the cluster anew, from the brokers of the configuration and those
-// that we have heard of. kafka-go has no call for that, but keeps what it knows with its connections.
+// forgetNow makes the next call ask for the layout of the cluster again, at the brokers of the configuration and those
+// that it has named. kafka-go has no call for that, but keeps what it knows with its connections.
 func (c *cluster) forgetNow() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -12,6 +12,8 @@ import (
 	"github.com/segmentio/kafka-go/sasl"
 	"github.com/segmentio/kafka-go/sasl/plain"
 	"github.com/segmentio/kafka-go/sasl/scram"
+
+	"github.com/openhqm/openhqm/adapters/carrier"
 )
 
 // SASL says how to authenticate. Without a mechanism nobody does.
@@ -25,10 +27,7 @@ type SASL struct {
 // 3 s.
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-// dialTimeout bounds how long a connection may take, TLS and SASL included.
-const dialTimeout = 3 * time.Second
-
-// mechanism gives what kafka-go authenticates with; nil: nothing.
+// mechanism returns what kafka-go authenticates with; nil: nothing.
 func (s SASL) mechanism() (sasl.Mechanism, error) {
 	switch s.Mechanism {
 	case "":
@@ -71,7 +70,7 @@ type conn struct {
 	all *conns
 }
 
-// SetDeadline sets both deadlines; none means callTimeout from now on.
+// SetDeadline sets both deadlines; none means carrier.CallTimeout from now on.
 func (c *conn) SetDeadline(t time.Time) error { return c.Conn.SetDeadline(some(t)) }
 
 // SetReadDeadline is like SetDeadline.
@@ -82,7 +81,7 @@ func (c *conn) SetWriteDeadline(t time.Time) error { return c.Conn.SetWriteDeadl
 
 func some(deadline time.Time) time.Time {
 	if deadline.IsZero() {
-		return time.Now().Add(callTimeout)
+		return time.Now().Add(carrier.CallTimeout)
 	}
 	return deadline
 }
@@ -96,7 +95,7 @@ func newConns(connect Dial) *conns {
 }
 
 func (c *conns) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	dialing, cancel := context.WithTimeout(ctx, dialTimeout)
+	dialing, cancel := context.WithTimeout(ctx, carrier.DialTimeout)
 	defer cancel()
 	made, err := c.connect(dialing, network, address)
 	if err != nil {
@@ -129,11 +128,11 @@ func (c *conns) cut() {
 	defer c.mu.Unlock()
 	c.closed = true
 	for one := range c.open {
-		_ = one.Conn.Close() // whoever uses it is told by the next thing that it does
+		_ = one.Conn.Close() // whoever uses it is response by the next thing that it does
 	}
 }
 
-// cloned gives a TLS configuration of our own; nil: none.
+// cloned returns a TLS configuration of our own; nil: none.
 func cloned(config *tls.Config) *tls.Config {
 	if config == nil {
 		return nil

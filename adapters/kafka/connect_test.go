@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/openhqm/openhqm/adapters/carrier"
 )
 
 func TestNothingWaitsForEverOnAConnection(t *testing.T) {
@@ -22,7 +24,7 @@ func TestNothingWaitsForEverOnAConnection(t *testing.T) {
 			started := time.Now()
 			_, err := c.Read(make([]byte, 1))
 			require.ErrorIs(t, err, os.ErrDeadlineExceeded)
-			require.Equal(t, callTimeout, time.Since(started))
+			require.Equal(t, carrier.CallTimeout, time.Since(started))
 		}
 		require.NoError(t, c.SetWriteDeadline(time.Time{}))
 		_, err := c.Write([]byte("x"))

@@ -10,13 +10,14 @@ import (
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol/leavegroup"
 
+	"github.com/openhqm/openhqm/adapters/carrier"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/domain/outage"
 	"github.com/openhqm/openhqm/ports"
 )
 
 const (
-	// heartbeat is how soon a member learns that others come or go, at most. It is a third of a shorter session.
+	// heartbeat is how soon a member learns that another joins or leaves, at most. It is a third of a shorter session.
 	heartbeat = time.Second
 	// rebalanceTimeout is how long the group waits for a member to join again, which takes it one heartbeat and one
 	// commit.
@@ -24,12 +25,12 @@ const (
 	// patientTries is how often the coordinator may refuse before that is an outage: it does for a while when it was just
 	// started, and when it has forgotten a member.
 	patientTries = 5
-	// leavePatience is how long leaving the group may take. Then others have to wait for the session to end.
+	// leavePatience is how long leaving the group may take. After that the other members wait for the session to end.
 	leavePatience = 6 * time.Second
 )
 
 // consumer is a member of a group, from the first receive on. A generation is the time between two rebalances, in
-// which it owns some partitions; messages of one that is over belong to others.
+// which it owns some partitions; messages of an earlier one belong to other members.
 type consumer struct {
 	q      *Queue
 	group  string
@@ -40,20 +41,20 @@ type consumer struct {
 	cancel context.CancelFunc
 	left   chan struct{} // closed when the member has left
 
-	bell    chan struct{} // rung when there may be something to receive
+	wake    carrier.WakeUp // there may be something to receive
 	divided *divided
 
 	mu      sync.Mutex
 	now     *generation // nil between two
-	streak  int         // messages from the high lane since the last one from the low lane
-	failure error       // why the group cannot be joined; nil: it can
+	turn    domain.LaneTurn
+	failure error // why the group cannot be joined; nil: it can
 }
 
 var _ ports.Receiver = (*consumer)(nil)
 
 func newConsumer(q *Queue, group string, topics ...string) *consumer {
 	c := &consumer{q: q, group: group, topics: topics, divided: &divided{}}
-	c.left, c.bell = make(chan struct{}), make(chan struct{}, 1)
+	c.left, c.wake = make(chan struct{}), carrier.NewWakeUp()
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c
 }
@@ -73,11 +74,11 @@ func (c *consumer) Receive(ctx context.Context, count int, bytes int64) ([]ports
 			return taken, nil
 		}
 		select {
-		case <-c.bell:
+		case <-c.wake:
 		case <-ctx.Done():
 		case <-c.left:
 			if c.ctx.Err() == nil {
-				return nil, c.trouble()
+				return nil, c.health()
 			}
 		case <-c.ctx.Done():
 		}
@@ -103,36 +104,26 @@ func (c *consumer) take(count int, bytes int64) []ports.Received {
 			break
 		}
 		taken = append(taken, c.now.handOut(p))
-		c.count(p.lane)
+		c.turn.Took(p.lane)
 	}
 	if c.choose() != nil {
-		ring(c.bell) // for the next
+		c.wake.Signal() // for the next
 	}
 	return taken
 }
 
-// choose gives the partition whose message is next; nil: there is none.
+// choose returns the partition whose message is next; nil when there is none.
 func (c *consumer) choose() *partition {
-	first, second := domain.LaneHigh, domain.LaneLow
-	if c.streak >= domain.LowLaneShare-1 {
-		first, second = second, first
+	for _, lane := range c.turn.Order() {
+		if p := c.now.next(lane); p != nil {
+			return p
+		}
 	}
-	if p := c.now.next(first); p != nil {
-		return p
-	}
-	return c.now.next(second)
-}
-
-func (c *consumer) count(lane domain.Lane) {
-	if lane == domain.LaneLow {
-		c.streak = 0
-		return
-	}
-	c.streak++
+	return nil
 }
 
 // Settle moves the marks of partitions. What belongs to an earlier generation, or to a time before a partition was
-// begun anew, is ignored, and so are tickets of others.
+// begun again, is ignored, and so are tickets of other receivers.
 func (c *consumer) Settle(tickets []ports.Ticket) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -149,14 +140,14 @@ func (c *consumer) Settle(tickets []ports.Ticket) {
 		}
 	}
 	if moved { // what was held up goes on
-		ring(c.bell)
+		c.wake.Signal()
 	}
 }
 
 // run is a member of the group until leave.
 func (c *consumer) run() {
 	defer close(c.left)
-	pause := newBackoff()
+	pause := carrier.NewBackoff()
 	for number := 0; c.ctx.Err() == nil; number++ {
 		group, err := kafka.NewConsumerGroup(c.config(c.q.cluster.from(number)))
 		if err != nil { // it looks at nothing but our own options
@@ -188,7 +179,7 @@ func (c *consumer) config(brokers []string) kafka.ConsumerGroupConfig {
 	return kafka.ConsumerGroupConfig{
 		ID: c.group, Brokers: brokers, Topics: c.topics,
 		Dialer: &kafka.Dialer{
-			ClientID: clientID, Timeout: dialTimeout, DialFunc: c.q.cluster.conns.dial,
+			ClientID: clientID, Timeout: carrier.DialTimeout, DialFunc: c.q.cluster.conns.dial,
 			TLS: cloned(opts.TLS), SASLMechanism: c.q.cluster.sasl,
 		},
 		HeartbeatInterval: min(heartbeat, opts.SessionTimeout/3),
@@ -197,7 +188,7 @@ func (c *consumer) config(brokers []string) kafka.ConsumerGroupConfig {
 		JoinGroupBackoff:  outage.FirstPause, // run adds its own
 		GroupBalancers:    []kafka.GroupBalancer{balancer{seen: c.divided}},
 		StartOffset:       kafka.FirstOffset,
-		Timeout:           callTimeout,
+		Timeout:           carrier.CallTimeout,
 	}
 }
 
@@ -217,7 +208,7 @@ func (c *consumer) generations(group *kafka.ConsumerGroup, pause *outage.Backoff
 				c.fail(translate(err))
 			}
 			if member != "" {
-				c.q.loops.Go(func() { c.bury(member) })
+				c.q.loops.Go(func() { c.removeMember(member) })
 			}
 			return
 		}
@@ -232,15 +223,15 @@ func (c *consumer) generations(group *kafka.ConsumerGroup, pause *outage.Backoff
 	}
 }
 
-// bury takes a member out of the group that we have been: after an error kafka-go joins as a new one, and the others
-// would wait for the old one until its session ends. That begins anew with a coordinator that is started, so it tries
-// for as long as Kafka is away.
-func (c *consumer) bury(member string) {
+// removeMember removes an earlier member of ours from the group. After an error kafka-go joins as a new one, and the
+// other members would wait for the old one until its session ends. A coordinator that starts counts that session from
+// its beginning, so this keeps trying while Kafka is away.
+func (c *consumer) removeMember(member string) {
 	req := &leavegroup.Request{
 		GroupID: c.group, MemberID: member, Members: []leavegroup.RequestMember{{MemberID: member}},
 	}
-	for pause := newBackoff(); c.ctx.Err() == nil; pause.Wait(c.ctx) {
-		answer, err := c.q.cluster.call(c.ctx, callTimeout, req)
+	for pause := carrier.NewBackoff(); c.ctx.Err() == nil; pause.Wait(c.ctx) {
+		answer, err := c.q.cluster.call(c.ctx, carrier.CallTimeout, req)
 		left, ok := answer.(*leavegroup.Response)
 		if err == nil && ok && !kafka.Error(left.ErrorCode).Temporary() {
 			return
@@ -256,7 +247,7 @@ func (c *consumer) enter(g *generation) {
 	c.now, c.failure = g, nil
 }
 
-// fail takes note of why the group cannot be joined.
+// fail notes why the group cannot be joined.
 func (c *consumer) fail(err error) {
 	c.q.report(c.ctx, err)
 	c.mu.Lock()
@@ -266,14 +257,15 @@ func (c *consumer) fail(err error) {
 
 // refuse ends what can never be joined.
 func (c *consumer) refuse(err error) {
-	c.q.opts.Logger.Error("nothing will be received", "error", err)
+	c.q.opts.Logger.Error("the consumer group cannot be joined; nothing is received until the configuration is fixed",
+		"error", err)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.failure = err
 }
 
-// trouble is why the group could not be joined when that was last tried, or why a partition cannot be read.
-func (c *consumer) trouble() error {
+// health returns why the group could not be joined when that was last tried, or why a partition cannot be read.
+func (c *consumer) health() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.failure != nil || c.now == nil {
@@ -298,7 +290,7 @@ func (c *consumer) leave() {
 	select {
 	case <-c.left:
 	case <-timer.C:
-		c.q.opts.Logger.Warn("kafka does not let us leave the group; others take over when the session ends",
+		c.q.opts.Logger.Warn("kafka did not confirm leaving the group; other members take over when the session ends",
 			"session_timeout", c.q.opts.SessionTimeout)
 	}
 }

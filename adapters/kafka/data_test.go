@@ -15,10 +15,10 @@ import (
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
-func TestAPartitionThatEndsBeforeItsGroupBeginsAnew(t *testing.T) {
+func TestAPartitionThatEndsBeforeItsGroupIsReplayed(t *testing.T) {
 	t.Parallel()
 	brokers := testkit.SharedKafka(t).Brokers
-	opts, logged := options(t, brokers), &testkit.Logged{}
+	opts, logged := options(t, brokers), &testkit.LogBuffer{}
 	opts.Partitions, opts.Logger = 1, logged.Logger()
 	q := open(t, opts)
 	sent := messages(domain.LaneLow, 5)
@@ -34,7 +34,7 @@ func TestAPartitionThatEndsBeforeItsGroupBeginsAnew(t *testing.T) {
 	require.ElementsMatch(t, sentIDs(sent), ids(got))
 	settle(q, got...)
 	settled(t, q)
-	require.Equal(t, 1, strings.Count(logged.String(), "all its messages come again"), logged.String())
+	require.Equal(t, 1, strings.Count(logged.String(), "replaying it from its start"), logged.String())
 }
 
 // spoiled is a connection that changes each of these words in what is read, while it is told to.
@@ -56,7 +56,7 @@ func (s *spoiled) Read(b []byte) (int, error) {
 func TestDataThatCannotBeReadHoldsUpItsPartitionAlone(t *testing.T) {
 	t.Parallel()
 	brokers := testkit.SharedKafka(t).Brokers
-	opts, logged := options(t, brokers), &testkit.Logged{}
+	opts, logged := options(t, brokers), &testkit.LogBuffer{}
 	var on atomic.Bool
 	on.Store(true)
 	opts.Logger = logged.Logger()

@@ -12,8 +12,8 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// trouble is a kind of error that Kafka answers with.
-type trouble struct {
+// refusal is a kind of error that Kafka answers with.
+type refusal struct {
 	codes codes
 	port  error
 	text  string
@@ -21,7 +21,7 @@ type trouble struct {
 
 type codes []kafka.Error
 
-var troubles = []trouble{
+var refusals = []refusal{
 	{
 		codes{kafka.MessageSizeTooLarge, kafka.RecordListTooLarge},
 		ports.ErrTooLarge,
@@ -70,7 +70,7 @@ func translate(err error) error {
 		return nil
 	}
 	if code, answered := errors.AsType[kafka.Error](err); answered {
-		for _, t := range troubles {
+		for _, t := range refusals {
 			if slices.Contains(t.codes, code) {
 				return fmt.Errorf("%w: %s (%w)", t.port, t.text, err)
 			}
@@ -83,7 +83,7 @@ func translate(err error) error {
 	return fmt.Errorf("%w: kafka: %w", ports.ErrUnavailable, err)
 }
 
-// lasting are the errors that the same message gets until somebody changes something.
+// lasting are the errors that the same message gets until an operator changes something.
 var lasting = codes{
 	kafka.MessageSizeTooLarge, kafka.RecordListTooLarge, kafka.InvalidRecord, kafka.InvalidTimestamp,
 	kafka.TopicAuthorizationFailed, kafka.ClusterAuthorizationFailed, kafka.SASLAuthenticationFailed,

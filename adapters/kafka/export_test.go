@@ -16,7 +16,7 @@ func OnShelves(q *Queue) int {
 	return n
 }
 
-// Vanish ends a queue as a crash does: nothing is committed, and the group is not told.
+// Vanish ends a queue as a crash does: nothing is committed, and the group is not notified.
 func Vanish(q *Queue) {
 	q.cluster.close()
 	_ = q.Close() // nothing can be said any more
@@ -36,10 +36,10 @@ func Marked(q *Queue) int {
 // Forget makes a queue ask for the layout of the cluster now, as it does from time to time.
 func Forget(q *Queue) {
 	q.cluster.forgetNow()
-	ring(q.producer.bell)
+	q.producer.wake.Signal()
 	q.consumer.mu.Lock()
 	defer q.consumer.mu.Unlock()
 	if q.consumer.now != nil {
-		ring(q.consumer.now.reroute)
+		q.consumer.now.reroute.Signal()
 	}
 }

@@ -210,7 +210,7 @@ func TestOneBrokerOfThreeIsLost(t *testing.T) {
 // requireWeakness wants both topics of a queue with so many replicas to be told of, and logged.
 func requireWeakness(t *testing.T, brokers []string, replicas int, want string) {
 	t.Helper()
-	opts, logged := options(t, brokers), &testkit.Logged{}
+	opts, logged := options(t, brokers), &testkit.LogBuffer{}
 	opts.ReplicationFactor, opts.Logger = replicas, logged.Logger()
 	details := open(t, opts).Details()
 	require.Len(t, details, 2)
@@ -219,7 +219,7 @@ func requireWeakness(t *testing.T, brokers []string, replicas int, want string) 
 	require.Equal(t, 2, strings.Count(logged.String(), want), logged.String())
 }
 
-func TestATopicThatIsDeletedIsMadeAnew(t *testing.T) {
+func TestATopicThatIsDeletedIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	brokers := testkit.SharedKafka(t).Brokers
 	opts := options(t, brokers)
@@ -239,8 +239,8 @@ func TestATopicThatIsDeletedIsMadeAnew(t *testing.T) {
 	healthy(t, q)
 }
 
-// TestATopicThatSomebodyElseMakesAnewIsNoTroubleAnyMore wants more replicas than there are brokers, so that we cannot.
-func TestATopicThatSomebodyElseMakesAnewIsNoTroubleAnyMore(t *testing.T) {
+// TestATopicThatAnOperatorMakesAgainIsUsed wants more replicas than there are brokers, so that we cannot.
+func TestATopicThatAnOperatorMakesAgainIsUsed(t *testing.T) {
 	t.Parallel()
 	brokers := testkit.SharedKafka(t).Brokers
 	opts := options(t, brokers)

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/protocol/fetch"
 
+	"github.com/openhqm/openhqm/adapters/carrier"
 	"github.com/openhqm/openhqm/domain"
 )
 
@@ -29,12 +31,14 @@ const (
 
 // fetcher reads the partitions that one broker leads and that have room.
 type fetcher struct {
+	q      *Queue
+	c      *consumer
 	g      *generation
 	broker int32
 }
 
 func (f *fetcher) run(ctx context.Context) {
-	pause := newBackoff()
+	pause := carrier.NewBackoff()
 	for ctx.Err() == nil {
 		wanted := f.plan(ctx)
 		if len(wanted) == 0 {
@@ -42,10 +46,10 @@ func (f *fetcher) run(ctx context.Context) {
 		}
 		err := f.fetch(ctx, wanted)
 		f.done(ctx, wanted, err)
-		f.g.c.q.report(ctx, translate(err))
+		f.q.report(ctx, translate(err))
 		if err != nil {
 			pause.Wait(ctx)
-			ring(f.g.reroute)
+			f.g.reroute.Signal()
 			continue
 		}
 		pause.Reset()
@@ -53,7 +57,7 @@ func (f *fetcher) run(ctx context.Context) {
 }
 
 // plan takes the partitions that are to be read now. It blocks until there is one or ctx ends.
-func (f *fetcher) plan(ctx context.Context) []*stretch {
+func (f *fetcher) plan(ctx context.Context) []*partitionRead {
 	for ctx.Err() == nil {
 		wanted, room := f.wanted()
 		if len(wanted) > 0 {
@@ -68,19 +72,18 @@ func (f *fetcher) plan(ctx context.Context) []*stretch {
 }
 
 // wanted marks the partitions as being read. Each is the first in its turn: Kafka fills an answer in the order of the
-// request, and gives a batch that is larger than the limit to none but the first. A suspect is alone.
-func (f *fetcher) wanted() ([]*stretch, <-chan struct{}) {
-	c := f.g.c
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var wanted []*stretch
+// request, and returns a batch that is larger than the limit to none but the first. A suspect is alone.
+func (f *fetcher) wanted() ([]*partitionRead, <-chan struct{}) {
+	f.c.mu.Lock()
+	defer f.c.mu.Unlock()
+	var wanted []*partitionRead
 	for i := range f.g.parts {
 		p := f.g.parts[(f.g.first+i)%len(f.g.parts)]
 		if p.leader != f.broker || !p.wanting() || p.suspect && len(wanted) > 0 {
 			continue
 		}
 		p.reading = true
-		wanted = append(wanted, &stretch{part: p, from: p.next, next: p.next})
+		wanted = append(wanted, &partitionRead{part: p, from: p.next, next: p.next})
 		if p.suspect {
 			break
 		}
@@ -94,8 +97,8 @@ func (f *fetcher) wanted() ([]*stretch, <-chan struct{}) {
 
 // fetch asks for what is wanted. The broker answers when there is something for one of them, and for a suspect at once.
 // An answer that cannot be read is an error of the partition, where it can only be that of one.
-func (f *fetcher) fetch(ctx context.Context, wanted []*stretch) error {
-	answer, err := f.g.c.q.cluster.call(ctx, fetchWait+callTimeout, f.request(wanted))
+func (f *fetcher) fetch(ctx context.Context, wanted []*partitionRead) error {
+	answer, err := f.q.cluster.call(ctx, fetchWait+carrier.CallTimeout, f.request(wanted))
 	if err != nil && len(wanted) == 1 && undecodable(err) {
 		wanted[0].err = err
 		return nil
@@ -105,19 +108,19 @@ func (f *fetcher) fetch(ctx context.Context, wanted []*stretch) error {
 	}
 	fetched, ok := answer.(*fetch.Response)
 	if !ok {
-		return errors.New("kafka-go gave an answer to another question")
+		return fmt.Errorf("kafka-go returned an unexpected %T", answer)
 	}
 	if fetched.ErrorCode != 0 {
 		return kafka.Error(fetched.ErrorCode)
 	}
-	now := f.g.c.q.opts.Now()
+	now := f.q.opts.Now()
 	for i := range fetched.Topics {
 		for j := range fetched.Topics[i].Partitions {
-			told := &fetched.Topics[i].Partitions[j]
+			response := &fetched.Topics[i].Partitions[j]
 			for _, s := range wanted {
-				if s.part.topic == fetched.Topics[i].Topic && s.part.id == told.Partition {
+				if s.part.topic == fetched.Topics[i].Topic && s.part.id == response.Partition {
 					s.now = now
-					s.err = s.fill(told)
+					s.err = s.fill(response)
 				}
 			}
 		}
@@ -142,7 +145,7 @@ func undecodable(err error) bool {
 	return true
 }
 
-func (f *fetcher) request(wanted []*stretch) *fetch.Request {
+func (f *fetcher) request(wanted []*partitionRead) *fetch.Request {
 	req := &fetch.Request{
 		ReplicaID: -1, MaxWaitTime: int32(fetchWait.Milliseconds()), MinBytes: 1, MaxBytes: fetchBytes,
 		IsolationLevel: readCommitted, SessionID: noSession, SessionEpoch: noSession,
@@ -165,10 +168,9 @@ func (f *fetcher) request(wanted []*stretch) *fetch.Request {
 }
 
 // done puts what was read on the shelves, and deals with partitions that gave an error.
-func (f *fetcher) done(ctx context.Context, wanted []*stretch, err error) {
-	c := f.g.c
-	var astray []*stretch
-	c.mu.Lock()
+func (f *fetcher) done(ctx context.Context, wanted []*partitionRead, err error) {
+	var astray []*partitionRead
+	f.c.mu.Lock()
 	for _, s := range wanted {
 		s.part.reading = false
 		switch {
@@ -180,35 +182,35 @@ func (f *fetcher) done(ctx context.Context, wanted []*stretch, err error) {
 		case s.code != 0:
 			s.part.leader = nobody // until follow finds one
 			s.part.gone = s.part.gone || topicMissing(kafka.Error(s.code))
-			c.q.report(ctx, translate(kafka.Error(s.code)))
-			ring(f.g.reroute)
+			f.q.report(ctx, translate(kafka.Error(s.code)))
+			f.g.reroute.Signal()
 		default:
 			s.part.add(s.read, s.next)
 			f.judge(s)
 		}
 	}
-	ready := c.now == f.g && (f.g.next(domain.LaneHigh) != nil || f.g.next(domain.LaneLow) != nil)
-	c.mu.Unlock()
+	ready := f.c.now == f.g && (f.g.next(domain.LaneHigh) != nil || f.g.next(domain.LaneLow) != nil)
+	f.c.mu.Unlock()
 	if ready {
-		ring(c.bell)
+		f.c.wake.Signal()
 	}
 	for _, s := range astray {
 		f.outOfRange(ctx, s)
 	}
 }
 
-// judge takes note of whether the data of a partition can be read. If not, it is asked for again after a pause and
-// alone, for somebody may mend it; nothing of it is skipped. Called with the mutex of the consumer held.
-func (f *fetcher) judge(s *stretch) {
-	p, logger := s.part, f.g.c.q.opts.Logger
+// judge notes whether the data of a partition can be read. If not, it is asked for again after a pause and
+// alone, since an operator may repair it; nothing of it is skipped. Called with the mutex of the consumer held.
+func (f *fetcher) judge(s *partitionRead) {
+	p, logger := s.part, f.q.opts.Logger
 	before := p.unreadable
 	p.suspect, p.unreadable = s.err != nil, s.err
 	switch {
 	case s.err != nil:
-		p.leader = nobody // until follow tells it once more
-		ring(f.g.reroute)
+		p.leader = nobody // until follow finds it again
+		f.g.reroute.Signal()
 		if before == nil {
-			logger.Error("the data of a partition cannot be read; its messages wait until it can",
+			logger.Error("the data of a partition cannot be read; its messages wait until that is repaired",
 				"topic", p.topic, "partition", p.id, "offset", s.next, "error", s.err)
 		}
 	case before != nil:
@@ -216,46 +218,46 @@ func (f *fetcher) judge(s *stretch) {
 	}
 }
 
-// outOfRange begins a partition anew at its first offset: what comes before was deleted when its time was over, or the
-// partition ends earlier than it did, since somebody made it anew or a broker lost its end. Nobody knows from where on
+// outOfRange begins a partition again at its first offset: what comes before was deleted when its time was over, or the
+// partition ends earlier than it did, because it was made again or a broker lost its end. Nobody knows from where on
 // messages are new, and the store recognizes those that are not.
-func (f *fetcher) outOfRange(ctx context.Context, s *stretch) {
-	c, p := f.g.c, s.part
-	answer, err := c.q.cluster.client().ListOffsets(ctx, &kafka.ListOffsetsRequest{
+func (f *fetcher) outOfRange(ctx context.Context, s *partitionRead) {
+	p := s.part
+	answer, err := f.q.cluster.client().ListOffsets(ctx, &kafka.ListOffsetsRequest{
 		Topics: map[string][]kafka.OffsetRequest{p.topic: {kafka.FirstOffsetOf(int(p.id))}},
 	})
 	first := int64(-1)
 	if err == nil {
-		for _, told := range answer.Topics[p.topic] {
-			first, err = told.FirstOffset, told.Error
+		for _, response := range answer.Topics[p.topic] {
+			first, err = response.FirstOffset, response.Error
 		}
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	f.c.mu.Lock()
+	defer f.c.mu.Unlock()
 	p.reading = false
 	if err != nil || first < 0 {
-		c.q.report(ctx, translate(err))
+		f.q.report(ctx, translate(err))
 		p.leader = nobody
-		ring(f.g.reroute)
+		f.g.reroute.Signal()
 		return
 	}
-	f.tell(s, first)
+	f.logRestart(s, first)
 	p.begin(first)
 	f.g.roomMade()
 }
 
-// tell logs what it means that a partition is begun anew at its first offset.
-func (f *fetcher) tell(s *stretch, first int64) {
-	logger := f.g.c.q.opts.Logger.With(
+// logRestart logs what it means that a partition is begun again at its first offset.
+func (f *fetcher) logRestart(s *partitionRead, first int64) {
+	logger := f.q.opts.Logger.With(
 		"topic", s.part.topic, "partition", s.part.id, "offset", s.from, "first_offset", first)
 	switch {
 	case s.from == 0:
-		logger.Warn("the group has committed nothing in a partition, or so long ago that kafka forgot it: all that is " +
-			"left of its messages comes, also what was done; what the store has no record of any more is called again")
+		logger.Warn("no committed offset; replaying the partition from its start, " +
+			"which repeats calls whose records have expired")
 	case s.from < first:
-		logger.Error("messages were deleted before they were read; they are lost")
+		logger.Error("messages were deleted before they were read, and are lost; check the retention of the topic")
 	default:
-		logger.Error("a partition ends before the offset of the group, as one does that was made anew or has lost its " +
-			"end: all its messages come again; what the store has no record of any more is called again")
+		logger.Error("the partition ends before the committed offset; replaying it from its start, " +
+			"which repeats calls whose records have expired")
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
-func TestMessagesOfOthersAreTakenAsTheyAre(t *testing.T) {
+func TestForeignMessagesArriveAsTheyAre(t *testing.T) {
 	t.Parallel()
 	brokers := testkit.SharedKafka(t).Brokers
 	opts := options(t, brokers)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
+	"github.com/openhqm/openhqm/adapters/carrier"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/domain/outage"
 	"github.com/openhqm/openhqm/ports"
@@ -23,12 +24,13 @@ const (
 	// readAhead bounds what is read ahead in all partitions, in bytes; each has its share, and at least minShare.
 	readAhead = 16 << 20
 	minShare  = 64 << 10
-	// fetchersPerBroker lets partitions that have got room be read while a request for others waits for news.
+	// fetchersPerBroker lets partitions that have got room be read while a request for other partitions waits for news.
 	fetchersPerBroker = 2
 )
 
 // generation is the time between two rebalances.
 type generation struct {
+	q     *Queue
 	c     *consumer
 	gen   *kafka.Generation
 	share int64 // of a partition, in bytes
@@ -37,8 +39,8 @@ type generation struct {
 
 	parts []*partition // never changed
 
-	dirty   chan struct{} // rung when there may be something to commit
-	reroute chan struct{} // rung when leaders may have changed
+	dirty   carrier.WakeUp // there may be something to commit
+	reroute carrier.WakeUp // leaders may have changed
 
 	// Guarded by the mutex of the consumer.
 	room     chan struct{} // closed and made anew when a partition may be read
@@ -50,8 +52,8 @@ type generation struct {
 
 func newGeneration(c *consumer, gen *kafka.Generation) *generation {
 	g := &generation{
-		c: c, gen: gen, room: make(chan struct{}), fetchers: make(map[int32]bool),
-		dirty: make(chan struct{}, 1), reroute: make(chan struct{}, 1),
+		q: c.q, c: c, gen: gen, room: make(chan struct{}), fetchers: make(map[int32]bool),
+		dirty: carrier.NewWakeUp(), reroute: carrier.NewWakeUp(),
 	}
 	g.lost, g.lose = context.WithCancelCause(context.Background())
 	for lane, topic := range c.topics {
@@ -65,14 +67,14 @@ func newGeneration(c *consumer, gen *kafka.Generation) *generation {
 
 // participate reads and commits until the generation ends. It reports whether that went well for a while.
 func (g *generation) participate() bool {
-	started := g.c.q.opts.Now()
+	started := g.q.opts.Now()
 	ended := make(chan struct{})
 	g.gen.Start(func(ctx context.Context) {
 		defer close(ended)
 		g.run(ctx)
 	})
 	<-ended
-	return g.c.q.opts.Now().Sub(started) >= heartbeat
+	return g.q.opts.Now().Sub(started) >= heartbeat
 }
 
 // run ends with ctx, which is the generation's own, or by itself when the group must be joined again. What is settled
@@ -92,24 +94,24 @@ func (g *generation) run(ctx context.Context) {
 	g.c.exit()
 	g.lose(ports.ErrLost)
 	if err := g.commit(); err != nil {
-		g.c.q.opts.Logger.Debug("what was settled last is not committed and comes again", "error", err)
+		g.q.opts.Logger.Debug("the last settled messages are not committed; they are handed out again", "error", err)
 	}
 }
 
 // changed is called when a mark has moved.
-func (g *generation) changed() { ring(g.dirty) }
+func (g *generation) changed() { g.dirty.Signal() }
 
-// keepCommitted commits marks that have moved, and tells who keeps them from moving for long, until ctx ends or the
+// keepCommitted commits marks that have moved, and signals what keeps them from moving for long, until ctx ends or the
 // connection to the coordinator is no good any more.
 func (g *generation) keepCommitted(ctx context.Context) {
-	pause := newBackoff()
+	pause := carrier.NewBackoff()
 	ticker := time.NewTicker(overduePause)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-g.dirty:
 		case <-ticker.C:
-			g.tellOverdue()
+			g.signalOverdue()
 			continue
 		case <-ctx.Done():
 			return
@@ -125,20 +127,20 @@ func (g *generation) keepCommitted(ctx context.Context) {
 			pause.Reset()
 		case answered && code.Temporary():
 			pause.Wait(ctx)
-			ring(g.dirty)
+			g.dirty.Signal()
 		default:
 			return
 		}
 	}
 }
 
-// tellOverdue tells the holders of messages that are open for too long.
-func (g *generation) tellOverdue() {
-	before := g.c.q.opts.Now().Add(-crowdAge)
+// signalOverdue asks for the messages that are open for too long.
+func (g *generation) signalOverdue() {
+	before := g.q.opts.Now().Add(-crowdAge)
 	g.c.mu.Lock()
 	defer g.c.mu.Unlock()
 	for _, p := range g.parts {
-		tell(p.track.overdue(before))
+		signalCrowded(p.track.overdue(before))
 	}
 }
 
@@ -173,23 +175,23 @@ func (g *generation) commit() error {
 func (g *generation) follow(ctx context.Context, loops *sync.WaitGroup) {
 	ticker := time.NewTicker(metadataAge)
 	defer ticker.Stop()
-	pause := newBackoff()
+	pause := carrier.NewBackoff()
 	for ctx.Err() == nil {
-		known, err := g.c.q.cluster.layout(ctx)
+		known, err := g.q.cluster.layout(ctx)
 		if err != nil {
-			g.c.q.report(ctx, translate(err))
+			g.q.report(ctx, translate(err))
 		} else if g.outdated(ctx, known) {
 			return
 		}
-		if err != nil || !g.assign(ctx, known, loops) { // somebody has to be elected
+		if err != nil || !g.assign(ctx, known, loops) { // a leader is being elected
 			pause.Wait(ctx)
-			g.c.q.cluster.forget()
+			g.q.cluster.forget()
 			continue
 		}
 		select {
 		case <-g.reroute:
 			pause.Wait(ctx)
-			g.c.q.cluster.forget()
+			g.q.cluster.forget()
 		case <-ticker.C:
 			pause.Reset()
 		case <-ctx.Done():
@@ -197,20 +199,20 @@ func (g *generation) follow(ctx context.Context, loops *sync.WaitGroup) {
 	}
 }
 
-// outdated reports whether a topic has more partitions by now, or was made anew. One that cannot be made keeps the
+// outdated reports whether a topic has more partitions by now, or was made again. One that cannot be made keeps the
 // generation: joining again makes Kafka make it in some other way, where it may.
 func (g *generation) outdated(ctx context.Context, known *layout) bool {
 	outdated := false
 	for _, topic := range g.c.topics {
-		trouble := known.trouble(topic)
+		trouble := known.missing(topic)
 		if topicMissing(trouble) {
 			g.disown(topic)
 		}
 		switch divided, dividing := g.c.divided.of(g.gen.ID, topic); {
 		case g.disowned(topic):
-			err := g.c.q.repair(ctx)
-			g.c.q.report(ctx, err)
-			outdated = outdated || err == nil || g.c.q.cluster.has(ctx, topic)
+			err := g.q.repair(ctx)
+			g.q.report(ctx, err)
+			outdated = outdated || err == nil || g.q.cluster.has(ctx, topic)
 		case trouble == nil && dividing && divided != known.partitions(topic):
 			outdated = true
 		}
@@ -246,7 +248,7 @@ func (g *generation) assign(ctx context.Context, known *layout, loops *sync.Wait
 		}
 		g.fetchers[p.leader] = true
 		for range fetchersPerBroker {
-			f := &fetcher{g: g, broker: p.leader}
+			f := &fetcher{q: g.q, c: g.c, g: g, broker: p.leader}
 			loops.Go(func() { f.run(ctx) })
 		}
 	}
@@ -273,7 +275,7 @@ func (g *generation) roomMade() {
 	}
 }
 
-// next gives the partition of a lane whose turn it is to hand out a message; nil: none has one. Looking does not take
+// next returns the partition of a lane whose turn it is to hand out a message; nil: none has one. Looking does not take
 // the turn.
 func (g *generation) next(lane domain.Lane) *partition {
 	for i := range g.parts {
@@ -285,7 +287,7 @@ func (g *generation) next(lane domain.Lane) *partition {
 	return nil
 }
 
-// handOut gives the next message of a partition that has one, which takes its turn.
+// handOut returns the next message of a partition that has one, which takes its turn.
 func (g *generation) handOut(p *partition) ports.Received {
 	g.turn[p.lane] = slices.Index(g.parts, p) + 1
 	return p.handOut()

@@ -2,15 +2,15 @@
 // With the same connections it writes and reads topics that other programs have at their other end.
 //
 // Publishing is acks=all by group commit: while one request to a broker is under way the next gathers, and there is no
-// timer. Consuming joins the group, reads a bounded stretch ahead of each partition, hands messages out in any number
-// and in any order of settling, and commits the offset below which all are settled.
+// timer. Consuming joins the group, reads a bounded number of bytes ahead of each partition, hands messages out in any
+// number and in any order of settling, and commits the offset below which all are settled.
 //
 // Of kafka-go it uses Transport and ConsumerGroup. Its Writer queues without a bound while the brokers are away and
 // delivers after it has given an error; its Reader commits whatever offset came last, also backwards, and messages of
 // one generation of the group with the next.
 //
 // Two more habits of it matter to operators. Joining the group while a topic is missing makes Kafka create that with
-// the defaults of the broker, where auto.create.topics.enable is on. And it tells topics apart by their names alone,
+// the defaults of the broker, where auto.create.topics.enable is on. And it distinguishes topics by their names alone,
 // not by their ids.
 package kafka
 
@@ -26,6 +26,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/openhqm/openhqm/adapters/carrier"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/domain/outage"
 	"github.com/openhqm/openhqm/ports"
@@ -42,7 +43,7 @@ type Options struct {
 	ReplicationFactor int           // of each topic, when we make it; 0: 3, or as many as there are brokers
 	Retention         time.Duration // of each topic, when we make it; another topic must have at least that
 	MaxMessage        int           // bytes of a value
-	SessionTimeout    time.Duration // after which others take over from a member that is gone without a word
+	SessionTimeout    time.Duration // after which other members take over from one that crashed
 	TLS               *tls.Config   // nil: plain text
 	SASL              SASL
 	Dial              Dial // nil: over TCP
@@ -82,9 +83,6 @@ var (
 // lanes are topics by lane.
 type lanes [domain.LaneCount]string
 
-// openTimeout bounds Open, Outlet and Inlet.
-const openTimeout = 8 * time.Second
-
 // Open connects, makes the topics where they are missing, and looks whether they keep messages for long enough. When
 // Kafka is away, refuses us, or a topic will not do, that is an error within 10 s, which names the brokers and the
 // topic but never a password. What would make a 202 promise too much is logged as a warning. The group is joined by the
@@ -101,7 +99,7 @@ func Open(ctx context.Context, opts Options) (*Queue, error) {
 		return nil, err
 	}
 	q.ctx, q.cancel = context.WithCancel(context.Background())
-	starting, cancel := context.WithTimeout(ctx, openTimeout)
+	starting, cancel := context.WithTimeout(ctx, carrier.OpenTimeout)
 	defer cancel()
 	if err := q.prepare(starting); err != nil {
 		q.cancel()
@@ -130,9 +128,9 @@ func (q *Queue) Receive(ctx context.Context, count int, bytes int64) ([]ports.Re
 // Settle is described by ports.Receiver. Tickets of other queues are ignored.
 func (q *Queue) Settle(tickets []ports.Ticket) { q.consumer.Settle(tickets) }
 
-// Leave commits what is settled and leaves the group, so that others take over at once what was not handed out and what
-// is still worked on. From then on Receive answers ports.ErrClosed and Settle changes nothing. Outlets and inlets go
-// on. It blocks for a few seconds at most; again it does nothing.
+// Leave commits what is settled and leaves the group, so that other members take over at once what was not handed out
+// and what is still worked on. From then on Receive returns ports.ErrClosed and Settle changes nothing. Outlets and
+// inlets go on. It blocks for a few seconds at most; the second call does nothing.
 func (q *Queue) Leave() { q.consumer.leave() }
 
 // Close leaves the group, and those of inlets, answers everybody who waits with ports.ErrClosed and closes the
@@ -141,7 +139,7 @@ func (q *Queue) Close() error {
 	q.once.Do(func() {
 		q.leaveAll()
 		q.cancel()
-		cut := time.AfterFunc(closePatience, q.cluster.close)
+		cut := time.AfterFunc(carrier.ClosePatience, q.cluster.close)
 		q.loops.Wait()
 		cut.Stop()
 		q.cluster.close()
@@ -149,30 +147,22 @@ func (q *Queue) Close() error {
 	return nil
 }
 
-// closePatience is how long Close lets requests end that are under way.
-const closePatience = 3 * time.Second
-
 // Probe asks every broker that leads a partition of ours, and the one that coordinates the group. A topic that is
-// missing and cannot be made, a group that somebody wants to receive from and that cannot be joined, or a partition
+// missing and cannot be made, a group that is used and cannot be joined, or a partition
 // whose data cannot be read, is an error too.
 func (q *Queue) Probe(ctx context.Context) error {
 	if q.ctx.Err() != nil {
 		return ports.ErrClosed
 	}
 	_, err := q.Lag(ctx)
-	trouble := q.trouble()
+	trouble := q.repairError()
 	for _, c := range q.consumers() {
-		trouble = cmp.Or(trouble, c.trouble())
+		trouble = cmp.Or(trouble, c.health())
 	}
 	return cmp.Or(trouble, err)
 }
 
-// newBackoff is for what others are waiting for.
-func newBackoff() outage.Backoff { return outage.Backoff{Longest: longestPause} }
-
-const longestPause = 2 * time.Second
-
-// report takes note of how a call of Kafka ended. What its caller or Close cut off says nothing about Kafka.
+// report notes how a call of Kafka ended. What its caller or Close cut off says nothing about Kafka.
 func (q *Queue) report(ctx context.Context, err error) {
 	if ctx.Err() == nil && q.ctx.Err() == nil {
 		q.outage.Report(err)

@@ -3,7 +3,6 @@ package kafka
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol/fetch"
 
+	"github.com/openhqm/openhqm/adapters/carrier"
 	"github.com/openhqm/openhqm/ports"
 )
 
@@ -20,7 +20,7 @@ const (
 	// lagBytes makes a broker show of a partition only how far it goes. The first one that has something is shown with
 	// one batch all the same.
 	lagBytes = 1
-	// lagLooks is how many partitions are read at once to tell how old their first messages are: each costs a round trip
+	// lagLooks is how many partitions are read at once to learn how old their first messages are: each costs a round trip
 	// and, in memory, one batch.
 	lagLooks = 8
 )
@@ -80,7 +80,7 @@ func (q *Queue) Lag(ctx context.Context) (ports.Lag, error) {
 	return ports.Lag{Messages: b.messages, Oldest: q.ages.oldest(b)}, nil
 }
 
-// unknown forgets what is over, and gives some of the partitions that a backlog has of which nothing is known.
+// unknown forgets what is over, and returns some of the partitions that a backlog has of which nothing is known.
 func (a *ages) unknown(b *backlog) []place {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -120,7 +120,7 @@ func (a *ages) oldest(b *backlog) time.Time {
 	return oldest
 }
 
-// committed gives what the group has committed, by topic and partition; what it never has is negative.
+// committed returns what the group has committed, by topic and partition; what it never has is negative.
 func (q *Queue) committed(ctx context.Context, known *layout) (map[string][]kafka.OffsetFetchPartition, error) {
 	req := &kafka.OffsetFetchRequest{GroupID: q.opts.Group, Topics: make(map[string][]int)}
 	for _, topic := range q.topics {
@@ -198,22 +198,22 @@ func (q *Queue) addLag(ctx context.Context, b *backlog, req *fetch.Request) erro
 			asked[place{topic.Topic, p.Partition}] = p.FetchOffset
 		}
 	}
-	answer, err := q.cluster.call(ctx, callTimeout, req)
+	answer, err := q.cluster.call(ctx, carrier.CallTimeout, req)
 	if err != nil {
 		q.cluster.forget()
 		return translate(err)
 	}
 	fetched, ok := answer.(*fetch.Response)
 	if !ok {
-		return translate(errors.New("kafka-go gave an answer to another question"))
+		return translate(fmt.Errorf("kafka-go returned an unexpected %T", answer))
 	}
 	for i := range fetched.Topics {
 		for j := range fetched.Topics[i].Partitions {
-			told := &fetched.Topics[i].Partitions[j]
-			at := place{fetched.Topics[i].Topic, told.Partition}
-			switch code := kafka.Error(told.ErrorCode); code {
+			response := &fetched.Topics[i].Partitions[j]
+			at := place{fetched.Topics[i].Topic, response.Partition}
+			switch code := kafka.Error(response.ErrorCode); code {
 			case 0:
-				err = b.add(told, at, asked[at])
+				err = b.add(response, at, asked[at])
 			case kafka.OffsetOutOfRange:
 				err = q.addWhole(ctx, b, at)
 			default:
@@ -229,14 +229,14 @@ func (q *Queue) addLag(ctx context.Context, b *backlog, req *fetch.Request) erro
 }
 
 // add adds what one partition has after an offset.
-func (b *backlog) add(told *fetch.ResponsePartition, at place, from int64) error {
-	if told.HighWatermark <= from {
+func (b *backlog) add(response *fetch.ResponsePartition, at place, from int64) error {
+	if response.HighWatermark <= from {
 		return nil
 	}
-	b.messages += told.HighWatermark - from
+	b.messages += response.HighWatermark - from
 	b.committed[at] = from
-	s := &stretch{from: from, next: from, now: b.now}
-	if err := s.fill(told); err != nil {
+	s := &partitionRead{from: from, next: from, now: b.now}
+	if err := s.fill(response); err != nil {
 		return err
 	}
 	if len(s.read) > 0 {
@@ -255,11 +255,11 @@ func (q *Queue) addWhole(ctx context.Context, b *backlog, at place) error {
 	if err != nil {
 		return err
 	}
-	for _, told := range answer.Topics[at.topic] {
-		if told.Error != nil {
-			return told.Error
+	for _, response := range answer.Topics[at.topic] {
+		if response.Error != nil {
+			return response.Error
 		}
-		b.messages += max(0, told.LastOffset-told.FirstOffset)
+		b.messages += max(0, response.LastOffset-response.FirstOffset)
 	}
 	return nil
 }

@@ -12,8 +12,8 @@ import (
 // when the process dies. When it is half reached, the first ones crowd.
 const maxGap = 2048
 
-// crowdAge is how long a message may be open while others behind it are settled, however few. Those come again after a
-// rebalance, and what the store knows of them must not be over by then.
+// crowdAge is how long a message may be open while messages behind it are settled, however few. Those come again after
+// a rebalance, and what the store knows of them must not be over by then.
 const crowdAge = 10 * time.Second
 
 // message is one message of a partition.
@@ -71,15 +71,15 @@ func (p *partition) begin(offset int64) {
 // full reports whether too many messages wait for the first open one.
 func (p *partition) full() bool { return p.track.gap() >= maxGap }
 
-// handOut gives the next message of a shelf that has one.
+// handOut returns the next message of a shelf that has one.
 func (p *partition) handOut() ports.Received {
 	m := p.shelf[0]
 	p.shelf[0] = nil // the array may live for long
 	p.shelf = p.shelf[1:]
 	p.bytes -= m.size()
-	m.crowded, m.taken = make(chan struct{}), p.gen.c.q.opts.Now()
+	m.crowded, m.taken = make(chan struct{}), p.gen.q.opts.Now()
 	p.track.take(m)
-	tell(p.track.crowded(maxGap / 2))
+	signalCrowded(p.track.crowded(maxGap / 2))
 	if p.wanting() {
 		p.gen.roomMade()
 	}
@@ -92,8 +92,8 @@ func (p *partition) handOut() ports.Received {
 	}
 }
 
-// tell lets the holders of messages know that they crowd.
-func tell(old []*message) {
+// signalCrowded lets the holders of messages know that they crowd.
+func signalCrowded(old []*message) {
 	for _, m := range old {
 		close(m.crowded)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/openhqm/openhqm/domain"
 )
 
-// loaded gives a member that owns partitions of one lane, each with so many messages on its shelf.
+// loaded returns a member that owns partitions of one lane, each with so many messages on its shelf.
 func loaded(partitions, messages int) (*consumer, *generation) {
 	q := &Queue{opts: Options{Now: time.Now}}
 	c := newConsumer(q, "group", "topic")

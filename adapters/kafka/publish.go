@@ -11,23 +11,15 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
-	"golang.org/x/sync/semaphore"
 
-	"github.com/openhqm/openhqm/adapters/batchcall"
+	"github.com/openhqm/openhqm/adapters/carrier"
 	"github.com/openhqm/openhqm/ports"
-)
-
-const (
-	// publishPatience is how long a message is sent again, for instance while another broker becomes leader.
-	publishPatience = 10 * time.Second
-	// maxWaiting bounds the values, in bytes, that wait to be sent or are under way. Further callers wait before that.
-	maxWaiting = 64 << 20
 )
 
 // producer sends messages for many callers in shared requests, with one sender for each broker.
 type producer struct {
 	q    *Queue
-	room *semaphore.Weighted // bytes
+	room *carrier.Room
 
 	mu      sync.Mutex
 	senders map[int32]*sender
@@ -35,12 +27,12 @@ type producer struct {
 	known   *layout
 	closed  bool // nobody reads again any more
 
-	bell chan struct{} // rung when there is something in again
+	wake carrier.WakeUp // there may be something in again
 }
 
 // op is one message on its way.
 type op struct {
-	call      *batchcall.Call
+	call      *carrier.Call
 	index     int // in the call
 	topic     string
 	partition int32
@@ -56,14 +48,14 @@ func (o *op) size() int { return len(o.key) + len(o.value) + batchOverhead }
 
 func newProducer(q *Queue) *producer {
 	return &producer{
-		q: q, room: semaphore.NewWeighted(maxWaiting), senders: make(map[int32]*sender), bell: make(chan struct{}, 1),
+		q: q, room: carrier.NewRoom(q.ctx), senders: make(map[int32]*sender), wake: carrier.NewWakeUp(),
 	}
 }
 
 // publish sends messages to the topics of their lanes, and returns when all have an answer, or ctx ends.
 func (p *producer) publish(ctx context.Context, topics lanes, messages []ports.QueueMessage) []error {
-	c := batchcall.NewCall(len(messages))
-	until := p.q.opts.Now().Add(publishPatience)
+	c := carrier.NewCall(len(messages))
+	until := p.q.opts.Now().Add(carrier.PublishPatience)
 	for i := range messages {
 		m := &messages[i]
 		switch {
@@ -79,42 +71,22 @@ func (p *producer) publish(ctx context.Context, topics lanes, messages []ports.Q
 	return c.Wait(ctx)
 }
 
-// accept waits for room and gives the op on.
+// accept waits for room and returns the op on.
 func (p *producer) accept(ctx context.Context, o *op) {
-	if !p.room.TryAcquire(p.weight(o)) {
-		if err := p.await(ctx, o); err != nil {
-			o.call.Answer(o.index, err)
-			return
-		}
+	if err := p.room.Acquire(ctx, o.size()); err != nil {
+		o.call.Answer(o.index, err)
+		return
 	}
 	p.route(o)
 }
 
-// await blocks until there is room for the op, ctx ends or the queue is closed.
-func (p *producer) await(ctx context.Context, o *op) error {
-	waiting, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stop := context.AfterFunc(p.q.ctx, cancel)
-	defer stop()
-	switch err := p.room.Acquire(waiting, p.weight(o)); {
-	case err == nil:
-		return nil
-	case p.q.ctx.Err() != nil:
-		return ports.ErrClosed
-	default:
-		return batchcall.Unconfirmed(ctx)
-	}
-}
-
-func (p *producer) weight(o *op) int64 { return min(int64(o.size()), maxWaiting) }
-
 // answer ends an op.
 func (p *producer) answer(o *op, err error) {
-	p.room.Release(p.weight(o))
+	p.room.Release(o.size())
 	o.call.Answer(o.index, err)
 }
 
-// route gives an op to the sender of the broker that leads its partition.
+// route returns an op to the sender of the broker that leads its partition.
 func (p *producer) route(o *op) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -123,13 +95,13 @@ func (p *producer) route(o *op) {
 		p.answer(o, ports.ErrClosed)
 	case leader == nobody:
 		p.again = append(p.again, o)
-		ring(p.bell)
+		p.wake.Signal()
 	default:
 		p.sender(leader).put(o)
 	}
 }
 
-// leader chooses the partition of an op and gives the broker that leads it, or nobody. Called with mu held.
+// leader chooses the partition of an op and returns the broker that leads it, or nobody. Called with mu held.
 func (p *producer) leader(o *op) int32 {
 	if p.known == nil {
 		return nobody
@@ -142,14 +114,14 @@ func (p *producer) leader(o *op) int32 {
 	return p.known.leader(o.topic, o.partition)
 }
 
-// led reports whether there is somebody to send an op to.
+// led reports whether the partition of an op has a leader.
 func (p *producer) led(o *op) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.leader(o) != nobody
 }
 
-// sender gives the sender to a broker. There is one from the first message for it on.
+// sender returns the sender to a broker. There is one from the first message for it on.
 func (p *producer) sender(broker int32) *sender {
 	s := p.senders[broker]
 	if s == nil {
@@ -167,14 +139,6 @@ func partitionOf(key []byte, partitions int) int32 {
 	return int32(h.Sum32() % uint32(partitions))
 }
 
-// ring wakes the loop that listens to a bell, which has room for one ring.
-func ring(bell chan struct{}) {
-	select {
-	case bell <- struct{}{}:
-	default:
-	}
-}
-
 // retry sends an op again after a pause, unless that is in vain.
 func (p *producer) retry(o *op, err error) {
 	o.err = err
@@ -182,8 +146,8 @@ func (p *producer) retry(o *op, err error) {
 		p.answer(o, translate(err))
 		return
 	}
-	defer ring(p.bell) // also when this one is given up: others come
-	if !p.q.opts.Now().Before(o.until) || p.q.outage.Lasts(publishPatience) {
+	defer p.wake.Signal() // also when this one is given up: others follow
+	if !p.q.opts.Now().Before(o.until) || p.q.outage.Lasts(carrier.PublishPatience) {
 		p.answer(o, translate(err))
 		return
 	}
@@ -199,7 +163,7 @@ func (p *producer) retry(o *op, err error) {
 // repeat learns the layout of the cluster, at the start and whenever something went wrong, until that succeeds, and
 // sends what waits for that.
 func (p *producer) repeat() {
-	pause := newBackoff()
+	pause := carrier.NewBackoff()
 	ticker := time.NewTicker(metadataAge)
 	defer ticker.Stop()
 	for p.q.ctx.Err() == nil {
@@ -208,7 +172,7 @@ func (p *producer) repeat() {
 			pause.Reset()
 		} else {
 			p.q.report(p.q.ctx, translate(failure))
-			ring(p.bell)
+			p.wake.Signal()
 		}
 		for _, o := range p.takeAgain() {
 			if err == nil && missing != nil && !p.led(o) {
@@ -218,7 +182,7 @@ func (p *producer) repeat() {
 			p.resend(o, err)
 		}
 		select {
-		case <-p.bell:
+		case <-p.wake:
 			// Others that were in the same request come too, and an election takes a moment.
 			pause.Wait(p.q.ctx)
 			p.q.cluster.forget()
@@ -234,15 +198,15 @@ func (p *producer) repeat() {
 	}
 }
 
-// learn reads the layout of the cluster, and makes topics that are missing. One that cannot be made is no trouble of
-// the others, and is looked at once more when somebody else has made it.
+// learn reads the layout of the cluster, and makes topics that are missing. One that cannot be made does not stop
+// the rest, and is checked again in case an operator makes it.
 func (p *producer) learn() (missing, err error) {
 	known, err := p.q.cluster.layout(p.q.ctx)
 	if err != nil {
 		return nil, err
 	}
-	isMissing := func(t topic) bool { return topicMissing(known.trouble(t.name)) }
-	if slices.ContainsFunc(p.q.cluster.all(), isMissing) || p.q.trouble() != nil {
+	isMissing := func(t topic) bool { return topicMissing(known.missing(t.name)) }
+	if slices.ContainsFunc(p.q.cluster.all(), isMissing) || p.q.repairError() != nil {
 		missing = p.q.repair(p.q.ctx)
 		if known, err = p.q.cluster.layout(p.q.ctx); err != nil {
 			return missing, err
@@ -273,7 +237,7 @@ func (p *producer) resend(o *op, err error) {
 	switch {
 	case o.call.Over():
 		p.answer(o, nil) // nobody hears it
-	case !p.q.opts.Now().Before(o.until), err != nil && p.q.outage.Lasts(publishPatience):
+	case !p.q.opts.Now().Before(o.until), err != nil && p.q.outage.Lasts(carrier.PublishPatience):
 		p.answer(o, translate(o.err))
 	default:
 		p.route(o)

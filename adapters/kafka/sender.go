@@ -2,7 +2,7 @@ package kafka
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -11,11 +11,12 @@ import (
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/protocol/produce"
 
+	"github.com/openhqm/openhqm/adapters/carrier"
 	"github.com/openhqm/openhqm/ports"
 )
 
 const (
-	// Bounds of one request: others wait for its end.
+	// Bounds of one request. Later messages wait for its end.
 	maxRequestOps   = 8192
 	maxRequestBytes = 8 << 20
 	// produceTimeout is how long the broker may wait for its replicas, and answerTimeout how long we wait for it.
@@ -25,9 +26,10 @@ const (
 
 // sender sends to one broker, one request at a time: while it is under way the next gathers.
 type sender struct {
+	q      *Queue
 	p      *producer
 	broker int32
-	bell   chan struct{}
+	wake   carrier.WakeUp
 
 	mu      sync.Mutex
 	waiting []*op
@@ -35,7 +37,7 @@ type sender struct {
 }
 
 func newSender(p *producer, broker int32) *sender {
-	return &sender{p: p, broker: broker, bell: make(chan struct{}, 1)}
+	return &sender{q: p.q, p: p, broker: broker, wake: carrier.NewWakeUp()}
 }
 
 func (s *sender) put(o *op) {
@@ -46,21 +48,21 @@ func (s *sender) put(o *op) {
 		return
 	}
 	s.waiting = append(s.waiting, o)
-	ring(s.bell)
+	s.wake.Signal()
 }
 
 // run sends until the queue is closed.
 func (s *sender) run() {
 	for {
 		select {
-		case <-s.bell:
-		case <-s.p.q.ctx.Done():
+		case <-s.wake:
+		case <-s.q.ctx.Done():
 			s.close()
 			return
 		}
 		if ops := s.gather(); len(ops) > 0 {
 			s.send(ops)
-			ring(s.bell) // for the rest
+			s.wake.Signal() // for the rest
 		}
 	}
 }
@@ -89,7 +91,7 @@ func (s *sender) gather() []*op {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var ops, left []*op
-	total, batches, limit := 0, make(map[place]int), s.p.q.batchLimit()
+	total, batches, limit := 0, make(map[place]int), s.q.batchLimit()
 	for i, o := range s.waiting {
 		if len(ops) == maxRequestOps || len(left) == maxRequestOps || total >= maxRequestBytes {
 			left = append(left, s.waiting[i:]...)
@@ -120,13 +122,13 @@ func (s *sender) send(ops []*op) {
 	}
 	answer, err := s.request(batches)
 	if err != nil {
-		s.p.q.report(s.p.q.ctx, translate(err))
+		s.q.report(s.q.ctx, translate(err))
 		for _, o := range ops {
 			s.failed(o, err)
 		}
 		return
 	}
-	s.p.q.report(s.p.q.ctx, nil)
+	s.q.report(s.q.ctx, nil)
 	for i := range answer.Topics {
 		topic := &answer.Topics[i]
 		for j := range topic.Partitions {
@@ -143,7 +145,7 @@ func (s *sender) send(ops []*op) {
 
 // failed deals with an op of a request that got no answer.
 func (s *sender) failed(o *op, err error) {
-	if s.p.q.ctx.Err() != nil {
+	if s.q.ctx.Err() != nil {
 		s.p.answer(o, ports.ErrClosed)
 		return
 	}
@@ -181,13 +183,13 @@ func (s *sender) request(batches map[place][]*op) (*produce.Response, error) {
 		})
 	}
 	// What a caller waits for is done, also during Close, which cuts the connection in the end.
-	answer, err := s.p.q.cluster.call(context.WithoutCancel(s.p.q.ctx), answerTimeout, req)
+	answer, err := s.q.cluster.call(context.WithoutCancel(s.q.ctx), answerTimeout, req)
 	if err != nil {
 		return nil, err
 	}
 	produced, ok := answer.(*produce.Response)
 	if !ok {
-		return nil, errors.New("kafka-go gave an answer to another question")
+		return nil, fmt.Errorf("kafka-go returned an unexpected %T", answer)
 	}
 	return produced, nil
 }

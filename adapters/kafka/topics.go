@@ -10,6 +10,7 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
+	"github.com/openhqm/openhqm/adapters/carrier"
 	"github.com/openhqm/openhqm/ports"
 )
 
@@ -33,7 +34,7 @@ const batchOverhead = 61 + 40
 // prepare makes the topics that are missing and looks whether all will do. Brokers hear of topics that were made or
 // deleted one after another, so it takes what they say about a missing one as settled only when ctx ends.
 func (q *Queue) prepare(ctx context.Context) error {
-	pause := newBackoff()
+	pause := carrier.NewBackoff()
 	for {
 		err := q.prepareOnce(ctx)
 		if !topicMissing(err) {
@@ -53,9 +54,9 @@ func (q *Queue) prepareOnce(ctx context.Context) error {
 		return translate(err)
 	}
 	made := false
-	var faults []error // one topic that will not do keeps none of the others from being made
+	var faults []error // one unusable topic does not keep the rest from being made
 	for _, t := range q.cluster.all() {
-		switch err := known.trouble(t.name); {
+		switch err := known.missing(t.name); {
 		case topicMissing(err):
 			made = true
 			faults = append(faults, q.makeTopic(ctx, t.name, known.brokers))
@@ -109,7 +110,7 @@ func (q *Queue) makeTopic(ctx context.Context, topic string, brokers int) error 
 	}
 }
 
-// inspect reads how the topics are configured. Where we may not, there is nothing to tell.
+// inspect reads how the topics are configured. Where that is not allowed, nothing is known.
 func (q *Queue) inspect(ctx context.Context, known *layout) error {
 	details := make(map[string]string)
 	for _, t := range q.cluster.all() {
@@ -131,14 +132,15 @@ func (q *Queue) inspect(ctx context.Context, known *layout) error {
 	}
 	if !maps.Equal(details, q.Details()) {
 		for topic, text := range details {
-			q.opts.Logger.Warn("a topic may keep less than a 202 promises", "topic", topic, "reason", text)
+			q.opts.Logger.Warn("a topic may lose messages that a 202 promises to keep; change its settings",
+				"topic", topic, "reason", text)
 		}
 	}
 	q.details.Store(&details)
 	return nil
 }
 
-// weakness is why a message that is acknowledged may be lost with one broker, although there are others that could
+// weakness is why a message that is acknowledged may be lost with one broker, although other brokers could
 // have it; "": it may not.
 func (l *layout) weakness(topic string, settings map[string]int64) string {
 	switch replicas := l.topics[topic].replicas; {
@@ -199,7 +201,7 @@ func (q *Queue) batchLimit() int { return q.opts.MaxMessage + batchOverhead + ma
 // maxKey is how long a key is at most: an id.
 const maxKey = 128
 
-// Details tells what makes a topic keep less than a 202 promises.
+// Details returns what weakens the promise of a 202, by topic.
 func (q *Queue) Details() map[string]string {
 	if details := q.details.Load(); details != nil {
 		return *details
@@ -211,7 +213,7 @@ const (
 	// repairPause is how long repair leaves things alone that it could not mend.
 	repairPause = time.Second
 	// repairTimeout bounds one try.
-	repairTimeout = openTimeout
+	repairTimeout = carrier.OpenTimeout
 )
 
 // repair makes topics that were deleted under us once more. Any number of callers may ask for it at once.
@@ -233,8 +235,8 @@ func (q *Queue) repair(ctx context.Context) error {
 	return err
 }
 
-// trouble is what repair got when it last tried.
-func (q *Queue) trouble() error {
+// repairError returns how repair ended when it last tried.
+func (q *Queue) repairError() error {
 	if !q.repairing.TryLock() {
 		return fmt.Errorf("%w: a topic is missing and is being made", ports.ErrUnavailable)
 	}

@@ -9,7 +9,7 @@ type tracker struct {
 	open  []*message // handed out, in their order, from the first that is not settled on
 	taken int64      // messages handed out so far
 	mark  int64
-	crowd int64 // messages, counted from the first ever handed out, that were told that they crowd
+	crowd int64 // messages, counted from the first ever handed out, that were response that they crowd
 }
 
 // newTracker makes a tracker of a partition of which everything before the offset is settled.
@@ -46,12 +46,12 @@ func (t *tracker) advance(offset int64) {
 // process dies.
 func (t *tracker) gap() int { return len(t.open) }
 
-// crowded gives the messages that have become so old that bound others or more were handed out after them, and that are
-// still open. Each is given once, here or by overdue.
-func (t *tracker) crowded(bound int) []*message { return t.tell(t.taken - int64(bound)) }
+// crowded returns the open messages after which at least bound others were handed out. Each is returned once, here or
+// by overdue.
+func (t *tracker) crowded(bound int) []*message { return t.newlyCrowded(t.taken - int64(bound)) }
 
-// overdue gives the messages that were handed out before a time, are still open, and hold up one that is settled: it
-// would come again. Each is given once, here or by crowded.
+// overdue returns the open messages that were handed out before a time and hold up one that is settled, which would be
+// handed out again after a crash. Each is returned once, here or by crowded.
 func (t *tracker) overdue(before time.Time) []*message {
 	last := len(t.open) - 1
 	for last > 0 && !t.open[last].settled {
@@ -61,14 +61,14 @@ func (t *tracker) overdue(before time.Time) []*message {
 	for n < last && t.open[n].taken.Before(before) {
 		n++
 	}
-	return t.tell(t.first() + int64(n))
+	return t.newlyCrowded(t.first() + int64(n))
 }
 
 // first is the number of open[0], counted from the first message ever handed out.
 func (t *tracker) first() int64 { return t.taken - int64(len(t.open)) }
 
-// tell gives the open messages up to a number that were not told before that they crowd.
-func (t *tracker) tell(to int64) []*message {
+// newlyCrowded returns the open messages up to a number that were not returned before.
+func (t *tracker) newlyCrowded(to int64) []*message {
 	from := max(t.crowd, t.first())
 	if from >= to {
 		return nil

@@ -1,11 +1,9 @@
 package redis_test
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -81,23 +79,3 @@ func finish(t *testing.T, c *redis.Consumer, d ports.Delivery, status domain.Sta
 		ID: d.Request.ID, Token: d.Token, Outcome: domain.Outcome{Status: status, Attempts: 1, At: time.Now()},
 	}})[0])
 }
-
-// log is what was logged.
-type log struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
-
-func (l *log) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/openhqm/openhqm/adapters/redis"
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/tests/testkit"
 )
 
 func TestOpenTellsWhatIsWrong(t *testing.T) {
@@ -27,9 +28,9 @@ func TestOpenTellsWhatIsWrong(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			var log log
+			var log testkit.LogBuffer
 			opts := options(tt.give)
-			opts.Logger = log.logger()
+			opts.Logger = log.Logger()
 			began := time.Now()
 			_, err := redis.Open(t.Context(), opts)
 			require.ErrorIs(t, err, ports.ErrUnavailable)
@@ -94,9 +95,9 @@ func TestWhatPromisesTooMuchIsTold(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			var log log
+			var log testkit.LogBuffer
 			opts := options(startServer(t, tt.args...).url())
-			opts.Logger = log.logger()
+			opts.Logger = log.Logger()
 			details := openDB(t, opts).Details()
 			require.Len(t, details, len(tt.want))
 			for _, part := range tt.want {

@@ -16,6 +16,7 @@ import (
 	"github.com/openhqm/openhqm/adapters/redis"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/tests/testkit"
 )
 
 // forSome makes a request whose shard is one of those.
@@ -165,8 +166,8 @@ func TestADeadMasterStopsNoOtherShard(t *testing.T) {
 	nodes, url := startMasters(t, "--cluster-require-full-coverage", "no")
 	opts := options(url)
 	opts.Shards = 6
-	var log log
-	opts.Logger = log.logger()
+	var log testkit.LogBuffer
+	opts.Logger = log.Logger()
 	db := openDB(t, opts)
 	c := consume(t, db)
 	const victim = 1

@@ -10,6 +10,7 @@ import (
 
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/tests/testkit"
 )
 
 func TestARedisThatComesBackEmptyIsUsedAgain(t *testing.T) {
@@ -77,9 +78,9 @@ func TestLeasesOutliveTheirGroup(t *testing.T) {
 func TestAnOutageIsLoggedWithTwoLines(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	var log log
+	var log testkit.LogBuffer
 	opts := options(s.url())
-	opts.Logger = log.logger()
+	opts.Logger = log.Logger()
 	db := openDB(t, opts)
 	c := consume(t, db)
 	received := make(chan error, 1)

@@ -49,7 +49,7 @@ func encode(value []byte) body {
 	return body{text: base64.StdEncoding.EncodeToString(value) + "\n", encoded: true}
 }
 
-// decode gives the value of a message. A body that is not what its attribute says is the value itself.
+// decode returns the value of a message. A body that is not what its attribute says is the value itself.
 func decode(m *types.Message) []byte {
 	text := aws.ToString(m.Body)
 	attribute, there := m.MessageAttributes[encodingAttribute]

@@ -17,14 +17,14 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// trouble is a kind of error that SQS answers with.
-type trouble struct {
+// errorKind is a kind of error that SQS answers with.
+type errorKind struct {
 	codes []string
 	text  string
 }
 
-// troubles have texts of our own: what SQS says of a signature repeats headers, and a token is one of them.
-var troubles = []trouble{
+// knownErrors have texts of our own: what SQS says of a signature repeats headers, and a token is one of them.
+var knownErrors = []errorKind{
 	{
 		[]string{"AccessDenied", "AccessDeniedException", "NotAuthorized", "KmsAccessDenied", "KMS.AccessDeniedException"},
 		"AWS does not allow this user to do that",
@@ -52,7 +52,7 @@ var troubles = []trouble{
 	{[]string{"QueueDeletedRecently"}, "the queue was deleted less than 60 s ago, and cannot be made again before"},
 }
 
-// code gives what SQS calls an error; "": it has not answered.
+// code returns what SQS calls an error; "": it has not answered.
 func code(err error) string {
 	answered, ok := errors.AsType[smithy.APIError](err)
 	if !ok {
@@ -95,9 +95,9 @@ func about(err error) error {
 	return fmt.Errorf("%w: sqs answered to %s: %s: %s", ports.ErrUnavailable, action, named, answered.ErrorMessage())
 }
 
-// known gives the text of a code that has one.
+// known returns the text of a code that has one.
 func known(named string) (text string) {
-	for _, t := range troubles {
+	for _, t := range knownErrors {
 		if slices.Contains(t.codes, named) {
 			return t.text
 		}
@@ -105,7 +105,7 @@ func known(named string) (text string) {
 	return ""
 }
 
-// denied reports whether SQS has refused a call whatever is in it, until somebody changes something.
+// denied reports whether SQS has refused a call whatever is in it, until an operator changes something.
 func denied(err error) bool { return known(code(err)) != "" }
 
 // ofMessage are the codes that one message of a batch may be to blame for, or only all of them together
@@ -115,7 +115,7 @@ var ofMessage = []string{
 	"ValidationError", "ValidationException",
 }
 
-// errSilent says less than the client, which tells of an answer with the status 0.
+// errSilent replaces the text of the client, which mentions a response with the status 0.
 var errSilent = fmt.Errorf("no answer in time: %w", context.DeadlineExceeded)
 
 // passes reports whether the same call may succeed later, without anybody changing anything.

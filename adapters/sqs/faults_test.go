@@ -289,7 +289,7 @@ func (l *ledger) work(ctx context.Context, q *sqs.Queue) {
 func TestAQueueThatIsGoneIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	server := testkit.SharedSQS(t)
-	opts, logged := options(t, server.URL), &testkit.Logged{}
+	opts, logged := options(t, server.URL), &testkit.LogBuffer{}
 	opts.Logger = logged.Logger()
 	sqs.SetLongPoll(&opts, time.Second)
 	q := open(t, opts)

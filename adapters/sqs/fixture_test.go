@@ -19,7 +19,7 @@ import (
 // patience is how long tests wait for what must happen.
 const patience = time.Minute
 
-// options gives those of a queue of the test's own.
+// options returns those of a queue of the test's own.
 func options(tb testing.TB, endpoint string) sqs.Options {
 	tb.Helper()
 	name := uniqueName(tb)

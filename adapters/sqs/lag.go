@@ -17,7 +17,7 @@ var counts = []types.QueueAttributeName{
 }
 
 // Lag asks for the depth of both queues, with one request each. SQS says of its own counts that they are approximate,
-// and no request tells the age of messages: Oldest is that of those which this process has.
+// and no request returns the age of messages: Oldest is that of those which this process has.
 func (q *Queue) Lag(ctx context.Context) (ports.Lag, error) {
 	lag := ports.Lag{Oldest: q.receiver.oldest()}
 	for _, r := range q.lanes {
@@ -36,14 +36,14 @@ func (q *Queue) Lag(ctx context.Context) (ports.Lag, error) {
 // depth counts the messages of a queue. One that has gone is made again, if we may: a process that is not ready gets no
 // requests, so nothing else might come that makes it.
 func (r *remote) depth(ctx context.Context) (messages int64, err error) {
-	told, err := r.attributes(ctx, counts...)
+	answer, err := r.attributes(ctx, counts...)
 	if missing(err) {
-		return 0, r.mend(ctx)
+		return 0, r.recreate(ctx)
 	}
 	err = about(err)
 	r.link.report(ctx, err)
 	for _, name := range counts {
-		messages += number(told, name)
+		messages += number(answer, name)
 	}
 	return messages, err
 }

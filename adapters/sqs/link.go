@@ -18,19 +18,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/smithy-go/logging"
 
+	"github.com/openhqm/openhqm/adapters/carrier"
 	"github.com/openhqm/openhqm/domain/outage"
 )
 
-const (
-	// callTimeout bounds every call; a long poll has that beside its own time.
-	callTimeout = 5 * time.Second
-	// dialTimeout bounds how long a connection may take, and TLS again.
-	dialTimeout = 3 * time.Second
-	// maxConns is how many connections are kept: for all polls, sends, deletions and extensions of two lanes.
-	maxConns = 64
-	// closePatience is how long closing lets requests end that are under way.
-	closePatience = 3 * time.Second
-)
+// maxConns is how many connections are kept: for all polls, sends, deletions and extensions of two lanes.
+const maxConns = 64
 
 // link is what everything shares that speaks to one account and region.
 type link struct {
@@ -41,7 +34,7 @@ type link struct {
 
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
-	calls  context.Context // of all calls; ends closePatience later
+	calls  context.Context // of all calls; ends carrier.ClosePatience later
 	cut    context.CancelFunc
 	loops  sync.WaitGroup // goroutines that send
 }
@@ -97,8 +90,8 @@ func newHTTPClient(settings aws.Config) *http.Client {
 		built = awshttp.NewBuildableClient()
 	}
 	transport := built.GetTransport() // a copy, of which we can close the connections
-	transport.DialContext = (&net.Dialer{Timeout: dialTimeout}).DialContext
-	transport.TLSHandshakeTimeout = dialTimeout
+	transport.DialContext = (&net.Dialer{Timeout: carrier.DialTimeout}).DialContext
+	transport.TLSHandshakeTimeout = carrier.DialTimeout
 	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = maxConns, maxConns
 	return &http.Client{
 		Transport:     transport,
@@ -112,7 +105,7 @@ func (l *link) where() string { return cmp.Or(l.opts.Endpoint, "the region "+l.o
 // close ends what is under way, and waits for it.
 func (l *link) close() {
 	l.cancel()
-	cutting := time.AfterFunc(closePatience, l.cut)
+	cutting := time.AfterFunc(carrier.ClosePatience, l.cut)
 	l.loops.Wait()
 	cutting.Stop()
 	l.cut()
@@ -122,7 +115,7 @@ func (l *link) close() {
 // operation is a method of the client.
 type operation[In, Out any] func(context.Context, *In, ...func(*sqs.Options)) (*Out, error)
 
-// ask makes one call, with a deadline, whose caller tells how it ended. It ends early when ctx does, and when closing
+// ask makes one call, with a deadline, whose caller reports how it ended. It ends early when ctx does, and when closing
 // takes too long. The error is the client's.
 func ask[In, Out any](
 	ctx context.Context, l *link, timeout time.Duration, do operation[In, Out], in *In,
@@ -133,9 +126,9 @@ func ask[In, Out any](
 	return do(calling, in)
 }
 
-// request is ask that takes note of how the call ended.
+// request is ask that notes how the call ended.
 func request[In, Out any](ctx context.Context, l *link, do operation[In, Out], in *In) (*Out, error) {
-	return requestFor(ctx, l, callTimeout, do, in)
+	return requestFor(ctx, l, carrier.CallTimeout, do, in)
 }
 
 // requestFor is request with another deadline.
@@ -143,13 +136,13 @@ func requestFor[In, Out any](
 	ctx context.Context, l *link, timeout time.Duration, do operation[In, Out], in *In,
 ) (*Out, error) {
 	out, err := ask(ctx, l, timeout, do, in)
-	if !missing(err) { // of that only its mending tells whether it is an outage
+	if !missing(err) { // recreating the queue decides whether that is an outage
 		l.report(ctx, about(err))
 	}
 	return out, err
 }
 
-// report takes note of how a call ended. What its caller or Close cut off says nothing about SQS.
+// report notes how a call ended. What its caller or Close cut off says nothing about SQS.
 func (l *link) report(ctx context.Context, err error) {
 	if ctx.Err() == nil && l.ctx.Err() == nil {
 		l.outage.Report(err)

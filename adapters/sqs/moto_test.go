@@ -15,8 +15,8 @@ import (
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
-// onMoto returns options for a Moto of the test's own. What one server does in its own way is no promise of SQS, so what
-// matters most is tested on two; the suite runs on ElasticMQ, which is much faster.
+// onMoto returns options for a Moto of the test's own. What one server does in its own way is no promise of SQS, so
+// what matters most is tested on two; the suite runs on ElasticMQ, which is much faster.
 func onMoto(t *testing.T) func() sqs.Options {
 	t.Helper()
 	// Moto does not lock what it has: it hands a message to two polls at once, and counts wrong.
@@ -61,7 +61,7 @@ func TestMotoHandsOutWhatIsPublishedOnce(t *testing.T) {
 	again := open(t, opts)
 	more := messages(domain.LaneLow, 10)
 	publish(t, again, more)
-	require.ElementsMatch(t, sentValues(more), values(receive(t, again, len(more))), "what was settled does not come again")
+	require.ElementsMatch(t, sentValues(more), values(receive(t, again, len(more))))
 }
 
 func TestMotoHandsOutBodiesUnchanged(t *testing.T) {

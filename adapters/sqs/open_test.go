@@ -87,7 +87,7 @@ func TestOpenNamesTheServiceThatDoesNotAnswer(t *testing.T) {
 	silent := testkit.NewPort(t)
 	listener := silent.Listen()
 	t.Cleanup(func() { require.NoError(t, listener.Close()) })
-	opts, logged := options(t, "http://"+silent.Address), &testkit.Logged{}
+	opts, logged := options(t, "http://"+silent.Address), &testkit.LogBuffer{}
 	opts.Logger = logged.Logger()
 	_, err := sqs.Open(t.Context(), opts)
 	require.ErrorContains(t, err, silent.Address)
@@ -99,7 +99,7 @@ func TestOpenNamesTheServiceThatDoesNotAnswer(t *testing.T) {
 // own.
 func TestWhatIsMissingAtTheStartIsNoOutage(t *testing.T) {
 	t.Parallel()
-	opts, w, logged := options(t, testkit.SharedSQS(t).URL), newWire(), &testkit.Logged{}
+	opts, w, logged := options(t, testkit.SharedSQS(t).URL), newWire(), &testkit.LogBuffer{}
 	opts.HTTPClient, opts.Logger = client(t, w), logged.Logger()
 	w.inject(func(action, _ string) *http.Response {
 		if action == "GetQueueAttributes" && w.count(action) <= 2 {
@@ -180,7 +180,7 @@ func TestWhatAQueueIsLikeCounts(t *testing.T) {
 		string(types.QueueAttributeNameMaximumMessageSize):     "2000",
 		string(types.QueueAttributeNameRedrivePolicy):          `{"deadLetterTargetArn":"` + arn + `","maxReceiveCount":"3"}`,
 	})
-	logged := &testkit.Logged{}
+	logged := &testkit.LogBuffer{}
 	opts.Logger = logged.Logger()
 	q := open(t, opts)
 	require.Contains(t, q.Details()["queue "+opts.Queue], "redrive policy")
@@ -206,7 +206,7 @@ func TestWhatAQueueIsLikeCounts(t *testing.T) {
 	require.Empty(t, q.Details())
 }
 
-func TestMessagesOfOthersAreTakenAsTheyAre(t *testing.T) {
+func TestForeignMessagesArriveAsTheyAre(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, options func() sqs.Options) {
 		opts := options()

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/openhqm/openhqm/adapters/carrier"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/domain/outage"
 	"github.com/openhqm/openhqm/ports"
@@ -19,17 +20,13 @@ type receiver struct {
 	lifetime   time.Duration // of one hand-out, however often it is extended
 	begin      sync.Once     // of the keeper's loops
 
-	ctx     context.Context // ends when leave begins
-	cancel  context.CancelFunc
-	polls   context.Context // of all polls; ends a moment later
-	cut     context.CancelFunc
-	polling sync.WaitGroup
-	keeping context.Context // ends when everything is handed back
-	let     context.CancelFunc
-	keepers sync.WaitGroup
-	leaving sync.Once
+	// Leaving ends one after the other.
+	receiving lifetime // ends when leaving begins
+	polling   lifetime // requests for messages; ends once they have had time to return
+	keeping   lifetime // of what is held; ends when it is handed back
+	leaving   sync.Once
 
-	bell chan struct{} // rung when there may be something to receive
+	wake carrier.WakeUp // there may be something to receive
 
 	mu      sync.Mutex
 	sources []*source           // by lane
@@ -37,24 +34,35 @@ type receiver struct {
 	waiting int                 // Receives that wait
 	want    int                 // how much the last Receive asked for
 	asked   time.Time           // when that was
-	streak  int                 // messages from the high lane since the last one from the low lane
-	polled  time.Time           // when the last poll began
+	turn    domain.LaneTurn
+	polled  time.Time // when the last poll began
 }
 
 var _ ports.Receiver = (*receiver)(nil)
+
+// lifetime is a context and the goroutines that live no longer than it, or not much.
+type lifetime struct {
+	context.Context //nolint:containedctx // it is a part of the receiver's life
+
+	end   context.CancelFunc
+	loops *sync.WaitGroup
+}
+
+func newLifetime() lifetime {
+	ctx, end := context.WithCancel(context.Background())
+	return lifetime{ctx, end, &sync.WaitGroup{}}
+}
 
 func newReceiver(l *link, from ...*remote) *receiver {
 	r := &receiver{
 		link: l, visibility: l.opts.Visibility,
 		longPoll: cmp.Or(l.opts.longPoll, usualLongPoll), lifetime: cmp.Or(l.opts.lifetime, maxVisibility),
-		bell: make(chan struct{}, 1), held: make(map[string]*message),
+		receiving: newLifetime(), polling: newLifetime(), keeping: newLifetime(),
+		wake: carrier.NewWakeUp(), held: make(map[string]*message),
 	}
-	r.ctx, r.cancel = context.WithCancel(context.Background())
-	r.polls, r.cut = context.WithCancel(context.Background())
-	r.keeping, r.let = context.WithCancel(context.Background())
 	for lane, queue := range from {
-		s := &source{r: r, from: queue, lane: domain.Lane(lane), flows: true, allowed: 1, pause: newBackoff()}
-		s.redelete.backoff = newBackoff()
+		s := &source{r: r, from: queue, lane: domain.Lane(lane), flows: true, allowed: 1, pause: carrier.NewBackoff()}
+		s.redelete.backoff = carrier.NewBackoff()
 		s.deletes.loops, s.deletes.fit, s.deletes.send = &l.loops, fitMessages, s.delete
 		r.sources = append(r.sources, s)
 	}
@@ -68,19 +76,19 @@ func (r *receiver) Receive(ctx context.Context, count int, bytes int64) ([]ports
 	defer r.enter(-1)
 	for {
 		switch {
-		case r.ctx.Err() != nil:
+		case r.receiving.Err() != nil:
 			return nil, ports.ErrClosed
 		case ctx.Err() != nil:
-			ring(r.bell) // it may have been meant for another
+			r.wake.Signal() // it may have been meant for another
 			return nil, context.Cause(ctx)
 		}
 		if taken := r.take(count, bytes); len(taken) > 0 {
 			return taken, nil
 		}
 		select {
-		case <-r.bell:
+		case <-r.wake:
 		case <-ctx.Done():
-		case <-r.ctx.Done():
+		case <-r.receiving.Done():
 		}
 	}
 }
@@ -108,27 +116,27 @@ func (r *receiver) take(count int, bytes int64) []ports.Received {
 			break
 		}
 		taken = append(taken, s.handOut())
-		r.count(s.lane)
+		r.turn.Took(s.lane)
 	}
 	r.fill()
 	if r.choose(now) != nil {
-		ring(r.bell) // for the next
+		r.wake.Signal() // for the next
 	}
 	return taken
 }
 
-// choose gives the source whose message is next; nil: there is none, or it is soon known whether there is one that goes
-// first.
+// choose returns the source whose message is next. Nil: none has one, or it is soon known whether a source that goes
+// first has one.
 func (r *receiver) choose(now time.Time) *source {
-	order := r.sources // the high lane is the first
-	if r.streak >= domain.LowLaneShare-1 {
-		order = reversed(order)
-	}
-	for _, s := range order {
+	for _, lane := range r.turn.Order() {
+		if int(lane) >= len(r.sources) {
+			continue // an inlet has one lane
+		}
+		s := r.sources[lane]
 		if s.next(now) != nil {
 			return s
 		}
-		if s.flows && s.polls == 0 && r.ctx.Err() == nil {
+		if s.flows && s.polls == 0 && r.receiving.Err() == nil {
 			s.begin()
 		}
 		if s.probing > 0 {
@@ -138,39 +146,15 @@ func (r *receiver) choose(now time.Time) *source {
 	return nil
 }
 
-// reversed gives the low lane first.
-func reversed(sources []*source) []*source {
-	if len(sources) < domain.LaneCount {
-		return sources
-	}
-	return []*source{sources[domain.LaneLow], sources[domain.LaneHigh]}
-}
-
-func (r *receiver) count(lane domain.Lane) {
-	if lane == domain.LaneLow {
-		r.streak = 0
-		return
-	}
-	r.streak++
-}
-
 // fill begins as many polls as are of use. Called with mu held.
 func (r *receiver) fill() {
-	if r.ctx.Err() != nil {
+	if r.receiving.Err() != nil {
 		return
 	}
 	for _, s := range r.sources {
 		for s.wanting() {
 			s.begin()
 		}
-	}
-}
-
-// ring wakes the loop that listens to a bell, which has room for one ring.
-func ring(bell chan struct{}) {
-	select {
-	case bell <- struct{}{}:
-	default:
 	}
 }
 
@@ -197,11 +181,11 @@ const (
 // leave deletes what is settled and hands back the rest at once, and later what polls bring that are still under way.
 func (r *receiver) leave() {
 	r.leaving.Do(func() {
-		r.cancel()
+		r.receiving.end()
 		r.mu.Lock()
 		grace := r.polled.Add(r.longPoll + pollGrace).Sub(r.link.opts.Now())
 		r.mu.Unlock()
-		deleting, cancel := context.WithTimeout(r.keeping, leavePatience)
+		deleting, cancel := context.WithTimeout(r.keeping.Context, leavePatience)
 		defer cancel()
 		for _, s := range r.sources {
 			s.deletes.end()
@@ -209,8 +193,8 @@ func (r *receiver) leave() {
 		}
 		r.handBack()
 		r.endPolls(grace)
-		r.let()
-		r.keepers.Wait()
+		r.keeping.end()
+		r.keeping.loops.Wait()
 	})
 }
 
@@ -219,9 +203,9 @@ func (r *receiver) endPolls(grace time.Duration) {
 	ended, done := context.WithCancel(context.Background())
 	go func() {
 		defer done()
-		r.polling.Wait()
+		r.polling.loops.Wait()
 	}()
 	outage.Sleep(ended, max(grace, 0))
-	r.cut()
+	r.polling.end()
 	<-ended.Done()
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
+	"github.com/openhqm/openhqm/adapters/carrier"
 	"github.com/openhqm/openhqm/ports"
 )
 
@@ -27,9 +28,9 @@ type remote struct {
 	limit   atomic.Int64 // bytes of a message
 	redrive atomic.Bool  // it takes messages away from those who receive them often
 
-	mending sync.Mutex
-	mended  time.Time // when mend last tried; guarded by mending
-	broken  error     // what it got; guarded by mending
+	recreating sync.Mutex
+	recreated  time.Time // when recreate last tried; guarded by recreating
+	broken     error     // what it got; guarded by recreating
 }
 
 // queueName is what SQS lets a standard queue be named.
@@ -60,12 +61,12 @@ func (l *link) open(ctx context.Context, name string) (*remote, error) {
 }
 
 func (r *remote) ensure(ctx context.Context) error {
-	found, err := ask(ctx, r.link, callTimeout, r.link.api.GetQueueUrl, &sqs.GetQueueUrlInput{QueueName: &r.name})
-	var told map[string]string
+	found, err := ask(ctx, r.link, carrier.CallTimeout, r.link.api.GetQueueUrl, &sqs.GetQueueUrlInput{QueueName: &r.name})
+	var answer map[string]string
 	switch {
 	case err == nil:
 		r.url = aws.ToString(found.QueueUrl)
-		told, err = r.attributes(ctx, traits...)
+		answer, err = r.attributes(ctx, traits...)
 	case !missing(err):
 	case !r.link.opts.CreateQueues:
 		return fmt.Errorf("%w, and sqs.create_queues is off", about(err))
@@ -73,29 +74,29 @@ func (r *remote) ensure(ctx context.Context) error {
 		if err := r.create(ctx); err != nil {
 			return err
 		}
-		told, err = r.attributesOfNew(ctx)
+		answer, err = r.attributesOfNew(ctx)
 	}
 	if err != nil {
 		return about(err)
 	}
-	return r.inspect(told)
+	return r.inspect(answer)
 }
 
 // attributesOfNew waits until a queue is known that was just made, which may take a second (CreateQueue in the API
 // reference of Amazon SQS).
 func (r *remote) attributesOfNew(ctx context.Context) (map[string]string, error) {
-	backoff := newBackoff()
+	backoff := carrier.NewBackoff()
 	for {
-		told, err := r.attributes(ctx, traits...)
+		answer, err := r.attributes(ctx, traits...)
 		if !missing(err) || !backoff.Wait(ctx) {
-			return told, err
+			return answer, err
 		}
 	}
 }
 
 // create makes the queue. Several processes may do so at once: they ask for the same, and all get it.
 func (r *remote) create(ctx context.Context) error {
-	made, err := ask(ctx, r.link, callTimeout, r.link.api.CreateQueue, &sqs.CreateQueueInput{
+	made, err := ask(ctx, r.link, carrier.CallTimeout, r.link.api.CreateQueue, &sqs.CreateQueueInput{
 		QueueName: &r.name,
 		Attributes: map[string]string{
 			string(types.QueueAttributeNameMessageRetentionPeriod): inSeconds(r.link.opts.Retention),
@@ -105,7 +106,7 @@ func (r *remote) create(ctx context.Context) error {
 	if err != nil {
 		return about(err)
 	}
-	if url := aws.ToString(made.QueueUrl); url != r.url { // others read it when the queue is made again
+	if url := aws.ToString(made.QueueUrl); url != r.url { // read without a lock when the queue is made again
 		r.url = url
 	}
 	return nil
@@ -121,19 +122,19 @@ var traits = []types.QueueAttributeName{
 	types.QueueAttributeNameRedrivePolicy,
 }
 
-// inspect looks whether the queue will do, and takes note of what it is like.
-func (r *remote) inspect(told map[string]string) error {
-	retention := time.Duration(number(told, types.QueueAttributeNameMessageRetentionPeriod)) * time.Second
-	if retention > 0 && retention < r.link.opts.Retention { // some that are not AWS do not tell, and delete nothing
+// inspect looks whether the queue will do, and notes what it is like.
+func (r *remote) inspect(answer map[string]string) error {
+	retention := time.Duration(number(answer, types.QueueAttributeNameMessageRetentionPeriod)) * time.Second
+	if retention > 0 && retention < r.link.opts.Retention { // some servers other than AWS do not say, and delete nothing
 		return fmt.Errorf("it keeps messages for %s (MessageRetentionPeriod), which must be at least %s",
 			retention, r.link.opts.Retention)
 	}
-	r.learn(told)
+	r.learn(answer)
 	var policy struct {
 		Target string `json:"deadLetterTargetArn"` //nolint:tagliatelle // the name is theirs
 		Most   any    `json:"maxReceiveCount"`     //nolint:tagliatelle // likewise; a number, or one in a string
 	}
-	_ = json.Unmarshal([]byte(told[string(types.QueueAttributeNameRedrivePolicy)]), &policy) // mostly there is none
+	_ = json.Unmarshal([]byte(answer[string(types.QueueAttributeNameRedrivePolicy)]), &policy) // mostly there is none
 	r.redrive.Store(policy.Target != "")
 	if policy.Target != "" {
 		r.link.opts.Logger.Warn("a queue has a redrive policy, which takes messages away that are received often",
@@ -142,48 +143,48 @@ func (r *remote) inspect(told map[string]string) error {
 	return nil
 }
 
-// learn takes note of the largest message that the queue takes. It is the bound that every queue once had where nothing
+// learn notes the largest message that the queue takes. It is the bound that every queue once had where nothing
 // is told.
-func (r *remote) learn(told map[string]string) {
-	r.limit.Store(cmp.Or(number(told, types.QueueAttributeNameMaximumMessageSize), usualLimit))
+func (r *remote) learn(answer map[string]string) {
+	r.limit.Store(cmp.Or(number(answer, types.QueueAttributeNameMaximumMessageSize), usualLimit))
 }
 
-func number(told map[string]string, name types.QueueAttributeName) int64 {
-	n, _ := strconv.ParseInt(told[string(name)], 10, 64) // they are numbers
+func number(answer map[string]string, name types.QueueAttributeName) int64 {
+	n, _ := strconv.ParseInt(answer[string(name)], 10, 64) // they are numbers
 	return n
 }
 
 // attributes asks for some. The error is the client's.
 func (r *remote) attributes(ctx context.Context, names ...types.QueueAttributeName) (map[string]string, error) {
-	told, err := ask(ctx, r.link, callTimeout, r.link.api.GetQueueAttributes,
+	answer, err := ask(ctx, r.link, carrier.CallTimeout, r.link.api.GetQueueAttributes,
 		&sqs.GetQueueAttributesInput{QueueUrl: &r.url, AttributeNames: names})
 	if err != nil {
 		return nil, err
 	}
-	return told.Attributes, nil
+	return answer.Attributes, nil
 }
 
-// mendEvery is how often a missing queue is made again at most.
-const mendEvery = time.Second
+// recreateEvery is how often a missing queue is made again at most.
+const recreateEvery = time.Second
 
 var errMissing = fmt.Errorf("%w: the queue is gone, and sqs.create_queues is off", ports.ErrUnavailable)
 
-// mend makes a queue again that has gone, if we may.
-func (r *remote) mend(ctx context.Context) error {
-	r.mending.Lock()
-	defer r.mending.Unlock()
+// recreate makes a queue again that has gone, if we may.
+func (r *remote) recreate(ctx context.Context) error {
+	r.recreating.Lock()
+	defer r.recreating.Unlock()
 	now := r.link.opts.Now()
-	if !r.mended.IsZero() && now.Sub(r.mended) < mendEvery {
+	if !r.recreated.IsZero() && now.Sub(r.recreated) < recreateEvery {
 		return r.broken
 	}
-	r.mended, r.broken = now, errMissing
+	r.recreated, r.broken = now, errMissing
 	if r.link.opts.CreateQueues {
 		r.broken = r.create(ctx)
 	}
 	if r.broken != nil {
 		r.link.report(ctx, r.broken)
 	} else {
-		r.link.opts.Logger.Error("a queue was gone, and was made again without its messages", "queue", r.name)
+		r.link.opts.Logger.Error("a queue was deleted, and was made again without its messages", "queue", r.name)
 	}
 	return r.broken
 }

@@ -12,14 +12,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
-	"github.com/openhqm/openhqm/adapters/batchcall"
+	"github.com/openhqm/openhqm/adapters/carrier"
 	"github.com/openhqm/openhqm/domain/outage"
 	"github.com/openhqm/openhqm/ports"
 )
 
 // op is one message on its way.
 type op struct {
-	call  *batchcall.Call
+	call  *carrier.Call
 	index int // in the call
 	body  body
 	until time.Time // when it is not sent again any more
@@ -32,13 +32,13 @@ type sender struct {
 	to  *remote
 	ops gatherer[*op]
 
-	standing standing
+	refusals refusals
 
 	pause pause
 }
 
 func newSender(p *publisher, to *remote) *sender {
-	s := &sender{p: p, to: to, pause: pause{backoff: newBackoff()}}
+	s := &sender{p: p, to: to, pause: pause{backoff: carrier.NewBackoff()}}
 	s.ops.loops, s.ops.fit, s.ops.send = &p.link.loops, s.fit, s.send
 	return s
 }
@@ -62,7 +62,7 @@ func (s *sender) fit(ops []*op) int {
 	return len(ops)
 }
 
-// send makes one request, answers its ops, and gives back those that are to be sent again, after a pause.
+// send makes one request, answers its ops, and returns those that are to be sent again, after a pause.
 func (s *sender) send(ops []*op) (again []*op) {
 	ops = s.awaited(ops)
 	if len(ops) == 0 {
@@ -75,24 +75,24 @@ func (s *sender) send(ops []*op) (again []*op) {
 		}
 	}
 	// What a caller waits for is done, also while closing.
-	told, err := request(context.Background(), s.p.link, s.p.link.api.SendMessageBatch,
+	answer, err := request(context.Background(), s.p.link, s.p.link.api.SendMessageBatch,
 		&sqs.SendMessageBatchInput{QueueUrl: &s.to.url, Entries: entries})
-	s.standing.note(s.to, err)
+	s.refusals.note(s.to, err)
 	if err != nil {
 		return s.refused(ops, err)
 	}
-	again = s.settle(ops, told)
+	again = s.settle(ops, answer)
 	s.pause.rest(s.p.link.ctx, len(again) > 0)
 	return again
 }
 
-// settle answers the ops of a request that was answered, and gives back those that are to be sent again.
-func (s *sender) settle(ops []*op, told *sqs.SendMessageBatchOutput) (again []*op) {
+// settle answers the ops of a request that was answered, and returns those that are to be sent again.
+func (s *sender) settle(ops []*op, answer *sqs.SendMessageBatchOutput) (again []*op) {
 	sent, failures := make(map[string]bool), make(map[string]types.BatchResultErrorEntry)
-	for i := range told.Successful {
-		sent[aws.ToString(told.Successful[i].Id)] = true
+	for i := range answer.Successful {
+		sent[aws.ToString(answer.Successful[i].Id)] = true
 	}
-	for _, failure := range told.Failed {
+	for _, failure := range answer.Failed {
 		failures[aws.ToString(failure.Id)] = failure
 	}
 	for i, o := range ops {
@@ -110,7 +110,7 @@ func (s *sender) settle(ops []*op, told *sqs.SendMessageBatchOutput) (again []*o
 	return again
 }
 
-// awaited gives the ops that somebody waits for, and answers all of them when it is too late to send.
+// awaited returns the ops that somebody waits for, and answers all of them when it is too late to send.
 func (s *sender) awaited(ops []*op) (left []*op) {
 	for _, o := range ops {
 		switch {
@@ -131,9 +131,9 @@ func (s *sender) refused(ops []*op, err error) (again []*op) {
 	repeat := passes(err)
 	switch {
 	case missing(err):
-		mended := s.to.mend(s.p.link.ctx)
-		s.standing.keep(s.to, mended)
-		repeat = mended == nil
+		recreated := s.to.recreate(s.p.link.ctx)
+		s.refusals.keep(s.to, recreated)
+		repeat = recreated == nil
 	case repeat:
 	case !slices.Contains(ofMessage, code(err)): // it would be the same for each of them
 	case len(ops) > 1:
@@ -148,7 +148,7 @@ func (s *sender) refused(ops []*op, err error) (again []*op) {
 		switch {
 		case s.p.link.ctx.Err() != nil:
 			s.p.answer(o, ports.ErrClosed)
-		case repeat && s.retryable(o) && !s.p.link.outage.Lasts(publishPatience):
+		case repeat && s.retryable(o) && !s.p.link.outage.Lasts(carrier.PublishPatience):
 			again = append(again, o)
 		default:
 			s.p.answer(o, answer)
@@ -163,11 +163,11 @@ func (s *sender) retryable(o *op) bool { return s.p.link.opts.Now().Before(o.unt
 
 // outgrown reports whether the queue takes smaller messages than it did when we looked.
 func (s *sender) outgrown(o *op) bool {
-	told, err := s.to.attributes(s.p.link.ctx, types.QueueAttributeNameMaximumMessageSize)
+	answer, err := s.to.attributes(s.p.link.ctx, types.QueueAttributeNameMaximumMessageSize)
 	if err != nil {
 		return false
 	}
-	s.to.learn(told)
+	s.to.learn(answer)
 	return o.body.size() > s.limit()
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
+	"github.com/openhqm/openhqm/adapters/carrier"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/domain/outage"
 	"github.com/openhqm/openhqm/ports"
@@ -31,7 +32,7 @@ type source struct {
 	deletes  gatherer[*message]
 	redelete pause // between deletions that fail
 
-	receiving, deleting, changing standing
+	receiving, deleting, changing refusals
 
 	shelf []*message // read ahead, in their order
 	bytes int64      // of the values on the shelf
@@ -68,7 +69,7 @@ type message struct {
 // wanting reports whether one more poll is to begin.
 func (s *source) wanting() bool {
 	if !s.flows && s.r.waiting == 0 {
-		return false // what would come later might be in vain here, and others could have it
+		return false // another process could work on what comes later
 	}
 	return s.polls < s.allowed && s.bytes < maxAheadBytes && len(s.shelf)+maxBatch*s.polls < s.r.want
 }
@@ -82,9 +83,9 @@ func (s *source) begin() {
 		wait = 0
 		s.probing++
 	}
-	s.r.polling.Go(func() {
+	s.r.polling.loops.Go(func() {
 		s.poll(wait)
-		if s.r.ctx.Err() != nil {
+		if s.r.receiving.Err() != nil {
 			s.r.handBack()
 		}
 	})
@@ -93,53 +94,59 @@ func (s *source) begin() {
 // poll asks SQS once.
 func (s *source) poll(wait time.Duration) {
 	l := s.r.link
-	told, err := requestFor(s.r.polls, l, wait+callTimeout, l.api.ReceiveMessage, &sqs.ReceiveMessageInput{
+	answer, err := requestFor(s.r.polling, l, wait+carrier.CallTimeout, l.api.ReceiveMessage, &sqs.ReceiveMessageInput{
 		QueueUrl: &s.from.url, MaxNumberOfMessages: maxBatch,
 		VisibilityTimeout: int32(s.r.visibility / time.Second), WaitTimeSeconds: int32(wait / time.Second),
 		MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameSentTimestamp},
 		MessageAttributeNames:       []string{encodingAttribute},
 	})
 	s.receiving.note(s.from, err)
-	now := l.opts.Now()
+	if pause := s.answered(answer, err, wait); err != nil {
+		s.rest(err, pause)
+	}
+	s.r.mu.Lock()
+	defer s.r.mu.Unlock()
+	s.polls--
+	s.r.fill()
+	s.r.wake.Signal()
+}
+
+// answered notes how a poll ended, and returns how long to pause after an error: longer each time.
+func (s *source) answered(answer *sqs.ReceiveMessageOutput, err error, wait time.Duration) (pause time.Duration) {
+	now := s.r.link.opts.Now()
 	s.r.mu.Lock()
 	defer s.r.mu.Unlock()
 	if wait == 0 {
 		s.probing--
 	}
 	if err != nil {
-		s.rest(err)
-	} else {
-		s.pause.Reset()
-		s.add(told.Messages, now)
+		s.allowed = 1
+		s.r.wake.Signal() // nobody is to wait for this one
+		return s.pause.Next()
 	}
-	s.polls--
-	s.r.fill()
-	ring(s.r.bell)
+	s.pause.Reset()
+	s.add(answer.Messages, now)
+	return 0
 }
 
-// rest pauses after an error, longer each time. It lets go of the mutex meanwhile.
-func (s *source) rest(err error) {
-	s.allowed = 1
-	pause := s.pause.Next()
-	ring(s.r.bell) // it is not to be waited for
-	s.r.mu.Unlock()
+// rest pauses after an error. A queue that is missing is made again meanwhile.
+func (s *source) rest(err error, pause time.Duration) {
 	if missing(err) {
-		s.receiving.keep(s.from, s.from.mend(s.r.ctx))
+		s.receiving.keep(s.from, s.from.recreate(s.r.receiving))
 	}
-	outage.Sleep(s.r.ctx, pause)
-	s.r.mu.Lock()
+	outage.Sleep(s.r.receiving, pause)
 }
 
 // add takes in what SQS answered.
-func (s *source) add(told []types.Message, now time.Time) {
-	s.flows = len(told) >= plentiful
+func (s *source) add(answer []types.Message, now time.Time) {
+	s.flows = len(answer) >= plentiful
 	if s.flows {
 		s.allowed = min(2*s.allowed, maxParallel)
 	} else {
 		s.allowed = 1
 	}
-	for i := range told {
-		m := s.message(&told[i], now)
+	for i := range answer {
+		m := s.message(&answer[i], now)
 		if old := s.r.held[m.place]; old != nil {
 			s.r.drop(old) // its visibility was over for SQS
 		}
@@ -149,10 +156,10 @@ func (s *source) add(told []types.Message, now time.Time) {
 	}
 }
 
-func (s *source) message(told *types.Message, now time.Time) *message {
-	sent, _ := strconv.ParseInt(told.Attributes[string(types.MessageSystemAttributeNameSentTimestamp)], 10, 64)
+func (s *source) message(answer *types.Message, now time.Time) *message {
+	sent, _ := strconv.ParseInt(answer.Attributes[string(types.MessageSystemAttributeNameSentTimestamp)], 10, 64)
 	m := &message{
-		source: s, place: aws.ToString(told.MessageId), receipt: aws.ToString(told.ReceiptHandle), value: decode(told),
+		source: s, place: aws.ToString(answer.MessageId), receipt: aws.ToString(answer.ReceiptHandle), value: decode(answer),
 		arrived: time.UnixMilli(sent), crowded: make(chan struct{}), received: now, shelved: true,
 	}
 	if sent == 0 {
@@ -168,7 +175,7 @@ func (m *message) extended(from time.Time, visibility time.Duration) {
 	m.due, m.expires = from.Add(visibility/extendAfter), from.Add(visibility)
 }
 
-// handOut gives the first message of the shelf.
+// handOut returns the first message of the shelf.
 func (s *source) handOut() ports.Received {
 	m := s.unshelve()
 	value := m.value
@@ -188,7 +195,7 @@ func (s *source) unshelve() *message {
 	return m
 }
 
-// next gives the first message of the shelf that is still ours; nil: there is none.
+// next returns the first message of the shelf that is still ours; nil when there is none.
 func (s *source) next(now time.Time) *message {
 	for len(s.shelf) > 0 {
 		m := s.shelf[0]

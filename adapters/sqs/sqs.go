@@ -1,7 +1,7 @@
 // Package sqs carries messages over two standard queues of Amazon SQS, one for each priority lane.
 //
 // All requests are batches of up to ten, by group commit: while requests are under way the next gathers, a full one
-// goes at once beside others, and there is no timer. Consuming polls in loops of its own, reads a bounded number of
+// goes at once beside the rest, and there is no timer. Consuming polls in loops of its own, reads a bounded number of
 // messages ahead, and extends the visibility of everything that it has until that is settled, lost or handed back.
 //
 // The client retries nothing by itself: what is sent again, for how long and with what pauses is decided here, since a
@@ -19,8 +19,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/openhqm/openhqm/adapters/carrier"
 	"github.com/openhqm/openhqm/domain"
-	"github.com/openhqm/openhqm/domain/outage"
 	"github.com/openhqm/openhqm/ports"
 )
 
@@ -31,8 +31,8 @@ type Options struct {
 	Queue        string // of the low lane
 	HighQueue    string // of the high lane
 	CreateQueues bool
-	Retention    time.Duration // of queues that we make; others must have at least that
-	Visibility   time.Duration // whole seconds after which others take over from a consumer that is gone without a word
+	Retention    time.Duration // of queues that we make, and the least that existing ones must have
+	Visibility   time.Duration // whole seconds after which other processes take over from one that crashed
 	MaxMessage   int           // bytes of a value
 	Credentials  Credentials
 	HTTPClient   *http.Client // nil: one of our own
@@ -78,9 +78,6 @@ var (
 	_ ports.Detailed = (*Queue)(nil)
 )
 
-// openTimeout bounds Open.
-const openTimeout = 8 * time.Second
-
 // Open finds the queues, makes them where they are missing, and looks whether they keep messages for long enough. When
 // SQS is away, refuses us, or a queue will not do, that is an error within 10 s, which names the endpoint, the queue
 // and the permission, but never a secret. Polling begins with the first Receive.
@@ -88,7 +85,7 @@ func Open(ctx context.Context, opts Options) (*Queue, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
-	starting, cancel := context.WithTimeout(ctx, openTimeout)
+	starting, cancel := context.WithTimeout(ctx, carrier.OpenTimeout)
 	defer cancel()
 	l, err := newLink(starting, opts)
 	if err != nil {
@@ -136,9 +133,9 @@ func (q *Queue) Receive(ctx context.Context, count int, bytes int64) ([]ports.Re
 // Settle is described by ports.Receiver. Tickets of other queues are ignored.
 func (q *Queue) Settle(tickets []ports.Ticket) { q.receiver.Settle(tickets) }
 
-// Leave deletes what is settled and hands back everything else that was received, so that others take it over at once.
-// From then on Receive answers ports.ErrClosed and Settle changes nothing. It blocks until polls under way have ended,
-// 10 s at most; again it does nothing.
+// Leave deletes what is settled and hands back everything else that was received, so that other processes take it over
+// at once. From then on Receive returns ports.ErrClosed and Settle changes nothing. It blocks until polls under way
+// have ended, 10 s at most; the second call does nothing.
 func (q *Queue) Leave() { q.receiver.leave() }
 
 // Close leaves, also the inlets, answers everybody who waits with ports.ErrClosed and closes the connections. It blocks
@@ -171,10 +168,10 @@ func (q *Queue) Probe(ctx context.Context) error {
 	if q.link.ctx.Err() != nil {
 		return ports.ErrClosed
 	}
-	return cmp.Or(q.standing(), err)
+	return cmp.Or(q.refused(), err)
 }
 
-// Details tells of queues that take messages away from us.
+// Details names the queues that take messages away from us.
 func (q *Queue) Details() map[string]string {
 	all := make(map[string]string)
 	for _, r := range q.lanes {
@@ -184,8 +181,3 @@ func (q *Queue) Details() map[string]string {
 	}
 	return all
 }
-
-// newBackoff is for what others are waiting for.
-func newBackoff() outage.Backoff { return outage.Backoff{Longest: longestPause} }
-
-const longestPause = 2 * time.Second

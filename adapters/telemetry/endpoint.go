@@ -11,7 +11,7 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// outcomes are the outcome labels known beforehand, and whether the backend was called when an attempt ends so.
+// outcomes are the outcome labels known in advance, and whether the backend was called for such an attempt.
 var outcomes = []struct {
 	label  string
 	called bool
@@ -23,30 +23,29 @@ var outcomes = []struct {
 	{string(domain.FailureTooLarge), true},
 	{string(domain.FailureInterrupted), true},
 	{string(domain.FailureUnsendable), false},
-	{string(domain.FailureRefused), false},
 	{ports.LabelUnknownEndpoint, false},
 	{ports.LabelDeadline, false},
 	{ports.LabelMaxDeliveries, false},
 }
 
-// endpointMetrics are the series of one endpoint, looked up once and not at every attempt.
+// endpointMetrics are the series of one endpoint, looked up once rather than at every attempt.
 type endpointMetrics struct {
 	attempts map[string]prometheus.Counter  // by outcome
-	calls    map[string]prometheus.Observer // durations; only outcomes for which the backend was called
-	others   *prometheus.CounterVec         // attempts with an outcome that is not in the table, by outcome
+	calls    map[string]prometheus.Observer // durations, by outcomes for which the backend was called
+	others   *prometheus.CounterVec         // attempts with other outcomes, by outcome
 	inFlight prometheus.Gauge
 }
 
 func newEndpointMetrics(factory promauto.Factory, names []string) (map[string]*endpointMetrics, *endpointMetrics) {
 	attempts := factory.NewCounterVec(prometheus.CounterOpts{
-		Namespace: namespace, Name: "worker_attempts_total", Help: "Deliveries worked on, by what came of them.",
+		Namespace: namespace, Name: "worker_attempts_total", Help: "Deliveries worked on, by outcome.",
 	}, []string{"endpoint", "outcome"})
 	durations := factory.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: namespace, Name: "worker_processing_duration_seconds", Buckets: callBuckets(),
-		Help: "Time that one call of a backend took, response included.",
+		Help: "Duration of one backend call, including reading the response.",
 	}, []string{"endpoint"})
 	inFlight := factory.NewGaugeVec(prometheus.GaugeOpts{
-		Namespace: namespace, Name: "worker_in_flight", Help: "Calls of backends under way.",
+		Namespace: namespace, Name: "worker_in_flight", Help: "Backend calls in progress.",
 	}, []string{"endpoint"})
 
 	resolve := func(name string) *endpointMetrics {
@@ -71,12 +70,12 @@ func newEndpointMetrics(factory promauto.Factory, names []string) (map[string]*e
 	return endpoints, resolve(unknownEndpoint)
 }
 
-// callBuckets reach to the default worker.timeout, 300 seconds.
+// callBuckets reach up to the default worker.timeout, 300 seconds.
 func callBuckets() []float64 {
 	return []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300}
 }
 
-// endpoint never makes a series: names come from messages.
+// endpoint returns the series of an endpoint. It never creates series, because names come from messages.
 func (m *Metrics) endpoint(name string) *endpointMetrics {
 	if e, ok := m.endpoints[name]; ok {
 		return e
@@ -95,7 +94,7 @@ func (e *endpointMetrics) attempted(outcome string, took time.Duration) {
 	}
 }
 
-// Backend returns next with its calls counted while they are under way.
+// Backend returns a Backend that calls next and counts its calls in progress.
 func (m *Metrics) Backend(next ports.Backend) ports.Backend {
 	return &countedBackend{next: next, metrics: m}
 }
@@ -105,7 +104,7 @@ type countedBackend struct {
 	metrics *Metrics
 }
 
-// Do counts and passes on.
+// Do implements ports.Backend.
 func (b *countedBackend) Do(ctx context.Context, call ports.Call) (*domain.Response, error) {
 	inFlight := b.metrics.endpoint(call.Request.Endpoint).inFlight
 	inFlight.Inc()

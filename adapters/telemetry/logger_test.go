@@ -21,7 +21,7 @@ type screen struct {
 
 func (s *screen) Fd() uintptr { return s.file.Fd() }
 
-// open gives a device as a screen: /dev/ptmx is a terminal, /dev/null only looks like one.
+// open returns a device as a screen: /dev/ptmx is a terminal, /dev/null only looks like one.
 func open(t *testing.T, device string) *screen {
 	t.Helper()
 	file, err := os.OpenFile(device, os.O_RDWR, 0)
@@ -57,6 +57,7 @@ func TestNewLoggerChoosesTheFormat(t *testing.T) {
 			require.Equal(t, tt.wantJSON, json.Valid(out.Bytes()), out.String())
 			require.Equal(t, tt.wantColoured, bytes.Contains(out.Bytes(), []byte(coloured)), out.String())
 			require.Contains(t, out.String(), "careful")
+			require.Equal(t, tt.wantColoured, telemetry.OnTerminal(log))
 		})
 	}
 }

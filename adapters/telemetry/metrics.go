@@ -1,4 +1,4 @@
-// Package telemetry shows what the gateway does: logs by log/slog, metrics for Prometheus.
+// Package telemetry makes the gateway observable: logs with log/slog, metrics for Prometheus.
 package telemetry
 
 import (
@@ -20,26 +20,26 @@ import (
 
 const namespace = "openhqm"
 
-// What a scrape may cost, whoever asks. Prometheus gives up after ten seconds by default.
+// Limits of scrapes, because anybody may ask for them. By default Prometheus gives up after ten seconds.
 const (
 	maxScrapes    = 8
 	scrapeTimeout = 10 * time.Second
 )
 
-// Label values for what has no name of its own. Whatever a client can choose freely must not become a label.
+// Label values in place of names that clients choose: those must not become labels, because there is no end of them.
 const (
 	unknownEndpoint = "unknown"
 	other           = "other"
 )
 
-// Options of Metrics.
+// Options configure Metrics.
 type Options struct {
 	Version   string
 	Endpoints []string     // configured names; only they become label values
-	Logger    *slog.Logger // is told what a scrape could not read; required
+	Logger    *slog.Logger // gets what a scrape could not read; required
 }
 
-// Metrics holds every metric of the process in a registry of its own. All methods are safe for concurrent use.
+// Metrics holds all metrics of the process in a registry of its own. It is safe for concurrent use.
 type Metrics struct {
 	registry *prometheus.Registry
 	log      *slog.Logger
@@ -54,8 +54,9 @@ type Metrics struct {
 	unknown   *endpointMetrics
 }
 
-// NewMetrics registers all metrics but those of the queue (see WatchQueue). Series whose labels are known beforehand
-// begin at zero, so that a first event counts in rate() and an alert on it can fire.
+// NewMetrics returns Metrics with everything but the queue (see WatchQueue) and the breakers (see WatchBreakers).
+// Series whose labels are known in advance begin at zero, so that rate() counts their first event and an alert on it
+// fires.
 func NewMetrics(o Options) *Metrics {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
@@ -71,7 +72,7 @@ func NewMetrics(o Options) *Metrics {
 		}, []string{"method", "route", "code"}),
 		requestDuration: factory.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: namespace, Name: "api_request_duration_seconds", Buckets: apiBuckets(),
-			Help: "Time from reading an HTTP request to having answered it, waiting for a result included.",
+			Help: "Time from reading an HTTP request to having answered it, including the wait for a result.",
 		}, []string{"route"}),
 		published: factory.NewCounterVec(prometheus.CounterOpts{
 			Namespace: namespace, Name: "queue_publish_total", Help: "Requests offered to the queue.",
@@ -93,12 +94,12 @@ func NewMetrics(o Options) *Metrics {
 	return m
 }
 
-// apiBuckets reach from a submit to the longest wait, 60 seconds.
+// apiBuckets reach from a quick submit up to the longest wait, 60 seconds.
 func apiBuckets() []float64 {
 	return []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
 }
 
-// ageBuckets reach from an answer at once to the default request.max_age, 72 hours.
+// ageBuckets reach from an immediate result up to the default request.max_age, 72 hours.
 func ageBuckets() []float64 {
 	const minute, hour = 60, 3600
 	return []float64{
@@ -124,8 +125,8 @@ func (m *Metrics) startAtZero() {
 	}
 }
 
-// Handler serves the metrics as Prometheus text. What cannot be read, for instance the depth of a queue that is away,
-// is logged and left out.
+// Handler serves the metrics as Prometheus text. What cannot be read, for example the depth of a queue that is away, is
+// logged and left out.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
 		ErrorLog:            slog.NewLogLogger(m.log.Handler(), slog.LevelWarn),
@@ -136,7 +137,7 @@ func (m *Metrics) Handler() http.Handler {
 	})
 }
 
-// Requested counts an HTTP request that was answered. The route is a pattern, never a path; empty where none matched.
+// Requested counts an answered HTTP request. The route is a pattern, never a path; empty: no route matched.
 func (m *Metrics) Requested(method, route string, code int, took time.Duration) {
 	if route == "" {
 		route = other
@@ -145,7 +146,7 @@ func (m *Metrics) Requested(method, route string, code int, took time.Duration) 
 	m.requestDuration.WithLabelValues(route).Observe(took.Seconds())
 }
 
-// methodLabel bounds the label: a client may send any token as a method.
+// methodLabel bounds the number of labels: a client may send any token as a method.
 func methodLabel(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
@@ -156,7 +157,7 @@ func methodLabel(method string) string {
 	}
 }
 
-// What queue_publish_total tells apart besides publishResults.
+// Values of the label "result" of queue_publish_total, besides publishResults.
 const (
 	publishAccepted = "accepted"
 	publishError    = "error"

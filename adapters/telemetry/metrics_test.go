@@ -31,8 +31,8 @@ func newMetrics(endpoints ...string) *telemetry.Metrics {
 	})
 }
 
-// scrape gives the sample lines of one metric, by its full name. Of a histogram only the count: the rest is arithmetic
-// of the client library.
+// scrape returns the sample lines of one metric, by its full name. Of a histogram only the count: the rest is
+// arithmetic of the client library.
 func scrape(t *testing.T, m *telemetry.Metrics, metric string) []string {
 	t.Helper()
 	response := httptest.NewRecorder()
@@ -125,7 +125,7 @@ func TestKnownSeriesBeginAtZero(t *testing.T) {
 	}
 	attempts := scrape(t, m, "openhqm_worker_attempts_total")
 	require.Contains(t, attempts, `openhqm_worker_attempts_total{endpoint="orders",outcome="answered"} 0`)
-	require.Contains(t, attempts, `openhqm_worker_attempts_total{endpoint="unknown",outcome="refused"} 0`)
+	require.Contains(t, attempts, `openhqm_worker_attempts_total{endpoint="unknown",outcome="unknown_endpoint"} 0`)
 }
 
 func TestBuildInfoAndRuntimeMetricsAreThere(t *testing.T) {

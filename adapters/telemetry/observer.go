@@ -10,10 +10,10 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// headerCorrelation is the client's own name for its request, in the form that domain.Header stores names in.
+// headerCorrelation is the field of the client's own id for its request, as domain.Header spells it.
 const headerCorrelation = "X-Correlation-Id"
 
-// What others made up is cut to so many bytes in a log line.
+// Limits, in bytes, of names and texts from clients and backends in a log line. Longer ones are cut.
 const (
 	maxNameLogged  = 128
 	maxErrorLogged = 1024
@@ -22,8 +22,8 @@ const (
 // timeFormat is RFC 3339 with milliseconds.
 const timeFormat = "2006-01-02T15:04:05.000Z07:00"
 
-// Observer writes one line to the log for every attempt, and counts. It logs nothing of bodies, paths, queries or
-// headers, except the client's X-Correlation-ID.
+// Observer implements ports.Observer: it logs one line for every attempt, and counts events. It logs nothing of bodies,
+// paths, queries or headers, except the client's X-Correlation-ID.
 type Observer struct {
 	log     *slog.Logger
 	metrics *Metrics
@@ -36,12 +36,12 @@ func NewObserver(log *slog.Logger, metrics *Metrics) *Observer {
 
 var _ ports.Observer = (*Observer)(nil)
 
-// Submitted counts what was offered to the queue.
+// Submitted implements ports.Observer.
 func (o *Observer) Submitted(_ context.Context, err error) {
 	o.metrics.published.WithLabelValues(publishLabel(err)).Inc()
 }
 
-// Attempted counts and logs a delivery that was worked on.
+// Attempted implements ports.Observer.
 func (o *Observer) Attempted(ctx context.Context, a ports.Attempted) {
 	o.metrics.endpoint(a.Endpoint).attempted(a.Label, a.Outcome.ProcessingTime)
 	level := levelOf(&a)
@@ -52,26 +52,21 @@ func (o *Observer) Attempted(ctx context.Context, a ports.Attempted) {
 	o.log.LogAttrs(ctx, level, "attempt", appendAttrs(room[:0], &a)...)
 }
 
-// Ended counts what became final.
+// Ended implements ports.Observer.
 func (o *Observer) Ended(rec domain.Record) {
-	age := max(rec.UpdatedAt.Sub(rec.SubmittedAt), 0) // a foreign clock may be ahead of ours
+	age := max(rec.UpdatedAt.Sub(rec.SubmittedAt), 0) // the clock of another process may be ahead of ours
 	o.metrics.age.WithLabelValues(string(rec.Status)).Observe(age.Seconds())
 	if rec.Status.DeadLettered() && rec.Result != nil {
 		o.metrics.deadLetters.WithLabelValues(string(rec.Result.Reason)).Inc()
 	}
 }
 
-// levelOf gives warn to what somebody may want to look into. A refusal is our own limit at work: nothing was sent or
-// charged, and there may be many for one request.
+// levelOf returns warn for everything that an operator may want to look into.
 func levelOf(a *ports.Attempted) slog.Level {
-	switch {
-	case a.Outcome.Status == domain.Completed:
+	if a.Outcome.Status == domain.Completed {
 		return slog.LevelInfo
-	case a.Label == string(domain.FailureRefused) && !a.Outcome.Status.Final():
-		return slog.LevelDebug
-	default:
-		return slog.LevelWarn
 	}
+	return slog.LevelWarn
 }
 
 func appendAttrs(attrs []slog.Attr, a *ports.Attempted) []slog.Attr {
@@ -106,12 +101,12 @@ func appendAttrs(attrs []slog.Attr, a *ports.Attempted) []slog.Attr {
 	return attrs
 }
 
-// milliseconds keeps the microseconds as a fraction: many backends answer within one millisecond.
+// milliseconds returns d with microseconds as a fraction: many backends respond within a millisecond.
 func milliseconds(d time.Duration) float64 {
 	return float64(d.Microseconds()) / float64(time.Millisecond/time.Microsecond)
 }
 
-// clean makes a name that somebody else chose fit for a log line: short, and printable ASCII alone.
+// clean makes a name from outside safe for a log line: it is cut, and only printable ASCII stays.
 func clean(name string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {

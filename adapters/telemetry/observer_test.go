@@ -57,13 +57,13 @@ func failed() ports.Attempted {
 	return a
 }
 
-func refused() ports.Attempted {
+func handedBack() ports.Attempted {
 	a := retried()
-	a.Label, a.Address = string(domain.FailureRefused), ""
+	a.Label, a.Address = ports.LabelUnknownEndpoint, ""
 	return a
 }
 
-// logged gives what an attempt leaves in a log of the given level: "" or one line of JSON.
+// logged returns what an attempt leaves in a log of the given level: "" or one line of JSON.
 func logged(t *testing.T, a ports.Attempted, level slog.Level) string {
 	t.Helper()
 	var out bytes.Buffer
@@ -93,9 +93,9 @@ func TestAttemptedLogsOneWideLine(t *testing.T) {
 			"deliveries": 1, "outcome": "answered", "status": "FAILED", "status_code": 503,
 			"processing_time_ms": 12.345, "reason": "attempts_exhausted",
 			"error": "the backend answered 503 Service Unavailable"}`},
-		{"refused", refused(), `{
-			"level": "DEBUG", "msg": "attempt", "correlation_id": "0190-a", "endpoint": "orders", "attempt": 2,
-			"deliveries": 1, "outcome": "refused", "status": "PENDING", "processing_time_ms": 5000,
+		{"handed back", handedBack(), `{
+			"level": "WARN", "msg": "attempt", "correlation_id": "0190-a", "endpoint": "orders", "attempt": 2,
+			"deliveries": 1, "outcome": "unknown_endpoint", "status": "PENDING", "processing_time_ms": 5000,
 			"next_attempt_at": "2026-03-04T12:00:01.250Z", "error": "timeout: no answer in 5s"}`},
 	}
 	for _, tt := range tests {
@@ -115,9 +115,9 @@ func TestAttemptedLogsOneWideLine(t *testing.T) {
 	}
 }
 
-func TestAttemptedKeepsRefusalsOutOfAnOrdinaryLog(t *testing.T) {
+func TestAttemptedLogsNothingBelowTheLevel(t *testing.T) {
 	t.Parallel()
-	require.Empty(t, logged(t, refused(), slog.LevelInfo))
+	require.Empty(t, logged(t, completed(), slog.LevelWarn))
 }
 
 func TestAttemptedLogsTheClientsCorrelationID(t *testing.T) {
@@ -151,7 +151,7 @@ func TestAttemptedLogsTheClientsCorrelationID(t *testing.T) {
 	}
 }
 
-func TestAttemptedBoundsWhatOthersMadeUp(t *testing.T) {
+func TestAttemptedCutsLongNamesAndErrors(t *testing.T) {
 	t.Parallel()
 	a := failed()
 	a.Endpoint = ""
@@ -168,18 +168,18 @@ func TestAttemptedCounts(t *testing.T) {
 	t.Parallel()
 	m := newMetrics("orders")
 	observer := telemetry.NewObserver(slog.New(slog.DiscardHandler), m)
-	stranger, odd, early := completed(), refused(), failed()
+	stranger, odd, early := completed(), handedBack(), failed()
 	stranger.Endpoint, stranger.Request.Endpoint = "", "who?"
 	odd.Label = "something_new"
 	early.Request.SubmittedAt = noon.Add(time.Hour)
-	for _, a := range []ports.Attempted{completed(), retried(), failed(), refused(), stranger, odd, early} {
+	for _, a := range []ports.Attempted{completed(), retried(), failed(), handedBack(), stranger, odd, early} {
 		observer.Attempted(t.Context(), a)
 	}
 
 	attempts := scrape(t, m, "openhqm_worker_attempts_total")
 	for _, want := range []string{
 		`{endpoint="orders",outcome="answered"} 3`,
-		`{endpoint="orders",outcome="refused"} 1`,
+		`{endpoint="orders",outcome="unknown_endpoint"} 1`,
 		`{endpoint="orders",outcome="timeout"} 1`,
 		`{endpoint="orders",outcome="something_new"} 1`,
 		`{endpoint="unknown",outcome="answered"} 1`,
@@ -187,7 +187,7 @@ func TestAttemptedCounts(t *testing.T) {
 		require.Contains(t, attempts, "openhqm_worker_attempts_total"+want)
 	}
 	require.NotContains(t, strings.Join(attempts, "\n"), "who?")
-	require.Equal(t, []string{ // neither the refused one nor the one without a call
+	require.Equal(t, []string{ // neither the one handed back nor the one without a call
 		`openhqm_worker_processing_duration_seconds_count{endpoint="orders"} 4`,
 		`openhqm_worker_processing_duration_seconds_count{endpoint="unknown"} 1`,
 	}, scrape(t, m, "openhqm_worker_processing_duration_seconds"))

@@ -9,10 +9,10 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// depthTimeout bounds what a broker that does not answer takes from a scrape.
+// depthTimeout bounds the time of a scrape that is spent on a broker which does not answer.
 const depthTimeout = 3 * time.Second
 
-// WatchQueue adds the depth of the queue to the metrics, read at every scrape. It is called once; now tells the time.
+// WatchQueue adds the depth of the queue to the metrics. Gauge is read at every scrape. WatchQueue is called once.
 func (m *Metrics) WatchQueue(gauge ports.Gauge, now func() time.Time) {
 	m.registry.MustRegister(&queueCollector{
 		gauge: gauge,
@@ -20,9 +20,9 @@ func (m *Metrics) WatchQueue(gauge ports.Gauge, now func() time.Time) {
 		depth: prometheus.NewDesc(namespace+"_queue_depth",
 			"Requests in the queue: ready to be worked on, delayed, or leased by a worker.", []string{"state"}, nil),
 		oldest: prometheus.NewDesc(namespace+"_queue_oldest_age_seconds",
-			"For how long the oldest ready request has been ready; 0 when none is.", nil, nil),
+			"How long the oldest ready request has been ready; 0 when none is.", nil, nil),
 		approximate: prometheus.NewDesc(namespace+"_queue_depth_approximate",
-			"1 where a broker carries the requests and can only estimate the depth, else 0.", nil, nil),
+			"1 when the broker can only estimate the depth, else 0.", nil, nil),
 	})
 }
 
@@ -33,14 +33,14 @@ type queueCollector struct {
 	approximate   *prometheus.Desc
 }
 
-// Describe names the metrics.
+// Describe implements prometheus.Collector.
 func (c *queueCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.depth
 	ch <- c.oldest
 	ch <- c.approximate
 }
 
-// Collect reads the queue. The scrape's own deadline is not known here (the client library hands none on).
+// Collect implements prometheus.Collector. The client library passes no context of the scrape.
 func (c *queueCollector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), depthTimeout)
 	defer cancel()

@@ -16,7 +16,7 @@ import (
 	"github.com/openhqm/openhqm/tests/mocks"
 )
 
-// work is one under test. Its queue gives what is sent to messages and its store what is sent to ready, and both block
+// work is one under test. Its queue hands out what is sent to messages, its store what is sent to ready. Both block
 // while there is nothing.
 type work struct {
 	*paired.Work
@@ -62,7 +62,7 @@ func newWork(t *testing.T) *work {
 	return w
 }
 
-// next gives what comes first; a channel that is closed means that the other side is.
+// next returns what comes first; a closed channel means that what it stands for is closed.
 func next[T any](ctx context.Context, from <-chan []T) ([]T, error) {
 	select {
 	case items, open := <-from:

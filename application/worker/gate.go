@@ -11,49 +11,49 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// Limit bounds what one process does to one endpoint.
+// Limit bounds the calls that one process makes to one endpoint.
 type Limit struct {
-	InFlight int           // calls at once; 0: no limit
+	InFlight int           // concurrent calls; 0: no limit
 	Rate     float64       // calls a second; 0: no limit
-	Burst    int           // calls that may come at once after a pause; at least 1 where Rate is set
-	Failures int           // in a row that open the breaker; 0: no breaker
-	Cooldown time.Duration // for which an open breaker lets nothing through
+	Burst    int           // calls that may begin at once after a pause; at least 1 where Rate is set
+	Failures int           // consecutive ones that open the breaker; 0: no breaker
+	Cooldown time.Duration // how long an open breaker lets no call through
 }
 
-// BreakerState tells whether an endpoint is called.
+// BreakerState says whether an endpoint is called.
 type BreakerState = int
 
 // The states of a breaker, as the metric openhqm_breaker_state shows them.
 const (
 	BreakerClosed   BreakerState = iota // calls go through
-	BreakerHalfOpen                     // one call is let through, to see
-	BreakerOpen                         // nothing is called until the cooldown is over
+	BreakerHalfOpen                     // one trial call goes through
+	BreakerOpen                         // no call goes through until the cooldown is over
 )
 
-// Gates are the limits of all endpoints. They never refuse work that was fetched: they say beforehand how much of an
-// endpoint's work to fetch. What waits for a limit stays in its queue, uncharged and untouched.
+// Gates are the limits and breakers of all endpoints. They say beforehand how much work of an endpoint to fetch, so
+// that work which waits for a limit stays in the queue, uncharged and untouched. They are safe for concurrent use.
 type Gates struct {
 	now func() time.Time
 
 	mu     sync.Mutex
 	gates  map[string]*gate
-	change func() // called when a gate opens that the last credits held back
+	change func() // called when an endpoint that the last credits bounded may have more
 }
 
-// gate is the state of one endpoint. A token is a call that the rate allows.
+// gate is the state of one endpoint. Each token is a call that the rate allows.
 type gate struct {
 	limit    Limit
 	inFlight int
 	tokens   float64
 	filled   time.Time // when tokens were last counted
 
-	failures int       // in a row
+	failures int       // consecutive
 	until    time.Time // of an open breaker; zero when it is closed
 
-	held bool // the last credits held the endpoint back
+	held bool // the last credits bounded the endpoint
 }
 
-// NewGates makes the gates of the endpoints that have limits.
+// NewGates returns the gates of endpoints, by name. Endpoints without a Limit are not bounded.
 func NewGates(limits map[string]Limit, now func() time.Time) *Gates {
 	g := &Gates{now: now, gates: make(map[string]*gate, len(limits)), change: func() {}}
 	for name, limit := range limits {
@@ -62,7 +62,7 @@ func NewGates(limits map[string]Limit, now func() time.Time) *Gates {
 	return g
 }
 
-// Breakers gives the state of every breaker, by endpoint.
+// Breakers returns the state of every breaker, by endpoint. It does not block.
 func (g *Gates) Breakers() map[string]BreakerState {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -75,8 +75,8 @@ func (g *Gates) Breakers() map[string]BreakerState {
 	return states
 }
 
-// credits says how many calls of each endpoint may begin, for those that may not have all of want, and when time alone
-// will change that; zero when it will not.
+// credits returns how many calls may begin, by endpoint, for the endpoints that may not have all of want. Next is when
+// time alone will change that; zero: it will not.
 func (g *Gates) credits(want int) (credits map[string]int, next time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -97,7 +97,7 @@ func (g *Gates) credits(want int) (credits map[string]int, next time.Time) {
 	return credits, next
 }
 
-// begin counts a call that was fetched with these credits.
+// begin counts a call whose delivery was fetched.
 func (g *Gates) begin(endpoint string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -110,8 +110,7 @@ func (g *Gates) begin(endpoint string) {
 	gate.tokens--
 }
 
-// openFor tells how long the endpoint's breaker stays open; zero when it is not. Work that was fetched before it opened
-// is not called any more.
+// openFor returns how long the endpoint's breaker stays open; 0: it is not open.
 func (g *Gates) openFor(endpoint string) time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -122,7 +121,7 @@ func (g *Gates) openFor(endpoint string) time.Duration {
 	return gate.until.Sub(now)
 }
 
-// end counts a call off, made or not.
+// end counts the end of a delivery, whether or not a call was made for it.
 func (g *Gates) end(endpoint string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -137,14 +136,14 @@ func (g *Gates) end(endpoint string) {
 	}
 }
 
-// onChange says whom to tell that a gate has opened which the last credits held back.
+// onChange sets what to call when an endpoint that the last credits bounded may have more.
 func (g *Gates) onChange(change func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.change = change
 }
 
-// Backend returns next with an eye on how its calls end, for the breakers.
+// Backend returns a Backend that calls next and moves the breakers by the outcome of each call.
 func (g *Gates) Backend(next ports.Backend) ports.Backend { return watched{next: next, gates: g} }
 
 type watched struct {
@@ -152,14 +151,14 @@ type watched struct {
 	gates *Gates
 }
 
-// Do makes the call and counts its end.
+// Do calls the backend and reports the outcome.
 func (w watched) Do(ctx context.Context, call ports.Call) (*domain.Response, error) {
 	response, err := w.next.Do(ctx, call)
 	w.gates.report(call.Request.Endpoint, response, err)
 	return response, err
 }
 
-// report opens the breaker after so many failures in a row, and closes it after a success.
+// report opens the breaker after Limit.Failures consecutive failures, and closes it after a success.
 func (g *Gates) report(endpoint string, response *domain.Response, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -169,7 +168,7 @@ func (g *Gates) report(endpoint string, response *domain.Response, err error) {
 	}
 	now := g.now()
 	if gate.state(now) == BreakerOpen {
-		return // of a call that had begun before: it says nothing new
+		return // the call began before the breaker opened, so its outcome says nothing new
 	}
 	switch verdictOf(response, err) {
 	case healthy:
@@ -183,7 +182,7 @@ func (g *Gates) report(endpoint string, response *domain.Response, err error) {
 	}
 }
 
-// verdict is what a call says about its endpoint.
+// verdict is what the outcome of a call says about its endpoint.
 type verdict int
 
 const (
@@ -192,9 +191,9 @@ const (
 	unhealthy
 )
 
-// verdictOf takes for unhealthy what says that the endpoint, not the request, is in trouble: no answer, or a status
-// that broken and overloaded servers, and gateways in front of them, send. An answer that is too large, a 404 or a 501
-// comes from an endpoint that works.
+// verdictOf returns unhealthy when the endpoint fails rather than the request: there is no response, or one with a
+// status that broken or overloaded servers and the gateways before them send. A response that is too large, a 404 or a
+// 501 comes from an endpoint that works.
 func verdictOf(response *domain.Response, err error) verdict {
 	if err == nil {
 		switch response.StatusCode {
@@ -214,12 +213,12 @@ func verdictOf(response *domain.Response, err error) verdict {
 		return unhealthy
 	case domain.FailureTooLarge:
 		return healthy
-	default: // our own doing
+	default: // our own shutdown, or a request that cannot be sent
 		return unknown
 	}
 }
 
-// free says how many of want calls may begin now, and when time alone lets more through; zero when it does not.
+// free returns how many of want calls may begin now, and when time alone lets more through; zero: it does not.
 func (g *gate) free(now time.Time, want int) (n int, next time.Time) {
 	n = want
 	if g.limit.InFlight > 0 {
@@ -228,7 +227,7 @@ func (g *gate) free(now time.Time, want int) (n int, next time.Time) {
 	switch g.state(now) {
 	case BreakerOpen:
 		return 0, g.until
-	case BreakerHalfOpen: // one trial, when the calls from before have ended
+	case BreakerHalfOpen: // one trial call, once the earlier ones have ended
 		n = min(n, 1)
 		if g.inFlight > 0 {
 			n = 0
@@ -239,7 +238,7 @@ func (g *gate) free(now time.Time, want int) (n int, next time.Time) {
 		g.refill(now)
 		switch tokens := max(int(g.tokens), 0); {
 		case tokens >= n:
-		case g.tokens >= float64(g.limit.Burst): // time brings no more
+		case g.tokens >= float64(g.limit.Burst): // it cannot grow with time
 			return tokens, time.Time{}
 		default:
 			return tokens, now.Add(g.untilTokens())
@@ -248,11 +247,11 @@ func (g *gate) free(now time.Time, want int) (n int, next time.Time) {
 	return n, time.Time{}
 }
 
-// tokenPause is the shortest pause between two looks for new tokens: fast rates are let through in small bunches, or
-// each call would cost a fetch of its own.
+// tokenPause is the shortest time between two fetches that wait for tokens. At a fast rate, calls begin in small groups
+// rather than with one fetch each.
 const tokenPause = 10 * time.Millisecond
 
-// untilTokens is how long it takes until there is a token more, and enough of them to be worth a look.
+// untilTokens returns how long to wait for at least one more token.
 func (g *gate) untilTokens() time.Duration {
 	missing := float64(int(max(g.tokens, 0))) + 1 - g.tokens
 	return max(time.Duration(missing/g.limit.Rate*float64(time.Second)), tokenPause)

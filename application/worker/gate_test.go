@@ -12,7 +12,7 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// clock is a time that moves when it is told to.
+// clock is a time that moves when a test moves it.
 type clock struct{ at time.Time }
 
 func newClock() *clock                   { return &clock{at: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)} }
@@ -108,7 +108,7 @@ func failWith(kind domain.FailureKind) func() (*domain.Response, error) {
 	return func() (*domain.Response, error) { return nil, &domain.Failure{Kind: kind, Err: errors.New("cause")} }
 }
 
-// backend answers what it is told.
+// backend answers as a test says.
 type backend func() (*domain.Response, error)
 
 func (b backend) Do(context.Context, ports.Call) (*domain.Response, error) { return b() }
@@ -161,14 +161,14 @@ func TestWhatSaysNothingAboutTheEndpointMovesNoBreaker(t *testing.T) {
 	t.Parallel()
 	g := NewGates(map[string]Limit{"a": {Failures: 1, Cooldown: time.Hour}}, newClock().now)
 	for _, kind := range []domain.FailureKind{
-		domain.FailureInterrupted, domain.FailureRefused, domain.FailureUnsendable, domain.FailureTooLarge,
+		domain.FailureInterrupted, domain.FailureUnsendable, domain.FailureTooLarge,
 	} {
 		call(g, failWith(kind))
 		require.Equal(t, BreakerClosed, g.Breakers()["a"], kind)
 	}
 	call(g, func() (*domain.Response, error) { return nil, errors.New("of no kind") })
 	require.Equal(t, BreakerOpen, g.Breakers()["a"])
-	for _, kind := range []domain.FailureKind{domain.FailureInterrupted, domain.FailureRefused, domain.FailureUnsendable} {
+	for _, kind := range []domain.FailureKind{domain.FailureInterrupted, domain.FailureUnsendable} {
 		call(g, failWith(kind))
 		require.Equal(t, BreakerOpen, g.Breakers()["a"], kind)
 	}

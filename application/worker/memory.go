@@ -8,23 +8,24 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// memory bounds the large responses that are held at once. Whoever waits does so in turn, so that a large one is not
-// passed by for ever. Each call asks once and holds nothing while it waits: calls cannot block each other.
+// memory bounds the bytes of large responses that are held at once. Calls wait for it in turn, so that a large response
+// is not overtaken for ever. Each call asks once and holds nothing while it waits, so that calls cannot deadlock.
 //
-// Endpoints share it as they share the bytes of requests (see account): one that holds as much as is free lets the
-// others pass. So a backend that begins answers and does not end them keeps nobody else waiting.
+// Endpoints share it as they share the bytes of requests (see capacity): while an endpoint holds as much as is free,
+// the others go first. So a backend that does not end its responses delays no other.
 type memory struct {
 	mu      sync.Mutex
 	size    int64
 	free    int64
-	held    map[string]int64 // by endpoint; nil where one endpoint has all to itself
-	waiting list.List        // of *request
+	held    map[string]int64 // by endpoint; nil where there is only one endpoint
+	waiting list.List        // of *claim
 }
 
-type request struct {
+// claim is a call that waits for memory.
+type claim struct {
 	endpoint string
 	bytes    int64
-	granted  chan struct{} // closed with the bytes taken
+	granted  chan struct{} // closed when the bytes are charged
 }
 
 func newMemory(opts Options) *memory {
@@ -35,9 +36,9 @@ func newMemory(opts Options) *memory {
 	return m
 }
 
-// reserve blocks until there are n bytes for the endpoint. To be called with no more than there are at all.
+// reserve blocks until n bytes are free for the endpoint, and charges them. N is at most size.
 func (m *memory) reserve(ctx context.Context, endpoint string, n int64) error {
-	r := &request{endpoint: endpoint, bytes: n, granted: make(chan struct{})}
+	r := &claim{endpoint: endpoint, bytes: n, granted: make(chan struct{})}
 	m.mu.Lock()
 	place := m.waiting.PushBack(r)
 	m.grant()
@@ -51,7 +52,7 @@ func (m *memory) reserve(ctx context.Context, endpoint string, n int64) error {
 	defer m.mu.Unlock()
 	select {
 	case <-r.granted: // at the same moment
-		m.take(endpoint, -n)
+		m.charge(endpoint, -n)
 	default:
 		m.waiting.Remove(place)
 	}
@@ -65,12 +66,12 @@ func (m *memory) release(endpoint string, n int64) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.take(endpoint, -n)
+	m.charge(endpoint, -n)
 	m.grant()
 }
 
-// take gives bytes to an endpoint, or takes them back. Called with mu held.
-func (m *memory) take(endpoint string, n int64) {
+// charge changes the number of bytes that an endpoint holds by n. The caller holds mu.
+func (m *memory) charge(endpoint string, n int64) {
 	m.free -= n
 	if m.held == nil {
 		return
@@ -80,16 +81,16 @@ func (m *memory) take(endpoint string, n int64) {
 	}
 }
 
-// grant serves those who wait, in turn but for endpoints that hold their share. Called with mu held.
+// grant serves the waiting calls in turn, except those of endpoints that hold their share. The caller holds mu.
 func (m *memory) grant() {
 	for place := m.waiting.Front(); place != nil; {
-		r, _ := place.Value.(*request)
+		r, _ := place.Value.(*claim)
 		next := place.Next()
 		if m.held == nil || m.held[r.endpoint] < m.free {
 			if m.free < r.bytes {
 				return
 			}
-			m.take(r.endpoint, r.bytes)
+			m.charge(r.endpoint, r.bytes)
 			m.waiting.Remove(place)
 			close(r.granted)
 		}
@@ -97,17 +98,17 @@ func (m *memory) grant() {
 	}
 }
 
-// reservation is what one call holds.
+// reservation is the memory that one call holds.
 type reservation struct {
 	memory   *memory
 	endpoint string
 	held     int64
 }
 
-var _ ports.Reserve = (*reservation)(nil).take
+var _ ports.Reserve = (*reservation)(nil).reserve
 
-// take is the call's ports.Reserve.
-func (r *reservation) take(ctx context.Context, n int64) error {
+// reserve is the call's ports.Reserve.
+func (r *reservation) reserve(ctx context.Context, n int64) error {
 	n = min(n, r.memory.size)
 	err := r.memory.reserve(ctx, r.endpoint, n)
 	if err == nil {

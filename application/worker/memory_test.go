@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestMemoryIsGivenInTurn(t *testing.T) {
+func TestMemoryIsGrantedInTurn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(Options{MaxBytes: 10})
@@ -34,7 +34,7 @@ func TestMemoryIsGivenInTurn(t *testing.T) {
 	})
 }
 
-func TestMemoryThatIsNotWantedAnyMoreGoesToTheNext(t *testing.T) {
+func TestMemoryThatIsNoLongerWantedGoesToTheNext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(Options{MaxBytes: 10})
@@ -65,12 +65,12 @@ func TestAReservationIsNeverMoreThanThereIs(t *testing.T) {
 	t.Parallel()
 	m := newMemory(Options{MaxBytes: 10})
 	r := reservation{memory: m, endpoint: "only"}
-	require.NoError(t, r.take(t.Context(), 1000))
+	require.NoError(t, r.reserve(t.Context(), 1000))
 	require.Equal(t, int64(10), r.held)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	other := reservation{memory: m, endpoint: "only"}
-	require.Error(t, other.take(ended, 1))
+	require.Error(t, other.reserve(ended, 1))
 	require.Zero(t, other.held)
 	m.release("only", r.held)
 	m.release("only", other.held)

@@ -14,7 +14,7 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-func TestPoolWorksEverythingOffOnce(t *testing.T) {
+func TestPoolProcessesEverythingOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const n = 1000
@@ -33,8 +33,9 @@ func TestPoolWorksEverythingOffOnce(t *testing.T) {
 	})
 }
 
-// TestPoolGivesTheDeliveryAsItIs holds that the use-case gets the whole delivery and the queue its token and outcome.
-func TestPoolGivesTheDeliveryAsItIs(t *testing.T) {
+// TestPoolPassesTheDeliveryOnUnchanged holds that the use-case gets the whole delivery and the queue its token and
+// outcome.
+func TestPoolPassesTheDeliveryOnUnchanged(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		d := delivery("a", 10)
@@ -52,7 +53,7 @@ func TestPoolGivesTheDeliveryAsItIs(t *testing.T) {
 	})
 }
 
-// TestPoolHoldsNoMoreThanItsSlots gives it more than it can call at once.
+// TestPoolHoldsNoMoreThanItsSlots queues more than it can call at once.
 func TestPoolHoldsNoMoreThanItsSlots(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -80,7 +81,7 @@ func TestPoolHoldsNoMoreThanItsSlots(t *testing.T) {
 	})
 }
 
-// TestPoolHoldsNoMoreThanItsBytes gives it slots enough, but little memory.
+// TestPoolHoldsNoMoreThanItsBytes has enough slots, but little memory.
 func TestPoolHoldsNoMoreThanItsBytes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -136,7 +137,7 @@ func TestPoolHasAConstantNumberOfGoroutines(t *testing.T) {
 		g := make(gate)
 		q := newQueue()
 		r := start(t, opts, q, newProcessor(g.process))
-		want := opts.Slots + 2 // one fetches, one settles
+		want := opts.Slots + 2 // one fetches, one saves
 		require.Equal(t, want, poolGoroutines(), "idle")
 
 		q.add(deliveries("", 100, 10)...)
@@ -166,7 +167,7 @@ func poolGoroutines() int {
 	return n
 }
 
-// TestPoolCutsOffACallWhoseLeaseIsLost holds that the use-case is told why, and that other calls go on.
+// TestPoolCutsOffACallWhoseLeaseIsLost holds that the use-case gets the reason, and that other calls go on.
 func TestPoolCutsOffACallWhoseLeaseIsLost(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

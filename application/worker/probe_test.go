@@ -15,7 +15,7 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-func TestTheProbeTellsWhetherThePoolWorks(t *testing.T) {
+func TestTheProbeReportsWhetherThePoolWorks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var away atomic.Bool

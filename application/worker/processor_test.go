@@ -52,7 +52,7 @@ func after(d time.Duration) func(context.Context, ports.Delivery) domain.Outcome
 	}
 }
 
-// gate lets as many calls through as it is told to.
+// gate lets as many calls through as a test allows.
 type gate chan struct{}
 
 func (g gate) open(n int) {

@@ -35,7 +35,7 @@ func deliveries(prefix string, n, size int) []ports.Delivery {
 
 func options() worker.Options {
 	return worker.Options{
-		Slots: 4, MaxBytes: 1 << 20, Drain: 25 * time.Second, Settle: 5 * time.Second, Now: time.Now,
+		Slots: 4, MaxBytes: 1 << 20, Drain: 25 * time.Second, Save: 5 * time.Second, Now: time.Now,
 		Gates:  worker.NewGates(nil, time.Now),
 		Logger: slog.New(slog.DiscardHandler),
 	}
@@ -79,7 +79,7 @@ func start(t *testing.T, opts worker.Options, work ports.Work, p worker.Processo
 	return r
 }
 
-// wait blocks until the pool has ended, which must be without an error, and gives how long its shutdown took.
+// wait blocks until the pool has ended, which must be without an error, and returns how long its shutdown took.
 func (r *run) wait(t *testing.T) time.Duration {
 	t.Helper()
 	<-r.ended

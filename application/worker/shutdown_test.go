@@ -57,8 +57,8 @@ func TestPoolStopLetsRunningCallsEnd(t *testing.T) {
 	})
 }
 
-// TestPoolStopCutsOffCallsThatGoOn holds that Drain is what they get, that they are told why, and that what becomes of
-// them is saved.
+// TestPoolStopCutsOffCallsThatGoOn holds that Drain is what they get, that they get the reason, and that what becomes
+// of them is saved.
 func TestPoolStopCutsOffCallsThatGoOn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -73,7 +73,7 @@ func TestPoolStopCutsOffCallsThatGoOn(t *testing.T) {
 	})
 }
 
-// TestPoolStopHandsBackWhatItDidNotBegin has a queue that had begun deliveries when it was told to stop.
+// TestPoolStopHandsBackWhatItDidNotBegin has a queue that had begun deliveries when it was stopped.
 func TestPoolStopHandsBackWhatItDidNotBegin(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -123,7 +123,7 @@ func TestPoolStopIsBounded(t *testing.T) {
 					})
 				q.finish = tt.finish
 				r := start(t, logTo(&log), q, p)
-				require.Equal(t, 30*time.Second, r.end(t), "drain and settle")
+				require.Equal(t, 30*time.Second, r.end(t), "drain and save")
 				require.Empty(t, q.outcomes())
 				require.Equal(t, map[domain.ID]int{"short": 1, "long": 1}, p.calls())
 				require.Contains(t, log.String(), "level=ERROR")
@@ -150,7 +150,7 @@ func TestPoolStopSavesWhenTheStoreComesBack(t *testing.T) {
 	})
 }
 
-// TestPoolEndsWithAQueueThatEnds holds that the error of a queue is given when everything is settled.
+// TestPoolEndsWithAQueueThatEnds has a queue that ends by itself: Run returns its error when all outcomes are saved.
 func TestPoolEndsWithAQueueThatEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -1,9 +1,76 @@
 package main
 
 import (
+	"bytes"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// run runs the program with a configuration file of this content.
+func run(t *testing.T, config string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "openhqm.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(config), 0o600))
+	var out, err bytes.Buffer
+	code = program().Run(append(args, "--config", file), &out, &err)
+	return code, out.String(), err.String()
+}
+
+func TestClientsFindTheAPIByTheConfiguration(t *testing.T) {
+	t.Parallel()
+	asked := make(chan string, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.Method + " " + r.RequestURI
+		_, _ = w.Write([]byte(`{"dead_letters":[]}`))
+	}))
+	t.Cleanup(server.Close)
+	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
+	require.NoError(t, err)
+	config := "server: {host: 0.0.0.0, port: " + port + "}"
+
+	code, _, stderr := run(t, config, "healthcheck")
+	require.Zero(t, code, stderr)
+	require.Equal(t, "GET /health/live", <-asked)
+
+	code, stdout, stderr := run(t, config, "dlq", "list", "--json")
+	require.Zero(t, code, stderr)
+	require.Equal(t, "GET /api/v1/dead-letters?limit=100", <-asked)
+	require.Equal(t, `{"dead_letters":[]}`+"\n", stdout)
+}
+
+func TestTheConfigurationInEffectIsPrinted(t *testing.T) {
+	t.Parallel()
+	code, stdout, stderr := run(t, "server: {port: 8001}\nrole: api", "config", "--role=all", "--queue-type", "redis")
+	require.Zero(t, code, stderr)
+	require.Contains(t, stdout, "role: all\n")
+	require.Contains(t, stdout, "type: redis\n")
+	require.Contains(t, stdout, "port: 8001\n")
+}
+
+func TestAWrongConfigurationIsAWrongCommandLineExceptForDocker(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		give []string
+		want int
+	}{
+		{nil, 2},
+		{[]string{"--role="}, 2},
+		{[]string{"config"}, 2},
+		{[]string{"dlq", "list"}, 2},
+		{[]string{"healthcheck"}, 1},
+	} {
+		code, stdout, stderr := run(t, "server: {port: http}", tt.give...)
+		require.Equal(t, tt.want, code, tt.give)
+		require.Empty(t, stdout)
+		require.Contains(t, stderr, "server.port")
+	}
+}

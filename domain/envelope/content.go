@@ -11,13 +11,13 @@ import (
 
 const contentTypeJSON = "application/json"
 
-// encodingSuffix follows the name of a member in that of the member which says how it is encoded.
+// encodingSuffix makes the name of the member that says how another member is encoded.
 const (
 	encodingSuffix = "_encoding"
 	encodingBase64 = "base64"
 )
 
-// IsJSON reports whether a Content-Type says JSON: application/json, or any type with the suffix +json (RFC 6839
+// IsJSON reports whether a Content-Type means JSON: application/json, or any type with the suffix +json (RFC 6839
 // section 3.1).
 func IsJSON(contentType string) bool {
 	if contentType == contentTypeJSON {
@@ -27,10 +27,10 @@ func IsJSON(contentType string) bool {
 	return err == nil && (media == contentTypeJSON || strings.HasSuffix(media, "+json"))
 }
 
-// AppendContent adds the bytes of a message that has this header, in the plainest form that gives them back: JSON as it
-// stands, other text as a string, anything else in base64, which a member with the suffix _encoding says. JSON that is
-// not UTF-8 is no JSON (RFC 8259 section 8.1) and would spoil the document around it. It reports whether the string is
-// mislabelled: its Content-Type promises JSON, and it is none.
+// AppendContent adds a body as a member, in the simplest form from which a reader restores its bytes: JSON unchanged,
+// other text as a string, anything else as a base64 string with a member "<name>_encoding": "base64". JSON that is not
+// UTF-8 counts as "anything else" (RFC 8259 section 8.1). It reports whether the body is mislabelled: the Content-Type
+// of its header says JSON, but it is written as a string because it is not.
 func AppendContent(w *rawjson.Writer, name string, header domain.Header, body []byte) (mislabelled bool) {
 	isJSON := IsJSON(header.Get(fieldContentType))
 	switch {

@@ -15,44 +15,57 @@ const metadataPrefix = keyMetadata + "."
 type document struct {
 	Message
 
-	payload, body     []byte // as they stand; nil: not given
+	payload, body     []byte // undecoded; nil: not given
 	headers, metadata []byte
 
+	bodyRef     string // where another program keeps the body; we cannot fetch it
 	timeout     time.Duration
 	contentType string
 	traceparent string
 	tracestate  string
 }
 
-// Decode reads a message of at most limit bytes. Arrived is when the broker took it, the same at every delivery; it
-// stands in for a timestamp.
+// Decode reads a message of at most limit bytes. Arrived is when the broker received it, the same at every delivery; it
+// is used where the message has no timestamp.
 //
-// Request.ID is empty when the message has none that is valid: the caller derives one from the message's place.
-// Request.Deadline is zero when the message has no timeout. A timestamp may be wrong or hostile, so it is for the
-// caller to bound both, and to accept only a BodyRef that it made. Request.Body may be a part of data, which must not
-// be changed afterwards. Request.Header is never nil; the header policy has not been applied.
+// Request.ID is empty when the message has no valid one: the caller derives one from the message's place in the queue.
+// Request.Deadline is zero when the message has no timeout. A timestamp may be wrong or hostile, so it is up to the
+// caller to bound both. Request.Body may share memory with data, which must not be changed afterwards. Request.Header
+// is never nil; the header policy has not been applied.
 func Decode(data []byte, arrived time.Time, limit int) (Message, error) {
-	object, err := open(data, limit)
+	d, err := decode(data, arrived, limit)
 	if err != nil {
 		return Message{}, err
 	}
+	if d.bodyRef != "" {
+		return Message{}, errBodyRef
+	}
+	return d.Message, nil
+}
+
+// decode reads a message as Decode does, but leaves a body_ref to its caller.
+func decode(data []byte, arrived time.Time, limit int) (document, error) {
+	object, err := open(data, limit)
+	if err != nil {
+		return document{}, err
+	}
 	var d document
 	if err := readObject("", object, messageMembers, &d); err != nil {
-		return Message{}, err
+		return document{}, err
 	}
 	if d.metadata != nil {
 		if err := readObject(metadataPrefix, d.metadata, metadataMembers, &d); err != nil {
-			return Message{}, err
+			return document{}, err
 		}
 	}
 	if err := d.decodeBody(); err != nil {
-		return Message{}, err
+		return document{}, err
 	}
 	if err := d.decodeHeader(); err != nil {
-		return Message{}, err
+		return document{}, err
 	}
 	d.setTimes(arrived)
-	return d.Message, nil
+	return d, nil
 }
 
 var messageMembers = []member[document]{
@@ -60,7 +73,7 @@ var messageMembers = []member[document]{
 	{name: keyTimestamp, read: func(d *document, v []byte) string { return readTime(&d.Request.SubmittedAt, v, floor) }},
 	{name: keyPayload, read: func(d *document, v []byte) string { d.payload = v; return "" }, nullable: true},
 	{name: keyBody, read: func(d *document, v []byte) string { d.body = v; return "" }},
-	{name: keyBodyRef, read: func(d *document, v []byte) string { return readText(&d.BodyRef, v, maxBodyRef) }},
+	{name: keyBodyRef, read: func(d *document, v []byte) string { return readText(&d.bodyRef, v, maxBodyRef) }},
 	{name: keyHeaders, read: func(d *document, v []byte) string { d.headers = v; return "" }},
 	{name: keyMetadata, read: (*document).setMetadata},
 }
@@ -101,7 +114,7 @@ func (d *document) setMetadata(value []byte) (reason string) {
 func (d *document) setMethod(value []byte) (reason string) {
 	reason = readText(&d.Request.Method, value, MaxMethod)
 	if reason == "" && d.Request.Method != "" && !isToken(d.Request.Method) {
-		return "is no token (RFC 9110 section 9.1)"
+		return "is not a token (RFC 9110 section 9.1)"
 	}
 	return reason
 }
@@ -157,7 +170,7 @@ func readFieldValue(into *string, value []byte) (reason string) {
 }
 
 func (d *document) decodeBody() error {
-	if d.payload != nil && d.body != nil || d.BodyRef != "" && (d.payload != nil || d.body != nil) {
+	if d.payload != nil && d.body != nil || d.bodyRef != "" && (d.payload != nil || d.body != nil) {
 		return &domain.Invalid{Field: "message", Reason: "has more than one of payload, body and body_ref"}
 	}
 	d.Request.Body = d.payload
@@ -172,7 +185,7 @@ func (d *document) decodeBody() error {
 	return nil
 }
 
-// decodeBase64 reads a string in standard base64; what it gives is never nil without a reason.
+// decodeBase64 reads a string in standard base64. Without a reason, decoded is never nil.
 func decodeBase64(value []byte) (decoded []byte, reason string) {
 	encoded, ok := rawjson.Text(value)
 	if !ok {
@@ -185,7 +198,7 @@ func decodeBase64(value []byte) (decoded []byte, reason string) {
 	return decoded, ""
 }
 
-// decodeHeader reads the fields, and fills in those that metadata has and headers have not.
+// decodeHeader reads the header fields, and adds those that are only in metadata.
 func (d *document) decodeHeader() error {
 	f := fields{header: make(domain.Header)}
 	reason := ""

@@ -12,7 +12,7 @@ import (
 	"github.com/openhqm/openhqm/domain/envelope"
 )
 
-const notFieldValue = "has a character that no field value may have (RFC 9110 section 5.5)"
+const notFieldValue = "has a character that is not allowed in a field value (RFC 9110 section 5.5)"
 
 // entries writes n members "k0": value, "k1": value and so on.
 func entries(n int, value string) string {
@@ -43,14 +43,15 @@ func TestDecodeRefuses(t *testing.T) {
 		{`{"body":1}`, "body: must be a string"},
 		{`{"body":"AA"}`, "body: is not base64 with padding (RFC 4648 section 4)"},
 		{`{"body":"_-=="}`, "body: is not base64 with padding (RFC 4648 section 4)"},
+		{`{"body_ref":"x"}`, "body_ref: cannot be used: the body must be in the message"},
 		{`{"body_ref":"` + strings.Repeat("x", 257) + `"}`, "body_ref: is longer than 256 bytes"},
 		{`{"timestamp":1}`, "timestamp: must be a string"},
 		{`{"timestamp":"yesterday"}`, "timestamp: must be an RFC 3339 time"},
 		{`{"timestamp":"0000-12-31T00:00:00Z"}`, "timestamp: must be an RFC 3339 time"},
 		{`{"timestamp":"9999-12-31T23:00:00-01:00"}`, "timestamp: must be an RFC 3339 time"},
 		{`{"headers":"x"}`, "headers: must be a JSON object"},
-		{`{"headers":{"a b":"x"}}`, "headers: a name is no token (RFC 9110 section 5.1)"},
-		{`{"headers":{"":"x"}}`, "headers: a name is no token (RFC 9110 section 5.1)"},
+		{`{"headers":{"a b":"x"}}`, "headers: a name is not a token (RFC 9110 section 5.1)"},
+		{`{"headers":{"":"x"}}`, "headers: a name is not a token (RFC 9110 section 5.1)"},
 		{`{"headers":{"A":"secret\n"}}`, "headers: A " + notFieldValue},
 		{`{"headers":{"A":["secret\u007f"]}}`, "headers: A " + notFieldValue},
 		{`{"headers":{"A":1}}`, "headers: A is neither a string nor a list of strings"},
@@ -75,7 +76,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{`{"metadata":[]}`, "metadata: must be a JSON object"},
 		{metadata(`"endpoint":1`), "metadata.endpoint: must be a string"},
 		{metadata(`"endpoint":"` + strings.Repeat("x", 129) + `"`), "metadata.endpoint: is longer than 128 bytes"},
-		{metadata(`"method":"G T"`), "metadata.method: is no token (RFC 9110 section 9.1)"},
+		{metadata(`"method":"G T"`), "metadata.method: is not a token (RFC 9110 section 9.1)"},
 		{metadata(`"method":"` + strings.Repeat("x", 33) + `"`), "metadata.method: is longer than 32 bytes"},
 		{metadata(`"path":"a"`), `metadata.path: must begin with "/"`},
 		{metadata(`"path":"/%2e%2E/"`), "metadata.path: must not have dot segments"},
@@ -127,7 +128,7 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
-func TestDecodeTakesWhatIsJustWithinLimits(t *testing.T) {
+func TestDecodeAcceptsValuesAtTheirLimits(t *testing.T) {
 	t.Parallel()
 	for name, give := range map[string]string{
 		"fields":   `{"headers":{` + entries(1000, `""`) + `}}`,
@@ -148,7 +149,7 @@ func TestDecodeTakesWhatIsJustWithinLimits(t *testing.T) {
 	}
 }
 
-func TestDecodeTellsWhenThereIsNoID(t *testing.T) {
+func TestDecodeLeavesAnInvalidIDEmpty(t *testing.T) {
 	t.Parallel()
 	for _, give := range []string{
 		`{}`, `{"correlation_id":null}`, `{"correlation_id":""}`, `{"correlation_id":7}`, `{"correlation_id":["x"]}`,

@@ -7,8 +7,8 @@ import (
 	"github.com/openhqm/openhqm/domain"
 )
 
-// Faithful reports whether a message tells all of the request that it can: what Decode gives of it is what Append was
-// given, byte for byte. It looks neither at the limits of Decode nor at times, but for not_before.
+// Faithful reports whether a message preserves the request: what Decode returns is what Append was given, byte for
+// byte, as far as a Message carries it. It checks neither the limits of Decode nor any time except NotBefore.
 func Faithful(r *domain.Request) bool {
 	if !r.ID.Valid() || r.Method != "" && !isToken(r.Method) || !isWhole(r.NotBefore) {
 		return false
@@ -26,7 +26,7 @@ func Faithful(r *domain.Request) bool {
 	return allUTF8(r.Endpoint, r.Path, r.Query)
 }
 
-// isWhole reports whether a time is one of whole milliseconds.
+// isWhole reports whether a time has no fraction of a millisecond.
 func isWhole(t time.Time) bool { return t.Equal(t.Truncate(time.Millisecond)) }
 
 func allUTF8(texts ...string) bool {

@@ -11,8 +11,8 @@ import (
 	"github.com/openhqm/openhqm/domain/envelope"
 )
 
-// TestFaithfulTellsWhatComesBack holds Faithful to what Append and Decode do.
-func TestFaithfulTellsWhatComesBack(t *testing.T) {
+// TestFaithfulReportsWhatComesBackUnchanged holds Faithful to what Append and Decode do.
+func TestFaithfulReportsWhatComesBackUnchanged(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name string

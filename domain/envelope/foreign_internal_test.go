@@ -36,7 +36,7 @@ func TestForeignTimesAreBounded(t *testing.T) {
 	}
 }
 
-func TestReadResultSeesToWhatDecodingLeaves(t *testing.T) {
+func TestReadResultDoesWhatDecodingLeavesToItsCaller(t *testing.T) {
 	t.Parallel()
 	const limit = 1 << 10
 	for _, tt := range []struct {
@@ -49,12 +49,12 @@ func TestReadResultSeesToWhatDecodingLeaves(t *testing.T) {
 		{`{"correlation_id":"x","status":"FAILED"}`, domain.ReasonRejected, ""},
 		{`{"correlation_id":"x","status":"TIMEOUT"}`, domain.ReasonDeadline, ""},
 		{`{"correlation_id":"no id","status":"COMPLETED"}`, "", "result: the result names no request"},
-		{`{"correlation_id":"x","status":"COMPLETED","result_url":"https://a/"}`, "", "result: result_url names nothing"},
+		{`{"correlation_id":"x","status":"COMPLETED","result_url":"https://a/"}`, "", "result: result_url cannot be used"},
 		{`oops`, "", "result: message: is not valid JSON"},
 	} {
 		t.Run(tt.give, func(t *testing.T) {
 			t.Parallel()
-			got, err := ReadResult([]byte(tt.give), time.Now(), limit)
+			got, err := ReadResult([]byte(tt.give), time.Unix(1, 0), limit)
 			if tt.wantErr != "" {
 				require.ErrorContains(t, err, tt.wantErr)
 				require.Zero(t, got)

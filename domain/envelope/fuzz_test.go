@@ -53,24 +53,7 @@ func FuzzDecodeResult(f *testing.F) {
 	})
 }
 
-func FuzzDecodeDeadLetter(f *testing.F) {
-	for _, name := range []string{"json", "bytes", "unknown_members"} {
-		f.Add(golden(f, "deadletter", name))
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		first, err := envelope.DecodeDeadLetter(data, fuzzLimit)
-		if err != nil {
-			return
-		}
-		document := envelope.AppendDeadLetter(nil, &first)
-		again, err := envelope.DecodeDeadLetter(document, 10*fuzzLimit)
-		require.NoError(t, err, "%s", document)
-		first.Message = trimJSON(first.Message)
-		require.Equal(t, first, again, "%s", document)
-	})
-}
-
-// allocated gives the bytes that were ever allocated by the process. What runs beside a fuzzed call counts too, which
+// allocated returns the bytes that were ever allocated by the process. What runs beside a fuzzed call counts too, which
 // the fixed part of fuzzMemory allows for.
 func allocated() uint64 {
 	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}

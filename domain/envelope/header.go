@@ -10,7 +10,8 @@ import (
 	"github.com/openhqm/openhqm/domain/envelope/rawjson"
 )
 
-// appendHeader gives a field's value as a string, and as a list when it is repeated. Without fields it adds nothing.
+// appendHeader writes a field's value as a string, or a list of strings when the field is repeated. Without fields it
+// writes nothing.
 func appendHeader(w *rawjson.Writer, header domain.Header) {
 	if len(header) == 0 {
 		return
@@ -30,13 +31,13 @@ func allFieldValues(values []string) bool {
 	return !slices.ContainsFunc(values, func(value string) bool { return !isFieldValue(value) })
 }
 
-// fields is a header while it is read, and what it takes of the limits.
+// fields is a header while it is read, with what counts against its limits.
 type fields struct {
 	header      domain.Header
 	lines, size int
 }
 
-// read adds {name: value | [values]}. One field under several spellings becomes one, repeated.
+// read adds {name: value | [values]}. Spellings of one field that differ in case become one repeated field.
 func (f *fields) read(value []byte) (reason string) {
 	if value[0] != '{' {
 		return reasonObject
@@ -51,7 +52,7 @@ func (f *fields) read(value []byte) (reason string) {
 
 func (f *fields) readField(name string, value []byte) (reason string) {
 	if !isToken(name) {
-		return "a name is no token (RFC 9110 section 5.1)"
+		return "a name is not a token (RFC 9110 section 5.1)"
 	}
 	if value[0] != '[' {
 		return f.readLine(name, value)
@@ -86,9 +87,9 @@ func (f *fields) add(name string, value []byte) (reason string) {
 	return ""
 }
 
-const reasonFieldValue = "has a character that no field value may have (RFC 9110 section 5.5)"
+const reasonFieldValue = "has a character that is not allowed in a field value (RFC 9110 section 5.5)"
 
-// shown bounds, in bytes, how much of a field's name an error repeats.
+// shown returns as much of a field's name as an error repeats.
 func shown(name string) string { return name[:min(len(name), 100)] }
 
 // isToken reports whether a field name or method is a token (RFC 9110 section 5.6.2).

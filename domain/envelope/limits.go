@@ -1,10 +1,11 @@
 package envelope
 
-// Limits of what Decode takes and, because it must be decoded again, of what may be submitted. Lengths are bytes.
+// Limits of what Decode accepts, and of what may be submitted, because that must be decoded again. Lengths are in
+// bytes.
 const (
 	MaxEndpoint   = 128
 	MaxMethod     = 32
-	MaxTarget     = 8 << 10 // of path and of query; RFC 9110 section 4.1 asks for 8,000 at least
+	MaxTarget     = 8 << 10 // of path and of query; RFC 9110 section 4.1 recommends at least 8,000
 	MaxPriority   = 9
 	MaxAttempts   = 1000
 	MaxLabels     = 64
@@ -15,13 +16,13 @@ const (
 	MaxHeaderFields = 1000     // field lines; a repeat is one of its own
 )
 
-// Limits of what only messages have.
+// Limits of members that only messages have.
 const (
 	maxBodyRef    = 256
 	maxRepeated   = 8 << 10 // of content_type, traceparent and tracestate
 	maxRetryCount = 1_000_000
 )
 
-// MaxInlineBody is the size in bytes of the largest body that a message holds itself: a larger one of a request stays
-// in the store, and one of a response is told by result_url. It is the limit of the wire format, on every broker.
+// MaxInlineBody is the size in bytes of the largest body within a message, on every broker. A larger body of a request
+// stays in the store; for a larger body of a response the message has a result_url.
 const MaxInlineBody = 256 << 10

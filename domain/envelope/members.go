@@ -11,21 +11,21 @@ import (
 	"github.com/openhqm/openhqm/domain/envelope/rawjson"
 )
 
-// maxNesting is how deep a document may be nested that is put into another, which may be put into a third.
+// maxNesting is how deep a document may be nested to be embedded in another one, which may itself be embedded.
 // encoding/json reads 10,000 levels.
 const maxNesting = 9990
 
-// embeddable reports whether a document can be spliced into another.
+// embeddable reports whether a document can be embedded in another one unchanged.
 func embeddable(document []byte) bool {
 	return rawjson.Valid(document) && !rawjson.Nested(document, maxNesting)
 }
 
-// member is a member of an object that we know, and how it is read. A reason says what is wrong with its value, which
-// begins without space before it.
+// member is a known member of an object, and how to read it. Read gets its value without leading space, and returns
+// what is wrong with that.
 type member[T any] struct {
 	name     string
 	read     func(into *T, value []byte) (reason string)
-	nullable bool // null is a value of its own, and not the same as not given
+	nullable bool // null is a value; otherwise it means "not given"
 }
 
 const (
@@ -33,7 +33,7 @@ const (
 	reasonText   = "must be a string"
 )
 
-// open checks a whole document, and gives it without the space around it.
+// open checks a whole document, and returns it without the space around it.
 func open(document []byte, limit int) ([]byte, error) {
 	switch {
 	case len(document) > limit:
@@ -48,9 +48,9 @@ func open(document []byte, limit int) ([]byte, error) {
 	return document, nil
 }
 
-// readObject reads the known members of a valid object. Prefix goes before their names in errors.
+// readObject reads the known members of a valid object. Errors have prefix before their names.
 func readObject[T any](prefix string, object []byte, known []member[T], into *T) error {
-	var seen uint32 // a bit for each of known
+	var seen uint32 // one bit per known member
 	for key, value := range rawjson.Members(object) {
 		for i := range known {
 			m := &known[i]
@@ -90,7 +90,7 @@ func readText(into *string, value []byte, limit int) (reason string) {
 	return ""
 }
 
-// readID keeps what is an id, and nothing else.
+// readID reads a valid id, and ignores anything else.
 func readID(into *domain.ID, value []byte) {
 	if raw, ok := rawjson.Text(value); ok && len(raw) <= maxShortText && domain.ID(raw).Valid() {
 		*into = domain.ID(raw)
@@ -109,10 +109,10 @@ func readInteger(into *int, value []byte, lowest, highest int) (reason string) {
 
 const (
 	maxShortText = 128                        // bytes of ids, times, spans and endpoints
-	maxSpan      = 100 * 365 * 24 * time.Hour // far from where arithmetic overflows
+	maxSpan      = 100 * 365 * 24 * time.Hour // arithmetic is far from overflowing
 )
 
-// readSpan reads a length of time, a number of seconds or a duration such as "90s", rounded to milliseconds.
+// readSpan reads a length of time: a number of seconds, or a duration such as "90s". It rounds to milliseconds.
 func readSpan(into *time.Duration, value []byte) (reason string) {
 	var length time.Duration
 	if value[0] == '"' {
@@ -130,7 +130,7 @@ func readSpan(into *time.Duration, value []byte) (reason string) {
 		if err != nil || math.Abs(seconds) > maxSpan.Seconds() {
 			return reasonSpan
 		}
-		// Not by way of nanoseconds, which a float64 cannot tell apart in a timeout of some weeks.
+		// Not by way of nanoseconds: in a timeout of some weeks a float64 has not enough digits for them.
 		length = time.Duration(math.Round(seconds*1000)) * time.Millisecond
 	}
 	if length <= 0 || length > maxSpan {
@@ -142,8 +142,8 @@ func readSpan(into *time.Duration, value []byte) (reason string) {
 
 const reasonSpan = `must be a number of seconds, or a duration such as "90s", from 1ms to 100 years`
 
-// readTime reads an RFC 3339 time, rounded by round. One without a zone is UTC: Python's utcnow().isoformat() writes
-// such times. The zero time means none.
+// readTime reads an RFC 3339 time, rounded by round. A time without a zone is taken as UTC, because Python's
+// utcnow().isoformat() writes such times.
 func readTime(into *time.Time, value []byte, round func(time.Time) time.Time) (reason string) {
 	var written string
 	if reason := readText(&written, value, maxShortText); reason != "" {

@@ -1,15 +1,15 @@
-// Package envelope is the wire message of all brokers: the request on its way to a worker, the result on its way back
-// and the dead letter that others are told of. Each is one JSON document.
+// Package envelope reads and writes the wire format of all brokers: requests on their way to a worker, and results and
+// dead letters as notices for other programs. Each is one JSON document.
 //
-// Bodies are spliced in and sliced out, never decoded and encoded again. Reading is tolerant, so that old and new
-// versions and foreign producers mix: members that are not known are ignored, and one that is null counts as not given,
-// except payload. It is strict where two readers could understand different things: a known member given twice, two
-// bodies, a value outside its limits. The documents in testdata must decode for ever.
+// A JSON body is embedded byte for byte, never decoded and encoded again. Reading is tolerant, so that old versions,
+// new versions and other programs can share a queue: unknown members are ignored, and null means "not given", except
+// for payload. Reading is strict where two readers could disagree: a known member given twice, two bodies, a value
+// outside its limits. The documents in testdata must decode for ever.
 //
-// All functions are pure and safe for concurrent use. Every error is a *domain.Invalid that names a member of the
-// document and never repeats anything that the sender wrote, except the name of a header field.
+// All functions are pure and safe for concurrent use. Errors of Decode functions are a *domain.Invalid that names a
+// member of the document. It repeats nothing that the sender wrote, except the name of a header field.
 //
-// Times and spans are kept in whole milliseconds. Times are cut down, except not_before, which is rounded up, so that
+// Times and durations are in whole milliseconds. Times are truncated, except not_before, which is rounded up so that
 // nothing is sent too early. A timeout is rounded up when it is written, and to the nearest when it is read.
 package envelope
 
@@ -24,15 +24,13 @@ import (
 
 // Message is a request on the wire.
 //
-// All of Request travels, except Owner, Idempotency and ResentFrom: they say who may read the record, which submit
-// repeats it and what it was made from, which is nobody's business but the store's. SubmittedAt is the member
-// timestamp, Deadline is metadata.timeout counted from there. The fields of Header travel in headers, all of them;
-// metadata.content_type, traceparent and tracestate repeat three of them for consumers that look there, and count where
-// headers do not have them.
+// It carries all of Request except Owner, Idempotency and ResentFrom, which only the store needs. SubmittedAt is the
+// member timestamp; Deadline is metadata.timeout, counted from there. All fields of Header are in headers. The members
+// metadata.content_type, traceparent and tracestate repeat three of them for consumers that look there; when read, they
+// are used where headers has no such field.
 type Message struct {
 	Request    domain.Request
-	RetryCount int    // attempts charged so far
-	BodyRef    string // where the store keeps the body (claim check); Request.Body is nil then. Empty: not kept there
+	RetryCount int // attempts charged so far
 }
 
 // Names of members.
@@ -44,7 +42,7 @@ const (
 
 	keyPayload  = "payload"
 	keyBody     = "body"
-	keyBodyRef  = "body_ref"
+	keyBodyRef  = "body_ref" // of other programs; we never write it
 	keyMetadata = "metadata"
 
 	keyEndpoint    = "endpoint"
@@ -69,14 +67,14 @@ const (
 	fieldTracestate  = "Tracestate"
 )
 
-// smallDocument is about the size in bytes of a document without a body.
+// smallDocument is the approximate size in bytes of a document without a body.
 const smallDocument = 512
 
-// Append writes a message at the end of dst and returns the longer slice. It keeps nothing of m.
+// Append appends a message to dst and returns the extended slice. It keeps nothing of m.
 //
-// A JSON body becomes the payload, byte for byte; any other is written in base64. What cannot be told in JSON is lost
-// from the rest: bytes that are not UTF-8 become U+FFFD, and a header field whose name or value is none (RFC 9110
-// sections 5.1 and 5.5) is left out. The caller sees to the limits that Decode has.
+// A JSON body becomes the payload, byte for byte; any other body is written in base64. Elsewhere, bytes that are not
+// UTF-8 become U+FFFD, and a header field whose name or value is invalid (RFC 9110 sections 5.1 and 5.5) is left out;
+// Faithful reports whether anything is lost. The caller keeps to the limits of Decode.
 func Append(dst []byte, m *Message) []byte {
 	r := &m.Request
 	w := rawjson.Append(grow(dst, r.Header, r.Body))
@@ -99,7 +97,7 @@ func Append(dst []byte, m *Message) []byte {
 	return w.Close()
 }
 
-// grow makes room for a document, so that the buffer seldom grows while it is written.
+// grow makes room for a document, so that the buffer seldom grows while the document is written.
 func grow(dst []byte, header domain.Header, body []byte) []byte {
 	size := smallDocument + base64.StdEncoding.EncodedLen(len(body))
 	for name, values := range header {
@@ -117,8 +115,6 @@ func grow(dst []byte, header domain.Header, body []byte) []byte {
 func appendBody(w *rawjson.Writer, m *Message) (payload bool) {
 	body := m.Request.Body
 	switch {
-	case m.BodyRef != "":
-		w.Text(keyBodyRef, m.BodyRef)
 	case body == nil:
 	case isPayload(m.Request.Header, body):
 		w.Raw(keyPayload, body)
@@ -129,8 +125,8 @@ func appendBody(w *rawjson.Writer, m *Message) (payload bool) {
 	return false
 }
 
-// isPayload reports whether a body can be spliced in and sliced out again. Space around it would be lost among that of
-// the document.
+// isPayload reports whether a body can be embedded and restored byte for byte. Space around it would be lost in the
+// document.
 func isPayload(header domain.Header, body []byte) bool {
 	return len(body) > 0 && body[0] > ' ' && body[len(body)-1] > ' ' &&
 		IsJSON(header.Get(fieldContentType)) && embeddable(body)
@@ -167,7 +163,7 @@ func appendLabels(w *rawjson.Writer, labels map[string]string) {
 	w.End()
 }
 
-// appendText leaves out what is not said, and so does appendCount.
+// appendText and appendCount leave out zero values.
 func appendText(w *rawjson.Writer, name, value string) {
 	if value != "" {
 		w.Text(name, value)
@@ -180,14 +176,14 @@ func appendCount(w *rawjson.Writer, name string, value int) {
 	}
 }
 
-// appendField repeats the value of a header field, if Decode would take it.
+// appendField repeats the value of a header field, if Decode accepts it.
 func appendField(w *rawjson.Writer, name, value string) {
 	if len(value) <= maxRepeated && isFieldValue(value) {
 		appendText(w, name, value)
 	}
 }
 
-// milliseconds rounds a span up.
+// milliseconds rounds a duration up.
 func milliseconds(span time.Duration) int64 {
 	whole := int64(span / time.Millisecond)
 	if span > time.Duration(whole)*time.Millisecond {

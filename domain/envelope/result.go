@@ -10,15 +10,14 @@ import (
 	"github.com/openhqm/openhqm/domain/envelope/rawjson"
 )
 
-// Result is the end of a request on the wire: queue.responses and queue.results_in.
+// Result is how a request ended, on the wire: in queue.responses and queue.results_in.
 //
-// Everything of domain.Result travels but its Reason: timestamp is CompletedAt. Of a JSON body the space around it is
-// lost, as in every document.
+// It carries all of domain.Result except Reason. CompletedAt is the member timestamp. Space around a JSON body is lost.
 type Result struct {
 	ID     domain.ID
 	Status domain.Status // a final one
 	Result domain.Result
-	URL    string // where a body is that was too large for the message; Result.Response.Body is not written then
+	URL    string // of the result, where its body is too large for the message; Response.Body is not written then
 }
 
 // Names of the members that only results have.
@@ -31,23 +30,23 @@ const (
 	keyProcessingTime = "processing_time_ms"
 )
 
-// encodingText is a value of result_encoding, as encodingBase64 is. Without one the Content-Type says whether a string
+// encodingText and encodingBase64 are the values of result_encoding. Without one the Content-Type says whether a string
 // is JSON or text.
 const encodingText = "text"
 
-// Limits of a result, besides those of headers. Dead letters share the first two.
+// Limits of a result, besides those of headers.
 const (
 	maxURL          = 8 << 10
-	maxResultError  = 8 << 10 // longer ones are cut: a result is worth more than its error's text
+	maxResultError  = 8 << 10 // longer texts are cut, rather than the result refused
 	maxStatusLength = 16
-	minStatusCode   = 100 // RFC 9110 section 15; what is above 599 is odd, but backends send it
+	minStatusCode   = 100 // RFC 9110 section 15; some backends send codes above 599
 	maxStatusCode   = 999
-	statusCodeOK    = 200 // of a COMPLETED without a code
+	statusCodeOK    = 200 // of a COMPLETED result without a code
 	maxProcessing   = float64(maxSpan / time.Millisecond)
 )
 
-// AppendResult writes a result message at the end of dst and returns the longer slice. It keeps nothing of r. What
-// cannot be told in JSON is lost as in Append, and the caller sees to the limits that DecodeResult has.
+// AppendResult appends a result to dst and returns the extended slice. It keeps nothing of r. What JSON cannot hold is
+// lost as in Append. The caller keeps to the limits of DecodeResult.
 func AppendResult(dst []byte, r *Result) []byte {
 	response := r.Result.Response
 	if response == nil {
@@ -72,7 +71,7 @@ func AppendResult(dst []byte, r *Result) []byte {
 	return w.Close()
 }
 
-// appendResultBody marks text as such where the Content-Type promises JSON: nobody could tell it from a JSON string
+// appendResultBody marks text where the Content-Type says JSON: a reader could not tell it from a JSON string
 // otherwise.
 func appendResultBody(w *rawjson.Writer, response *domain.Response) {
 	if mislabelled := AppendContent(w, keyResult, response.Header, response.Body); mislabelled {
@@ -84,16 +83,16 @@ func appendResultBody(w *rawjson.Writer, response *domain.Response) {
 type resultDocument struct {
 	Result
 
-	headers, body []byte // as they stand; nil: not given
+	headers, body []byte // undecoded; nil: not given
 	statusCode    int    // 0: not given
 	encoding      string
 }
 
-// DecodeResult reads a result message of at most limit bytes. Arrived is when the broker took it; it stands in for a
-// timestamp.
+// DecodeResult reads a result of at most limit bytes. Arrived is when the broker received it; it is used where the
+// result has no timestamp.
 //
-// ID is empty when the message has none that is valid: such a result belongs to no request. A COMPLETED without a
-// status_code has 200. The response's Body is never nil, and may be a part of data, which must not be changed
+// ID is empty when the document has no valid one: such a result belongs to no request. A COMPLETED result without a
+// status_code has 200. The response's Body is never nil; it may share memory with data, which must not be changed
 // afterwards.
 func DecodeResult(data []byte, arrived time.Time, limit int) (Result, error) {
 	object, err := open(data, limit)
@@ -154,7 +153,7 @@ func readError(into *string, value []byte) (reason string) {
 	}
 	if len(raw) > maxResultError {
 		raw = raw[:maxResultError]
-		for !utf8.Valid(raw) { // three times at most: only the last character can be cut
+		for !utf8.Valid(raw) { // at most three times: only the last character can be incomplete
 			raw = raw[:len(raw)-1]
 		}
 	}
@@ -162,7 +161,7 @@ func readError(into *string, value []byte) (reason string) {
 	return ""
 }
 
-// decodeResponse makes the response, where the message tells of one.
+// decodeResponse decodes the response, if the document has one.
 func (d *resultDocument) decodeResponse() error {
 	given := d.body != nil && !rawjson.IsNull(d.body)
 	if given && d.URL != "" {
@@ -191,8 +190,8 @@ func (d *resultDocument) decodeResponse() error {
 	return nil
 }
 
-// decodeBody undoes appendResultBody. Foreign senders say little: a value that is no string is JSON, a string without a
-// Content-Type is text, and null is no body unless the Content-Type is JSON.
+// decodeBody undoes appendResultBody. Other programs may leave things out: a value that is not a string is JSON, a
+// string without a Content-Type is text, and null means "no body" unless the Content-Type is JSON.
 func (d *resultDocument) decodeBody(f *fields) (body []byte, reason string) {
 	if d.body == nil {
 		return []byte{}, ""

@@ -7,21 +7,22 @@ import (
 )
 
 const (
-	// FirstPause is the first pause of a Backoff.
+	// FirstPause is the longest that the first pause of a Backoff can be.
 	FirstPause = 100 * time.Millisecond
-	// LongestPause is the longest one, unless it says otherwise.
+	// LongestPause bounds every pause of a Backoff that has no bound of its own.
 	LongestPause = 5 * time.Second
 )
 
-// Backoff is how long to pause before the next try: twice as long each time, within bounds, with a random half
-// taken off so that many do not come back at once. The zero value is ready. It is for one goroutine.
+// Backoff computes the pauses between the tries of something that fails. Each is twice as long as the one before, up to
+// a bound. A random part of up to a half is taken off, so that many processes do not return at the same moment. The
+// zero value is ready. It is not safe for concurrent use.
 type Backoff struct {
 	Longest time.Duration // 0: LongestPause
 
 	tries int
 }
 
-// Next gives the next pause.
+// Next returns the next pause, and counts a try.
 func (b *Backoff) Next() time.Duration {
 	longest := b.Longest
 	if longest == 0 {
@@ -32,16 +33,16 @@ func (b *Backoff) Next() time.Duration {
 	return pause/2 + rand.N(pause/2)
 }
 
-// Wait pauses. It reports false when ctx ended meanwhile.
+// Wait blocks for the next pause. It returns false as soon as ctx ends.
 func (b *Backoff) Wait(ctx context.Context) bool { return Sleep(ctx, b.Next()) }
 
-// Reset begins with the first pause again.
+// Reset makes the next pause the first one again, after a success.
 func (b *Backoff) Reset() { b.tries = 0 }
 
-// Tries is how often it has paused since it began.
+// Tries returns the number of pauses since the last Reset.
 func (b *Backoff) Tries() int { return b.tries }
 
-// Sleep blocks for d. It reports false when ctx ended meanwhile.
+// Sleep blocks for d. It returns false as soon as ctx ends.
 func Sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -1,5 +1,5 @@
-// Package outage is what everybody does who uses a broker that may be away: pause longer and longer between two tries,
-// and tell operators once when it begins and once when it is over.
+// Package outage holds what every user of a broker does while the broker is away: it pauses longer and longer between
+// two tries, and logs the beginning and the end once.
 package outage
 
 import (
@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// Calm is how long nothing may have gone wrong before an outage is over: while one of several nodes is away, say, calls
-// of others succeed between those that do not.
+// Calm is how long no call may have failed before an outage counts as over. While one of several nodes is away, calls
+// of the other nodes succeed in between.
 const Calm = 3 * time.Second
 
-// Log writes one line when a broker cannot be used and one when it can again, whoever notices. It is safe for
+// Log writes one line when a broker cannot be used and one when it can again, however many calls fail. It is safe for
 // concurrent use.
 type Log struct {
 	Name   string // of the broker
@@ -21,11 +21,11 @@ type Log struct {
 
 	mu     sync.Mutex
 	away   bool
-	since  time.Time // of the outage
-	failed time.Time // the last time something went wrong
+	since  time.Time // the first failure of the outage
+	failed time.Time // the last failure
 }
 
-// Report takes note of how a call ended.
+// Report notes how a call of the broker ended; nil: it succeeded.
 func (l *Log) Report(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -34,15 +34,16 @@ func (l *Log) Report(err error) {
 		l.failed = l.Now()
 		if !l.away {
 			l.away, l.since = true, l.failed
-			l.Logger.Error("a broker cannot be used; trying again until it can", "broker", l.Name, "error", err)
+			l.Logger.Error("broker unavailable; retrying until it answers (check the broker and the network)",
+				"broker", l.Name, "error", err)
 		}
 	case l.away && l.Now().Sub(l.failed) >= Calm:
 		l.away = false
-		l.Logger.Info("a broker can be used again", "broker", l.Name)
+		l.Logger.Info("broker available again", "broker", l.Name, "outage", l.failed.Sub(l.since))
 	}
 }
 
-// Lasts reports whether there is an outage, and its last failure came that long after its first.
+// Lasts reports whether there is an outage whose last failure came at least long after its first.
 func (l *Log) Lasts(long time.Duration) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -38,6 +38,8 @@ func TestAnOutageIsLoggedOnceAndSoIsItsEnd(t *testing.T) {
 		o.Report(nil)
 	}
 	require.Equal(t, 2, lines())
+	require.Contains(t, log.String(), `level=ERROR msg="broker unavailable; retrying`)
+	require.Contains(t, log.String(), `level=INFO msg="broker available again" broker=it outage=5.999999998s`)
 	require.False(t, o.Lasts(0))
 	o.Report(errors.New("connection refused"))
 	require.Equal(t, 3, lines(), "another outage")

@@ -5,14 +5,14 @@ import "time"
 // quietFor is how long lines that are alike are held back after one of them.
 const quietFor = 5 * time.Second
 
-// Rarely lets one of many lines of a log through, at most one every few seconds, and counts what the next one stands
-// for. The zero value is ready. It is for one goroutine.
+// Rarely throttles a log line that may be due many times a second: it lets one through every 5 s, and counts how many
+// that one stands for. The zero value is ready. It is not safe for concurrent use.
 type Rarely struct {
 	next  time.Time
 	count int
 }
 
-// Note counts one more. It gives how many to tell of now, itself included; 0 is none.
+// Note counts one more line. It returns how many the caller should log as one now, this one included; 0: log nothing.
 func (r *Rarely) Note(now time.Time) int {
 	r.count++
 	if now.Before(r.next) {

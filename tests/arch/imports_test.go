@@ -28,7 +28,7 @@ func TestEveryImportFollowsTheTable(t *testing.T) {
 	}
 }
 
-func TestTheTableTellsGoodImportsFromBad(t *testing.T) {
+func TestTheTableAllowsAndForbidsImports(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		give   string

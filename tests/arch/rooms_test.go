@@ -8,28 +8,29 @@ import (
 
 const module = "github.com/openhqm/openhqm"
 
-// A room is a folder and what its code may import besides itself and the standard library.
+// A room is a folder, and what its code may import besides itself and the standard library.
 type room struct {
 	folder string
-	may    []string // folders of ours, or import paths of others; what is below them too
-	free   bool     // anything
+	may    []string // our folders and import paths of other modules, with everything below them
+	free   bool     // it may import anything
 }
 
-// rooms is the import table of the house: arrows point inward, and each vendor package has one owner. A folder that
-// stands nowhere in it, or below, may hold no code. The longest folder counts.
+// rooms is the import table: arrows point inward, and each vendor package has one owner. A folder that is neither in
+// the table nor below one that is may hold no code. The entry with the longest folder counts.
 func rooms() []room {
 	return []room{
 		{folder: "domain"},
 		{folder: "ports", may: []string{"domain"}},
 		{folder: "application", may: []string{"domain", "ports"}},
-		{folder: "adapters/batchcall", may: []string{"domain", "ports"}}, // a library of the carriers
+		adapter("carrier"), // a library of the carriers
+		adapter("cli", "github.com/spf13/cobra"),
 		adapter("echobackend"),
 		adapter("embedded", "github.com/cockroachdb/pebble"),
 		adapter("httpapi", "github.com/gin-gonic/gin"),
-		adapter("httpbackend", "github.com/sony/gobreaker"),
-		adapter("kafka", "adapters/batchcall", "github.com/segmentio/kafka-go"),
+		adapter("httpbackend"),
+		adapter("kafka", "adapters/carrier", "github.com/segmentio/kafka-go"),
 		adapter("redis", "github.com/redis/go-redis"),
-		adapter("sqs", "adapters/batchcall", "github.com/aws"),
+		adapter("sqs", "adapters/carrier", "github.com/aws"),
 		adapter("telemetry",
 			"github.com/lmittmann/tint", "github.com/mattn/go-isatty", "github.com/prometheus/client_golang"),
 		{folder: "configs", may: []string{
@@ -38,21 +39,21 @@ func rooms() []room {
 		{folder: "bootstrap", may: []string{
 			"domain", "ports", "application", "adapters", "configs",
 			"go.uber.org/fx", "go.uber.org/dig", "github.com/knadh/koanf", "github.com/google/uuid",
-			"golang.org/x/crypto/x509roots", // the roots of TLS, linked in: the image has none
+			"golang.org/x/crypto/x509roots", // the roots of TLS; the image has none
 		}},
 		{folder: "scripts", free: true},
 		{folder: "tests", free: true},
 	}
 }
 
-// adapter is a room that sees ports and domain, its own vendors, and what the Go authors publish beside the standard
-// library; neither the application nor another adapter.
+// adapter returns a room that may import ports, domain, its own vendors, and the modules of the Go authors, but neither
+// the application nor another adapter.
 func adapter(name string, vendors ...string) room {
 	return room{folder: "adapters/" + name, may: append([]string{"domain", "ports", "golang.org/x"}, vendors...)}
 }
 
-// forTests is what a _test.go file may import besides, in every room, and so may testqueue.go, which is only in the test
-// build. No other code may, except in rooms that are free.
+// forTests returns what only _test.go files may import, in every room, and testqueue.go, which is only in the test
+// build. Rooms that are free may too.
 func forTests() []string {
 	return []string{
 		"testing", "net/http/httptest",
@@ -62,7 +63,7 @@ func forTests() []string {
 	}
 }
 
-// check says what is wrong with an import in a file, whose path is relative to the root of the module, or "".
+// check returns what is wrong with an import in a file, or "". The path of the file is relative to the module's root.
 func check(file, imported string) string {
 	folder := path.Dir(file)
 	r, ok := roomOf(folder)
@@ -70,7 +71,7 @@ func check(file, imported string) string {
 	standard := !strings.Contains(strings.Split(imported, "/")[0], ".")
 	switch {
 	case !ok:
-		return file + ": no room of the house is for " + folder
+		return file + ": the import table has no entry for " + folder
 	case imported == "C":
 		return file + ": the binary is built without cgo"
 	case r.free:
@@ -97,7 +98,7 @@ func roomOf(folder string) (room, bool) {
 	return best, best.folder != ""
 }
 
-// within returns a test whether the path is a folder, or below it.
+// within returns a function that reports whether the path is a folder or below it.
 func within(p string) func(folder string) bool {
 	return func(folder string) bool { return p == folder || strings.HasPrefix(p, folder+"/") }
 }

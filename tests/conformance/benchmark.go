@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,7 +21,7 @@ func Benchmark(b *testing.B, start Start) {
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			settings := Settings{Lease: time.Minute, TTL: time.Hour}
-			e := newEnv(b.Context(), b, start, settings)
+			e := newEnv(b.Context(), b, new(atomic.Int64), start, settings)
 			e.open()
 			b.ReportAllocs()
 			bench.run(b, e)

@@ -22,10 +22,10 @@ func cancelling() []testCase {
 
 func cancelledIsNeverHandedOut(e *env) {
 	w := e.consumer()
-	ready, delayed, retried := newRequest(), newRequest(notBefore(now().Add(soon))), newRequest(to("other"))
+	ready, delayed, retried := newRequest(), newRequest(notBefore(now().Add(e.soon()))), newRequest(to("other"))
 	e.accept(retried)
 	d := e.one(w)
-	out := again(d, now().Add(soon))
+	out := again(d, now().Add(e.soon()))
 	out.Response = newResponse(503, "busy")
 	e.finish(w, d, out)
 	e.accept(ready, delayed)
@@ -39,8 +39,8 @@ func cancelledIsNeverHandedOut(e *env) {
 		require.Nil(e.t, record.Result.Response)
 	}
 	require.Equal(e.t, 1, e.state(retried.ID).Attempts)
-	e.requireDepth(ports.Depths{})
-	e.nothingFor(2*soon, w, plenty(10))
+	e.requireNothingLeft(w)
+	e.nothingFor(2*e.soon(), w, plenty(10))
 	e.reopen()
 	e.nothing(e.consumer(), plenty(10))
 }

@@ -163,5 +163,5 @@ func heldAtClose(e *env) {
 	for _, d := range deliveries {
 		e.finish(w, d, completed(d))
 	}
-	e.requireDepth(ports.Depths{})
+	e.requireNothingLeft(w)
 }

@@ -9,6 +9,7 @@ package conformance
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/tests/moving"
 )
 
 // Start makes a harness over fresh, empty storage. Whatever it started for that ends with tb.
@@ -30,7 +32,7 @@ type Settings struct {
 
 // Harness is a backend under test: storage, and instances opened over it.
 type Harness struct {
-	// Open opens an instance. After the Close of that, Open gives one that finds everything again.
+	// Open opens an instance. After the Close of that, Open returns one that finds everything again.
 	Open func() (Instance, error)
 
 	// StopBroker takes the broker away from open instances, and StartBroker brings it back with what it holds. Both are
@@ -61,13 +63,9 @@ type Traits struct {
 	// OneProcess: a second instance cannot be opened beside the first. True of a database that its process owns.
 	OneProcess bool
 
-	// ApproximateDepth: depths are an estimate that is right only in the end, when nothing moves. True of brokers that
-	// count no better themselves.
+	// ApproximateDepth: depths are an estimate, which is right once nothing moves and a worker has looked at what was
+	// cancelled. True where a broker carries messages and counts them by itself.
 	ApproximateDepth bool
-
-	// DeadlineOnRead: a request past its deadline becomes final when somebody reads it, not by itself. True where
-	// nothing sweeps through the store.
-	DeadlineOnRead bool
 
 	// OriginalWithMessage: a dead letter that the deadline made of a request which no worker had begun has its original
 	// only when the message next comes to one. True where the queue carries requests and the store has their records
@@ -151,9 +149,10 @@ func runCase(t *testing.T, start Start, c testCase) {
 	if c.patience == 0 {
 		c.patience = patience
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), c.patience)
+	var moves atomic.Int64
+	ctx, cancel := moving.While(t.Context(), c.patience, moves.Load)
 	t.Cleanup(cancel)
-	e := newEnv(ctx, t, start, settings)
+	e := newEnv(ctx, t, &moves, start, settings)
 	if c.applies != nil && !c.applies(e.harness) {
 		t.Skip("does not apply to this backend, as its harness says")
 	}

@@ -83,7 +83,7 @@ func (e *env) final(c *crew, id domain.ID) domain.Record {
 	return record
 }
 
-// stop ends the crew and gives its fault.
+// stop ends the crew and returns its fault.
 func (c *crew) stop() error {
 	c.cancel()
 	return c.group.Wait()

@@ -76,7 +76,7 @@ func (e *env) acceptCrowd(n int) {
 	require.NoError(e.t, group.Wait())
 }
 
-// drainRate accepts work for the other endpoint and gives how many requests a second are received and finished.
+// drainRate accepts work for the other endpoint and returns how many requests a second are received and finished.
 func (e *env) drainRate(w ports.Work, credit ports.Credit) float64 {
 	e.t.Helper()
 	const n = 2000

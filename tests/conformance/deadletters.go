@@ -28,7 +28,7 @@ func deadLetters() []testCase {
 	}
 }
 
-// list gives the dead letters on all pages of at most limit.
+// list returns the dead letters on all pages of at most limit.
 func (e *env) list(filter ports.DeadLetterFilter, limit int) []domain.DeadLetter {
 	e.t.Helper()
 	filter.Limit = limit
@@ -145,8 +145,8 @@ func deadLettersAreWhole(e *env) {
 }
 
 func deadlinesAreListed(e *env) {
-	ready := newRequest(withDeadline(now().Add(soon)))
-	delayed := newRequest(withDeadline(now().Add(soon)), notBefore(now().Add(time.Hour)))
+	ready := newRequest(withDeadline(now().Add(e.soon())))
+	delayed := newRequest(withDeadline(now().Add(e.soon())), notBefore(now().Add(time.Hour)))
 	e.accept(ready, delayed)
 	for _, r := range []domain.Request{ready, delayed} {
 		e.endsAtDeadline(r)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,7 +15,8 @@ import (
 )
 
 const (
-	// patience is how long a case may take, unless it says otherwise: all waiting for what must happen ends then.
+	// patience is how long a case may accept, receive and finish nothing, unless it says otherwise: all waiting for
+	// what must happen ends then.
 	patience = time.Minute
 	// quiet is how long it allows for what must not happen. Too short only hides a fault.
 	quiet = 200 * time.Millisecond
@@ -23,37 +25,43 @@ const (
 )
 
 // env is what a case works with: an open instance, and helpers that fail the test. They belong to the goroutine of the
-// test; others use the ports and give errors back.
+// test; others use the ports and return errors.
 type env struct {
 	Instance
 
 	t        testing.TB
 	ctx      context.Context // ends with the case, or its patience
+	moves    *atomic.Int64   // counts what the case accepts, receives and finishes
 	start    Start
 	harness  Harness
 	settings Settings
 	closed   bool
+	opening  time.Duration // the longest that it took to open an instance
 }
 
 // newEnv makes an env over fresh storage. It is to be opened, and closed in the end.
-func newEnv(ctx context.Context, tb testing.TB, start Start, settings Settings) *env {
+func newEnv(ctx context.Context, tb testing.TB, moves *atomic.Int64, start Start, settings Settings) *env {
 	tb.Helper()
-	e := &env{t: tb, ctx: ctx, start: start, harness: start(tb, settings), settings: settings, closed: true}
+	e := &env{
+		t: tb, ctx: ctx, moves: moves, start: start, harness: start(tb, settings), settings: settings, closed: true,
+	}
 	tb.Cleanup(func() { _ = e.close() }) // for a case that failed; the others have closed and looked at the error
 	return e
 }
 
 func (e *env) open() {
 	e.t.Helper()
+	began := time.Now()
 	instance, err := e.harness.Open()
 	require.NoError(e.t, err)
+	e.opening = max(e.opening, time.Since(began))
 	e.Instance, e.closed = instance, false
 }
 
 // another opens an instance of the same backend over storage of its own.
 func (e *env) another() *env {
 	e.t.Helper()
-	other := newEnv(e.ctx, e.t, e.start, e.settings)
+	other := newEnv(e.ctx, e.t, e.moves, e.start, e.settings)
 	other.open()
 	return other
 }
@@ -86,6 +94,7 @@ func (e *env) mortal() (w ports.Work, kill func()) {
 func (e *env) accept(reqs ...domain.Request) {
 	e.t.Helper()
 	require.NoError(e.t, acceptAll(e.ctx, e.Intake, reqs))
+	e.moves.Add(1)
 }
 
 // acceptAll is accept for other goroutines.
@@ -115,6 +124,7 @@ func (e *env) receive(w ports.Work, credit ports.Credit) []ports.Delivery {
 	require.NoError(e.t, err)
 	require.NotEmpty(e.t, deliveries)
 	require.LessOrEqual(e.t, len(deliveries), credit.Count)
+	e.moves.Add(1)
 	return deliveries
 }
 
@@ -140,6 +150,12 @@ func (e *env) nothing(w ports.Work, credit ports.Credit) {
 	e.nothingFor(e.quiet(), w, credit)
 }
 
+// soon is a delay that a case waits for. It is longer than the few steps take that come before its end: on a slow
+// machine these take longer, as opening did.
+func (e *env) soon() time.Duration {
+	return max(300*time.Millisecond, 3*e.opening.Truncate(time.Millisecond))
+}
+
 // quiet is how long a consumer is given that is to get nothing.
 func (e *env) quiet() time.Duration { return max(quiet, e.harness.Traits.Joining) }
 
@@ -158,10 +174,11 @@ func (e *env) finish(w ports.Work, d ports.Delivery, out domain.Outcome) {
 	require.NoError(e.t, e.tryFinish(w, d, out))
 }
 
-// tryFinish gives the answer to one finish.
+// tryFinish returns the answer to one finish.
 func (e *env) tryFinish(w ports.Work, d ports.Delivery, out domain.Outcome) error {
 	e.t.Helper()
 	errs := w.Finish(e.ctx, []ports.Finish{finishOf(d, out)})
+	e.moves.Add(1)
 	require.Len(e.t, errs, 1)
 	return errs[0]
 }
@@ -206,10 +223,12 @@ func (e *env) depth() ports.Depths {
 	return d
 }
 
+// counts are the numbers that a depth must have right.
+func counts(d ports.Depths) [4]int64 { return [4]int64{d.Ready, d.Delayed, d.Leased, d.DeadLetters} }
+
 // requireDepth compares the depths, at once where they are exact.
 func (e *env) requireDepth(want ports.Depths) {
 	e.t.Helper()
-	counts := func(d ports.Depths) [4]int64 { return [4]int64{d.Ready, d.Delayed, d.Leased, d.DeadLetters} }
 	if !e.harness.Traits.ApproximateDepth {
 		require.Equal(e.t, counts(want), counts(e.depth()), "ready, delayed, leased, dead letters")
 		return
@@ -220,8 +239,28 @@ func (e *env) requireDepth(want ports.Depths) {
 	}, "the depth is never right")
 }
 
+// requireNothingLeft wants depths of zero after requests were cancelled, or after a crash when all is final. Where a
+// carrier still has messages of such requests it counts them until a worker has seen them, which hands out nothing.
+func (e *env) requireNothingLeft(w ports.Work) {
+	e.t.Helper()
+	if e.harness.Traits.ApproximateDepth {
+		for e.ctx.Err() == nil && counts(e.depth()) != counts(ports.Depths{}) {
+			e.nothing(w, plenty(10))
+		}
+	}
+	e.requireDepth(ports.Depths{})
+}
+
 // eventually polls. It is for what no port lets one wait for.
 func (e *env) eventually(condition func() bool, message string) {
 	e.t.Helper()
-	require.Eventually(e.t, condition, patience, pollEvery, message)
+	ticker := time.NewTicker(pollEvery)
+	defer ticker.Stop()
+	for !condition() {
+		select {
+		case <-ticker.C:
+		case <-e.ctx.Done():
+			require.FailNow(e.t, message, "%v", context.Cause(e.ctx))
+		}
+	}
 }

@@ -64,8 +64,9 @@ func randomFaults(e *env) {
 	for _, r := range reqs {
 		require.NoError(e.t, book.check(e.find(r.ID)))
 	}
-	e.requireDepth(ports.Depths{})
-	e.nothing(e.consumer(), plenty(1))
+	w := e.consumer()
+	e.requireNothingLeft(w)
+	e.nothing(w, plenty(1))
 }
 
 // clumsy works like a consumer that many things happen to.
@@ -117,7 +118,7 @@ func (c *clumsy) live(ctx context.Context, w ports.Work) error {
 	}
 }
 
-// receive gives nothing when only what this consumer itself holds is left, so that it crashes.
+// receive returns nothing when only what this consumer itself holds is left, so that it crashes.
 func (c *clumsy) receive(ctx context.Context, w ports.Work) ([]ports.Delivery, error) {
 	bounded, cancel := context.WithTimeout(ctx, c.e.quiet())
 	defer cancel()

@@ -24,7 +24,7 @@ func givingUp() []testCase {
 	}
 }
 
-// hasty gives a context that often ends before the answer, and often does not.
+// hasty returns a context that often ends before the answer, and often does not.
 func (e *env) hasty() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(e.ctx, rand.N(3*time.Millisecond))
 }
@@ -114,5 +114,5 @@ func cancelsGivenUp(e *env) {
 			return err
 		}))
 	}
-	e.requireDepth(ports.Depths{})
+	e.requireNothingLeft(e.consumer())
 }

@@ -57,7 +57,7 @@ func leaseHandsOver(e *env) {
 	require.NoError(e.t, d.Lease.Err())
 	e.finish(w, d, completed(d))
 	require.Equal(e.t, domain.Completed, e.find(request.ID).Status)
-	e.requireDepth(ports.Depths{})
+	e.requireNothingLeft(w)
 }
 
 func leaseIsKept(e *env) {
@@ -92,7 +92,7 @@ func crashLosesNothing(e *env) {
 		require.Equal(e.t, want, d.Deliveries)
 		e.finish(w, d, completed(d))
 	}
-	e.requireDepth(ports.Depths{})
+	e.requireNothingLeft(w)
 }
 
 func deliveriesCount(e *env) {

@@ -29,7 +29,7 @@ func receiving() []testCase {
 	}
 }
 
-// woken receives in the background, does what is to wake that, and gives the delivery.
+// woken receives in the background, does what is to wake that, and returns the delivery.
 func (e *env) woken(w ports.Work, credit ports.Credit, wake func()) ports.Delivery {
 	e.t.Helper()
 	type answer struct {
@@ -62,7 +62,7 @@ func wakesOnAccept(e *env) {
 
 func wakesOnDue(e *env) {
 	w := e.consumer()
-	e.accept(newRequest(notBefore(now().Add(soon))))
+	e.accept(newRequest(notBefore(now().Add(e.soon()))))
 	e.woken(w, plenty(1), func() {})
 }
 
@@ -119,7 +119,7 @@ func cancelledReceivesLoseNothing(e *env) {
 	e.requireDepth(ports.Depths{})
 }
 
-// impatientReceive gives nothing, without an error, when its time is over.
+// impatientReceive returns nothing, without an error, when its time is over.
 func impatientReceive(ctx context.Context, w ports.Work) ([]ports.Delivery, error) {
 	ctx, cancel := context.WithTimeout(ctx, rand.N(2*time.Millisecond))
 	defer cancel()

@@ -10,9 +10,6 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// soon is a delay that a case waits for.
-const soon = 300 * time.Millisecond
-
 func retries() []testCase {
 	return []testCase{
 		{name: "a request waits for its time", run: notBeforeWaits},
@@ -35,7 +32,7 @@ func (e *env) requireNotEarly(w ports.Work, due time.Time) ports.Delivery {
 
 func notBeforeWaits(e *env) {
 	w := e.consumer()
-	due := now().Add(soon)
+	due := now().Add(e.soon())
 	request := newRequest(notBefore(due))
 	e.accept(request)
 	record := e.state(request.ID)
@@ -52,7 +49,7 @@ func retryWaits(e *env) {
 	e.accept(request)
 	d := e.one(w)
 	for attempts := 1; attempts <= 3; attempts++ {
-		due := now().Add(soon)
+		due := now().Add(e.soon())
 		e.finish(w, d, again(d, due))
 		record := e.state(request.ID)
 		require.Equal(e.t, domain.Pending, record.Status)
@@ -72,12 +69,16 @@ func delaysSurvive(e *env) {
 	retried := newRequest()
 	e.accept(retried)
 	d := e.one(w)
-	due := now().Add(2 * soon)
+	due := now().Add(2 * e.soon())
 	delayed := newRequest(notBefore(due))
 	e.accept(delayed)
 	e.finish(w, d, again(d, due))
 	e.reopen()
-	e.requireDepth(ports.Depths{Delayed: 2})
+	if e.harness.Traits.ApproximateDepth { // a message settled just before the crash counts until a worker has seen it
+		require.EqualValues(e.t, 2, e.depth().Delayed)
+	} else {
+		e.requireDepth(ports.Depths{Delayed: 2})
+	}
 	w = e.consumer()
 	attempts := make(map[domain.ID]int)
 	for range 2 {
@@ -92,7 +93,7 @@ func manyDelays(e *env) {
 	reqs := newRequests(200)
 	due := make(map[domain.ID]time.Time)
 	for i := range reqs {
-		reqs[i].NotBefore = now().Add(time.Duration(rand.Int64N(int64(2 * soon))))
+		reqs[i].NotBefore = now().Add(time.Duration(rand.Int64N(int64(2 * e.soon()))))
 		due[reqs[i].ID] = reqs[i].NotBefore
 	}
 	e.accept(reqs...)
@@ -127,7 +128,7 @@ func releaseIsFree(e *env) {
 		e.finish(w, d, released(d, now()))
 		require.Equal(e.t, 1, e.state(request.ID).Attempts)
 	}
-	due := now().Add(soon)
+	due := now().Add(e.soon())
 	d = e.one(w)
 	e.finish(w, d, released(d, due))
 	require.Equal(e.t, 1, e.requireNotEarly(w, due).Attempts)

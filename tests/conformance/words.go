@@ -57,7 +57,7 @@ func withBody(body []byte) func(*domain.Request) {
 	return func(r *domain.Request) { r.Body = body }
 }
 
-// withKey gives the request an idempotency key, and a fingerprint that begins with variant.
+// withKey returns the request an idempotency key, and a fingerprint that begins with variant.
 func withKey(key string, variant byte) func(*domain.Request) {
 	return func(r *domain.Request) {
 		r.Idempotency = &domain.Idempotency{

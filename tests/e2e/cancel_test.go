@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"context"
 	"net/http"
 	"sync"
 	"testing"
@@ -155,9 +154,7 @@ func cancelAll(t *testing.T, client *testkit.Client, cancellers int, ids []strin
 
 func cancel(t *testing.T, client *testkit.Client, id string) *testkit.Answer {
 	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), testkit.Patience)
-	defer stop()
-	answer, err := client.Cancel(ctx, id)
+	answer, err := client.Cancel(t.Context(), id)
 	require.NoError(t, err)
 	return answer
 }

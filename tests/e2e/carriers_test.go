@@ -148,9 +148,7 @@ func TestACarrierThatCannotBeReachedFailsTheStart(t *testing.T) {
 // requireStartFails runs a process that cannot use its broker, and checks that it says why, soon and once.
 func requireStartFails(t *testing.T, gateway *testkit.Gateway, want ...string) {
 	t.Helper()
-	began := time.Now()
-	output := gateway.Run()
-	took := time.Since(began)
+	output := gateway.RunSoon(10 * time.Second)
 
 	require.Equal(t, exitFailed, output.Code, output.Stderr)
 	require.Equal(t, 1, strings.Count(output.Stderr, `"level":"ERROR"`), output.Stderr)
@@ -158,6 +156,4 @@ func requireStartFails(t *testing.T, gateway *testkit.Gateway, want ...string) {
 		require.Contains(t, output.Stderr, text)
 	}
 	require.NotContains(t, output.Stderr, "secret")
-	t.Logf("after %s: %s", took, output.Stderr)
-	require.Less(t, took, 20*time.Second, "the promise is 10 s; the rest is for a busy machine")
 }

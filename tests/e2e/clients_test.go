@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -81,7 +80,7 @@ func script(t *testing.T, exchanges []exchange, program, file string) []outcome 
 	t.Helper()
 	given, err := json.Marshal(exchanges)
 	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*testkit.Patience)
+	ctx, cancel := testkit.Patiently(t)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, filepath.Join("testdata", file))
 	var stderr strings.Builder

@@ -15,11 +15,13 @@ func TestADelayedRequestIsNeverEarlyAndOutlivesACrash(t *testing.T) {
 	t.Parallel()
 	backend := testkit.NewBackend(t, testkit.Echo())
 	gateway := testkit.NewGateway(t, testkit.OneBackend(backend.URL))
+	began := time.Now()
 	process := gateway.Start()
+	delay := 2500*time.Millisecond + 2*time.Since(began).Truncate(time.Millisecond) // a slow machine looks late
 	client := process.Client()
 
-	delayed := client.Submit(`{"payload": 1, "metadata": {"delay": 2.5}}`)
-	notBefore := time.Now().Add(3500 * time.Millisecond).Truncate(time.Millisecond)
+	delayed := client.Submit(fmt.Sprintf(`{"payload": 1, "metadata": {"delay": %g}}`, delay.Seconds()))
+	notBefore := time.Now().Add(delay + time.Second).Truncate(time.Millisecond)
 	dated := client.Submit(fmt.Sprintf(`{"payload": 2, "metadata": {"not_before": %q}}`,
 		notBefore.UTC().Format(time.RFC3339Nano)))
 	require.Equal(t, testkit.Depth{Delayed: 2}, client.Depth())
@@ -36,7 +38,7 @@ func TestADelayedRequestIsNeverEarlyAndOutlivesACrash(t *testing.T) {
 	}
 	require.Len(t, backend.Calls(), 2)
 	call := backend.CallsOf(delayed.CorrelationID)[0]
-	require.False(t, call.At.Before(delayed.SubmittedAt.Add(2500*time.Millisecond)), "delay: called too early")
+	require.False(t, call.At.Before(delayed.SubmittedAt.Add(delay)), "delay: called too early")
 	call = backend.CallsOf(dated.CorrelationID)[0]
 	require.False(t, call.At.Before(notBefore), "not_before: called too early")
 	require.Equal(t, testkit.Depth{}, client.Depth())

@@ -21,7 +21,7 @@ func aThousandAtOnce(t *testing.T, install processInstaller) {
 	const requests = 1000
 	backend := testkit.NewBackend(t, testkit.Echo())
 	client := install(t, testkit.OneBackend(backend.URL)).Start().Client()
-	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
+	ctx, cancel := testkit.WhileMoving(t, client.Bytes)
 	defer cancel()
 
 	errs := make([]error, requests)

@@ -210,7 +210,9 @@ func (a *abuse) inflict(t *testing.T, address string) {
 
 func (a *abuse) once(t *testing.T, address string) error {
 	t.Helper()
-	got, err := exchange(t, address, a.send)
+	ctx, cancel := testkit.Patiently(t)
+	defer cancel()
+	got, err := exchange(ctx, t, address, a.send)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package faults_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -21,14 +22,18 @@ type reply struct {
 }
 
 // exchange opens a connection, lets send write to it whatever it likes, and reads the answer at the same time: a server
-// may well refuse what is still being sent. A server that neither answers nor closes is an error.
-func exchange(t *testing.T, address string, send func(net.Conn)) (reply, error) {
+// may well refuse what is still being sent. A server that neither answers nor closes before ctx ends is an error. What
+// is sent and received counts as movement of the test.
+func exchange(ctx context.Context, t *testing.T, address string, send func(net.Conn)) (reply, error) {
 	t.Helper()
-	dialer := net.Dialer{Timeout: testkit.Patience}
-	conn, err := dialer.DialContext(t.Context(), "tcp", address)
+	var dialer net.Dialer
+	plain, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return reply{}, err
 	}
+	conn := testkit.CountedConn{Conn: plain, Bytes: testkit.Moves(t)}
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(0, 1)) }) // ends what is being read
+	defer stop()
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)
@@ -41,9 +46,6 @@ func exchange(t *testing.T, address string, send func(net.Conn)) (reply, error) 
 }
 
 func readReply(conn net.Conn) (reply, error) {
-	if err := conn.SetReadDeadline(time.Now().Add(testkit.Patience)); err != nil {
-		return reply{}, err
-	}
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if isClosed(err) {
 		return reply{}, nil
@@ -86,8 +88,8 @@ func endless(beginning, piece string) func(net.Conn) {
 func half(format string, args ...any) func(net.Conn) {
 	return func(conn net.Conn) {
 		text(format, args...)(conn)
-		if tcp, ok := conn.(*net.TCPConn); ok {
-			_ = tcp.CloseWrite() // the server may have closed it
+		if counted, ok := conn.(testkit.CountedConn); ok {
+			_ = counted.CloseWrite() // the server may have closed it
 		}
 	}
 }

@@ -78,8 +78,5 @@ func awaitMoment(t *testing.T, ledger *ledger, backend *testkit.Backend) {
 		backend.Await(len(backend.Calls()) + n)
 		return
 	}
-	select {
-	case <-ledger.after(n):
-	case <-t.Context().Done():
-	}
+	awaitAccepted(t, ledger, n)
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -89,11 +90,13 @@ func (u *uploads) send(ctx context.Context) error {
 // await waits until n more bodies have been accepted.
 func (u *uploads) await(t *testing.T, n int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
+	var accepted atomic.Int64
+	ctx, cancel := testkit.WhileMoving(t, accepted.Load)
 	defer cancel()
 	for range n {
 		select {
 		case <-u.accepted:
+			accepted.Add(1)
 		case <-ctx.Done():
 			require.FailNow(t, "nothing is accepted any more")
 		}

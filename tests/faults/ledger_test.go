@@ -1,7 +1,6 @@
 package faults_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -97,7 +96,7 @@ func (l *ledger) settle(t *testing.T, client *testkit.Client) {
 	for part := range slices.Chunk(entries, len(entries)/8+1) {
 		group.Go(func() {
 			for _, e := range part {
-				if err := l.settleOne(t.Context(), client, e); err != nil {
+				if err := l.settleOne(t, client, e); err != nil {
 					t.Errorf("%s: %v", e.key, err)
 					return
 				}
@@ -108,8 +107,9 @@ func (l *ledger) settle(t *testing.T, client *testkit.Client) {
 	client.RequireDepth(testkit.Depth{})
 }
 
-func (l *ledger) settleOne(ctx context.Context, client *testkit.Client, e *entry) error {
-	ctx, cancel := context.WithTimeout(ctx, testkit.Patience)
+func (l *ledger) settleOne(t *testing.T, client *testkit.Client, e *entry) error {
+	t.Helper()
+	ctx, cancel := testkit.Patiently(t)
 	defer cancel()
 	for range 2 {
 		result, err := client.TryResult(ctx, e.id)

@@ -67,6 +67,7 @@ func (l *load) submit(e *entry) bool {
 		case err == nil && answer.Code == http.StatusAccepted:
 			e.id = answer.Header.Get("X-Correlation-Id")
 			l.ledger.accept(e)
+			testkit.Moves(l.t).Add(1)
 			return true
 		case err == nil && answer.Code != http.StatusServiceUnavailable:
 			l.t.Errorf("%s: answered %d: %s", e.key, answer.Code, answer.Body)

@@ -92,7 +92,7 @@ type largeBackend struct {
 func newLargeBackend(t *testing.T, check func(l largeText, body io.Reader) error) *largeBackend {
 	t.Helper()
 	b := &largeBackend{release: make(chan struct{})}
-	b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	b.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		number, err := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/"))
 		text := newLargeText(number)
 		if err = errors.Join(err, check(text, r.Body)); err != nil {
@@ -109,6 +109,8 @@ func newLargeBackend(t *testing.T, check func(l largeText, body io.Reader) error
 		w.Header().Set("Content-Length", strconv.Itoa(largeSize))
 		_, _ = text.WriteTo(w) // a caller that has left does not want it
 	}))
+	b.Listener = testkit.CountedListener{Listener: b.Listener, Bytes: testkit.Moves(t)}
+	b.Start()
 	t.Cleanup(func() {
 		b.CloseClientConnections()
 		b.Close()
@@ -119,12 +121,15 @@ func newLargeBackend(t *testing.T, check func(l largeText, body io.Reader) error
 func TestMemoryIsBoundedWhileManySubmitAsMuchAsTheyMay(t *testing.T) {
 	t.Parallel()
 	backend := newLargeBackend(t, largeText.compare)
-	process := testkit.NewPlainGateway(t, testkit.OneBackend(backend.URL)).Start()
+	config := testkit.OneBackend(backend.URL) + "server: {read_timeout: 1h}\n" // for room: the last comes when all fit
+	process := testkit.NewPlainGateway(t, config).Start()
 	client := process.Client()
 	ids := make([]string, largeCrowd)
+	ctx, cancel := testkit.WhileMoving(t, testkit.Moves(t).Load)
+	defer cancel()
 
 	crowd(t, largeCrowd, largeCrowd, func(number int) (err error) {
-		ids[number], err = submitLarge(t, client.Address, number)
+		ids[number], err = submitLarge(ctx, t, client.Address, number)
 		return err
 	})
 	requireMemory(t, process, "all were submitted at once, and wait")
@@ -154,10 +159,10 @@ func TestMemoryIsBoundedWhileManyBackendsAnswerAsMuchAsTheyMay(t *testing.T) {
 }
 
 // submitLarge submits a large text and gives the id.
-func submitLarge(t *testing.T, address string, number int) (string, error) {
+func submitLarge(ctx context.Context, t *testing.T, address string, number int) (string, error) {
 	t.Helper()
 	begin := fmt.Sprintf(`{"metadata": {"path": "/%d"}, "payload": `, number)
-	got, err := exchange(t, address, func(conn net.Conn) {
+	got, err := exchange(ctx, t, address, func(conn net.Conn) {
 		text("%s%sContent-Length: %d\r\n\r\n%s", submitLine, jsonType, len(begin)+largeSize+1, begin)(conn)
 		_, _ = newLargeText(number).WriteTo(conn) // a server that does not take it says so
 		text("}")(conn)
@@ -173,7 +178,7 @@ func submitLarge(t *testing.T, address string, number int) (string, error) {
 // requireLarge waits for all results, one after the other, and compares every byte.
 func requireLarge(t *testing.T, client *testkit.Client, ids []string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
+	ctx, cancel := testkit.WhileMoving(t, func() int64 { return client.Bytes() + testkit.Moves(t).Load() })
 	defer cancel()
 	for number, id := range ids {
 		document := finalDocument(ctx, t, client, id)

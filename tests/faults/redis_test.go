@@ -43,6 +43,9 @@ retry: {base: 20ms, max: 200ms}
 // lease is short, and long enough for a busy machine to tell that a worker lives.
 const lease = 5 * time.Second
 
+// longLease is longer than testkit waits: whoever has to wait until it is over fails the test.
+const longLease = 10 * time.Minute
+
 // start starts one api and so many workers, and gives all of them, the api first.
 func (f *fleet) start(workers int) []*testkit.Process {
 	processes := []*testkit.Process{f.api.Start()}
@@ -65,11 +68,11 @@ func awaitReadiness(t *testing.T, code int, processes ...*testkit.Process) {
 // awaitAccepted waits until n more requests have been accepted.
 func awaitAccepted(t *testing.T, ledger *ledger, n int) {
 	t.Helper()
-	timer := time.NewTimer(testkit.Patience)
-	defer timer.Stop()
+	ctx, cancel := testkit.WhileMoving(t, func() int64 { return int64(len(ledger.entries())) })
+	defer cancel()
 	select {
 	case <-ledger.after(n):
-	case <-timer.C:
+	case <-ctx.Done():
 		require.FailNow(t, "nothing is accepted any more")
 	}
 }

@@ -1,11 +1,11 @@
 package faults_test
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptrace"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -45,12 +45,10 @@ func TestThoseWhoWaitAreWokenByOtherProcesses(t *testing.T) {
 	apis := []*testkit.Process{f.api.Start(), f.api.Start()}
 	f.workers.Start()
 	ids := submitMany(t, apis[0].Client(), waiters/2, to("backend"))
-	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience/2) // well before a wait would be over
-	defer cancel()
 
 	var sent, group sync.WaitGroup
 	sent.Add(waiters)
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
 		WroteRequest: func(httptrace.WroteRequestInfo) { sent.Done() },
 	})
 	for number := range waiters {
@@ -65,8 +63,10 @@ func TestThoseWhoWaitAreWokenByOtherProcesses(t *testing.T) {
 	}
 	backend.Await(len(ids))
 	sent.Wait()
+	clock := testkit.StartClock(t, apis[0].Client())
 	close(release)
 	group.Wait()
 
+	require.Less(t, clock.Elapsed(), 30*time.Second, "well before a wait would be over")
 	require.Len(t, backend.Calls(), len(ids))
 }

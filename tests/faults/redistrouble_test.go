@@ -46,17 +46,13 @@ func TestARedisThatCannotBeUsedFailsTheStart(t *testing.T) {
 			url := "redis://" + tt.user + tt.address + tt.query
 			gateway := testkit.NewGateway(t, "", "OPENHQM_QUEUE_TYPE=redis", "OPENHQM_REDIS_URL="+url)
 
-			began := time.Now()
-			output := gateway.Run()
-			took := time.Since(began)
+			output := gateway.RunSoon(10 * time.Second)
 
 			require.Equal(t, exitFailed, output.Code, output.Stderr)
 			require.Equal(t, 1, strings.Count(output.Stderr, "\n"), "one line: %s", output.Stderr)
 			require.Contains(t, output.Stderr, tt.want)
 			require.Contains(t, output.Stderr, tt.address)
 			require.NotContains(t, output.Stderr, "sesame")
-			t.Logf("after %s: %s", took, output.Stderr)
-			require.Less(t, took, 20*time.Second, "the promise is 10 s; the rest is for a busy machine")
 		})
 	}
 }

@@ -2,6 +2,7 @@
 package kafkaserver
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +14,10 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/openhqm/openhqm/tests/moving"
 )
 
 // Options of a cluster.
@@ -37,7 +41,8 @@ type Cluster struct {
 	nodes []*node
 }
 
-// startPatience is how long a broker may take to serve. It is no expectation: the machine may be very busy.
+// startPatience is how long a broker that does not serve yet may write nothing to its log. It is no expectation: a Java
+// program says nothing while it loads its classes, and the machine may be very busy.
 const startPatience = 3 * time.Minute
 
 // Start starts a cluster and waits until all of its brokers serve, which takes a few seconds. After an error nothing
@@ -132,18 +137,27 @@ func (c *Cluster) format(n *node) error {
 	return nil
 }
 
-// runPatience bounds Run.
+// runPatience is how long a tool may not get on, see moving.CPU.
 const runPatience = 2 * time.Minute
 
-// Run runs a class of Kafka, such as org.apache.kafka.tools.TopicCommand, with arguments and input to read, and
-// returns what it prints. It is safe for concurrent use.
+// Run runs a class of Kafka, such as org.apache.kafka.tools.TopicCommand, with arguments and an input to read, and
+// returns what it prints. A tool that hangs is killed. Run is safe for concurrent use.
 func (c *Cluster) Run(input string, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), runPatience)
+	var started atomic.Int64 // its process id
+	ctx, cancel := moving.While(context.Background(), runPatience, func() int64 {
+		return moving.CPU(int(started.Load()))
+	})
 	defer cancel()
 	cmd := exec.CommandContext(ctx, c.opts.Program, args...) //nolint:gosec // Kafka's own classes
 	cmd.Stdin = strings.NewReader(input)
-	output, err := cmd.CombinedOutput()
-	return string(output), err
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
+	if err := cmd.Start(); err != nil {
+		return "", err
+	}
+	started.Store(int64(cmd.Process.Pid))
+	err := cmd.Wait()
+	return output.String(), err
 }
 
 // Process returns the process of a broker, counted from 0.

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/openhqm/openhqm/tests/moving"
 )
 
 // smallSettings make a broker small and quick. Sessions may be short, and a broker that is gone is missed soon.
@@ -58,7 +60,7 @@ func (n *node) settings() string { return filepath.Join(n.dir, "server.propertie
 
 // launch starts the process of a node.
 func (n *node) launch(opts *Options) error {
-	log, err := os.OpenFile(filepath.Join(n.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(n.logPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
@@ -78,9 +80,10 @@ func (n *node) launch(opts *Options) error {
 	return nil
 }
 
-// awaitServing waits until clients can connect to a node, which is when it has joined the cluster, or it has ended.
+// awaitServing waits until clients can connect to a node, which is when it has joined the cluster. It fails when the
+// process ends, or its log does not grow any more.
 func (n *node) awaitServing() error {
-	ctx, cancel := context.WithTimeout(context.Background(), startPatience)
+	ctx, cancel := moving.While(context.Background(), startPatience, n.logSize)
 	defer cancel()
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
@@ -89,7 +92,7 @@ func (n *node) awaitServing() error {
 		case <-n.ended:
 			return fmt.Errorf("kafka does not start on %s: %s", n.client, n.tail())
 		case <-ctx.Done():
-			return fmt.Errorf("kafka does not serve on %s: %s", n.client, n.tail())
+			return fmt.Errorf("kafka does not serve on %s: %w: %s", n.client, context.Cause(ctx), n.tail())
 		case <-ticker.C:
 		}
 		if conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", n.client); err == nil {
@@ -98,7 +101,18 @@ func (n *node) awaitServing() error {
 	}
 }
 
+func (n *node) logPath() string { return filepath.Join(n.dir, "log") }
+
+// logSize returns how many bytes the broker has written to its log.
+func (n *node) logSize() int64 {
+	info, err := os.Stat(n.logPath())
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
 func (n *node) tail() string {
-	log, _ := os.ReadFile(filepath.Join(n.dir, "log")) // what there is of it
+	log, _ := os.ReadFile(n.logPath()) // what there is of it
 	return string(log[max(0, len(log)-4096):])
 }

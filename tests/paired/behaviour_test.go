@@ -2,6 +2,7 @@ package paired_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openhqm/openhqm/adapters/redis"
+	"github.com/openhqm/openhqm/application/paired"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
 	"github.com/openhqm/openhqm/tests/conformance"
@@ -109,7 +111,7 @@ func TestWhatTheQueueDidNotConfirmIsPublishedByARepeat(t *testing.T) {
 	s.nothing()
 }
 
-func TestMessagesOfOthersAreWorkedOff(t *testing.T) {
+func TestForeignMessagesAreWorkedOff(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	s.write(`{"payload": {"n": 1}}`)
@@ -171,4 +173,60 @@ func TestAStoreThatComesBackEmptyLosesNothing(t *testing.T) {
 		require.Equal(t, domain.Completed, record.Status)
 	}
 	s.nothing()
+}
+
+// TestALeavingProcessKeepsWhatItHasBegunAlone has one that has received more than it has begun.
+func TestALeavingProcessKeepsWhatItHasBegunAlone(t *testing.T) {
+	t.Parallel()
+	server := testkit.StartRedis(t)
+	db, err := redis.Open(t.Context(), redis.Options{
+		URL: server.URL(), Queue: "openhqm-requests", Shards: 1,
+		Lease: time.Minute, TTL: time.Hour, DeadLetterTTL: time.Hour,
+		Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	broker := memorycarrier.New(memorycarrier.Options{})
+	process := func() (*paired.Queue, *paired.Work) {
+		q := paired.Join(broker.Join(requests), db, paired.Options{Reader: reader(), Now: time.Now})
+		consumer, wait := db.NewConsumer(t.Context())
+		t.Cleanup(wait)
+		return q, q.NewWork(consumer)
+	}
+	leaving, leavingWork := process()
+	heir, heirWork := process()
+	const n = 5
+	for i := range n {
+		require.NoError(t, leaving.Intake().Accept(t.Context(), []domain.Request{
+			newRequest(domain.ID(fmt.Sprintf("request-%d", i))),
+		})[0].Err)
+	}
+	begun, err := leavingWork.Receive(t.Context(), ports.Credit{Count: 2, Bytes: 1 << 20})
+	require.NoError(t, err)
+	leaving.Leave(t.Context())
+	_, err = leavingWork.Receive(t.Context(), ports.Credit{Count: n, Bytes: 1 << 20})
+	require.ErrorIs(t, err, ports.ErrClosed)
+
+	finish := func(w ports.Work, d ports.Delivery) {
+		require.NoError(t, w.Finish(t.Context(), []ports.Finish{{
+			ID: d.Request.ID, Token: d.Token,
+			Outcome: domain.Outcome{Status: domain.Completed, Attempts: 1, At: time.Now()},
+		}})[0])
+	}
+	for left := n - len(begun); left > 0; {
+		deliveries, err := heirWork.Receive(t.Context(), ports.Credit{Count: left, Bytes: 1 << 20})
+		require.NoError(t, err)
+		for _, d := range deliveries {
+			require.Equal(t, 1, d.Deliveries, "nobody else has begun it")
+			finish(heirWork, d)
+			left--
+		}
+	}
+	for _, d := range begun {
+		finish(leavingWork, d) // it is still the holder's
+	}
+	depths, err := heir.Gauge().Depths(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, depths.Ready+depths.Delayed+depths.Leased)
+	require.True(t, depths.Approximate)
 }

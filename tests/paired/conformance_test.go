@@ -30,7 +30,9 @@ func startHarness(tb testing.TB, settings conformance.Settings) conformance.Harn
 	tb.Helper()
 	broker := nastyBroker()
 	setUp := func(up bool) { broker.SetAway(!up) }
-	return newHarness(tb, settings, joining(broker), setUp, conformance.Traits{OriginalWithMessage: true})
+	return newHarness(tb, settings, joining(broker), setUp, conformance.Traits{
+		OriginalWithMessage: true, ApproximateDepth: true,
+	})
 }
 
 // nastyBroker makes a broker that does all to its users that a broker may do.
@@ -52,7 +54,7 @@ func joining(broker *memorycarrier.Broker) func() (ports.Carrier, func()) {
 // newHarness makes a harness of a Redis and of a queue that is joined and, with Redis, taken away and brought back.
 func newHarness(
 	tb testing.TB, settings conformance.Settings,
-	join func() (queue ports.Carrier, leave func()), setUp func(up bool), traits conformance.Traits,
+	join func() (carrier ports.Carrier, leave func()), setUp func(up bool), traits conformance.Traits,
 ) conformance.Harness {
 	tb.Helper()
 	server := testkit.StartRedis(tb)
@@ -83,10 +85,10 @@ func reader() envelope.Reader {
 	return envelope.Reader{DefaultEndpoint: "orders", MaxAge: 100 * time.Hour, MaxSize: 20 << 20}
 }
 
-// open opens what a process has: the store, and a connection to the queue for all that it publishes and one for each
-// consumer. Join makes such a connection; to leave ends it as a crash does.
+// open opens what production has: a process that accepts requests, and another one for each consumer. Join connects a
+// process to the carrier; to leave is to crash.
 func open(
-	ctx context.Context, join func() (queue ports.Carrier, leave func()), opts redis.Options,
+	ctx context.Context, join func() (carrier ports.Carrier, leave func()), opts redis.Options,
 ) (conformance.Instance, error) {
 	db, err := redis.Open(ctx, opts)
 	if err != nil {
@@ -94,16 +96,20 @@ func open(
 	}
 	life, end := context.WithCancel(context.Background())
 	var loops sync.WaitGroup
-	producer, leave := join()
+	carrier, leave := join()
+	process := func(carrier ports.Carrier) *paired.Queue {
+		return paired.Join(carrier, db, paired.Options{Reader: reader(), Now: time.Now})
+	}
+	api := process(carrier)
 	return conformance.Instance{
-		Intake: paired.NewIntake(producer, db, time.Now), Results: db, DeadLetters: db.DeadLetters(), Gauge: db,
+		Intake: api.Intake(), Results: db, DeadLetters: db.DeadLetters(), Gauge: api.Gauge(),
 		NewConsumer: func(ctx context.Context) ports.Work {
 			alive, die := context.WithCancel(ctx)
 			context.AfterFunc(life, die)
 			consumer, _ := db.NewConsumer(alive) // ends with the database at the latest
-			queue, leave := join()
+			carrier, leave := join()
 			context.AfterFunc(alive, leave)
-			work := paired.NewWork(reader(), queue, db, consumer)
+			work := process(carrier).NewWork(consumer)
 			loops.Go(func() { _ = work.Run(alive) })
 			return work
 		},

@@ -101,7 +101,7 @@ func Run(t *testing.T, start Start) {
 	for _, c := range carrierCases() {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			log := &testkit.Logged{}
+			log := &testkit.LogBuffer{}
 			settings := Settings{
 				MaxMessage: maxMessage, Takeover: takeover(c.ownBroker), OwnBroker: c.ownBroker, Logger: log.Logger(),
 			}

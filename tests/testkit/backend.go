@@ -1,13 +1,13 @@
 package testkit
 
 import (
-	"context"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +22,7 @@ type Backend struct {
 	tb    testing.TB
 	reply Reply
 	seen  watched[seen]
+	moves *atomic.Int64
 }
 
 // seen is what has reached a backend.
@@ -54,7 +55,7 @@ func NewBackend(tb testing.TB, reply Reply) *Backend {
 // NewBackendAt starts a backend that listens at an address.
 func NewBackendAt(tb testing.TB, listener net.Listener, reply Reply) *Backend {
 	tb.Helper()
-	b := &Backend{tb: tb, reply: reply}
+	b := &Backend{tb: tb, reply: reply, moves: Moves(tb)}
 	b.seen.value.times = make(map[string]int)
 	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: b, ReadHeaderTimeout: Patience}}
 	server.Start()
@@ -82,6 +83,7 @@ func (b *Backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		call.Nth = s.times[call.ID]
 		s.calls = append(s.calls, call)
 	})
+	b.moves.Add(1)
 	b.reply(w, r, call)
 }
 
@@ -100,7 +102,7 @@ func (b *Backend) CallsOf(id string) []*Call {
 // Await waits until there have been n calls in all, and returns them.
 func (b *Backend) Await(n int) []*Call {
 	b.tb.Helper()
-	ctx, cancel := context.WithTimeout(b.tb.Context(), Patience)
+	ctx, cancel := Patiently(b.tb)
 	defer cancel()
 	err := b.seen.await(ctx, func(s seen) bool { return len(s.calls) >= n })
 	require.NoErrorf(b.tb, err, "wait for call %d of the backend", n)

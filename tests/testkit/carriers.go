@@ -30,6 +30,7 @@ type Carrier struct {
 	Secret     string // that no log may show; empty: Variables have none
 	MaxBody    int    // size in bytes of a body that one message can hold, with some room left
 	Keyed      bool   // messages have the ids of requests beside them, for keys
+	Created    string // what the program logs when it creates a topic, if the broker deletes later than it says
 }
 
 // Carriers lists all of them.

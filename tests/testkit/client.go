@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
+	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -19,8 +20,9 @@ import (
 type Client struct {
 	Address string // host:port
 
-	tb   testing.TB
-	http *http.Client
+	tb    testing.TB
+	http  *http.Client
+	bytes *atomic.Int64 // that were sent and received
 }
 
 // longWait is how long the client asks the server to wait with its answer. The most that the server does is 60 seconds.
@@ -28,9 +30,23 @@ const longWait = "30s"
 
 func newClient(tb testing.TB, address string) *Client {
 	tb.Helper()
-	transport := &http.Transport{MaxIdleConnsPerHost: 100}
-	return &Client{Address: address, tb: tb, http: &http.Client{Transport: transport, Timeout: 2 * time.Minute}}
+	c := &Client{Address: address, tb: tb, bytes: new(atomic.Int64)}
+	var dialer net.Dialer
+	c.http = &http.Client{Transport: &http.Transport{
+		MaxIdleConnsPerHost: 100,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := dialer.DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return CountedConn{Conn: conn, Bytes: c.bytes}, nil
+		},
+	}}
+	return c
 }
+
+// Bytes returns how many bytes the client has sent and received.
+func (c *Client) Bytes() int64 { return c.bytes.Load() }
 
 // Answer is a whole HTTP response.
 type Answer struct {
@@ -59,10 +75,12 @@ func (a *Answer) Problem(tb testing.TB, code int) Problem {
 	return problem
 }
 
-// Call makes one request; path may have a query.
+// Call makes one request; path may have a query. It ends when no request of the client moves any more.
 func (c *Client) Call(
 	ctx context.Context, method, path string, header http.Header, body []byte,
 ) (*Answer, error) {
+	ctx, cancel := patiently(ctx, 2*Patience, c.Bytes) // an answer may be held for one Patience
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, "http://"+c.Address+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
@@ -157,7 +175,7 @@ func (c *Client) TryResult(ctx context.Context, id string) (Result, error) {
 // Result waits until the request is final, and returns its result.
 func (c *Client) Result(id string) Result {
 	c.tb.Helper()
-	ctx, cancel := context.WithTimeout(c.tb.Context(), Patience)
+	ctx, cancel := Patiently(c.tb)
 	defer cancel()
 	result, err := c.TryResult(ctx, id)
 	require.NoErrorf(c.tb, err, "wait for the result of %s", id)

@@ -8,9 +8,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/openhqm/openhqm/tests/moving"
 )
 
 // Gateway is an installation of OpenHQM: a directory with its configuration and its data. Processes come and go in it.
@@ -19,6 +22,7 @@ type Gateway struct {
 
 	tb      testing.TB
 	binary  string
+	config  string
 	env     []string
 	serving watched[*Process] // the process that was last found ready; nil while there is none
 }
@@ -47,7 +51,13 @@ func newGateway(tb testing.TB, binary, config string, variables []string) *Gatew
 	dir := tb.TempDir()
 	require.NoError(tb, os.WriteFile(filepath.Join(dir, configFile), []byte(config), 0o600))
 	base := []string{"OPENHQM_CONFIG=" + configFile, "OPENHQM_SERVER_HOST=127.0.0.1", "OPENHQM_SERVER_PORT=0"}
-	return &Gateway{Dir: dir, tb: tb, binary: binary, env: slices.Concat(base, variables)}
+	return &Gateway{Dir: dir, tb: tb, binary: binary, config: config, env: slices.Concat(base, variables)}
+}
+
+// Twin makes an installation with the same configuration and variables, in a directory of its own.
+func (g *Gateway) Twin() *Gateway {
+	g.tb.Helper()
+	return newGateway(g.tb, g.binary, g.config, g.env)
 }
 
 const configFile = "openhqm.yaml"
@@ -56,7 +66,7 @@ const configFile = "openhqm.yaml"
 func (g *Gateway) Launch() *Process {
 	g.tb.Helper()
 	// Not the test's context: it would kill the process before the cleanup has looked at how it is.
-	p := &Process{Log: &Log{}, tb: g.tb, cmd: g.command(context.Background()), done: make(chan struct{})}
+	p := &Process{Log: newLog(g.tb), tb: g.tb, cmd: g.command(context.Background()), done: make(chan struct{})}
 	p.cmd.Stderr = p.Log
 	require.NoError(g.tb, p.cmd.Start())
 	go func() {
@@ -102,12 +112,14 @@ type Output struct {
 // Run starts a process that is to end by itself, for instance because it is a second one, and waits for its end.
 func (g *Gateway) Run(args ...string) Output {
 	g.tb.Helper()
-	ctx, cancel := context.WithTimeout(g.tb.Context(), Patience)
+	var started atomic.Int64 // its process id
+	ctx, cancel := patiently(g.tb.Context(), Patience, func() int64 { return moving.CPU(int(started.Load())) })
 	defer cancel()
 	cmd := g.command(ctx, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	require.NoError(g.tb, cmd.Start())
+	started.Store(int64(cmd.Process.Pid))
 	_ = cmd.Wait() // ProcessState says the same, and more
 	return Output{Code: cmd.ProcessState.ExitCode(), Stdout: stdout.String(), Stderr: stderr.String()}
 }

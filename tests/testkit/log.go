@@ -6,12 +6,22 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"sync/atomic"
+	"testing"
 )
 
 // Log keeps what a process writes to its standard error, line by line. It is safe for concurrent use.
 type Log struct {
 	lines watched[[]string]
 	rest  []byte // of a line that has not ended; only Write touches it
+
+	moves *atomic.Int64 // counts lines too; nil: nobody's
+}
+
+// newLog makes a log whose lines show that a test gets on.
+func newLog(tb testing.TB) *Log {
+	tb.Helper()
+	return &Log{moves: Moves(tb)}
 }
 
 // Write adds output. One goroutine at a time calls it: the one that os/exec reads the pipe with.
@@ -24,6 +34,9 @@ func (l *Log) Write(output []byte) (int, error) {
 		}
 		l.lines.change(func(lines *[]string) { *lines = append(*lines, string(line)) })
 		l.rest = rest
+		if l.moves != nil {
+			l.moves.Add(1)
+		}
 	}
 }
 
@@ -36,6 +49,12 @@ func (l *Log) Lines() []string {
 
 // Text returns all whole lines so far as one text.
 func (l *Log) Text() string { return strings.Join(l.Lines(), "\n") }
+
+// size returns the number of lines.
+func (l *Log) size() (n int64) {
+	l.lines.read(func(lines []string) { n = int64(len(lines)) })
+	return n
+}
 
 // find returns the first line with that message, as soon as there is one.
 func (l *Log) find(ctx context.Context, message string) (map[string]any, error) {

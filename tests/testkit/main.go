@@ -10,14 +10,9 @@ import (
 	"fmt"
 	"os"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 )
-
-// Patience is how long a helper waits for what must happen before it fails the test. It is no expectation of speed: a
-// machine may be slow.
-const Patience = 60 * time.Second
 
 // Main runs the tests of a package, ends the servers that they shared, looks for goroutines that they left behind, and
 // removes the program. It is all that a TestMain does.

@@ -8,9 +8,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/openhqm/openhqm/tests/moving"
 )
 
 // Process is one run of the program in an installation. It is killed at the end of the test, by its own process id. If
@@ -54,20 +55,23 @@ func (p *Process) Ended() bool {
 func (p *Process) Wait() *os.ProcessState {
 	p.tb.Helper()
 	p.waited = true
-	timer := time.NewTimer(Patience)
-	defer timer.Stop()
+	ctx, cancel := patiently(context.WithoutCancel(p.tb.Context()), Patience, p.moves)
+	defer cancel()
 	select {
 	case <-p.done:
-	case <-timer.C:
-		require.FailNowf(p.tb, "the process does not end", "waited %s", Patience)
+	case <-ctx.Done():
+		require.FailNowf(p.tb, "the process does not end", "%v", context.Cause(ctx))
 	}
 	return p.cmd.ProcessState
 }
 
+// moves counts what shows that the process, or its test, gets on.
+func (p *Process) moves() int64 { return Moves(p.tb).Load() + moving.CPU(p.cmd.Process.Pid) }
+
 // AwaitLog returns the first line of the log with that message, as soon as there is one.
 func (p *Process) AwaitLog(message string) map[string]any {
 	p.tb.Helper()
-	ctx, cancel := context.WithTimeout(p.tb.Context(), Patience)
+	ctx, cancel := patiently(p.tb.Context(), Patience, p.moves)
 	defer cancel()
 	stop := p.whileAlive(cancel)
 	defer stop()

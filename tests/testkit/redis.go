@@ -77,7 +77,7 @@ var redisProgram = sync.OnceValues(func() (string, error) { return ensure("redis
 
 func newRedis(tb testing.TB, args []string) *Redis {
 	tb.Helper()
-	r := &Redis{Log: &Log{}, tb: tb, program: requireProgram(tb, redisProgram), args: args}
+	r := &Redis{Log: newLog(tb), tb: tb, program: requireProgram(tb, redisProgram), args: args}
 	tb.Cleanup(r.cleanUp)
 	// The port is free when it is chosen, and may be taken before redis-server has it.
 	for range 5 {

@@ -114,12 +114,27 @@ func (r *Redis) Calls() int {
 		if name == "cmdstat_info" || name == "cmdstat_time" {
 			continue
 		}
-		var n int
-		_, err := fmt.Sscanf(stats, "calls=%d,", &n)
-		require.NoErrorf(r.tb, err, "%s: %s", name, stats)
-		calls += n
+		calls += r.calls(stats)
 	}
 	return calls
+}
+
+// CallsOf counts how often it has run one command since its start; the name is in lower case.
+func (r *Redis) CallsOf(command string) int {
+	r.tb.Helper()
+	stats, found := r.Info("commandstats")["cmdstat_"+command]
+	if !found {
+		return 0
+	}
+	return r.calls(stats)
+}
+
+// calls reads the statistics of one command.
+func (r *Redis) calls(stats string) (n int) {
+	r.tb.Helper()
+	_, err := fmt.Sscanf(stats, "calls=%d,", &n)
+	require.NoError(r.tb, err, stats)
+	return n
 }
 
 // Time is its clock.

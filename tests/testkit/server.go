@@ -13,11 +13,14 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/openhqm/openhqm/tests/moving"
 )
 
 // server is one run of a server program that is not ours.
 type server struct {
 	process *os.Process
+	log     *Log
 	ended   chan struct{} // closed when the process has ended
 }
 
@@ -69,7 +72,7 @@ func runServer(log *Log, program string, args ...string) (*server, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	s := &server{process: cmd.Process, ended: make(chan struct{})}
+	s := &server{process: cmd.Process, log: log, ended: make(chan struct{})}
 	go func() {
 		defer close(s.ended)
 		_ = cmd.Wait() // that it ended is all there is to know
@@ -77,9 +80,9 @@ func runServer(log *Log, program string, args ...string) (*server, error) {
 	return s, nil
 }
 
-// await asks until the server serves; false when it has ended, or does not within Patience.
+// await asks until the server serves; false when it has ended, or neither writes to its log nor works for Patience.
 func (s *server) await(ctx context.Context, serves func(context.Context) bool) bool {
-	ctx, cancel := context.WithTimeout(ctx, Patience)
+	ctx, cancel := patiently(ctx, Patience, func() int64 { return s.log.size() + moving.CPU(s.process.Pid) })
 	defer cancel()
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()

@@ -1,25 +1,27 @@
 package testkit
 
 import (
+	"context"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
-// Until asks again and again until the answer is yes. It is for what cannot be waited for in a better way.
-// Unlike testify's Eventually it asks in the test's own goroutine, so the question may use helpers that end the test.
+// Until calls yes again and again until it reports true, or nothing of the test moves for Patience. It is for what
+// offers no way to wait for it. Unlike testify's Eventually it calls yes in the test's own goroutine, so yes may use
+// helpers that end the test.
 func Until(tb testing.TB, what string, yes func() bool) {
 	tb.Helper()
-	timer := time.NewTimer(Patience)
-	defer timer.Stop()
+	ctx, cancel := patiently(context.WithoutCancel(tb.Context()), Patience, Moves(tb).Load) // cleanups may wait too
+	defer cancel()
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
 	for !yes() {
 		select {
 		case <-ticker.C:
-		case <-timer.C:
-			require.FailNowf(tb, "waited in vain", "%s: not within %s", what, Patience)
+		case <-ctx.Done():
+			require.FailNowf(tb, "waited in vain", "%s: %v", what, context.Cause(ctx))
 		}
 	}
 }

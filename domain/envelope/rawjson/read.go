@@ -1,7 +1,6 @@
-// Package rawjson reads and writes JSON documents around values that stay the bytes they are: a payload is spliced in
-// and sliced out, never decoded and encoded again, so that its spaces, its "<&>", its 1e400 and its duplicate keys
-// survive. Reading works on documents that passed Valid, or json.Valid alone, and needs no errors of its own for that
-// reason.
+// Package rawjson reads and writes JSON documents without decoding their values: an embedded payload keeps every byte,
+// including its spaces, its "<&>", its 1e400 and its duplicate keys. The reading functions expect a document that
+// passed Valid or json.Valid, so they return no errors.
 package rawjson
 
 import (
@@ -11,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// Valid reports whether document is JSON, which includes that it is UTF-8 (RFC 8259 section 8.1). encoding/json does
-// not ask for the latter, and refuses what is nested more than 10,000 levels deep.
+// Valid reports whether document is JSON in UTF-8 (RFC 8259 section 8.1). encoding/json does not check for UTF-8. It
+// refuses documents that are nested more than 10,000 levels deep.
 func Valid(document []byte) bool {
 	return utf8.Valid(document) && json.Valid(document)
 }
@@ -44,8 +43,8 @@ func Nested(document []byte, levels int) bool {
 // IsNull reports whether a value is null.
 func IsNull(value []byte) bool { return string(value) == "null" }
 
-// Members gives the members of a JSON object in order, equal keys included: the decoded key and the bytes of the
-// value, which are a part of object. The object must be valid, without space before it.
+// Members returns an iterator over the members of a JSON object in order, equal keys included: the decoded key and the
+// bytes of the value, which share memory with object. The object must be valid and have no leading space.
 func Members(object []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(key, value []byte) bool) {
 		for at := skipSpace(object, 1); object[at] != '}'; {
@@ -61,8 +60,8 @@ func Members(object []byte) iter.Seq2[[]byte, []byte] {
 	}
 }
 
-// Elements gives the bytes of every element of a JSON list; they are a part of list. The list must be valid, without
-// space before it.
+// Elements returns an iterator over the bytes of every element of a JSON list, which share memory with list. The list
+// must be valid and have no leading space.
 func Elements(list []byte) iter.Seq[[]byte] {
 	return func(yield func(element []byte) bool) {
 		for at := skipSpace(list, 1); list[at] != ']'; {
@@ -75,9 +74,9 @@ func Elements(list []byte) iter.Seq[[]byte] {
 	}
 }
 
-// Text gives the text of a valid JSON string, and false for any other value. Text without escapes is a part of value.
-// Half a surrogate pair becomes U+FFFD. What is not UTF-8, and so in no document that passed Valid, is given as it
-// stands, escapes included: it must stay possible to see that it is not.
+// Text returns the text of a valid JSON string, and false for any other value. Text without escapes shares memory with
+// value. Half a surrogate pair becomes U+FFFD. A string that is not UTF-8, which Valid excludes, is returned undecoded,
+// so that the caller can detect it.
 func Text(value []byte) ([]byte, bool) {
 	if value[0] != '"' {
 		return nil, false
@@ -91,7 +90,7 @@ func Text(value []byte) ([]byte, bool) {
 	return []byte(text), err == nil
 }
 
-// nextItem gives the index of the next member or element after the value that ended at doc[at], or of the closing
+// nextItem returns the index of the next member or element after the value that ended at doc[at], or of the closing
 // bracket.
 func nextItem(doc []byte, at int) int {
 	at = skipSpace(doc, at)
@@ -101,7 +100,7 @@ func nextItem(doc []byte, at int) int {
 	return at
 }
 
-// valueEnd gives the index after the value that begins at doc[at].
+// valueEnd returns the index after the value that begins at doc[at].
 func valueEnd(doc []byte, at int) int {
 	depth := 0
 	for {
@@ -125,7 +124,7 @@ func valueEnd(doc []byte, at int) int {
 	}
 }
 
-// stringEnd gives the index after the string that begins at doc[at].
+// stringEnd returns the index after the string that begins at doc[at].
 func stringEnd(doc []byte, at int) int {
 	for at++; doc[at] != '"'; at++ {
 		if doc[at] == '\\' {

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// Writer builds a JSON object by appending, so that a large value is copied once. Members appear in the order they are
-// added. It is not safe for concurrent use.
+// Writer builds a JSON object by appending, so that a large value is copied only once. Members appear in the order in
+// which they are added. It is not safe for concurrent use.
 type Writer struct{ buf []byte }
 
-// Append begins an object at the end of dst; what Close returns is dst with the object.
+// Append begins an object at the end of dst. Close returns dst with the object.
 func Append(dst []byte) *Writer { return &Writer{buf: append(dst, '{')} }
 
-// Close ends the object and gives the bytes. Nothing may be added afterwards.
+// Close ends the object and returns the bytes. Nothing may be added afterwards.
 func (w *Writer) Close() []byte { return append(w.buf, '}') }
 
 // OpenList adds a list of objects as a member; Item adds to it, until EndList.
@@ -25,7 +25,7 @@ func (w *Writer) OpenList(name string) {
 
 // Item begins an object in the list that OpenList began; what is added next is in it, until End.
 func (w *Writer) Item() {
-	if w.buf[len(w.buf)-1] != '[' { // as in key: only a list that is empty so far ends in it
+	if w.buf[len(w.buf)-1] != '[' { // as in key: only a list that is still empty ends in it
 		w.buf = append(w.buf, ',')
 	}
 	w.buf = append(w.buf, '{')
@@ -49,7 +49,7 @@ func (w *Writer) Raw(name string, value []byte) {
 	w.buf = append(w.buf, value...)
 }
 
-// Text adds a string. What is not UTF-8 in it becomes U+FFFD: the document must stay readable.
+// Text adds a string. Bytes that are not UTF-8 become U+FFFD, so that the document stays valid.
 func (w *Writer) Text(name, value string) {
 	w.key(name)
 	w.buf = appendString(w.buf, value)
@@ -61,8 +61,7 @@ func (w *Writer) ValidText(name string, value []byte) {
 	w.buf = appendQuoted(w.buf, value)
 }
 
-// Texts adds a list of strings.
-func (w *Writer) Texts(name string, values []string) {
+func (w *Writer) texts(name string, values []string) {
 	w.key(name)
 	w.buf = append(w.buf, '[')
 	for i, value := range values {
@@ -74,12 +73,12 @@ func (w *Writer) Texts(name string, values []string) {
 	w.buf = append(w.buf, ']')
 }
 
-// Values adds a string, or a list of strings unless it is exactly one.
+// Values adds a string if there is exactly one value, and otherwise a list of strings.
 func (w *Writer) Values(name string, values []string) {
 	if len(values) == 1 {
 		w.Text(name, values[0])
 	} else {
-		w.Texts(name, values)
+		w.texts(name, values)
 	}
 }
 
@@ -103,7 +102,7 @@ func (w *Writer) Bool(name string, value bool) {
 	w.buf = strconv.AppendBool(w.buf, value)
 }
 
-// Seconds adds a length of time, in milliseconds, as a number of seconds.
+// Seconds adds a duration, given in milliseconds, as a number of seconds.
 func (w *Writer) Seconds(name string, milliseconds int64) {
 	w.key(name)
 	w.buf = strconv.AppendFloat(w.buf, float64(milliseconds)/1000, 'f', -1, 64)
@@ -112,13 +111,13 @@ func (w *Writer) Seconds(name string, milliseconds int64) {
 // TimeLayout is RFC 3339 with milliseconds, for times in UTC.
 const TimeLayout = "2006-01-02T15:04:05.000Z"
 
-// Time adds an RFC 3339 time in UTC with milliseconds; what is shorter is cut off.
+// Time adds a time in UTC as TimeLayout, truncated to milliseconds.
 func (w *Writer) Time(name string, value time.Time) {
 	w.key(name)
 	w.buf = value.UTC().AppendFormat(w.buf, `"`+TimeLayout+`"`)
 }
 
-// key begins a member. No value ends in "{": what does is an object that has no member yet.
+// key begins a member. It needs no comma after "{", which only an object without members ends in.
 func (w *Writer) key(name string) {
 	if w.buf[len(w.buf)-1] != '{' {
 		w.buf = append(w.buf, ',')

@@ -1,0 +1,111 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+
+	"golang.org/x/net/netutil"
+)
+
+// maxStreams is how many concurrent requests one HTTP/2 connection may have: the minimum that RFC 9113 section 6.5.2
+// recommends.
+const maxStreams = 100
+
+// listener is one address and what is served there.
+type listener struct {
+	name           string // in errors
+	address        string
+	maxConnections int
+	socket         net.Listener // nil before listen
+	server         http.Server
+}
+
+func newListener(name, address string, maxConnections int, handler http.Handler, opts Options) *listener {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true) // with prior knowledge (RFC 9113 section 3.3)
+	return &listener{
+		name:           name,
+		address:        address,
+		maxConnections: maxConnections,
+		server: http.Server{
+			Handler:   handler,
+			Protocols: &protocols,
+			HTTP2: &http.HTTP2Config{
+				MaxConcurrentStreams: maxStreams,
+				// What arrives before a handler reads it is not counted in the budget of bodies, so one request may buffer
+				// no more than a small body. The connection may buffer more, so that one unread request does not block all
+				// others; but not much more, as there may be Options.MaxConnections of them.
+				MaxReceiveBufferPerConnection: 2 * smallBody,
+				MaxReceiveBufferPerStream:     smallBody,
+				WriteByteTimeout:              opts.ReadTimeout,
+			},
+			MaxHeaderBytes: maxHeaderBlock - headerSlop,
+			// For header and body together, whether or not a handler reads the body. A handler may wait longer after that.
+			ReadTimeout: opts.ReadTimeout,
+			// For what api.respond does not write. It covers everything before: getting room for a body, reading it, and
+			// waiting for a result.
+			WriteTimeout: 3*opts.ReadTimeout + maxWait + callTimeout,
+			IdleTimeout:  idleTimeout,
+			ErrorLog:     slog.NewLogLogger(opts.Logger.Handler(), slog.LevelWarn),
+		},
+	}
+}
+
+func (l *listener) listen(ctx context.Context) error {
+	var config net.ListenConfig
+	socket, err := config.Listen(ctx, "tcp", l.address)
+	if err != nil {
+		return fmt.Errorf("listen for %s: %w", l.name, err)
+	}
+	l.socket = netutil.LimitListener(socket, l.maxConnections)
+	return nil
+}
+
+// addr is nil before listen, and for a nil listener.
+func (l *listener) addr() net.Addr {
+	if l == nil || l.socket == nil {
+		return nil
+	}
+	return l.socket.Addr()
+}
+
+// port returns the port of the bound address.
+func (l *listener) port() string {
+	_, port, _ := net.SplitHostPort(l.addr().String())
+	return port
+}
+
+// serve blocks until shutdown or close, and then returns nil.
+func (l *listener) serve() error {
+	if l.socket == nil {
+		return fmt.Errorf("serve %s: not listening", l.name)
+	}
+	if err := l.server.Serve(l.socket); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve %s: %w", l.name, err)
+	}
+	return nil
+}
+
+// shutdown stops listening and waits for running requests. When ctx ends first it cuts them off and returns an error.
+func (l *listener) shutdown(ctx context.Context) error {
+	err := l.server.Shutdown(ctx)
+	l.close()
+	if err != nil {
+		return fmt.Errorf("shut down %s: %w", l.name, err)
+	}
+	return nil
+}
+
+// close ends all connections. It ignores errors: they concern connections that are abandoned anyway, or a socket that
+// is already closed.
+func (l *listener) close() {
+	_ = l.server.Close()
+	if l.socket != nil {
+		_ = l.socket.Close() // needed where serve was never called
+	}
+}

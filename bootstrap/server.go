@@ -1,0 +1,90 @@
+package bootstrap
+
+import (
+	"log/slog"
+	"net"
+	"strconv"
+	"time"
+
+	"go.uber.org/fx"
+
+	"github.com/openhqm/openhqm/adapters/httpapi"
+	"github.com/openhqm/openhqm/adapters/telemetry"
+	"github.com/openhqm/openhqm/application"
+	"github.com/openhqm/openhqm/application/worker"
+	"github.com/openhqm/openhqm/configs"
+	"github.com/openhqm/openhqm/ports"
+)
+
+// probe names a component of /health.
+type probe struct {
+	name  string
+	probe ports.Probe
+}
+
+// probes is what a constructor returns to add its components to /health.
+type probes struct {
+	fx.Out
+
+	Probes []probe `group:"probes,flatten"`
+}
+
+// serverInput is what the HTTP server is made of.
+type serverInput struct {
+	fx.In
+
+	Config  configs.Config
+	Version Version
+	Submit  *application.Submit
+	Poll    *application.Poll
+	Cancel  *application.Cancel
+	Resend  *application.Resend
+	Letters ports.DeadLetters
+	Probes  []probe `group:"probes"`
+	Metrics *telemetry.Metrics
+	Gates   *worker.Gates
+	Gauge   ports.Gauge
+	Logger  *slog.Logger
+}
+
+func newServer(in serverInput) *httpapi.Server {
+	in.Metrics.WatchQueue(in.Gauge, time.Now)
+	in.Metrics.WatchBreakers(in.Gates.Breakers)
+	named := make(map[string]ports.Probe, len(in.Probes))
+	for _, p := range in.Probes {
+		named[p.name] = p.probe
+	}
+	server := in.Config.Server
+	return httpapi.New(httpapi.Options{
+		Address:          net.JoinHostPort(server.Host, strconv.Itoa(server.Port)),
+		AdminAddress:     server.AdminListen,
+		Transparent:      transparent(in.Config.Proxy.Transparent),
+		PublicURL:        server.PublicURL,
+		Version:          string(in.Version),
+		Submitter:        in.Submit,
+		Poller:           in.Poll,
+		Canceller:        in.Cancel,
+		DeadLetters:      in.Letters,
+		Resender:         in.Resend,
+		Probes:           named,
+		Metrics:          in.Metrics.Handler(),
+		Observer:         in.Metrics,
+		Logger:           in.Logger,
+		Now:              time.Now,
+		Keys:             apiKeys(server.APIKeys),
+		RateLimit:        httpapi.RateLimit(server.RateLimit),
+		TrustedProxies:   server.ProxyPrefixes(),
+		MaxBodySize:      int64(server.MaxBodySize),
+		MaxBodyBytes:     maxBodyBytes,
+		MaxResponseBytes: maxResponseBytes,
+		ReadTimeout:      server.ReadTimeout,
+		MaxConnections:   server.MaxConnections,
+		HealthOnly:       in.Config.Role == configs.RoleWorker,
+	})
+}
+
+// Memory over all connections at one moment, in bytes.
+const (
+	maxBodyBytes     = 256 << 20 // bodies that are being received
+	maxResponseBytes = 256 << 20 // results that clients are reading, each as it is stored and as it is sent
+)

@@ -1,0 +1,82 @@
+package bootstrap
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"go.uber.org/fx"
+
+	"github.com/openhqm/openhqm/adapters/telemetry"
+	"github.com/openhqm/openhqm/application"
+	"github.com/openhqm/openhqm/application/worker"
+	"github.com/openhqm/openhqm/configs"
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+)
+
+// rawBackend is the backend before anything is wrapped around it.
+type rawBackend struct{ ports.Backend }
+
+// newBackend wraps the backend: its calls are counted, and their outcomes move the breakers.
+func newBackend(raw rawBackend, metrics *telemetry.Metrics, gates *worker.Gates) ports.Backend {
+	return gates.Backend(metrics.Backend(raw.Backend))
+}
+
+func newGates(config configs.Config) *worker.Gates {
+	return worker.NewGates(limitsOf(config), time.Now)
+}
+
+func newPool(
+	config configs.Config, endpoints map[string]domain.Endpoint, work ports.Work, process *application.Process,
+	gates *worker.Gates, logger *slog.Logger,
+) *worker.Pool {
+	return worker.New(worker.Options{
+		Slots:    config.Worker.Count,
+		MaxBytes: int64(config.Worker.MaxBytes) / 2,
+		Gates:    gates,
+		Known:    slices.Collect(maps.Keys(endpoints)),
+		Drain:    config.Worker.Drain,
+		Save:     saveTimeout,
+		Now:      time.Now,
+		Logger:   logger,
+	}, work, process)
+}
+
+// consume returns the consumer of this process. It ends with the process, which waits for it.
+func consume[C ports.Work](lc fx.Lifecycle, newConsumer func(context.Context) (C, func())) ports.Work {
+	ctx, cancel := context.WithCancel(context.Background())
+	consumer, wait := newConsumer(ctx)
+	lc.Append(fx.StopHook(func() {
+		cancel()
+		wait()
+	}))
+	return consumer
+}
+
+// workers is the pool and, once it runs, its loop.
+type workers struct {
+	pool *worker.Pool
+	loop *loop
+}
+
+// stop ends the fetching and begins the drain, without waiting for its end. It does nothing in a role without workers,
+// and before they run.
+func (w *workers) stop() {
+	if w != nil && w.loop != nil {
+		w.loop.stop()
+	}
+}
+
+// runWorkers runs the pool until the process stops.
+func runWorkers(lc fx.Lifecycle, s *supervisor, w *workers, config configs.Config, logger *slog.Logger) {
+	lc.Append(fx.StartStopHook(
+		func() {
+			logger.Info("working", "slots", config.Worker.Count)
+			w.loop = s.start("workers", w.pool.Run)
+		},
+		func(ctx context.Context) error { return w.loop.end(ctx) },
+	))
+}
