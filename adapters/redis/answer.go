@@ -4,13 +4,11 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/openhqm/openhqm/adapters/redis/internal/script"
 	"github.com/openhqm/openhqm/ports"
 )
 
 // The answers of scripts are lists. What a script of ours does not give reads as zero.
-
-// word is what stands first in an answer.
-func word(answer []any) string { return text(answer, 0) }
 
 func text(answer []any, i int) string {
 	if i >= len(answer) {
@@ -50,13 +48,13 @@ func number(answer []any, i int) int64 {
 	return n
 }
 
-// unexpected is an answer that no script of this version gives.
-func unexpected(answer []any) error {
-	return fmt.Errorf("%w: redis gave an answer of another version: %q", ports.ErrUnavailable, word(answer))
+// unexpected is the error for an answer that no script of this version returns.
+func unexpected(answer script.Answer) error {
+	return fmt.Errorf("%w: unexpected answer %q from a script in redis", ports.ErrUnavailable, answer.Word())
 }
 
 // result gives the answer, or the error; gaveUp is that of those without either.
-func (o *op) result(gaveUp error) ([]any, error) {
+func (o *op) result(gaveUp error) (script.Answer, error) {
 	select {
 	case <-o.done:
 		return o.answer, o.err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/openhqm/openhqm/adapters/redis/internal/script"
 	"github.com/openhqm/openhqm/ports"
 )
 
@@ -21,21 +22,20 @@ const (
 
 // op is one script to run, on its way through a committer.
 type op struct {
-	shard  *shard
-	script *script
-	args   []any
-	bytes  int // of the large ones among the arguments
+	shard *shard
+	call  script.Call
+	bytes int // of the large ones among the arguments
 
 	vain      atomic.Bool // nobody waits for it any more
 	forgotten bool        // Redis does not know the script
 
-	answer []any
+	answer script.Answer
 	err    error         // as ports have it; read after done, like the answer
 	done   chan struct{} // closed when there is an answer
 }
 
-func newOp(s *shard, one *script, bytes int, args ...any) *op {
-	return &op{shard: s, script: one, bytes: bytes, args: args, done: make(chan struct{})}
+func newOp(s *shard, bytes int, call script.Call) *op {
+	return &op{shard: s, call: call, bytes: bytes, done: make(chan struct{})}
 }
 
 // committer runs scripts for many callers in shared round trips: while one pipeline is under way the next gathers. Each
@@ -91,7 +91,7 @@ func (c *committer) send(ctx context.Context, o *op) error {
 }
 
 // one runs a single script.
-func (c *committer) one(ctx context.Context, o *op) ([]any, error) {
+func (c *committer) one(ctx context.Context, o *op) (script.Answer, error) {
 	if err := c.do(ctx, []*op{o}); err != nil {
 		return nil, err
 	}
@@ -200,9 +200,9 @@ func send(ctx context.Context, pipe redis.Pipeliner, ops []*op, after ...func(re
 	commands := make([]*redis.Cmd, len(ops))
 	for i, o := range ops {
 		if o.forgotten {
-			commands[i] = pipe.Eval(ctx, o.script.source, []string{o.shard.key}, o.args...)
+			commands[i] = pipe.Eval(ctx, o.call.Source(), []string{o.shard.key}, o.call.Args...)
 		} else {
-			commands[i] = pipe.EvalSha(ctx, o.script.sha, []string{o.shard.key}, o.args...)
+			commands[i] = pipe.EvalSha(ctx, o.call.SHA(), []string{o.shard.key}, o.call.Args...)
 		}
 	}
 	for _, add := range after {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/openhqm/openhqm/adapters/redis/internal/script"
 	"github.com/openhqm/openhqm/ports"
 )
 
@@ -17,7 +18,7 @@ func TestNobodyWaitsLongerForACommitThanForOneAnswer(t *testing.T) {
 		c := newCommitter(db) // which is held up by what came before
 		ops := make([]*op, maxGroupOps+1)
 		for i := range ops {
-			ops[i] = newOp(db.shards[0], nil, 0)
+			ops[i] = newOp(db.shards[0], 0, script.Call{})
 		}
 		for _, waiting := range [][]*op{ops[:1], ops} { // for an answer, and for a place
 			began := time.Now()
@@ -46,7 +47,7 @@ func TestAGroupIsWhatWaitsWithinTheBounds(t *testing.T) {
 			t.Parallel()
 			queue := make(chan *op, tt.give)
 			for range tt.give {
-				queue <- newOp(nil, nil, tt.size)
+				queue <- newOp(nil, tt.size, script.Call{})
 			}
 			require.Len(t, gather(<-queue, queue), tt.want)
 		})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 
+	"github.com/openhqm/openhqm/adapters/redis/internal/script"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
 )
@@ -31,7 +32,7 @@ func (db *DB) conclude(ctx context.Context, conclusions []ports.Conclusion) []er
 	}
 	errs := make([]error, len(conclusions))
 	concluding := func(i int, s *shard, _ bool) *op { return db.concluding(s, &conclusions[i]) }
-	db.seek(ctx, db.outcomes, left, concluding, func(i int, _ *shard, answer []any, err error) {
+	db.seek(ctx, db.outcomes, left, concluding, func(i int, _ *shard, answer script.Answer, err error) {
 		errs[i] = db.concluded(conclusions[i].ID, answer, err)
 	})
 	return errs
@@ -44,22 +45,31 @@ func (db *DB) concluding(s *shard, c *ports.Conclusion) *op {
 		code, response = strconv.Itoa(c.Result.Response.StatusCode), encodeResponse(c.Result.Response)
 		size = c.Result.Response.Size()
 	}
-	return newOp(s, db.scripts.result, len(response),
-		string(c.ID), string(c.Status), micros(c.Result.CompletedAt), string(c.Result.Reason), c.Result.Error,
-		int64(c.Result.ProcessingTime), code, response, size,
-		db.opts.TTL.Milliseconds(), db.opts.DeadLetterTTL.Milliseconds())
+	return newOp(s, len(response), script.Conclude.Call(
+		"id", string(c.ID),
+		"status", string(c.Status),
+		"updated", micros(c.Result.CompletedAt),
+		"reason", string(c.Result.Reason),
+		"problem", c.Result.Error,
+		"took", int64(c.Result.ProcessingTime),
+		"code", code,
+		"response", response,
+		"answered", size,
+		"lifetime", db.opts.TTL.Milliseconds(),
+		"letterLifetime", db.opts.DeadLetterTTL.Milliseconds(),
+	))
 }
 
 // concluded reads the answer.
-func (db *DB) concluded(id domain.ID, answer []any, err error) error {
+func (db *DB) concluded(id domain.ID, answer script.Answer, err error) error {
 	if err != nil {
 		return err
 	}
-	switch word(answer) {
+	switch answer.Word() {
 	case "missing":
 		return ports.ErrNotFound
 	case "ended":
-		if st, found, err := decodeState(id, list(answer, 1)); err == nil && found {
+		if st, found, err := decodeState(id, answer.List("state")); err == nil && found {
 			db.tellEnded(&st)
 		}
 		return nil

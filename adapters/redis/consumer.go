@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/openhqm/openhqm/adapters/redis/internal/script"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/domain/outage"
 	"github.com/openhqm/openhqm/ports"
@@ -97,23 +98,22 @@ func (c *Consumer) ended(ctx context.Context) error {
 }
 
 // deliveries reads what was begun. A request that cannot be read is a dead letter at once.
-func (c *Consumer) deliveries(s *shard, sent time.Time, items []any) []ports.Delivery {
-	out := make([]ports.Delivery, 0, len(items))
-	for _, item := range items {
-		fields, _ := item.([]any)
-		id, token := domain.ID(text(fields, 0)), text(fields, 1)
-		rec, err := decodeFacts(id, []byte(text(fields, 2)))
+func (c *Consumer) deliveries(s *shard, sent time.Time, rows []script.Row) []ports.Delivery {
+	out := make([]ports.Delivery, 0, len(rows))
+	for _, row := range rows {
+		id, token, attempts := domain.ID(row.Text("id")), row.Text("token"), int(row.Number("attempts"))
+		rec, err := decodeFacts(id, row.Bytes("facts"))
 		var req domain.Request
 		if err == nil {
-			req, err = decodeRequest(&rec, []byte(text(fields, 3)))
+			req, err = decodeRequest(&rec, row.Bytes("request"))
 		}
 		if err != nil {
-			c.reject(id, token, int(number(fields, 4)), err)
+			c.reject(id, token, attempts, err)
 			continue
 		}
 		out = append(out, ports.Delivery{
-			Request: req, Attempts: int(number(fields, 4)), Answered: number(fields, 6) == 1,
-			Deliveries: int(number(fields, 5)), Token: token, Lease: c.leases.add(s, id, token, sent),
+			Request: req, Attempts: attempts, Answered: row.Number("answered") == 1,
+			Deliveries: int(row.Number("deliveries")), Token: token, Lease: c.leases.add(s, id, token, sent),
 		})
 	}
 	return out

@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/openhqm/openhqm/adapters/redis/internal/script"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
 )
@@ -184,18 +185,19 @@ func (l DeadLetters) read(
 
 // decodeLetter reads the values of letterFields, with the record that they come from. It gives nil when there are none.
 func decodeLetter(id domain.ID, values []any) (*domain.DeadLetter, *domain.Record, error) {
-	if len(values) == 0 || values[0] == nil {
+	row := script.Row{Names: letterFields, Values: values}
+	if !row.Exists("facts") {
 		return nil, nil, nil
 	}
-	rec, err := decodeFacts(id, []byte(text(values, 0)))
+	rec, err := decodeFacts(id, row.Bytes("facts"))
 	if err != nil {
 		return nil, nil, err
 	}
 	return &domain.DeadLetter{
 		ID: id, Endpoint: rec.Endpoint, ResentFrom: rec.ResentFrom, SubmittedAt: rec.SubmittedAt,
-		Status: domain.Status(text(values, 1)), Attempts: int(number(values, 2)),
-		Reason: domain.Reason(text(values, 3)), Error: text(values, 4), StatusCode: int(number(values, 5)),
-		RequestSize: number(values, 6), FailedAt: time.UnixMilli(number(values, 7)).UTC(),
+		Status: domain.Status(row.Text("status")), Attempts: int(row.Number("attempts")),
+		Reason: domain.Reason(row.Text("reason")), Error: row.Text("error"), StatusCode: int(row.Number("code")),
+		RequestSize: row.Number("size"), FailedAt: time.UnixMilli(row.Number("failed")).UTC(),
 	}, &rec, nil
 }
 

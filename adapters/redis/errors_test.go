@@ -18,7 +18,7 @@ type answer string
 func (a answer) Error() string { return string(a) }
 func (a answer) RedisError()   {}
 
-func TestErrorsAreToldApart(t *testing.T) {
+func TestErrorRepliesAreClassifiedByTheirCode(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		give     error
@@ -28,6 +28,8 @@ func TestErrorsAreToldApart(t *testing.T) {
 		{answer("WRONGPASS invalid username-password pair or user is disabled."), ports.ErrUnavailable, "user and password"},
 		{answer("NOAUTH Authentication required."), ports.ErrUnavailable, "password"},
 		{answer("NOPERM this user has no permissions"), ports.ErrUnavailable, "not allow"},
+		{answer("ERR The user executing the script can't run this command"), ports.ErrUnavailable, "not allow"},
+		{answer("ERR ACL failure in script: User has no permissions"), ports.ErrUnavailable, "not allow"},
 		{answer("READONLY You can't write against a read only replica."), ports.ErrUnavailable, "replica"},
 		{answer("OOM command not allowed when used memory > 'maxmemory'."), ports.ErrFull, "maxmemory"},
 		{answer("LOADING Redis is loading the dataset in memory"), ports.ErrUnavailable, "loading"},
@@ -38,6 +40,7 @@ func TestErrorsAreToldApart(t *testing.T) {
 		{answer("ERR max number of clients reached"), ports.ErrUnavailable, "too many clients"},
 		{answer("BUSY Redis is busy running a script."), ports.ErrUnavailable, "another script"},
 		{answer("UNBLOCKED force unblock from blocking operation"), ports.ErrUnavailable, "became a replica"},
+		{answer("BUSYGROUP Consumer Group name already exists"), ports.ErrUnavailable, "redis answered"},
 		{answer("ERR unknown"), ports.ErrUnavailable, "redis answered"},
 		{io.EOF, ports.ErrUnavailable, "redis: wrapped: EOF"},
 		{redis.ErrClosed, ports.ErrClosed, ""},

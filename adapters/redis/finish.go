@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/openhqm/openhqm/adapters/redis/internal/script"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
 )
@@ -108,10 +109,26 @@ func (db *DB) settlement(s *shard, f *ports.Finish, call string) *op {
 	if f.Original != nil && out.Status != domain.Completed {
 		original, queue = encodeRequest(f.Original), queueOf(f.Original)
 	}
-	return newOp(s, db.scripts.finish, len(response)+len(original),
-		string(f.ID), f.Token, string(out.Status), out.Attempts, micros(out.At), next, at,
-		string(out.Reason), out.Error, int64(out.ProcessingTime), code, response, size,
-		db.opts.TTL.Milliseconds(), db.opts.DeadLetterTTL.Milliseconds(), call, original, queue)
+	return newOp(s, len(response)+len(original), script.Finish.Call(
+		"id", string(f.ID),
+		"token", f.Token,
+		"call", call,
+		"status", string(out.Status),
+		"attempts", out.Attempts,
+		"updated", micros(out.At),
+		"dueAt", at,
+		"dueMicros", next,
+		"reason", string(out.Reason),
+		"problem", out.Error,
+		"took", int64(out.ProcessingTime),
+		"code", code,
+		"response", response,
+		"answered", size,
+		"request", original,
+		"queue", queue,
+		"lifetime", db.opts.TTL.Milliseconds(),
+		"letterLifetime", db.opts.DeadLetterTTL.Milliseconds(),
+	))
 }
 
 // settled reads the answer. What was not confirmed stays leased, for the caller repeats it.
@@ -123,7 +140,7 @@ func (c *Consumer) settled(f *ports.Finish, o *op, gaveUp error) error {
 		}
 		return err
 	}
-	switch word(answer) {
+	switch answer.Word() {
 	case "waits":
 		c.leases.settled(f.ID, f.Token)
 		return nil
@@ -142,13 +159,13 @@ func (c *Consumer) settled(f *ports.Finish, o *op, gaveUp error) error {
 }
 
 // endedBy is a record that a finish made final.
-func endedBy(f *ports.Finish, answer []any) (state, error) {
-	rec, err := decodeFacts(f.ID, []byte(text(answer, 1)))
+func endedBy(f *ports.Finish, answer script.Answer) (state, error) {
+	rec, err := decodeFacts(f.ID, []byte(answer.Text("facts")))
 	if err != nil {
 		return state{}, err
 	}
 	out := &f.Outcome
-	rec.Status, rec.UpdatedAt, rec.Attempts, rec.ResponseSize = out.Status, out.At, out.Attempts, number(answer, 2)
+	rec.Status, rec.UpdatedAt, rec.Attempts, rec.ResponseSize = out.Status, out.At, out.Attempts, answer.Number("answered")
 	return state{Record: rec, result: domain.Result{
 		Reason: out.Reason, Error: out.Error, CompletedAt: out.At, ProcessingTime: out.ProcessingTime,
 	}}, nil

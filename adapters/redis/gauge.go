@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/openhqm/openhqm/adapters/redis/internal/script"
 	"github.com/openhqm/openhqm/ports"
 )
 
@@ -15,16 +16,16 @@ func (db *DB) Depths(ctx context.Context) (ports.Depths, error) {
 	defer db.leave()
 	var d ports.Depths
 	for _, s := range db.shards {
-		answer, err := db.run(ctx, s, db.scripts.depths, db.opts.Handover && !db.handsOverElsewhere())
+		answer, err := db.run(ctx, s, script.Depths.Call("handover", db.opts.Handover && !db.handsOverElsewhere()))
 		if err != nil {
 			return ports.Depths{}, err
 		}
-		d.Ready += number(answer, 0)
-		d.Delayed += number(answer, 1)
-		d.Leased += number(answer, 2)
-		d.DeadLetters += number(answer, 3)
-		d.Carried += number(answer, 5)
-		if oldest := number(answer, 4); oldest > 0 {
+		d.Ready += answer.Number("ready")
+		d.Delayed += answer.Number("delayed")
+		d.Leased += answer.Number("leased")
+		d.DeadLetters += answer.Number("deadLetters")
+		d.Carried += answer.Number("carried")
+		if oldest := answer.Number("oldest"); oldest > 0 {
 			since := time.UnixMilli(oldest).UTC()
 			if d.OldestReady.IsZero() || since.Before(d.OldestReady) {
 				d.OldestReady = since

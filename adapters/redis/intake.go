@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/openhqm/openhqm/adapters/redis/internal/script"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/domain/envelope"
 	"github.com/openhqm/openhqm/ports"
@@ -45,7 +46,7 @@ func (db *DB) accept(ctx context.Context, reqs []domain.Request, attempts []int)
 	return answers
 }
 
-// handedQueue is the queue of a request that consumers of another broker have. See common.lua.
+// handedQueue is the queue of a request that consumers of another broker have. See prelude.lua.
 const handedQueue = ">"
 
 // taking is the script that takes a request in.
@@ -71,11 +72,23 @@ func (db *DB) creating(r *domain.Request, attempts int, queue string, request, m
 		key, fingerprint = idempotencyKey(r), string(r.Idempotency.Fingerprint[:])
 		keyExpires = millis(r.Idempotency.ExpiresAt)
 	}
-	return newOp(db.home(r), db.scripts.accept, len(request)+len(message),
-		string(r.ID), encodeFacts(r), queue, r.Size(), request,
-		micros(r.SubmittedAt), micros(r.NotBefore), at,
-		millis(r.Deadline.Add(lateAfter)), db.maxDepth(),
-		key, fingerprint, keyExpires, attempts, message)
+	return newOp(db.home(r), len(request)+len(message), script.Accept.Call(
+		"id", string(r.ID),
+		"facts", encodeFacts(r),
+		"queue", queue,
+		"size", r.Size(),
+		"request", request,
+		"message", message,
+		"submitted", micros(r.SubmittedAt),
+		"dueAt", at,
+		"dueMicros", micros(r.NotBefore),
+		"overdueAt", millis(r.Deadline.Add(lateAfter)),
+		"maxDepth", db.maxDepth(),
+		"key", key,
+		"fingerprint", fingerprint,
+		"keyExpires", keyExpires,
+		"attempts", attempts,
+	))
 }
 
 // maxDepth is a shard's part of the limit.
@@ -98,11 +111,11 @@ func accepted(r *domain.Request, o *op, gaveUp error) ports.Accepted {
 	if err != nil {
 		return ports.Accepted{Err: err}
 	}
-	switch word(answer) {
+	switch answer.Word() {
 	case "new":
-		return ports.Accepted{Outcome: ports.AcceptedNew, Record: newRecord(r, fromMicros(number(answer, 1)))}
+		return ports.Accepted{Outcome: ports.AcceptedNew, Record: newRecord(r, fromMicros(answer.Number("next")))}
 	case "mismatch":
-		return ports.Accepted{Outcome: ports.AcceptedMismatch, Record: domain.Record{ID: domain.ID(text(answer, 1))}}
+		return ports.Accepted{Outcome: ports.AcceptedMismatch, Record: domain.Record{ID: domain.ID(answer.Text("id"))}}
 	case "full":
 		return ports.Accepted{Err: fmt.Errorf("%w: queue.max_depth requests are unfinished", ports.ErrFull)}
 	case "same":
@@ -121,9 +134,9 @@ func newRecord(r *domain.Request, next time.Time) domain.Record {
 }
 
 // repeated gives the record of the earlier request, which may be gone before its key is.
-func repeated(r *domain.Request, answer []any) ports.Accepted {
-	id := domain.ID(text(answer, 1))
-	s, found, err := decodeState(id, list(answer, 3))
+func repeated(r *domain.Request, answer script.Answer) ports.Accepted {
+	id := domain.ID(answer.Text("id"))
+	s, found, err := decodeState(id, answer.List("state"))
 	switch {
 	case err != nil:
 		return ports.Accepted{Err: fmt.Errorf("%w: %w", ports.ErrUnavailable, err)}
@@ -131,7 +144,7 @@ func repeated(r *domain.Request, answer []any) ports.Accepted {
 		return ports.Accepted{Outcome: ports.AcceptedSame, Record: s.Record}
 	}
 	return ports.Accepted{Outcome: ports.AcceptedSame, Record: domain.Record{
-		ID: id, SubmittedAt: fromMicros(number(answer, 2)), Endpoint: r.Endpoint, Owner: r.Owner,
+		ID: id, SubmittedAt: fromMicros(answer.Number("submitted")), Endpoint: r.Endpoint, Owner: r.Owner,
 	}}
 }
 
@@ -152,23 +165,23 @@ func (db *DB) Cancel(ctx context.Context, id domain.ID) (domain.Record, error) {
 
 func (db *DB) cancelIn(ctx context.Context, s *shard, id domain.ID) (domain.Record, error) {
 	at := db.opts.Now()
-	answer, err := db.outcomes.one(ctx, newOp(s, db.scripts.cancel, 0,
-		string(id), micros(at), db.opts.TTL.Milliseconds()))
+	answer, err := db.outcomes.one(ctx, newOp(s, 0, script.Cancel.Call(
+		"id", string(id), "updated", micros(at), "lifetime", db.opts.TTL.Milliseconds())))
 	if err != nil {
 		return domain.Record{}, err
 	}
-	if word(answer) == "missing" {
+	if answer.Word() == "missing" {
 		return domain.Record{}, ports.ErrNotFound
 	}
-	st, found, err := decodeState(id, list(answer, 1))
+	st, found, err := decodeState(id, answer.List("state"))
 	switch {
 	case err != nil:
 		return domain.Record{}, fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
 	case !found:
 		return domain.Record{}, ports.ErrNotFound
-	case word(answer) == "conflict":
+	case answer.Word() == "conflict":
 		return st.Record, ports.ErrConflict
-	case word(answer) == "ended":
+	case answer.Word() == "ended":
 		db.tellEnded(&st)
 	}
 	return st.Record, nil

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/openhqm/openhqm/adapters/redis/internal/script"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
 )
@@ -124,18 +125,18 @@ func (l *leases) extend(ctx context.Context, s *shard, held []*lease) {
 	for len(held) > 0 {
 		part := held[:min(len(held), maxExtended)]
 		held = held[len(part):]
-		args := make([]any, 1, 1+2*len(part))
-		args[0] = l.db.opts.Lease.Milliseconds()
+		deliveries := make([]any, 0, 2*len(part))
 		for _, one := range part {
-			args = append(args, string(one.id), one.token)
+			deliveries = append(deliveries, string(one.id), one.token)
 		}
 		sent := time.Now()
-		answer, err := l.db.run(ctx, s, l.db.scripts.extend, args...)
+		answer, err := l.db.run(ctx, s, script.Extend.Call("lease", l.db.opts.Lease.Milliseconds()).And(deliveries...))
 		if err != nil {
-			return // there is another try before they are over
+			return // there is another try before they end
 		}
+		still := answer.List("held")
 		for i, one := range part {
-			if number(answer, i) == 1 {
+			if number(still, i) == 1 {
 				one.over.Reset(time.Until(sent.Add(l.db.opts.Lease)))
 			} else {
 				l.lost(one.id, one.token)

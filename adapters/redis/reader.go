@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/openhqm/openhqm/adapters/redis/internal/script"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/domain/outage"
 )
@@ -96,7 +97,7 @@ func (r *reader) abandoned(ctx context.Context) ([]redis.XMessage, error) {
 	if len(entries) == 0 {
 		r.claimed = now
 		// What is not tidied now is tidied the next time.
-		_, _ = r.db.runOn(ctx, r.stream, r.db.scripts.tidy, tidyUnseen.Milliseconds())
+		_, _ = r.db.runOn(ctx, r.stream, script.Tidy.Call("unseen", tidyUnseen.Milliseconds()))
 	}
 	return entries, nil
 }
@@ -133,10 +134,12 @@ func (r *reader) plain(ctx context.Context, client redis.UniversalClient, n int6
 
 // bounded reads within the bounds: new entries, or what others have held for so many milliseconds.
 func (r *reader) bounded(ctx context.Context, held string) ([]redis.XMessage, error) {
-	answer, err := r.db.eval(ctx, r.stream, r.db.scripts.read, r.consumer, readAtOnce, readBytesAbout, held)
-	entries := make([]redis.XMessage, 0, len(answer))
-	for i := range answer {
-		item, _ := answer[i].([]any)
+	answer, err := r.db.eval(ctx, r.stream, script.Read.Call(
+		"consumer", r.consumer, "count", readAtOnce, "bytes", readBytesAbout, "held", held))
+	read := answer.List("entries")
+	entries := make([]redis.XMessage, 0, len(read))
+	for i := range read {
+		item, _ := read[i].([]any)
 		fields := texts(item, 1)
 		values := make(map[string]any, len(fields)/2)
 		for pair := range slices.Chunk(fields, 2) {
@@ -179,13 +182,19 @@ func (r *reader) reject(ctx context.Context, entry *redis.XMessage, req *domain.
 
 // reject makes a dead letter of a message, and tells that it ended. The message may be a result, which has none itself.
 func (db *DB) reject(ctx context.Context, req *domain.Request, original []byte, cause error, isResult bool) error {
-	answer, err := db.outcomes.one(ctx, newOp(db.shardOf(string(req.ID)), db.scripts.reject, len(original),
-		string(req.ID), encodeFacts(req), original, cause.Error(),
-		db.opts.TTL.Milliseconds(), db.opts.DeadLetterTTL.Milliseconds(), isResult))
+	answer, err := db.outcomes.one(ctx, newOp(db.shardOf(string(req.ID)), len(original), script.Reject.Call(
+		"id", string(req.ID),
+		"facts", encodeFacts(req),
+		"message", original,
+		"problem", cause.Error(),
+		"lifetime", db.opts.TTL.Milliseconds(),
+		"letterLifetime", db.opts.DeadLetterTTL.Milliseconds(),
+		"noNotice", isResult,
+	)))
 	if err != nil {
 		return err
 	}
-	if st, found, err := decodeState(req.ID, list(answer, 1)); err == nil && found {
+	if st, found, err := decodeState(req.ID, answer.List("state")); err == nil && found {
 		db.tellEnded(&st)
 	}
 	return nil

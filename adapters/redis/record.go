@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/openhqm/openhqm/adapters/redis/internal/script"
 	"github.com/openhqm/openhqm/domain"
 )
 
@@ -24,10 +25,7 @@ import (
 //	unsent     there while a broker is to carry it, it has a key, and the broker is not known to have it
 
 // stateFields are the fields that a record is read from, in this order.
-var stateFields = []string{
-	"facts", "status", "updated", "next", "attempts", "deliveries", "code", "reason", "error", "completed", "took",
-	"answered", // domain.Response.Size of the response
-}
+var stateFields = script.State
 
 // state is a record as it was read.
 type state struct {
@@ -70,20 +68,21 @@ func decodeState(id domain.ID, values []any) (state, bool, error) {
 	if len(values) < len(stateFields) {
 		return state{}, false, fmt.Errorf("read record %s: %w", id, errCorrupt)
 	}
-	if values[0] == nil {
+	row := script.Row{Names: stateFields, Values: values}
+	if !row.Exists("facts") {
 		return state{}, false, nil
 	}
-	rec, err := decodeFacts(id, []byte(text(values, 0)))
+	rec, err := decodeFacts(id, row.Bytes("facts"))
 	if err != nil {
 		return state{}, false, err
 	}
-	rec.Status = domain.Status(text(values, 1))
-	rec.UpdatedAt, rec.NextAttemptAt = fromMicros(number(values, 2)), fromMicros(number(values, 3))
-	rec.Attempts, rec.Deliveries = int(number(values, 4)), int(number(values, 5))
-	rec.ResponseSize = number(values, 11)
+	rec.Status = domain.Status(row.Text("status"))
+	rec.UpdatedAt, rec.NextAttemptAt = fromMicros(row.Number("updated")), fromMicros(row.Number("next"))
+	rec.Attempts, rec.Deliveries = int(row.Number("attempts")), int(row.Number("deliveries"))
+	rec.ResponseSize = row.Number("answered")
 	return state{Record: rec, result: domain.Result{
-		Reason: domain.Reason(text(values, 7)), Error: text(values, 8),
-		CompletedAt: fromMicros(number(values, 9)), ProcessingTime: time.Duration(number(values, 10)),
+		Reason: domain.Reason(row.Text("reason")), Error: row.Text("error"),
+		CompletedAt: fromMicros(row.Number("completed")), ProcessingTime: time.Duration(row.Number("took")),
 	}}, true, nil
 }
 

@@ -1,8 +1,8 @@
 // Package redis keeps queue and store on Redis Streams, for any number of processes on any number of machines. Each of
 // them may die at any time.
 //
-// Whatever happens to a request is one Lua script, and so one step: the scripts are in the folder lua, and the first of
-// them, common.lua, says which keys there are. What many callers want at once shares a round trip (group commit without
+// Whatever happens to a request is one Lua script, and so one step: see internal/script, whose prelude.lua
+// lists the keys. What many callers want at once shares a round trip (group commit without
 // a timer). The clock that delays, leases and deadlines go by is that of Redis.
 //
 // Base line is Redis 7.0; Sentinel and Cluster are told by the form of the URL. The keys of a shard have one hash tag,
@@ -37,6 +37,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/openhqm/openhqm/adapters/redis/internal/script"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/domain/outage"
 	"github.com/openhqm/openhqm/ports"
@@ -78,7 +79,6 @@ type DB struct {
 	client   redis.UniversalClient
 	blocking redis.UniversalClient // for commands that block: nothing else waits for their connections
 	shards   []*shard
-	scripts  *scripts
 	absence  *absence
 
 	intake   *committer
@@ -143,7 +143,7 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 }
 
 func newDB(opts Options, client, blocking redis.UniversalClient) *DB {
-	db := &DB{opts: opts, client: client, blocking: blocking, scripts: newScripts(), idle: make(chan struct{})}
+	db := &DB{opts: opts, client: client, blocking: blocking, idle: make(chan struct{})}
 	db.ended, db.buried, db.ready = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
 	db.ctx, db.cancel = context.WithCancel(context.Background())
 	db.absence = &absence{Log: outage.Log{Name: "redis", Logger: opts.Logger, Now: opts.Now}}
@@ -164,11 +164,11 @@ func (db *DB) prepare(ctx context.Context) error {
 	if err := db.requireVersion(ctx); err != nil {
 		return err
 	}
-	if err := db.scripts.load(ctx, db.client); err != nil {
+	if err := loadScripts(ctx, db.client); err != nil {
 		return translate(err)
 	}
 	for _, s := range db.shards {
-		if _, err := db.eval(ctx, s.key, db.scripts.rehearse); err != nil {
+		if _, err := db.eval(ctx, s.key, script.Rehearse.Call()); err != nil {
 			return translate(err)
 		}
 	}

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 
+	"github.com/openhqm/openhqm/adapters/redis/internal/script"
 	"github.com/openhqm/openhqm/ports"
 )
 
@@ -17,7 +18,7 @@ type quest struct {
 func (db *DB) seek(
 	ctx context.Context, through *committer, left []quest,
 	script func(i int, s *shard, last bool) *op,
-	tell func(i int, s *shard, answer []any, err error),
+	tell func(i int, s *shard, answer script.Answer, err error),
 ) {
 	for len(left) > 0 {
 		ops := make([]*op, len(left))
@@ -28,7 +29,7 @@ func (db *DB) seek(
 		var next []quest
 		for n, q := range left {
 			answer, err := ops[n].result(gaveUp)
-			if err == nil && word(answer) == "missing" && len(q.shards) > 1 {
+			if err == nil && answer.Word() == "missing" && len(q.shards) > 1 {
 				next = append(next, quest{q.index, q.shards[1:]})
 				continue
 			}

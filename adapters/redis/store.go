@@ -2,10 +2,10 @@ package redis
 
 import (
 	"context"
-	"slices"
 	"strconv"
 	"time"
 
+	"github.com/openhqm/openhqm/adapters/redis/internal/script"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
 )
@@ -15,7 +15,7 @@ var (
 	_ ports.StoreWork = (*Consumer)(nil)
 )
 
-// carriedQueue is the queue of a request that a broker carries. See common.lua.
+// carriedQueue is the queue of a request that a broker carries. See prelude.lua.
 const carriedQueue = "-"
 
 // Create makes records: each is one script, and many share a round trip.
@@ -55,7 +55,7 @@ func created(c *ports.Creation, o *op, gaveUp error) ports.Created {
 	case ports.AcceptedNew:
 		answer.Unpublished = c.Carried
 	case ports.AcceptedSame:
-		answer.Unpublished = number(o.answer, 4) == 1
+		answer.Unpublished = o.answer.Flag("unsent")
 	case ports.AcceptedMismatch:
 	}
 	return answer
@@ -74,7 +74,7 @@ func (db *DB) Published(ctx context.Context, reqs []domain.Request) error {
 	}
 	ops := make([]*op, 0, len(byShard))
 	for s, ids := range byShard {
-		ops = append(ops, newOp(s, db.scripts.published, 0, ids...))
+		ops = append(ops, newOp(s, 0, script.Published.Call().And(ids...)))
 	}
 	gaveUp := db.intake.do(ctx, ops)
 	for _, o := range ops {
@@ -99,21 +99,25 @@ func (db *DB) Keep(ctx context.Context, arrivals []ports.Arrival) []error {
 		a := &arrivals[i]
 		r := &a.Request
 		request := encodeRequest(r)
-		return newOp(s, db.scripts.keep, len(request), slices.Concat(
-			[]any{string(r.ID), request, queueOf(r), makeIt, millis(r.NotBefore), micros(r.NotBefore)}, record(a),
-		)...)
+		return newOp(s, len(request), script.Keep.Call(
+			"id", string(r.ID),
+			"request", request,
+			"queue", queueOf(r),
+			"create", makeIt,
+			"dueAt", millis(r.NotBefore),
+			"dueMicros", micros(r.NotBefore),
+			"facts", encodeFacts(r),
+			"submitted", micros(r.SubmittedAt),
+			"overdueAt", millis(r.Deadline.Add(lateAfter)),
+			"size", r.Size(),
+			"attempts", a.Attempts,
+		))
 	}
-	db.seek(ctx, db.intake, db.quests(arrivals), keeping, func(i int, _ *shard, _ []any, err error) {
+	db.seek(ctx, db.intake, db.quests(arrivals), keeping, func(i int, _ *shard, _ script.Answer, err error) {
 		errs[i] = err
 		db.sweeper.at(arrivals[i].Request.NotBefore)
 	})
 	return errs
-}
-
-// record lists what a record is made of, for scripts that find none. See born.lua.
-func record(a *ports.Arrival) []any {
-	r := &a.Request
-	return []any{encodeFacts(r), micros(r.SubmittedAt), millis(r.Deadline.Add(lateAfter)), r.Size(), a.Attempts}
 }
 
 // Reject makes a dead letter of a message.
@@ -167,11 +171,21 @@ func (c *Consumer) Begin(ctx context.Context, arrivals []ports.Arrival) []ports.
 	sent := time.Now()
 	beginning := func(i int, s *shard, makeIt bool) *op {
 		a := &arrivals[i]
-		return newOp(s, c.db.scripts.begin, 0, slices.Concat([]any{
-			string(a.Request.ID), tokenOf(s, a), c.db.opts.Lease.Milliseconds(), makeIt, millis(a.Request.NotBefore),
-		}, record(a))...)
+		r := &a.Request
+		return newOp(s, 0, script.Begin.Call(
+			"id", string(r.ID),
+			"token", tokenOf(s, a),
+			"lease", c.db.opts.Lease.Milliseconds(),
+			"create", makeIt,
+			"dueAt", millis(r.NotBefore),
+			"facts", encodeFacts(r),
+			"submitted", micros(r.SubmittedAt),
+			"overdueAt", millis(r.Deadline.Add(lateAfter)),
+			"size", r.Size(),
+			"attempts", a.Attempts,
+		))
 	}
-	c.db.seek(ctx, c.db.intake, c.db.quests(arrivals), beginning, func(i int, s *shard, answer []any, err error) {
+	c.db.seek(ctx, c.db.intake, c.db.quests(arrivals), beginning, func(i int, s *shard, answer script.Answer, err error) {
 		answers[i] = c.begun(s, &arrivals[i], sent, answer, err)
 	})
 	return answers
@@ -180,11 +194,11 @@ func (c *Consumer) Begin(ctx context.Context, arrivals []ports.Arrival) []ports.
 func tokenOf(s *shard, a *ports.Arrival) string { return strconv.Itoa(s.number) + tokenShard + a.Try }
 
 // begun reads the answer. What the record says of the request counts more than the message, which does not say it all.
-func (c *Consumer) begun(s *shard, a *ports.Arrival, sent time.Time, answer []any, err error) ports.Begun {
+func (c *Consumer) begun(s *shard, a *ports.Arrival, sent time.Time, answer script.Answer, err error) ports.Begun {
 	if err != nil {
 		return ports.Begun{Err: err}
 	}
-	switch word(answer) {
+	switch answer.Word() {
 	case "done":
 		return ports.Begun{Verdict: ports.BegunDone}
 	case "keep":
@@ -194,15 +208,15 @@ func (c *Consumer) begun(s *shard, a *ports.Arrival, sent time.Time, answer []an
 		return ports.Begun{Err: unexpected(answer)}
 	}
 	req, token := a.Request, tokenOf(s, a)
-	rec, err := decodeFacts(req.ID, []byte(text(answer, 1)))
+	rec, err := decodeFacts(req.ID, []byte(answer.Text("facts")))
 	if err != nil {
-		c.reject(req.ID, token, int(number(answer, 2)), err)
+		c.reject(req.ID, token, int(answer.Number("attempts")), err)
 		return ports.Begun{Verdict: ports.BegunKeep} // the dead letter is to have its original
 	}
 	req.Endpoint, req.Owner, req.Priority, req.ResentFrom = rec.Endpoint, rec.Owner, rec.Priority, rec.ResentFrom
 	req.SubmittedAt, req.Deadline = rec.SubmittedAt, rec.Deadline
 	return ports.Begun{Delivery: ports.Delivery{
-		Request: req, Attempts: int(number(answer, 2)), Answered: number(answer, 4) == 1,
-		Deliveries: int(number(answer, 3)), Token: token, Lease: c.leases.add(s, req.ID, token, sent),
+		Request: req, Attempts: int(answer.Number("attempts")), Answered: answer.Flag("answered"),
+		Deliveries: int(answer.Number("deliveries")), Token: token, Lease: c.leases.add(s, req.ID, token, sent),
 	}}
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/openhqm/openhqm/adapters/redis/internal/script"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/domain/outage"
 )
@@ -158,7 +159,7 @@ func (db *DB) tidy(ctx context.Context, s *shard, unseen time.Duration) error {
 	for _, endpoint := range endpoints {
 		for _, lane := range []string{highLane, lowLane} {
 			stream := s.key + ":q:" + lane + endpoint
-			if _, err := db.runOn(ctx, stream, db.scripts.tidy, unseen.Milliseconds()); err != nil {
+			if _, err := db.runOn(ctx, stream, script.Tidy.Call("unseen", unseen.Milliseconds())); err != nil {
 				return err
 			}
 		}
@@ -170,21 +171,21 @@ func (db *DB) tidy(ctx context.Context, s *shard, unseen time.Duration) error {
 func (db *DB) sweep(s *shard) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(db.ctx), replyTimeout)
 	defer cancel()
-	answer, err := db.run(ctx, s, db.scripts.sweep, db.sweeping()...)
+	answer, err := db.run(ctx, s, db.sweeping(""))
 	db.note(s, err)
 	if err != nil {
 		return 0, err
 	}
 	db.tellSwept(answer)
-	if number(answer, 2) > 0 {
+	if answer.Number("ready") > 0 {
 		ring(db.ready)
 	}
-	return time.Duration(number(answer, 0)) * time.Millisecond, nil
+	return time.Duration(answer.Number("wait")) * time.Millisecond, nil
 }
 
 // expire ends one request that is past its deadline, unless somebody works on it.
 func (db *DB) expire(ctx context.Context, s *shard, id domain.ID) error {
-	answer, err := db.run(ctx, s, db.scripts.sweep, append(db.sweeping(), string(id))...)
+	answer, err := db.run(ctx, s, db.sweeping(id))
 	if err != nil {
 		return err
 	}
@@ -192,21 +193,27 @@ func (db *DB) expire(ctx context.Context, s *shard, id domain.ID) error {
 	return nil
 }
 
-// sweeping lists the arguments of every sweep.
-func (db *DB) sweeping() []any {
+// sweeping is the call of a sweep; only the request with that id, unless it is empty.
+func (db *DB) sweeping(only domain.ID) script.Call {
 	unanswered := domain.PastDeadline(0, false, time.Time{})
 	answered := domain.PastDeadline(0, true, time.Time{})
-	return []any{
-		sweepLimit, db.opts.TTL.Milliseconds(), db.opts.DeadLetterTTL.Milliseconds(), string(unanswered.Reason),
-		string(unanswered.Status), unanswered.Error, string(answered.Status), answered.Error,
-	}
+	return script.Sweep.Call(
+		"limit", sweepLimit,
+		"lifetime", db.opts.TTL.Milliseconds(),
+		"letterLifetime", db.opts.DeadLetterTTL.Milliseconds(),
+		"reason", string(unanswered.Reason),
+		"unanswered", string(unanswered.Status),
+		"unansweredProblem", unanswered.Error,
+		"answered", string(answered.Status),
+		"answeredProblem", answered.Error,
+		"only", string(only),
+	)
 }
 
 // tellSwept tells of the requests that a sweep made final.
-func (db *DB) tellSwept(answer []any) {
-	for _, item := range list(answer, 1) {
-		ended, _ := item.([]any)
-		st, found, err := decodeState(domain.ID(text(ended, 0)), list(ended, 1))
+func (db *DB) tellSwept(answer script.Answer) {
+	for _, ended := range answer.Rows("ended") {
+		st, found, err := decodeState(domain.ID(ended.Text("id")), ended.List("state"))
 		if err == nil && found {
 			db.tellEnded(&st)
 		}

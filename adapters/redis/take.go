@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/openhqm/openhqm/adapters/redis/internal/script"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
 )
@@ -115,28 +116,37 @@ func (c *Consumer) takeFrom(ctx context.Context, s *shard, h *haul, lanes string
 	c.mu.Lock()
 	streak, next := c.streak, c.turns[s.number]
 	c.mu.Unlock()
-	args := []any{
-		c.name, strconv.Itoa(s.number) + tokenShard + unique(), n, h.left.Bytes, c.db.opts.Lease.Milliseconds(),
-		domain.LowLaneShare, streak, next, len(h.deliveries) > 0, lanes,
-	}
-	args = h.appendCredit(args)
+	strict, named := h.credits()
+	call := script.Receive.Call(
+		"consumer", c.name,
+		"nonce", strconv.Itoa(s.number)+tokenShard+unique(),
+		"count", n,
+		"bytes", h.left.Bytes,
+		"lease", c.db.opts.Lease.Milliseconds(),
+		"share", domain.LowLaneShare,
+		"streak", streak,
+		"turn", next,
+		"more", len(h.deliveries) > 0,
+		"lanes", lanes,
+		"strict", strict,
+	).And(named...)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), replyTimeout)
 	defer cancel()
 	sent := time.Now()
-	answer, err := c.db.run(ctx, s, c.db.scripts.receive, args...)
+	answer, err := c.db.run(ctx, s, call)
 	c.db.note(s, err)
 	if err != nil {
 		return err
 	}
 	c.mu.Lock()
 	if lanes == bothLanes {
-		c.streak = int(number(answer, 0))
+		c.streak = int(answer.Number("streak"))
 	}
-	c.turns[s.number] = number(answer, 1)
+	c.turns[s.number] = answer.Number("turn")
 	c.mu.Unlock()
-	h.endpoints[s.number] = texts(answer, 2)
-	h.unfinished = h.unfinished || number(answer, 4) == 1
-	for _, d := range c.deliveries(s, sent, list(answer, 3)) {
+	h.endpoints[s.number] = answer.Texts("endpoints")
+	h.unfinished = h.unfinished || answer.Flag("unfinished")
+	for _, d := range c.deliveries(s, sent, answer.Rows("deliveries")) {
 		h.add(d)
 	}
 	return nil
@@ -145,21 +155,20 @@ func (c *Consumer) takeFrom(ctx context.Context, s *shard, h *haul, lanes string
 // unbounded is the credit of an endpoint that only Count bounds.
 const unbounded = -1
 
-// appendCredit writes whether endpoints that are not named have no credit, and those that are.
-func (h *haul) appendCredit(args []any) []any {
+// credits lists endpoints and the credit of each in turn, and reports whether others have none.
+func (h *haul) credits() (strict bool, named []any) {
 	known := h.left.Known
-	args = append(args, known != nil)
 	for endpoint, n := range h.left.Endpoints {
 		if _, ok := known[endpoint]; ok || known == nil {
-			args = append(args, endpoint, n)
+			named = append(named, endpoint, n)
 		}
 	}
 	for endpoint := range known {
 		if _, bounded := h.left.Endpoints[endpoint]; !bounded {
-			args = append(args, endpoint, unbounded)
+			named = append(named, endpoint, unbounded)
 		}
 	}
-	return args
+	return known != nil, named
 }
 
 // add charges a delivery.

@@ -62,10 +62,10 @@ func TestCreditIsWrittenForTheScript(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			args := (&haul{left: tt.give}).appendCredit(nil)
-			require.Equal(t, tt.give.Known != nil, args[0])
+			strict, named := (&haul{left: tt.give}).credits()
+			require.Equal(t, tt.give.Known != nil, strict)
 			got := make(map[any]any)
-			for pair := range slices.Chunk(args[1:], 2) {
+			for pair := range slices.Chunk(named, 2) {
 				got[pair[0]] = pair[1]
 			}
 			require.Equal(t, tt.want, got)

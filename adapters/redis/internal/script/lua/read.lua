@@ -1,8 +1,12 @@
--- read hands entries of a stream, which KEYS[1] is here, to a consumer: at most so many, and no more of them once they
--- have so many bytes. These are new ones, or those that others have held for so long, in milliseconds.
-local consumer, count, bytes, held = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+-- read delivers entries of a stream, which here is KEYS[1], to a consumer: new ones, or those that others have held for
+-- too long.
+--   count         at most so many entries
+--   bytes         no more entries once they have so many
+--   held          milliseconds, of those that others hold; empty: new entries
+local consumer, count, bytes, held = unpack(ARGV, 1, NAMED)
+count, bytes = tonumber(count), tonumber(bytes)
 
--- Each of these gives a list of the next entry or none, or an error, and whether there is nothing after it.
+-- Both return a list of the next entry or of none, or an error, and whether nothing comes after it.
 local function unread()
     local streams = redis.pcall('XREADGROUP', 'GROUP', GROUP, consumer, 'COUNT', 1, 'STREAMS', KEYS[1], '>')
     if not streams then return {}, true end
@@ -17,10 +21,10 @@ local function abandoned()
     return found[2], cursor == '0-0'
 end
 
-local next = held == '' and unread or abandoned
+local following = held == '' and unread or abandoned
 local out, size = {}, 0
 for _ = 1, count do
-    local entries, last = next()
+    local entries, last = following()
     if entries.err then return entries end
     for _, entry in ipairs(entries) do
         out[#out + 1] = entry
@@ -28,4 +32,4 @@ for _ = 1, count do
     end
     if last or size >= bytes then break end
 end
-return out
+return {'read', 'entries', out}

@@ -1,27 +1,33 @@
 -- receive begins what is ready, within the credit: deliveries whose lease is over first, then new ones, the high lane
--- before the low one and endpoints in turn. What it gives is PROCESSING under a token of its own.
-local consumer, nonce = ARGV[1], ARGV[2]
-local count, bytes, lease = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local share, streak = tonumber(ARGV[6]), tonumber(ARGV[7]) -- the low lane's, and high ones since the last low one
-local turn = tonumber(ARGV[8]) -- which endpoint's turn it is
-local any = ARGV[9] == '1' -- another shard gave something: then nothing may be larger than the credit
-local lanes = ARGV[10] -- both, or the only one to take from
+-- before the low one and endpoints in turn. What it returns is PROCESSING, each under its own token.
+--   nonce         what the tokens begin with
+--   lease         milliseconds
+--   share         one delivery in so many comes from the low lane when both wait
+--   streak        high deliveries since the last low one
+--   turn          the endpoint whose turn it is
+--   more          1: another shard had something; then nothing may be larger than the credit
+--   lanes         both, or the only one to look in
+--   strict        1: endpoints that are not named below have no credit; 0: all of it
+-- After these come endpoint and credit of each that is named; less than 0 is all.
+local consumer, nonce, count, bytes, lease, share, streak, turn, more, lanes, strict = unpack(ARGV, 1, NAMED)
+count, bytes, lease = tonumber(count), tonumber(bytes), tonumber(lease)
+share, streak, turn = tonumber(share), tonumber(streak), tonumber(turn)
+more, strict = more == '1', strict == '1'
 
-local strict = ARGV[11] == '1' -- endpoints that are not named below have no credit, else they have all
-
-local credit = {} -- of the endpoints that are named; less than 0 is all
-for i = 12, #ARGV, 2 do credit[ARGV[i]] = tonumber(ARGV[i + 1]) end
+local credit = {}
+for i = NAMED + 1, #ARGV, 2 do credit[ARGV[i]] = tonumber(ARGV[i + 1]) end
 
 local out, used = {}, 0
+local micros = nowMicros()
 
--- allowed tells whether an endpoint has credit for one more than so many.
+-- allowed reports whether an endpoint has credit for one more than so many.
 local function allowed(endpoint, taken)
     local left = credit[endpoint]
     if left == nil then return not strict end
     return left < 0 or left > taken
 end
 local function wanted(queue) return lanes == 'both' or string.sub(queue, 1, #lanes) == lanes end
-local function fits(size, chosen, sum) return chosen == 0 and not any or sum + size <= bytes end
+local function fits(size, chosen, sum) return chosen == 0 and not more or sum + size <= bytes end
 
 -- begin makes a request PROCESSING, if its record says that it waits, or is held, at this place.
 local function begin(id, entry, status, endpoint, size)
@@ -30,7 +36,7 @@ local function begin(id, entry, status, endpoint, size)
     if r[1] ~= status or r[2] ~= entry then return false end
     local token = nonce .. '.' .. (#out + 1)
     local deliveries = (tonumber(r[6]) or 0) + 1
-    redis.call('HSET', key, 'status', 'PROCESSING', 'token', token, 'updated', nowMicros, 'deliveries', deliveries)
+    redis.call('HSET', key, 'status', 'PROCESSING', 'token', token, 'updated', micros, 'deliveries', deliveries)
     redis.call('ZADD', leases, now + lease, id)
     out[#out + 1] = {id, token, r[3], r[4] or '', r[5] or '0', deliveries, r[7] and 1 or 0}
     used = used + size
@@ -38,15 +44,15 @@ local function begin(id, entry, status, endpoint, size)
     return true
 end
 
--- giveBack makes ready again what a consumer held. It waits behind the others; nothing is charged.
-local function giveBack(id, queue, entry, size)
+-- handBack makes ready again what a consumer held. It waits behind the others; no attempt is charged.
+local function handBack(id, queue, entry, size)
     dequeue(id, queue, entry, 'PROCESSING')
-    redis.call('HSET', recordKey(id), 'status', 'PENDING', 'token', '', 'updated', nowMicros,
+    redis.call('HSET', recordKey(id), 'status', 'PENDING', 'token', '', 'updated', micros,
         'entry', ready(id, queue, size))
 end
 
--- takeOver begins again what a consumer held that did not extend its lease. What has no credit it gives back, so that it
--- is not in the way of others. It reports whether there may be more to look at.
+-- takeOver begins again what a consumer held that did not extend its lease. What has no credit it hands back, so that it
+-- is not in the way of the rest. It reports whether there may be more to look at.
 local function takeOver()
     local atOnce = 256
     local over = redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, atOnce)
@@ -54,11 +60,11 @@ local function takeOver()
         if #out == count then break end
         local r = redis.call('HMGET', recordKey(id), 'queue', 'entry', 'size', 'status')
         if r[4] ~= 'PROCESSING' then
-            redis.call('ZREM', leases, id) -- the record was deleted by somebody else
+            redis.call('ZREM', leases, id) -- another program deleted the record
         else
             local endpoint, size = endpointOf(r[1]), tonumber(r[3])
             if not allowed(endpoint, 0) then
-                giveBack(id, r[1], r[2], size)
+                handBack(id, r[1], r[2], size)
             elseif wanted(r[1]) and fits(size, #out, used) then
                 redis.pcall('XCLAIM', streamKey(r[1]), GROUP, consumer, 0, r[2], 'JUSTID')
                 begin(id, r[2], 'PROCESSING', endpoint, size)
@@ -68,7 +74,7 @@ local function takeOver()
     return #over == atOnce
 end
 
--- unreadFrom is lastDelivered, and makes the group anew if that is gone.
+-- unreadFrom is lastDelivered, and makes the group again if it is gone.
 local function unreadFrom(stream)
     local last = lastDelivered(stream)
     if not last then
@@ -92,7 +98,7 @@ local function open(lane, endpoint)
     return q
 end
 
--- peek gives the next unread entry, or nil.
+-- peek returns the next unread entry, or nil.
 local function peek(q)
     if q.at > #q.entries and not q.dry then
         q.entries, q.at = redis.call('XRANGE', q.stream, '(' .. q.last, '+', 'COUNT', window), 1
@@ -122,7 +128,7 @@ local function first(lane)
     end
 end
 
--- choose finds the queue to take from, and gives turn and streak as they are after that.
+-- choose finds the queue that goes next, and returns turn and streak as they are after that.
 local function choose()
     if streak + 1 >= share then
         local q, after = first('low:')
@@ -150,7 +156,7 @@ local function pick()
     return order
 end
 
-local more = takeOver()
+local unfinished = takeOver()
 local order = pick()
 for _, q in pairs(queues) do
     if q.taken > 0 then
@@ -159,19 +165,21 @@ for _, q in pairs(queues) do
 end
 for _, e in ipairs(order) do
     if not begin(e.id, e.entry, 'PENDING', e.q.endpoint, e.size) then
-        redis.call('XACK', e.q.stream, GROUP, e.entry) -- its record was deleted by somebody else
+        redis.call('XACK', e.q.stream, GROUP, e.entry) -- another program deleted the record
         redis.call('XDEL', e.q.stream, e.entry)
     end
 end
 
--- The bells of the endpoints that were looked at: one rings on while something is left for another worker.
+-- The wake-ups of the endpoints that were looked at stay while something is left for another worker.
 local looked = {}
 for _, q in pairs(queues) do looked[q.endpoint] = true end
 for endpoint in pairs(looked) do
     if peek(open('high:', endpoint)) or peek(open('low:', endpoint)) then
-        ring(endpoint)
+        wake(endpoint)
     else
-        redis.call('DEL', bellKey(endpoint))
+        redis.call('DEL', wakeUpKey(endpoint))
     end
 end
-return {streak, turn, endpoints, out, more and 1 or 0}
+local columns = {'id', 'token', 'facts', 'request', 'attempts', 'deliveries', 'answered'}
+return {'begun', 'streak', streak, 'turn', turn, 'endpoints', endpoints, 'deliveries', {columns, out},
+    'unfinished', unfinished and 1 or 0}

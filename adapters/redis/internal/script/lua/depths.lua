@@ -1,7 +1,8 @@
 -- depths counts, and finds the oldest ready request.
-local handover = ARGV[1] == '1' -- ready requests are for consumers that are not ours
+--   handover      1: other programs read ready requests from the plain stream
+local handover = unpack(ARGV, 1, NAMED)
 
--- readySince gives the millisecond since when the first unread entry of a stream is ready.
+-- readySince returns the millisecond since when the first unread entry of a stream is ready.
 local function readySince(stream)
     local last = redis.call('XLEN', stream) > 0 and lastDelivered(stream)
     if not last then return nil end
@@ -10,7 +11,7 @@ local function readySince(stream)
 end
 
 local oldest = 0
-if handover then
+if handover == '1' then
     local first = redis.call('XRANGE', streamKey(''), '-', '+', 'COUNT', 1)
     if first[1] then oldest = tonumber(string.match(first[1][1], '^%d+')) end
 end
@@ -24,6 +25,7 @@ end
 local first = redis.call('ZRANGE', carried, 0, 0, 'WITHSCORES')
 if first[2] and (oldest == 0 or tonumber(first[2]) < oldest) then oldest = tonumber(first[2]) end
 
-local delayed, leased = redis.call('ZCARD', due), redis.call('ZCARD', leases) + redis.call('ZCARD', lent)
-return {redis.call('ZCARD', deadlines) - delayed - leased, delayed, leased, redis.call('ZCARD', dead), oldest,
-    redis.call('ZCARD', carried) + redis.call('ZCARD', lent)}
+local delayed, begun = redis.call('ZCARD', due), redis.call('ZCARD', leases) + redis.call('ZCARD', lent)
+return {'counted', 'ready', redis.call('ZCARD', deadlines) - delayed - begun, 'delayed', delayed, 'leased', begun,
+    'deadLetters', redis.call('ZCARD', dead), 'oldest', oldest,
+    'carried', redis.call('ZCARD', carried) + redis.call('ZCARD', lent)}
