@@ -19,11 +19,7 @@ type broker interface {
 	ports.Queue
 	ports.Lagging
 	ports.Probe
-
-	// Outlet makes what publishes to other programs under that name, and Inlet what they publish for us. Both live as
-	// long as the broker is open.
-	Outlet(ctx context.Context, name string) (ports.Publisher, error)
-	Inlet(ctx context.Context, name string) (ports.Receiver, error)
+	exchangeBroker // each outlet and inlet lives as long as the broker is open
 
 	// Leave gives others at once what this process has received and not settled.
 	Leave()
@@ -33,13 +29,15 @@ type broker interface {
 func pairedModule(lease func(configs.Config) time.Duration) fx.Option {
 	return fx.Provide(
 		func(
-			lc fx.Lifecycle, c configs.Config, queue broker, observer ports.Observer, logger *slog.Logger,
+			lc fx.Lifecycle, c configs.Config, observer ports.Observer, logger *slog.Logger,
 		) (*redis.DB, error) {
-			return openStore(lc, c, queue, lease(c), observer, logger)
+			return openStore(lc, c, lease(c), observer, logger)
 		},
 		newPairedWork,
 		newPairedIntake,
-		pairedLoops,
+		func(config configs.Config, queue broker, db *redis.DB, logger *slog.Logger) (background, error) {
+			return exchanging{config: config, broker: queue, store: db, logger: logger}.loops()
+		},
 		func(db *redis.DB) (ports.Results, ports.DeadLetters) { return db, db.DeadLetters() },
 		func(queue broker, db *redis.DB) probes {
 			return probes{Probes: []probe{{"queue", queue}, {"store", db}}}
@@ -94,18 +92,14 @@ func newPairedWork(
 
 // openStore opens Redis for the records of requests that a broker carries.
 func openStore(
-	lc fx.Lifecycle, config configs.Config, queue broker, lease time.Duration, observer ports.Observer,
-	logger *slog.Logger,
+	lc fx.Lifecycle, config configs.Config, lease time.Duration, observer ports.Observer, logger *slog.Logger,
 ) (*redis.DB, error) {
 	options, err := redisOptions(config, observer, logger)
 	if err != nil {
 		return nil, err
 	}
-	options.Lease, options.Handover = lease, config.Queue.HandsOver()
-	options.Responses, options.DeadLetterStream = "", ""
-	if options.Outlets, err = openOutlets(config, queue); err != nil {
-		return nil, err
-	}
+	options.Lease = lease
+	options.Handover, options.HandoverOutbox = config.Queue.HandsOver(), config.Queue.HandsOver()
 	db, err := redis.Open(context.Background(), options)
 	if err != nil {
 		return nil, err
@@ -122,47 +116,4 @@ func largestMessage(config configs.Config) int {
 		body = max(body, config.Server.MaxBodySize)
 	}
 	return messageSize(body)
-}
-
-// openOutlets opens what the broker has for other programs to read.
-func openOutlets(config configs.Config, queue broker) (outlets redis.Outlets, err error) {
-	handed := ""
-	if config.Queue.HandsOver() {
-		handed = config.Queue.Requests
-	}
-	for _, o := range []struct {
-		name string
-		into *ports.Publisher
-	}{
-		{handed, &outlets.Requests},
-		{config.Queue.Responses, &outlets.Results},
-		{config.Queue.DeadLetters, &outlets.DeadLetters},
-	} {
-		if o.name == "" {
-			continue
-		}
-		if *o.into, err = queue.Outlet(context.Background(), o.name); err != nil {
-			return redis.Outlets{}, err
-		}
-	}
-	return outlets, nil
-}
-
-// pairedLoops are what a process does for those who are told of requests, and for those who tell their results.
-func pairedLoops(config configs.Config, queue broker, db *redis.DB, logger *slog.Logger) (background, error) {
-	var loops []backgroundLoop
-	if config.Queue.HandsOver() {
-		source, err := queue.Inlet(context.Background(), config.Queue.ResultsIn)
-		if err != nil {
-			return background{}, err
-		}
-		results := paired.NewResultsIn(source, db, paired.ResultsInOptions{
-			MaxSize: messageSize(config.Proxy.MaxResponseSize), Now: time.Now, Logger: logger,
-		})
-		loops = append(loops, backgroundLoop{"results of others", results.Run})
-	}
-	if config.Queue.HandsOver() || config.Queue.Responses != "" || config.Queue.DeadLetters != "" {
-		loops = append(loops, backgroundLoop{"telling others", db.Relay})
-	}
-	return background{Loops: loops}, nil
 }

@@ -9,4 +9,6 @@ package ports
 //go:generate go tool mockgen -source=queue.go -destination=../tests/mocks/queue.go -package=mocks
 //go:generate go tool mockgen -source=store.go -destination=../tests/mocks/store.go -package=mocks
 //go:generate go tool mockgen -source=outcomes.go -destination=../tests/mocks/outcomes.go -package=mocks
+//go:generate go tool mockgen -source=outbox.go -destination=../tests/mocks/outbox.go -package=mocks
+//go:generate go tool mockgen -source=foreign.go -destination=../tests/mocks/foreign.go -package=mocks
 //go:generate go tool mockgen -source=deadletters.go -destination=../tests/mocks/deadletters.go -package=mocks

@@ -55,13 +55,10 @@ func asUser(url string) string { return strings.Replace(url, "redis://", "redis:
 func doEverything(t *testing.T, opts redis.Options, client goredis.UniversalClient) {
 	t.Helper()
 	opts.Lease = 2 * time.Second
-	opts.Responses, opts.DeadLetterStream, opts.Retention = "openhqm-responses", "openhqm-dead-letters", time.Hour
+	opts.Retention = time.Hour
 	db := openDB(t, opts)
-	relay(t, db, client, resultsOwed, lettersOwed)
-	run(t, func(ctx context.Context) error {
-		return db.StoreResults(ctx, redis.ResultsInOptions{Stream: "openhqm-results", MaxSize: 1 << 20})
-	})
-	defer route(t, db)()
+	results, letters := workOff(t, db, ports.NoticeResult), workOff(t, db, ports.NoticeDeadLetter)
+	settleAll(t, inlet(t, db, otherStream))
 	c := consume(t, db)
 	first, retried, cancelled, ended := newRequest(), newRequest(), newRequest(), newRequest()
 	first.Idempotency = &domain.Idempotency{Key: "key", ExpiresAt: time.Now().Add(time.Hour)}
@@ -99,15 +96,14 @@ func doEverything(t *testing.T, opts redis.Options, client goredis.UniversalClie
 	kill()
 	wait()
 	require.Equal(t, ended.ID, receive(t, c).Request.ID, "taken over")
-	require.NoError(t, client.XAdd(t.Context(), &goredis.XAddArgs{
-		Stream: "openhqm-results",
-		Values: []string{"payload", `{"correlation_id":"` + string(ended.ID) + `","status":"FAILED"}`},
-	}).Err())
+	require.NoError(t, db.Conclude(t.Context(), []ports.Conclusion{{ID: ended.ID, Status: domain.Failed}})[0])
 	_, err = db.Wait(t.Context(), ended.ID)
 	require.NoError(t, err)
-	add(t, client, "oops")
-	payloads(t, client, "openhqm-dead-letters", 3)
-	payloads(t, client, "openhqm-responses", 5)
+	require.NoError(t, db.Reject(t.Context(), newRequest(), []byte("oops"), errors.New("no JSON")))
+	require.Equal(t, []error{nil}, publish(t, outlet(t, db, otherStream), "hello"))
+	requireSettled(t, client, otherStream)
+	letters.await(t, 3)
+	results.await(t, 5)
 	page, err := db.DeadLetters().List(t.Context(), ports.DeadLetterFilter{Limit: 10})
 	require.NoError(t, err)
 	require.Len(t, page.Letters, 3)

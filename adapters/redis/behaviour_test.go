@@ -50,11 +50,12 @@ func TestSettledWorkLeavesNoMemory(t *testing.T) {
 func TestAnIdleWorkerIsQuiet(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	db := openDB(t, telling(s.url()))
+	db := openDB(t, retaining(s.url()))
 	c := consume(t, db)
-	relay(t, db, s.client(), resultsOwed, lettersOwed)
-	storeResults(t, db)
-	defer route(t, db)()
+	workOff(t, db, ports.NoticeResult)
+	workOff(t, db, ports.NoticeDeadLetter)
+	settleAll(t, inlet(t, db, plainStream))
+	settleAll(t, inlet(t, db, otherStream))
 	accept(t, db, newRequest())
 	receive(t, c)
 	client := s.client()
@@ -76,7 +77,7 @@ func TestAnIdleWorkerIsQuiet(t *testing.T) {
 	defer cancel()
 	_, err := c.Receive(ctx, ports.Credit{Count: 1, Bytes: 1})
 	require.ErrorIs(t, err, context.DeadlineExceeded)
-	// Of each loop two a second: it looks for work, sweeps, relays, and reads two streams.
+	// Of each loop two a second: it looks for work, sweeps, looks for notices, and reads two streams.
 	require.LessOrEqual(t, calls()-before, 10*(seconds+1), "a handful of commands a second")
 }
 

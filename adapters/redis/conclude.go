@@ -21,11 +21,6 @@ func (db *DB) Conclude(ctx context.Context, conclusions []ports.Conclusion) []er
 		return errs
 	}
 	defer db.leave()
-	return db.conclude(ctx, conclusions)
-}
-
-// conclude is Conclude for those that have entered: see accept.
-func (db *DB) conclude(ctx context.Context, conclusions []ports.Conclusion) []error {
 	left := make([]quest, len(conclusions))
 	for i := range conclusions {
 		left[i] = quest{i, db.searched(conclusions[i].ID)}

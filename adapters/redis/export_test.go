@@ -25,8 +25,5 @@ func (db *DB) NewReader(stream string) *Reader {
 	return &Reader{newReader(db, stream, blockFor)}
 }
 
-// Settle removes an entry.
-func (r *Reader) Settle(ctx context.Context, place string) error { return r.settle(ctx, place) }
-
-// Next gives what it takes in next, as a process of its own would.
-func (r *Reader) Next(ctx context.Context) ([]redis.XMessage, error) { return r.next(ctx) }
+// Next returns what it reads next, as a process of its own would.
+func (r *Reader) Next(ctx context.Context) ([]redis.XMessage, error) { return r.next(ctx, 64, 16<<20) }

@@ -21,6 +21,13 @@ func handover(url string) redis.Options {
 	return opts
 }
 
+// handoverTo makes requests notices on their way to another broker.
+func handoverTo(url string) redis.Options {
+	opts := handover(url)
+	opts.HandoverOutbox = true
+	return opts
+}
+
 // handedOver lists the messages in the plain stream.
 func handedOver(t *testing.T, client goredis.UniversalClient) []envelope.Message {
 	t.Helper()
@@ -137,7 +144,8 @@ func TestHandoverIsForOneQueueOnly(t *testing.T) {
 	require.ErrorContains(t, err, "redis.shards must be 1")
 
 	db := openDB(t, handover(s.url()))
-	require.ErrorContains(t, db.Route(t.Context(), envelope.Reader{}), "other consumers")
+	_, err = db.Inlet(t.Context(), plainStream)
+	require.ErrorContains(t, err, "nothing is received from it")
 	_, err = redis.Open(t.Context(), options(s.url()))
 	require.ErrorContains(t, err, "consumers that are not ours")
 
@@ -147,6 +155,75 @@ func TestHandoverIsForOneQueueOnly(t *testing.T) {
 	opts.Handover = true
 	_, err = redis.Open(t.Context(), opts)
 	require.ErrorContains(t, err, "our own consumers")
+}
+
+func TestRequestsAreHandedOverToAnotherBroker(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	opts := handoverTo(s.url())
+	opts.Shards = 3
+	db := openDB(t, opts)
+	now, later, cancelled, late := newRequest(), newRequest(), newRequest(), newRequest()
+	now.Header = domain.Header{"X-A": {"b", "c"}, "Content-Type": {"application/octet-stream"}}
+	now.Body = make([]byte, 2*envelope.MaxInlineBody)
+	later.NotBefore = time.Now().UTC().Add(300 * time.Millisecond).Truncate(time.Millisecond)
+	late.Deadline = time.Now().Add(-time.Minute)
+	for _, r := range []domain.Request{now, now, later, cancelled, late} {
+		accept(t, db, r)
+	}
+	_, err := db.Cancel(t.Context(), cancelled.ID)
+	require.NoError(t, err)
+	rec, err := db.Wait(t.Context(), late.ID)
+	require.NoError(t, err)
+	require.Equal(t, domain.TimedOut, rec.Status)
+
+	owed := workOff(t, db, ports.NoticeHandover).await(t, 2) // what is over by now is not handed over
+	require.False(t, time.Now().Before(later.NotBefore), "not too early")
+	for i, want := range []domain.Request{now, later} {
+		require.Equal(t, &want, owed[i].Request, "once and whole")
+		require.Equal(t, domain.Pending, owed[i].Record.Status)
+	}
+	depths, err := db.Depths(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, 2, depths.Ready, "until they are final")
+	require.WithinDuration(t, time.Now(), depths.OldestReady, patience)
+	require.Zero(t, s.client().Exists(t.Context(), plainStream).Val())
+
+	require.NoError(t, db.Conclude(t.Context(), []ports.Conclusion{{ID: now.ID, Status: domain.Completed}})[0])
+	_, err = db.Cancel(t.Context(), later.ID)
+	require.NoError(t, err, "one that was handed over can be cancelled, and its result changes nothing")
+	require.NoError(t, db.Conclude(t.Context(), []ports.Conclusion{{ID: later.ID, Status: domain.Completed}})[0])
+	rec, err = db.State(t.Context(), later.ID)
+	require.NoError(t, err)
+	require.Equal(t, domain.Cancelled, rec.Status)
+	depths, err = db.Depths(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, ports.Depths{DeadLetters: 1}, depths)
+}
+
+func TestAQueueIsForConsumersOfOneBroker(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	opts := handoverTo(s.url())
+	openDB(t, opts)
+	tests := []struct {
+		name string
+		give func(*redis.Options)
+		want string
+	}{
+		{"more shards", func(o *redis.Options) { o.Shards = 2 }, "redis.shards is 2, but the queue was made with 1"},
+		{"of redis", func(o *redis.Options) { o.HandoverOutbox = false }, "consumers of another broker"},
+		{"our own", func(o *redis.Options) { o.Handover = false }, "consumers that are not ours"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			given := opts
+			tt.give(&given)
+			_, err := redis.Open(t.Context(), given)
+			require.ErrorContains(t, err, tt.want)
+		})
+	}
 }
 
 // TestHandoverOnACluster uses the plain stream and the keys of the queue in one script.
@@ -161,9 +238,8 @@ func TestHandoverOnACluster(t *testing.T) {
 	accept(t, db, later)
 	require.Eventually(t, func() bool { return len(handedOver(t, client)) == 2 }, patience, 10*time.Millisecond)
 	require.Equal(t, []domain.ID{now.ID, later.ID}, handedOverIDs(t, client))
-	storeResults(t, db)
-	addResult(t, client, `{"correlation_id": "`+string(now.ID)+`", "status": "COMPLETED", "result": {"n": 1}}`)
-	rec, err := db.Wait(t.Context(), now.ID)
+	require.NoError(t, db.Conclude(t.Context(), []ports.Conclusion{{ID: now.ID, Status: domain.Completed}})[0])
+	rec, err := db.State(t.Context(), now.ID)
 	require.NoError(t, err)
 	require.Equal(t, domain.Completed, rec.Status)
 	require.Equal(t, []domain.ID{later.ID}, handedOverIDs(t, client))

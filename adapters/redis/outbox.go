@@ -2,19 +2,22 @@ package redis
 
 import (
 	"context"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/domain/outage"
+	"github.com/openhqm/openhqm/ports"
 )
 
-// A shard has an outbox for each kind of what others are told: a stream of the requests that they are still to be told
-// of. The script that makes a request final, or ready for consumers of another broker, writes there in the same step,
-// so that nothing is forgotten when a process dies before it tells. An entry names the request, and how many bytes have
-// to be read for that.
+// A shard has an outbox for each kind of notice: a stream of the requests that other programs are still to be told of.
+// The script that makes a request final, or ready for workers of another broker, writes there in the same step, so that
+// nothing is forgotten when a process dies before it tells. An entry names the request, and how many bytes have to be
+// read for its notice.
 //
 // A ready request stays in the outbox until it is told or final. Whether another kind is owed is written in Redis by
 // the processes that tell it, and does not depend on which process makes a request final. An outbox keeps its entries
@@ -22,103 +25,275 @@ import (
 // renewed it. Records and dead letters that are owed are kept as long too; once they are told, what is left of their
 // own lifetime counts again.
 
-// outbox is one of a shard.
-type outbox struct {
-	reader
-
-	kind    kind
-	shard   *shard
-	debts   []debt    // that were read, and are not paid
-	renewed time.Time // when it was last noted that they are owed
-	pause   outage.Backoff
-	retry   time.Time // when to try again what went wrong
-}
-
-func newOutbox(db *DB, s *shard, k kind) *outbox {
-	return &outbox{reader: newReader(db, s.key+":outbox:"+k.name, dontBlock), kind: k, shard: s}
-}
+const (
+	outboxCount = 64          // entries that one read returns
+	outboxEvery = time.Second // looks for what other processes left in the outboxes
+)
 
 // renewEvery is how often it is noted that a kind is owed; Options.Retention is longer by far.
 const renewEvery = time.Minute
 
-// renew notes that this kind is owed: now and then, and when Redis has come back empty.
-func (o *outbox) renew(ctx context.Context) error {
-	now := o.db.opts.Now()
-	if !o.kind.noted || !o.anew && now.Sub(o.renewed) < renewEvery {
-		return nil
-	}
-	keep := o.db.opts.Retention
-	if err := o.db.client.Set(ctx, o.shard.key+":told:"+o.kind.name, keep.Milliseconds(), keep).Err(); err != nil {
-		return translate(err)
-	}
-	o.renewed, o.anew = now, false
-	return nil
+// noticeKind is how notices of one kind are found.
+type noticeKind struct {
+	name   string          // in keys, and in the scripts
+	news   <-chan struct{} // there may be something to tell
+	noted  bool            // it is owed for as long as processes note that they tell it, else always
+	fields []string        // of the hash that a notice is made of
+	hash   func(s *shard, id domain.ID) string
+	decode func(n *ports.Notice, values []any) error
 }
 
-// debt is an entry of an outbox.
+func (db *DB) noticeKind(kind ports.NoticeKind) noticeKind {
+	switch kind {
+	case ports.NoticeDeadLetter:
+		return noticeKind{
+			name: "letters", news: db.buried, noted: true,
+			fields: wholeLetterFields, hash: (*shard).letterKey, decode: decodeLetterNotice,
+		}
+	case ports.NoticeHandover:
+		return noticeKind{
+			name: "requests", news: db.ready,
+			fields: handoverFields, hash: (*shard).recordKey, decode: decodeHandover,
+		}
+	default:
+		return noticeKind{
+			name: "results", news: db.ended, noted: true,
+			fields: wholeFields, hash: (*shard).recordKey, decode: decodeResultNotice,
+		}
+	}
+}
+
+// handsOverElsewhere reports whether ready requests go to another broker.
+func (db *DB) handsOverElsewhere() bool { return db.opts.Handover && db.opts.HandoverOutbox }
+
+// ring tells a loop that there may be something to do.
+func ring(bell chan<- struct{}) {
+	select {
+	case bell <- struct{}{}:
+	default: // it has not looked since the last time
+	}
+}
+
+// outbox has the notices of one kind, of all shards.
+type outbox struct {
+	db   *DB
+	kind noticeKind
+
+	mu    sync.Mutex // guards what follows
+	parts []*outboxPart
+	turn  int // the part to begin with
+}
+
+// Outbox returns the outbox of a kind. From the first Due on everybody owes results and dead letters; what became final
+// before the first one ever, or more than Options.Retention after the last one, is not told. Handovers are owed when
+// Options.HandoverOutbox is set. A process uses one outbox of a kind.
+func (db *DB) Outbox(kind ports.NoticeKind) ports.Outbox {
+	o := &outbox{db: db, kind: db.noticeKind(kind)}
+	for _, s := range db.shards {
+		o.parts = append(o.parts, newOutboxPart(db, s, o.kind))
+	}
+	return o
+}
+
+// Due returns what one shard owes, and begins with the next shard the next time. A shard that fails is left alone for a
+// while, and does not hold up the others.
+func (o *outbox) Due(ctx context.Context) ([]ports.Notice, error) {
+	if !o.db.enter() {
+		return nil, ports.ErrClosed
+	}
+	defer o.db.leave()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var failure error
+	for range o.parts {
+		if ctx.Err() != nil { // while Redis hangs each part takes as long as Redis is given to answer
+			return nil, unconfirmed(ctx)
+		}
+		p := o.parts[o.turn]
+		o.turn = (o.turn + 1) % len(o.parts)
+		notices, err := p.due(ctx)
+		if len(notices) > 0 {
+			return notices, nil
+		}
+		if err != nil {
+			failure = err
+		}
+	}
+	return nil, failure
+}
+
+// Wait blocks until there may be something, and lets all parts be read again.
+func (o *outbox) Wait(ctx context.Context) {
+	timer := time.NewTimer(outboxEvery)
+	defer timer.Stop()
+	select {
+	case <-o.kind.news:
+	case <-timer.C:
+	case <-ctx.Done():
+	case <-o.db.ctx.Done():
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, p := range o.parts {
+		p.dry = false
+	}
+}
+
+// Done removes notices that are told.
+func (o *outbox) Done(ctx context.Context, notices []ports.Notice) error {
+	if !o.db.enter() {
+		return ports.ErrClosed
+	}
+	defer o.db.leave()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var failure error
+	for _, p := range o.parts {
+		if err := p.done(ctx, notices); err != nil {
+			failure = err
+		}
+	}
+	return failure
+}
+
+// outboxPart is the outbox of one shard.
+type outboxPart struct {
+	reader
+
+	kind    noticeKind
+	shard   *shard
+	debts   []*debt   // that were read, and are not told
+	renewed time.Time // when it was last noted that they are owed
+	dry     bool      // the last read found less than there may be
+	pause   outage.Backoff
+	retry   time.Time // when to try again what went wrong
+}
+
+func newOutboxPart(db *DB, s *shard, k noticeKind) *outboxPart {
+	return &outboxPart{reader: newReader(db, s.key+":outbox:"+k.name, dontBlock), kind: k, shard: s}
+}
+
+// debt is an entry of an outbox. It is the ticket of its notice.
 type debt struct {
-	place string // in the outbox
+	part  *outboxPart
+	place string
 	id    domain.ID
 	bytes int64
 	until int64 // the millisecond when what is read would be gone if it were not for the debt; 0: it is not kept for it
 }
 
-// fill reads debts, unless there are some. It reports whether there may be more.
-func (o *outbox) fill(ctx context.Context) (more bool, err error) {
-	if len(o.debts) > 0 {
-		return true, nil
+// due reads what is owed.
+func (p *outboxPart) due(ctx context.Context) ([]ports.Notice, error) {
+	now := p.db.opts.Now()
+	if now.Before(p.retry) || p.dry && len(p.debts) == 0 {
+		return nil, nil
 	}
-	entries, err := o.next(ctx)
+	err := p.fill(ctx)
+	if err == nil {
+		p.db.report(ctx, p.renew(ctx)) // tried again the next time: nothing waits for it
+	}
+	var notices []ports.Notice
+	if err == nil && len(p.debts) > 0 {
+		notices, err = p.fetch(ctx, portion(p.debts))
+	}
+	p.db.report(ctx, err)
+	if err != nil {
+		p.retry = now.Add(p.pause.Next())
+		return nil, err
+	}
+	p.pause.Reset()
+	return notices, nil
+}
+
+// fill reads debts, unless there are some.
+func (p *outboxPart) fill(ctx context.Context) error {
+	if len(p.debts) > 0 {
+		return nil
+	}
+	entries, err := p.next(ctx, outboxCount, maxGroupBytes)
 	for i := range entries {
 		id, _ := entries[i].Values["id"].(string)
 		size, _ := entries[i].Values["bytes"].(string)
 		bytes, _ := strconv.ParseInt(size, 10, 64) // our own script wrote it
 		until, _ := entries[i].Values["until"].(string)
 		millis, _ := strconv.ParseInt(until, 10, 64) // as above; it may be empty
-		o.debts = append(o.debts, debt{entries[i].ID, domain.ID(id), bytes, millis})
+		p.debts = append(p.debts, &debt{p, entries[i].ID, domain.ID(id), bytes, millis})
 	}
-	return len(entries) == readAtOnce, err
+	p.dry = err == nil && len(entries) < outboxCount
+	return err
 }
 
-// portion cuts off as many debts as may be paid at once: at least one, and no more bytes than a pipeline may have.
-func portion(debts []debt) (now, later []debt) {
-	bytes := int64(0)
-	for i := range debts {
-		bytes += debts[i].bytes
-		if i > 0 && bytes > maxGroupBytes {
-			return debts[:i], debts[i:]
-		}
-	}
-	return debts, nil
-}
-
-// fetch reads the values that debts are paid with, in one round trip.
-func (o *outbox) fetch(ctx context.Context, debts []debt) ([]*redis.SliceCmd, error) {
-	values := make([]*redis.SliceCmd, len(debts))
-	pipe := o.db.client.Pipeline()
-	for i := range debts {
-		values[i] = pipe.HMGet(ctx, o.kind.hash(o.shard, debts[i].id), o.kind.fields...)
-	}
-	_, err := pipe.Exec(ctx)
-	return values, translate(err)
-}
-
-// settle removes debts that are paid from the outbox. What was kept for them alone is gone when it would have been
-// without them.
-func (o *outbox) settle(ctx context.Context, paid []debt) error {
-	if len(paid) == 0 {
+// renew notes that this kind is owed: now and then, and when Redis has come back empty.
+func (p *outboxPart) renew(ctx context.Context) error {
+	now := p.db.opts.Now()
+	if !p.kind.noted || !p.anew && now.Sub(p.renewed) < renewEvery {
 		return nil
 	}
-	places := make([]string, len(paid))
-	_, err := o.db.client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
-		for i := range paid {
-			places[i] = paid[i].place
-			if paid[i].until > 0 {
-				pipe.PExpireAt(ctx, o.kind.hash(o.shard, paid[i].id), time.UnixMilli(paid[i].until))
+	keep := p.db.opts.Retention
+	if err := p.db.client.Set(ctx, p.shard.key+":told:"+p.kind.name, keep.Milliseconds(), keep).Err(); err != nil {
+		return translate(err)
+	}
+	p.renewed, p.anew = now, false
+	return nil
+}
+
+// portion returns as many debts as may be read at once: at least one, and no more bytes than a pipeline may have.
+func portion(debts []*debt) []*debt {
+	bytes := int64(0)
+	for i, d := range debts {
+		bytes += d.bytes
+		if i > 0 && bytes > maxGroupBytes {
+			return debts[:i]
+		}
+	}
+	return debts
+}
+
+// fetch reads the notices of debts, in one round trip.
+func (p *outboxPart) fetch(ctx context.Context, debts []*debt) ([]ports.Notice, error) {
+	values := make([]*redis.SliceCmd, len(debts))
+	pipe := p.db.client.Pipeline()
+	for i, d := range debts {
+		values[i] = pipe.HMGet(ctx, p.kind.hash(p.shard, d.id), p.kind.fields...)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, translate(err)
+	}
+	notices := make([]ports.Notice, len(debts))
+	for i, d := range debts {
+		notices[i] = ports.Notice{ID: d.id, Ticket: d}
+		notices[i].Err = p.kind.decode(&notices[i], values[i].Val())
+	}
+	return notices, nil
+}
+
+// done removes those of the notices that are of this part. What was kept for them alone is gone when it would have been
+// without them.
+func (p *outboxPart) done(ctx context.Context, notices []ports.Notice) error {
+	told := make(map[*debt]bool)
+	var places []string
+	for i := range notices {
+		if d, ours := notices[i].Ticket.(*debt); ours && d.part == p {
+			told[d] = true
+			places = append(places, d.place)
+		}
+	}
+	if len(places) == 0 {
+		return nil
+	}
+	_, err := p.db.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for d := range told {
+			if d.until > 0 {
+				pipe.PExpireAt(ctx, p.kind.hash(p.shard, d.id), time.UnixMilli(d.until))
 			}
 		}
-		o.remove(ctx, pipe, places)
+		p.remove(ctx, pipe, places)
 		return nil
 	})
-	return translate(err)
+	if err = translate(err); err != nil {
+		p.db.report(ctx, err)
+		return err
+	}
+	p.debts = slices.DeleteFunc(p.debts, func(d *debt) bool { return told[d] })
+	return nil
 }

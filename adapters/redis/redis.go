@@ -58,22 +58,19 @@ type Options struct {
 	Ended         func(domain.Record) // told of what this process made final; nil: nobody; must not block
 	Logger        *slog.Logger
 
-	// Handover: ready requests are for consumers that are not ours. They are messages in the plain stream that has the
-	// queue's name, or those that Relay publishes on Outlets.Requests; StoreResults or Conclude takes in what became of
-	// them. In all processes that share the queue, and with that stream with one shard only.
-	Handover bool
+	// Handover: ready requests are for workers of other programs. They are messages in the plain stream that has the
+	// queue's name or, with HandoverOutbox, in an outbox on their way to another broker; Conclude saves their results. The
+	// same in all processes that share the queue, and with that stream with one shard only.
+	Handover       bool
+	HandoverOutbox bool
 
-	Responses        string                 // the stream that Relay tells of every result; empty: none
-	DeadLetterStream string                 // the stream that Relay tells of every dead letter; empty: none
-	Outlets          Outlets                // where Relay publishes on other brokers
-	Retention        time.Duration          // of entries in those streams, and of what is still owed: hours at least
-	ResultURL        func(domain.ID) string // where a result is that is too large for a message; nil: none is
-	LetterURL        func(domain.ID) string // where a dead letter is that is too large for a message; nil: none is
+	Retention time.Duration // of entries in the streams of Outlet, and of what is still owed: hours at least
 }
 
 // DB is a connection to queue and store. It implements ports.Intake, ports.Results, ports.Gauge, ports.Probe and
-// ports.Detailed, and for queues of other brokers ports.Store and ports.Outcomes; consumers made by NewConsumer
-// implement ports.Work, and DeadLetters gives ports.DeadLetters.
+// ports.Detailed, for queues of other brokers ports.Store, and for messages of other programs ports.ForeignIntake and
+// ports.Outcomes; consumers made by NewConsumer implement ports.Work, DeadLetters returns ports.DeadLetters, Outbox
+// ports.Outbox, and Inlet and Outlet are streams for other programs.
 type DB struct {
 	opts     Options
 	client   redis.UniversalClient
@@ -90,7 +87,7 @@ type DB struct {
 		sync.Mutex
 		outage.Rarely
 	}
-	// Rung when this process made something final, a dead letter or ready, which there may be something to relay of.
+	// Rung when this process made something final, a dead letter or ready, of which there may be a notice.
 	ended, buried, ready chan struct{}
 	full                 atomic.Bool // the last probe found no memory to write to
 
@@ -121,7 +118,7 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 	if opts.Queue == "" || strings.ContainsAny(opts.Queue, "{}"+tagSeparator) {
 		return nil, errors.New("queue.requests must be a name without braces and slashes")
 	}
-	if opts.Handover && opts.Outlets.Requests == nil && opts.Shards > 1 {
+	if opts.Handover && !opts.HandoverOutbox && opts.Shards > 1 {
 		return nil, errors.New("redis.shards must be 1 when requests are for other consumers: they read one stream")
 	}
 	client, blocking, err := connect(opts.URL, opts.TLS)

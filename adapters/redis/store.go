@@ -11,8 +11,9 @@ import (
 )
 
 var (
-	_ ports.Store     = (*DB)(nil)
-	_ ports.StoreWork = (*Consumer)(nil)
+	_ ports.Store         = (*DB)(nil)
+	_ ports.StoreWork     = (*Consumer)(nil)
+	_ ports.ForeignIntake = (*DB)(nil)
 )
 
 // carriedQueue is the queue of a request that a broker carries. See prelude.lua.
@@ -120,6 +121,26 @@ func (db *DB) Keep(ctx context.Context, arrivals []ports.Arrival) []error {
 	return errs
 }
 
+// AcceptForeign accepts requests of which other programs have charged attempts.
+func (db *DB) AcceptForeign(ctx context.Context, arrivals []ports.Arrival) []error {
+	errs := make([]error, len(arrivals))
+	if !db.enter() {
+		for i := range errs {
+			errs[i] = ports.ErrClosed
+		}
+		return errs
+	}
+	defer db.leave()
+	reqs, attempts := make([]domain.Request, len(arrivals)), make([]int, len(arrivals))
+	for i := range arrivals {
+		reqs[i], attempts[i] = arrivals[i].Request, arrivals[i].Attempts
+	}
+	for i, accepted := range db.accept(ctx, reqs, attempts) {
+		errs[i] = accepted.Err
+	}
+	return errs
+}
+
 // Reject makes a dead letter of a message.
 func (db *DB) Reject(ctx context.Context, req domain.Request, message []byte, cause error) error {
 	return db.rejectNoted(ctx, &req, message, cause, false)
@@ -138,6 +159,26 @@ func (db *DB) rejectNoted(ctx context.Context, req *domain.Request, message []by
 	defer db.rejected.Unlock()
 	if n := db.rejected.Note(db.opts.Now()); n > 0 {
 		db.opts.Logger.Error("messages cannot be taken in", "count", n, "correlation_id", req.ID, "error", cause)
+	}
+	return nil
+}
+
+// reject makes a dead letter of a message, and tells that it ended. The message may be a result, which has none itself.
+func (db *DB) reject(ctx context.Context, req *domain.Request, original []byte, cause error, isResult bool) error {
+	answer, err := db.outcomes.one(ctx, newOp(db.shardOf(string(req.ID)), len(original), script.Reject.Call(
+		"id", string(req.ID),
+		"facts", encodeFacts(req),
+		"message", original,
+		"problem", cause.Error(),
+		"lifetime", db.opts.TTL.Milliseconds(),
+		"letterLifetime", db.opts.DeadLetterTTL.Milliseconds(),
+		"noNotice", isResult,
+	)))
+	if err != nil {
+		return err
+	}
+	if st, found, err := decodeState(req.ID, answer.List("state")); err == nil && found {
+		db.tellEnded(&st)
 	}
 	return nil
 }

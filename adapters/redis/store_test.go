@@ -9,7 +9,6 @@ import (
 
 	"github.com/openhqm/openhqm/adapters/redis"
 	"github.com/openhqm/openhqm/domain"
-	"github.com/openhqm/openhqm/domain/envelope"
 	"github.com/openhqm/openhqm/ports"
 )
 
@@ -238,17 +237,18 @@ func TestWhatIsToldIsRememberedWhileItsMessageMayCome(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
 	client := server.client()
-	opts := telling(server.url())
+	opts := retaining(server.url())
 	opts.TTL = time.Second
 	db := openDB(t, opts)
-	relay(t, db, client, resultsOwed, lettersOwed)
+	results := workOff(t, db, ports.NoticeResult)
+	workOff(t, db, ports.NoticeDeadLetter)
 	cancelled, late := newRequest(), newRequest()
 	late.Deadline = time.Now().Add(-time.Hour)
 	create(t, db, cancelled)
 	create(t, db, late)
 	_, err := db.Cancel(t.Context(), cancelled.ID)
 	require.NoError(t, err)
-	toldResults(t, client, 2)
+	results.await(t, 2)
 	requireNothingOwed(t, client)
 	for _, id := range []domain.ID{cancelled.ID, late.ID} {
 		require.Greater(t, client.PTTL(t.Context(), "{openhqm-requests}:r:"+string(id)).Val(), 24*time.Hour)
@@ -259,22 +259,19 @@ func TestWhatIsToldIsRememberedWhileItsMessageMayCome(t *testing.T) {
 func TestADeadLetterIsToldAgainWhenItHasItsOriginal(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
-	letters := &another{}
-	db := openDB(t, tellingAnother(server.url(), &another{}, letters))
-	relay(t, db, server.client(), resultsOwed, lettersOwed)
+	db := openDB(t, retaining(server.url()))
+	workOff(t, db, ports.NoticeResult)
+	letters := workOff(t, db, ports.NoticeDeadLetter)
 	r := newRequest()
 	r.Deadline = time.Now().Add(-time.Hour)
 	create(t, db, r)
-	letter, err := envelope.DecodeDeadLetter(letters.await(t, 1)[0].Value, 1<<20)
-	require.NoError(t, err)
-	require.Nil(t, letter.Message)
-	require.Equal(t, "http://localhost/letters/"+string(r.ID), letter.URL)
+	first := letters.await(t, 1)[0]
+	require.Equal(t, r.ID, first.Letter.ID)
+	require.Nil(t, first.Letter.Request)
+	require.Nil(t, first.Original)
 
 	keepIt(t, db, r)
-	letter, err = envelope.DecodeDeadLetter(letters.await(t, 2)[1].Value, 1<<20)
-	require.NoError(t, err)
-	require.Empty(t, letter.URL)
-	require.Contains(t, string(letter.Message), string(r.ID))
+	require.Equal(t, r.ID, letters.await(t, 2)[1].Letter.Request.ID)
 	requireNothingOwed(t, server.client())
 	keepIt(t, db, r)
 	requireNothingOwed(t, server.client())

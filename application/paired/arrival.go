@@ -3,10 +3,8 @@ package paired
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 
-	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/application/exchange"
 	"github.com/openhqm/openhqm/ports"
 )
 
@@ -23,7 +21,7 @@ type arrival struct {
 func (w *Work) add(received []ports.Received) {
 	all := make([]*arrival, len(received))
 	for i, r := range received {
-		m, err := w.reader.Read(r.Value, r.Arrived, derivedID(messagePlace, r.Place))
+		m, err := exchange.ReadCarried(w.reader, &r)
 		all[i] = &arrival{
 			Arrival:  ports.Arrival{Request: m.Request, Attempts: m.RetryCount, Try: rand.Text()},
 			received: r, fault: err,
@@ -35,18 +33,6 @@ func (w *Work) add(received []ports.Received) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.waiting = append(w.waiting, all...)
-}
-
-// messagePlace is what ids begin with of requests that have none.
-const messagePlace = "message-"
-
-// derivedID names a message that has no id of its own after the place where it lies, the same at every hand-out.
-func derivedID(prefix, place string) domain.ID {
-	if id := domain.ID(prefix + place); id.Valid() {
-		return id
-	}
-	sum := sha256.Sum256([]byte(place))
-	return domain.ID(prefix + hex.EncodeToString(sum[:]))
 }
 
 // lost reports whether the message is somebody else's as far as the queue knows.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/openhqm/openhqm/adapters/kafka"
 	"github.com/openhqm/openhqm/adapters/redis"
+	"github.com/openhqm/openhqm/application/exchange"
 	"github.com/openhqm/openhqm/application/paired"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/domain/envelope"
@@ -69,15 +70,28 @@ func (s *site) open(set func(*redis.Options)) *redis.DB {
 	opts := redis.Options{
 		URL: s.store.URL(), Queue: "openhqm-requests", Shards: 1,
 		Lease: 200 * time.Millisecond, TTL: time.Hour, DeadLetterTTL: time.Hour, Retention: time.Hour,
-		ResultURL: func(id domain.ID) string { return "http://localhost/results/" + string(id) },
-		LetterURL: func(id domain.ID) string { return "http://localhost/letters/" + string(id) },
-		Now:       time.Now, Logger: slog.New(slog.DiscardHandler),
+		Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 	}
 	set(&opts)
 	db, err := redis.Open(s.t.Context(), opts)
 	require.NoError(s.t, err)
 	s.t.Cleanup(func() { require.NoError(s.t, db.Close()) })
 	return db
+}
+
+// handover lets a process keep requests for workers of other programs.
+func handover(o *redis.Options) { o.Handover, o.HandoverOutbox = true, true }
+
+func noticeOptions() exchange.NoticesOutOptions {
+	return exchange.NoticesOutOptions{
+		ResultURL:     func(id domain.ID) string { return "http://localhost/results/" + string(id) },
+		DeadLetterURL: func(id domain.ID) string { return "http://localhost/letters/" + string(id) },
+		Now:           time.Now, Logger: slog.New(slog.DiscardHandler),
+	}
+}
+
+func handovers(db *redis.DB, outlet ports.Publisher) *exchange.NoticesOut {
+	return exchange.NewHandoversOut(db.Outbox(ports.NoticeHandover), outlet, db, noticeOptions())
 }
 
 // run runs a loop until the test ends.
@@ -129,11 +143,9 @@ func TestOthersWorkOffWhatIsHandedOverToKafka(t *testing.T) {
 	ours, theirs := s.queue(1<<20), s.queue(1<<20)
 	results := s.outlet(theirs, s.resultsIn())
 	s.write(results, "unknown", `{"correlation_id": "unknown", "status": "COMPLETED"}`) // before we are there
-	db := s.open(func(o *redis.Options) {
-		o.Handover, o.Outlets.Requests = true, s.outlet(ours, s.requests())
-	})
-	s.run(db.Relay)
-	s.run(paired.NewResultsIn(s.inlet(ours, s.resultsIn()), db, paired.ResultsInOptions{
+	db := s.open(handover)
+	s.run(handovers(db, s.outlet(ours, s.requests())).Run)
+	s.run(exchange.NewResultsIn(s.inlet(ours, s.resultsIn()), db, exchange.ResultsInOptions{
 		MaxSize: 1 << 20, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 	}).Run)
 
@@ -189,10 +201,10 @@ func TestOthersAreToldOnTopics(t *testing.T) {
 	s := newSite(t)
 	const limit = 20_000
 	q := s.queue(limit)
-	db := s.open(func(o *redis.Options) {
-		o.Outlets = redis.Outlets{Results: s.outlet(q, s.responses()), DeadLetters: s.outlet(q, s.letters())}
-	})
-	s.run(db.Relay)
+	db := s.open(func(*redis.Options) {})
+	results, buried := db.Outbox(ports.NoticeResult), db.Outbox(ports.NoticeDeadLetter)
+	s.run(exchange.NewResultsOut(results, s.outlet(q, s.responses()), noticeOptions()).Run)
+	s.run(exchange.NewDeadLettersOut(buried, s.outlet(q, s.letters()), noticeOptions()).Run)
 	testkit.Until(t, "everybody owes what is told", func() bool {
 		return s.store.Run("EXISTS", "{openhqm-requests}:told:results", "{openhqm-requests}:told:letters") == "2"
 	})
@@ -268,19 +280,23 @@ func TestWhatADeadProcessPublishedIsPublishedAgain(t *testing.T) {
 	s := newSite(t)
 	q := s.queue(1 << 20)
 	out := deadly{s.outlet(q, s.requests()), make(chan struct{}, 1)}
-	dying := s.open(func(o *redis.Options) { o.Handover, o.Outlets.Requests = true, out })
+	dying := s.open(handover)
 	const n = 10
 	for i := range n {
 		s.accept(dying, newRequest(domain.ID(fmt.Sprintf("request-%d", i))))
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- dying.Relay(t.Context()) }()
+	ctx, die := context.WithCancel(t.Context())
+	go func() { ended <- handovers(dying, out).Run(ctx) }()
 	<-out.published
 	require.NoError(t, dying.Close())
-	require.NoError(t, <-ended)
+	die()
+	if err := <-ended; err != nil {
+		require.ErrorIs(t, err, ports.ErrClosed, "it found out that its store is")
+	}
 
-	heir := s.open(func(o *redis.Options) { o.Handover, o.Outlets.Requests = true, out.Publisher })
-	s.run(heir.Relay)
+	heir := s.open(handover)
+	s.run(handovers(heir, out.Publisher).Run)
 	testkit.Until(t, "the outbox is empty", func() bool {
 		return s.store.Run("XLEN", "{openhqm-requests}:outbox:requests") == "0"
 	})

@@ -1,4 +1,4 @@
-package paired_test
+package exchange_test
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 	"github.com/golang/mock/gomock"
 	"github.com/stretchr/testify/require"
 
-	"github.com/openhqm/openhqm/application/paired"
+	"github.com/openhqm/openhqm/application/exchange"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
 	"github.com/openhqm/openhqm/tests/mocks"
@@ -21,7 +21,7 @@ import (
 
 // resultsIn is one with mocks around it. What is sent to messages comes in.
 type resultsIn struct {
-	*paired.ResultsIn
+	*exchange.ResultsIn
 
 	source   *mocks.MockReceiver
 	outcomes *mocks.MockOutcomes
@@ -36,10 +36,19 @@ func newResultsIn(t *testing.T) *resultsIn {
 		source: mocks.NewMockReceiver(control), outcomes: mocks.NewMockOutcomes(control),
 		messages: make(chan []ports.Received),
 	}
-	in.source.EXPECT().Receive(gomock.Any(), gomock.Any(), gomock.Any()).DoAndReturn(
+	handOut(in.source, in.messages)
+	in.ResultsIn = exchange.NewResultsIn(in.source, in.outcomes, exchange.ResultsInOptions{
+		MaxSize: 1 << 10, Now: time.Now, Logger: slog.New(slog.NewTextHandler(&in.log, nil)),
+	})
+	return in
+}
+
+// handOut lets a source hand out what is sent to messages, until that is closed.
+func handOut(source *mocks.MockReceiver, messages <-chan []ports.Received) {
+	source.EXPECT().Receive(gomock.Any(), gomock.Any(), gomock.Any()).DoAndReturn(
 		func(ctx context.Context, _ int, _ int64) ([]ports.Received, error) {
 			select {
-			case received, open := <-in.messages:
+			case received, open := <-messages:
 				if !open {
 					return nil, ports.ErrClosed
 				}
@@ -48,25 +57,21 @@ func newResultsIn(t *testing.T) *resultsIn {
 				return nil, context.Cause(ctx)
 			}
 		}).AnyTimes()
-	in.ResultsIn = paired.NewResultsIn(in.source, in.outcomes, paired.ResultsInOptions{
-		MaxSize: 1 << 10, Now: time.Now, Logger: slog.New(slog.NewTextHandler(&in.log, nil)),
-	})
-	return in
 }
 
-// start runs it until stop is called.
-func (in *resultsIn) start(t *testing.T) (stop func()) {
+// start runs a loop until stop is called.
+func start(t *testing.T, run func(context.Context) error) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- in.Run(ctx) }()
+	go func() { ended <- run(ctx) }()
 	return func() {
 		cancel()
 		require.NoError(t, <-ended)
 	}
 }
 
-func resultMessage(place, value string) ports.Received {
+func message(place, value string) ports.Received {
 	return ports.Received{
 		QueueMessage: ports.QueueMessage{Value: []byte(value)}, Place: place, Arrived: noon, Ticket: place,
 	}
@@ -104,9 +109,9 @@ func TestResultsAreLetGoWhenTheyAreSaved(t *testing.T) {
 			in.conclude([]domain.ID{"b"}, nil),
 			in.settle("p-2"),
 		)
-		stop := in.start(t)
+		stop := start(t, in.Run)
 		in.messages <- []ports.Received{
-			resultMessage("p-1", completed("a")), resultMessage("p-2", completed("b")), resultMessage("p-3", completed("c")),
+			message("p-1", completed("a")), message("p-2", completed("b")), message("p-3", completed("c")),
 		}
 		<-time.After(time.Minute)
 		stop()
@@ -129,22 +134,54 @@ func TestResultsThatCannotBeReadAreRejected(t *testing.T) {
 			reject(nil),
 			in.settle("p-1"),
 		)
-		stop := in.start(t)
-		in.messages <- []ports.Received{resultMessage("p-1", "oops"), resultMessage("p-2", completed("a"))}
+		stop := start(t, in.Run)
+		in.messages <- []ports.Received{message("p-1", "oops"), message("p-2", completed("a"))}
 		<-time.After(time.Minute)
 		stop()
 	})
+}
+
+func TestResultsAreReadWithCare(t *testing.T) {
+	t.Parallel()
+	for give, want := range map[string]string{
+		"":                       `the field "payload"`,
+		"oops":                   "JSON",
+		`{"status":"COMPLETED"}`: "names no request",
+		`{"correlation_id":"a"}`: "status",
+		`{"correlation_id":"a","status":"ready"}`:                                                   "status",
+		`{"correlation_id":"a","status":"COMPLETED","result_url":"http://127.0.0.1/"}`:              "result_url",
+		`{"correlation_id":"a","status":"COMPLETED","result":"` + strings.Repeat("x", 1<<10) + `"}`: "longer",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			in := newResultsIn(t)
+			m := message("p", give)
+			if give == "" {
+				m.Value = nil
+			}
+			in.outcomes.EXPECT().RejectResult(gomock.Any(), gomock.Any(), m.Value, gomock.Any()).DoAndReturn(
+				func(_ context.Context, r domain.Request, _ []byte, cause error) error {
+					require.Equal(t, domain.ID("result-p"), r.ID, "the request that it names is left alone")
+					require.ErrorContains(t, cause, want)
+					return nil
+				})
+			in.settle("p")
+			stop := start(t, in.Run)
+			in.messages <- []ports.Received{m}
+			synctest.Wait()
+			stop()
+		})
+	}
 }
 
 func TestResultsOfUnknownRequestsAreLetGoAndLoggedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		in := newResultsIn(t)
-		stop := in.start(t)
+		stop := start(t, in.Run)
 		for range 10 {
 			in.conclude([]domain.ID{"a"}, ports.ErrNotFound)
 			in.settle("p-1")
-			in.messages <- []ports.Received{resultMessage("p-1", completed("a"))}
+			in.messages <- []ports.Received{message("p-1", completed("a"))}
 			synctest.Wait()
 		}
 		stop()
@@ -158,8 +195,8 @@ func TestTakingResultsInEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		in := newResultsIn(t)
 		in.outcomes.EXPECT().Conclude(gomock.Any(), gomock.Len(1)).Return([]error{ports.ErrUnavailable}).MinTimes(2)
-		stop := in.start(t)
-		in.messages <- []ports.Received{resultMessage("p-1", completed("a"))}
+		stop := start(t, in.Run)
+		in.messages <- []ports.Received{message("p-1", completed("a"))}
 		<-time.After(time.Minute)
 		stop()
 

@@ -1,0 +1,51 @@
+package ports
+
+import (
+	"context"
+
+	"github.com/openhqm/openhqm/domain"
+)
+
+// Outbox is the durable list of the notices of one kind that are still owed to other programs. Any number of processes
+// may work it off, and each notice is handed to one of them at a time. Errors match ErrUnavailable, which the outbox
+// reports to operators by itself, or ErrClosed.
+type Outbox interface {
+	// Due returns notices that are owed, as many as may be in memory at once. It does not wait: none means that nothing is
+	// known to be owed until Wait returns. Notices that it returned before and that are not done come again, as they are
+	// by then. So do those that another process was handed and has not done within a lease.
+	Due(ctx context.Context) ([]Notice, error)
+
+	// Done removes notices, durably. When it fails they may come again.
+	Done(ctx context.Context, notices []Notice) error
+
+	// Wait blocks until something may be owed, or ctx ends. What this process owes wakes it at once; what other processes
+	// left behind it looks for once a second.
+	Wait(ctx context.Context)
+}
+
+// NoticeKind says what other programs are told.
+type NoticeKind uint8
+
+// The kinds of notices.
+const (
+	NoticeResult     NoticeKind = iota // a request became final
+	NoticeDeadLetter                   // a dead letter was made, or its original became known
+	NoticeHandover                     // a request is ready, and workers of other programs are to have it
+)
+
+// Notice is what another program is still to be told of one request.
+type Notice struct {
+	ID     domain.ID
+	Ticket Ticket // for Outbox.Done
+
+	// Record is that of a result, with the result, or of a handover, without one. Nil: it is gone.
+	Record *domain.Record
+	// Letter is the dead letter, with its original if there is one that can be read. Nil: it is gone.
+	Letter *domain.DeadLetter
+	// Original is what a dead letter was made of that nobody can read, as it came. Nil: Letter.Request counts.
+	Original []byte
+	// Request is the one to hand over.
+	Request *domain.Request
+
+	Err error // why it cannot be read; then the rest means nothing
+}
