@@ -147,14 +147,14 @@ func TestHandoverIsForOneQueueOnly(t *testing.T) {
 	_, err = db.Inlet(t.Context(), plainStream)
 	require.ErrorContains(t, err, "nothing is received from it")
 	_, err = redis.Open(t.Context(), options(s.url()))
-	require.ErrorContains(t, err, "consumers that are not ours")
+	require.ErrorContains(t, err, "workers of other programs")
 
 	opts = options(s.url())
 	opts.Queue = "another"
 	openDB(t, opts)
 	opts.Handover = true
 	_, err = redis.Open(t.Context(), opts)
-	require.ErrorContains(t, err, "our own consumers")
+	require.ErrorContains(t, err, "our own workers")
 }
 
 func TestRequestsAreHandedOverToAnotherBroker(t *testing.T) {
@@ -212,8 +212,8 @@ func TestAQueueIsForConsumersOfOneBroker(t *testing.T) {
 		want string
 	}{
 		{"more shards", func(o *redis.Options) { o.Shards = 2 }, "redis.shards is 2, but the queue was made with 1"},
-		{"of redis", func(o *redis.Options) { o.HandoverOutbox = false }, "consumers of another broker"},
-		{"our own", func(o *redis.Options) { o.Handover = false }, "consumers that are not ours"},
+		{"of redis", func(o *redis.Options) { o.HandoverOutbox = false }, "workers that read another broker"},
+		{"our own", func(o *redis.Options) { o.Handover = false }, "workers of other programs"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

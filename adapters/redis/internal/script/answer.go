@@ -25,14 +25,7 @@ func (a Answer) Flag(name string) bool { return a.Number(name) == 1 }
 func (a Answer) List(name string) []any { return asList(a.value(name)) }
 
 // Texts returns the value of that name as a list of strings.
-func (a Answer) Texts(name string) []string {
-	items := a.List(name)
-	texts := make([]string, len(items))
-	for i := range items {
-		texts[i] = asText(items[i])
-	}
-	return texts
-}
+func (a Answer) Texts(name string) []string { return asTexts(a.value(name)) }
 
 // Rows returns the value of that name as a table. The script returns the names of its columns once, and then the rows.
 func (a Answer) Rows(name string) []Row {
@@ -40,10 +33,7 @@ func (a Answer) Rows(name string) []Row {
 	if len(table) < 2 {
 		return nil
 	}
-	columns := make([]string, 0, len(asList(table[0])))
-	for _, column := range asList(table[0]) {
-		columns = append(columns, asText(column))
-	}
+	columns := asTexts(table[0])
 	lines := asList(table[1])
 	rows := make([]Row, len(lines))
 	for i := range lines {
@@ -82,6 +72,9 @@ func (r Row) Number(name string) int64 { return asNumber(r.value(name)) }
 // List returns the value of that name as a list.
 func (r Row) List(name string) []any { return asList(r.value(name)) }
 
+// Texts returns the value of that name as a list of strings.
+func (r Row) Texts(name string) []string { return asTexts(r.value(name)) }
+
 // value panics when no value can have that name: that is a mistake in this program.
 func (r Row) value(name string) any {
 	i := slices.Index(r.Names, name)
@@ -104,6 +97,15 @@ func text(values []any, i int) string {
 func asText(value any) string {
 	v, _ := value.(string)
 	return v
+}
+
+func asTexts(value any) []string {
+	items := asList(value)
+	texts := make([]string, len(items))
+	for i := range items {
+		texts[i] = asText(items[i])
+	}
+	return texts
 }
 
 func asList(value any) []any {

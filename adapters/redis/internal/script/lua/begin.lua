@@ -1,5 +1,5 @@
--- begin makes a request PROCESSING whose message a carrier has delivered, unless there is a reason not to. The same call
--- made again, because its answer was lost on its way, gets the same answer.
+-- begin makes a request PROCESSING whose message a carrier has delivered, unless there is a reason not to. The same
+-- call made again, because its answer was lost on its way, gets the same answer.
 --   lease         milliseconds
 --   create        1: make the record if there is none, from facts and what follows it
 --   dueAt         the millisecond

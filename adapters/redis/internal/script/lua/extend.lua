@@ -1,5 +1,5 @@
--- extend makes leases longer, and reports for each whether the delivery still is its holder's. After the named arguments
--- come id and token of each.
+-- extend makes leases longer, and reports for each whether the delivery still is its holder's. After the named
+-- arguments come id and token of each.
 local lease = unpack(ARGV, 1, NAMED)
 
 local ends = now + tonumber(lease)

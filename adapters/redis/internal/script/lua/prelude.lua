@@ -1,9 +1,9 @@
--- What the scripts of a shard share. Each of them begins with the parts of this text that it uses, after lines in which Go
--- defines GROUP (the name of the consumer group), STATE (the fields of a record that state returns) and NAMED (how many
--- arguments have a name). A part is one local, with what follows it; what begins with do is in every script.
+-- What the scripts of a shard share. Each of them begins with the parts of this text that it uses, after lines in which
+-- Go defines GROUP (the name of the consumer group), STATE (the fields of a record that state returns) and NAMED (how
+-- many arguments have a name). A part is one local, with what follows it; what begins with do is in every script.
 --
--- Redis runs a script alone, so whatever it does to a request is one step. All keys of a shard begin with KEYS[1], whose
--- hash tag keeps them on one node of a Cluster. The scripts make the others from it:
+-- Redis runs a script alone, so whatever it does to a request is one step. All keys of a shard begin with KEYS[1],
+-- whose hash tag keeps them on one node of a Cluster. The scripts make the others from it:
 --
 --   :r:<id>             hash, the record, with request and response: see record.go
 --   :q:<lane>:<name>    stream, the ready and the begun requests of one endpoint in one lane, with one consumer group
@@ -42,9 +42,9 @@ local carried = shard .. ':carried'
 local lent = shard .. ':lent'
 
 -- While a slot of a Cluster moves, its keys are on two nodes. Both then refuse a command with several keys when they do
--- not have them all ("Multi-key operations" in the specification of Redis Cluster). Asking for two keys that never exist
--- keeps a script from working on a part of the shard: it is refused before it has changed anything. Redis has no code
--- for this refusal, only this beginning of its text.
+-- not have them all ("Multi-key operations" in the specification of Redis Cluster). Asking for two keys that never
+-- exist keeps a script from working on a part of the shard: it is refused before it has changed anything. Redis has no
+-- code for this refusal, only this beginning of its text.
 do
     local NOT_HERE = 'ERR Script attempted to access a non local key'
     local whole = redis.pcall('EXISTS', shard .. ':never', shard .. ':nowhere')
@@ -86,8 +86,8 @@ local function wake(endpoint)
     if redis.call('EXISTS', key) == 0 then redis.call('LPUSH', key, '1') end
 end
 
--- use notes that the endpoint is used, and makes its streams if it is new. The wake-up without a name is for workers that
--- do not know the endpoint yet.
+-- use notes that the endpoint is used, and makes its streams if it is new. The wake-up without a name is for workers
+-- that do not know the endpoint yet.
 local function use(endpoint)
     redis.call('ZADD', usedSet, now, endpoint)
     if redis.call('SADD', endpointSet, endpoint) == 0 then return end
@@ -184,8 +184,8 @@ end
 local function deadLettered(status) return status == 'FAILED' or status == 'TIMEOUT' end
 
 -- owe adds a notice of a final request to an outbox, when there are processes that send them: see outbox.go. The notice
--- needs so many bytes of the hash, which has that lifetime. A hash that would expire before the notice is kept as long as
--- it; until says when it would have expired.
+-- needs so many bytes of the hash, which has that lifetime. A hash that would expire before the notice is kept as long
+-- as it; until says when it would have expired.
 local function owe(kind, id, bytes, hash, lifetime)
     local keep = redis.call('GET', shard .. ':told:' .. kind)
     if not keep then return end
@@ -195,7 +195,8 @@ local function owe(kind, id, bytes, hash, lifetime)
         expires = now + tonumber(lifetime)
     end
     local outbox = shard .. ':outbox:' .. kind
-    redis.call('XADD', outbox, 'MINID', '~', now - tonumber(keep), '*', 'id', id, 'bytes', bytes or '0', 'until', expires)
+    redis.call('XADD', outbox, 'MINID', '~', now - tonumber(keep), '*',
+        'id', id, 'bytes', bytes or '0', 'until', expires)
     redis.call('PEXPIRE', outbox, keep)
 end
 

@@ -32,4 +32,4 @@ for _ = 1, count do
     end
     if last or size >= bytes then break end
 end
-return {'read', 'entries', out}
+return {'read', 'entries', {{'place', 'values'}, out}}

@@ -51,8 +51,8 @@ local function handBack(id, queue, entry, size)
         'entry', ready(id, queue, size))
 end
 
--- takeOver begins again what a consumer held that did not extend its lease. What has no credit it hands back, so that it
--- is not in the way of the rest. It reports whether there may be more to look at.
+-- takeOver begins again what a consumer held that did not extend its lease. What has no credit it hands back, so that
+-- it is not in the way of the rest. It reports whether there may be more to look at.
 local function takeOver()
     local atOnce = 256
     local over = redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, atOnce)

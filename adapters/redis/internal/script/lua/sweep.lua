@@ -29,7 +29,8 @@ local function expire(id)
     dequeue(id, r[2], r[3], r[1])
     local status, problem = unanswered, unansweredProblem
     if r[5] then status, problem = answered, answeredProblem end
-    -- A carrier still has the message: whoever receives it must not begin it again, even if its dead letter was deleted.
+    -- A carrier still has the message: whoever receives it must not begin it again, even if its dead letter was
+    -- deleted.
     local remembered = r[2] == CARRIED and math.max(lifetime, CARRIED_ON) or lifetime
     conclude(id, status, nowMicros(), r[4] or '0', reason, problem, '0', remembered, letterLifetime)
     ended[#ended + 1] = {id, state(id)}

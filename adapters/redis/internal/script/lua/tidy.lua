@@ -1,5 +1,5 @@
--- tidy removes the consumers of a stream, which here is KEYS[1], that hold nothing and were not seen for a while. One that
--- comes back is made again.
+-- tidy removes the consumers of a stream, which here is KEYS[1], that hold nothing and were not seen for a while. One
+-- that comes back is made again.
 --   unseen        milliseconds
 local unseen = unpack(ARGV, 1, NAMED)
 
