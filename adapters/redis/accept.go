@@ -83,10 +83,6 @@ func (r *Requests) accepting(req *domain.Request, attempts int) *server.Op {
 	return r.saving(req, attempts, codec.QueueOf(req), codec.EncodeRequest(req), []byte{})
 }
 
-// overdueAfter is how long after its deadline a request is ended that nobody works on. Until it is final a record has
-// no lifetime in Redis: should no process run for days, the first one still finds what was accepted, and ends it.
-const overdueAfter = 5 * time.Second
-
 // saving is the script that makes a record, in that queue. A carrier delays nothing.
 func (r *Requests) saving(req *domain.Request, attempts int, queue string, request, message []byte) *server.Op {
 	dueAt := codec.Millis(req.NotBefore)
@@ -108,7 +104,7 @@ func (r *Requests) saving(req *domain.Request, attempts int, queue string, reque
 		"submitted", codec.Micros(req.SubmittedAt),
 		"dueAt", dueAt,
 		"dueMicros", codec.Micros(req.NotBefore),
-		"overdueAt", codec.Millis(req.Deadline.Add(overdueAfter)),
+		"overdueAt", codec.Millis(codec.OverdueAt(req.Deadline)),
 		"maxDepth", r.maxDepth(),
 		"key", key,
 		"fingerprint", fingerprint,
@@ -168,18 +164,4 @@ func repeated(req *domain.Request, answer script.Answer) ports.Accepted {
 	return ports.Accepted{Outcome: ports.AcceptedSame, Record: domain.Record{
 		ID: id, SubmittedAt: codec.FromMicros(answer.Number("submitted")), Endpoint: req.Endpoint, Owner: req.Owner,
 	}}
-}
-
-// stateIn reads the record in an answer. It reports false when there is none.
-func stateIn(id domain.ID, answer script.Answer) (codec.State, bool, error) {
-	state, found, err := codec.ReadState(id, script.Row{Names: codec.StateFields, Values: answer.List("state")})
-	if err != nil {
-		err = fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
-	}
-	return state, found, err
-}
-
-// unexpected returns the error for an answer that no script of this version returns.
-func unexpected(answer script.Answer) error {
-	return fmt.Errorf("%w: unexpected answer %q from a script in redis", ports.ErrUnavailable, answer.Word())
 }

@@ -3,6 +3,8 @@ package redis
 import (
 	"context"
 	"errors"
+	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/openhqm/openhqm/adapters/redis/internal/server"
@@ -35,23 +37,6 @@ var (
 	_ ports.Work      = (*Consumer)(nil)
 	_ ports.StoreWork = (*Consumer)(nil)
 )
-
-// NewConsumer returns a consumer that lives until ctx ends. Then it receives nothing more, its leases end, and what it
-// held is handed to other consumers. The returned function waits for the goroutine that extends the leases, which also
-// ends when the database is closed.
-func (db *DB) NewConsumer(ctx context.Context) (c *Consumer, wait func()) {
-	c = &Consumer{
-		opts: db.opts, server: db.server, intake: db.intake, outcomes: db.outcomes, sweeper: db.sweeper, news: db.news,
-		name: server.ConsumerName(), life: ctx, leases: newLeases(db.server, db.opts.Lease),
-		repeats: repeats{byToken: make(map[string]string)}, turns: make([]int64, len(db.server.Shards)),
-	}
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		c.leases.keep(ctx)
-	}()
-	return c, func() { <-stopped }
-}
 
 // Receive hands out what is ready, and waits until something is. When Redis began deliveries and its answer was lost,
 // nobody knows their tokens: they wait for the end of their lease, and are then handed out again with one more delivery
@@ -104,3 +89,20 @@ func (c *Consumer) Take(ctx context.Context, credit ports.Credit) ([]ports.Deliv
 }
 
 func (c *Consumer) ended() bool { return c.server.Context().Err() != nil || c.life.Err() != nil }
+
+// tokenShard ends the number of the shard, with which a token begins.
+const tokenShard = "-"
+
+func newTokenPrefix(s *server.Shard) string { return tokenIn(s, server.Unique()) }
+
+func tokenIn(s *server.Shard, rest string) string { return strconv.Itoa(s.Number) + tokenShard + rest }
+
+// shardOfToken returns the shard of a delivery, or nil if the token is not one of ours.
+func (c *Consumer) shardOfToken(token string) *server.Shard {
+	head, _, found := strings.Cut(token, tokenShard)
+	number, err := strconv.Atoi(head)
+	if !found || err != nil || number < 0 || number >= len(c.server.Shards) {
+		return nil
+	}
+	return c.server.Shards[number]
+}

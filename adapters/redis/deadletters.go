@@ -27,9 +27,6 @@ type DeadLetters struct{ server *server.Server }
 
 var _ ports.DeadLetters = DeadLetters{}
 
-// DeadLetters returns the dead letters of the queue.
-func (db *DB) DeadLetters() DeadLetters { return DeadLetters{db.server} }
-
 // List merges the lists of the shards.
 func (l DeadLetters) List(ctx context.Context, filter ports.DeadLetterFilter) (ports.DeadLetterPage, error) {
 	if !l.server.Enter() {

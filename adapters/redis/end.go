@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"strconv"
 	"sync"
 	"time"
 
@@ -78,7 +77,7 @@ func (r *Requests) Conclude(ctx context.Context, conclusions []ports.Conclusion)
 
 // concluding is the script that saves a result.
 func (r *Requests) concluding(s *server.Shard, c *ports.Conclusion) *server.Op {
-	code, response, size := responseOf(c.Result.Response)
+	code, response, size := codec.ResponseFields(c.Result.Response)
 	return server.NewOp(s, len(response), script.Conclude.Call(
 		"id", string(c.ID),
 		"status", string(c.Status),
@@ -92,14 +91,6 @@ func (r *Requests) concluding(s *server.Shard, c *ports.Conclusion) *server.Op {
 		"lifetime", r.opts.TTL.Milliseconds(),
 		"letterLifetime", r.opts.DeadLetterTTL.Milliseconds(),
 	))
-}
-
-// responseOf returns what is kept of a response; nothing of none.
-func responseOf(resp *domain.Response) (code string, encoded []byte, size int64) {
-	if resp == nil {
-		return "", []byte{}, 0
-	}
-	return strconv.Itoa(resp.StatusCode), codec.EncodeResponse(resp), resp.Size()
 }
 
 // concluded reads the answer of conclude.lua.

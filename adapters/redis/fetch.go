@@ -4,8 +4,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/openhqm/openhqm/adapters/redis/internal/codec"
@@ -217,21 +215,4 @@ func (b *batch) add(d ports.Delivery) {
 	if n, limited := b.left.Endpoints[d.Request.Endpoint]; limited {
 		b.left.Endpoints[d.Request.Endpoint] = n - 1
 	}
-}
-
-// tokenShard ends the number of the shard, with which a token begins.
-const tokenShard = "-"
-
-func newTokenPrefix(s *server.Shard) string { return tokenIn(s, server.Unique()) }
-
-func tokenIn(s *server.Shard, rest string) string { return strconv.Itoa(s.Number) + tokenShard + rest }
-
-// shardOfToken returns the shard of a delivery, or nil if the token is not one of ours.
-func (c *Consumer) shardOfToken(token string) *server.Shard {
-	head, _, found := strings.Cut(token, tokenShard)
-	number, err := strconv.Atoi(head)
-	if !found || err != nil || number < 0 || number >= len(c.server.Shards) {
-		return nil
-	}
-	return c.server.Shards[number]
 }

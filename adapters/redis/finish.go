@@ -53,7 +53,7 @@ func (c *Consumer) finish(ctx context.Context, finishes []ports.Finish) []error 
 // finishing is the script that saves an outcome.
 func (c *Consumer) finishing(s *server.Shard, f *ports.Finish, call string) *server.Op {
 	out := &f.Outcome
-	code, response, size := responseOf(out.Response)
+	code, response, size := codec.ResponseFields(out.Response)
 	dueAt, dueMicros := int64(0), ""
 	if out.Status == domain.Pending {
 		dueAt, dueMicros = codec.Millis(out.NextAttemptAt), codec.Micros(out.NextAttemptAt)

@@ -97,7 +97,7 @@ func (r *Records) read(ctx context.Context, id domain.ID, fields []string) (foun
 }
 
 func (f *found) overdue(now time.Time) bool {
-	return f.Status == domain.Pending && now.After(f.Deadline.Add(overdueAfter))
+	return f.Status == domain.Pending && now.After(codec.OverdueAt(f.Deadline))
 }
 
 // search looks in the shards. One that fails is an error only when the request is in none of the others.

@@ -30,42 +30,11 @@ package redis
 
 import (
 	"context"
-	"crypto/tls"
-	"log/slog"
-	"time"
 
 	"github.com/openhqm/openhqm/adapters/redis/internal/server"
 	"github.com/openhqm/openhqm/adapters/redis/internal/streams"
-	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
 )
-
-// Options of a connection. All durations and limits come from the configuration; there are no defaults here.
-type Options struct {
-	URL           string        // in one of the forms of go-redis: see ParseURL, ParseClusterURL and ParseFailoverURL
-	TLS           *tls.Config   // of a rediss:// URL, whose host is the ServerName unless one is set; nil: go-redis's own
-	Queue         string        // the name that all keys begin with, after "{"; without braces and slashes
-	Shards        int           // at least 1; the same in all processes that share the queue
-	WaitReplicas  int           // that must confirm what is accepted or finished; 0: none
-	MaxDepth      int64         // unfinished requests; 0: no limit. Each shard holds its part of it
-	Lease         time.Duration // of a delivery whose consumer is gone
-	TTL           time.Duration // of a record from its final state on
-	DeadLetterTTL time.Duration
-	Now           func() time.Time
-	Ended         func(domain.Record) // called with what this process made final; nil: nobody; must not block
-	Logger        *slog.Logger
-
-	// Handover: ready requests are for workers of other programs. They are messages in the plain stream that has the
-	// queue's name or, with HandoverOutbox, in an outbox on their way to another broker; Conclude saves their results.
-	// The same in all processes that share the queue, and with that stream with one shard only.
-	Handover       bool
-	HandoverOutbox bool
-
-	Retention time.Duration // of entries in the streams of Outlet, and of notices still owed: hours at least
-}
-
-// handsOverElsewhere reports whether ready requests go to another broker.
-func (o *Options) handsOverElsewhere() bool { return o.Handover && o.HandoverOutbox }
 
 // DB is an open connection to queue and store. It hands out the parts, and has their methods: it implements
 // ports.Intake, ports.ForeignIntake and ports.Outcomes by Requests, ports.Store by CarrierStore and Requests,
@@ -117,6 +86,26 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 	health.Inspect(ctx)
 	srv.Go(db.sweeper.run)
 	return db, nil
+}
+
+// DeadLetters returns the dead letters of the queue.
+func (db *DB) DeadLetters() DeadLetters { return DeadLetters{db.server} }
+
+// NewConsumer returns a consumer that lives until ctx ends. Then it receives nothing more, its leases end, and what it
+// held is handed to other consumers. The returned function waits for the goroutine that extends the leases, which also
+// ends when the database is closed.
+func (db *DB) NewConsumer(ctx context.Context) (c *Consumer, wait func()) {
+	c = &Consumer{
+		opts: db.opts, server: db.server, intake: db.intake, outcomes: db.outcomes, sweeper: db.sweeper, news: db.news,
+		name: server.ConsumerName(), life: ctx, leases: newLeases(db.server, db.opts.Lease),
+		repeats: repeats{byToken: make(map[string]string)}, turns: make([]int64, len(db.server.Shards)),
+	}
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		c.leases.keep(ctx)
+	}()
+	return c, func() { <-stopped }
 }
 
 // Close ends everything that waits with ports.ErrClosed, lets calls under way end, and closes the connections. It

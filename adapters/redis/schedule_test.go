@@ -22,11 +22,10 @@ func TestATaskRunsWhenItIsDueAndAtTheLatestAfterASecond(t *testing.T) {
 			}
 			return waits[len(ran)-1]
 		})
-		go func() {
-			time.Sleep(1500 * time.Millisecond) // after the third time
+		time.AfterFunc(1500*time.Millisecond, func() { // after the third time
 			s.at(began.Add(1600 * time.Millisecond))
 			s.at(began.Add(1700 * time.Millisecond)) // it is due earlier
-		}()
+		})
 		s.run(done)
 		require.Equal(t, []time.Duration{
 			0, time.Second, 1100 * time.Millisecond, 1600 * time.Millisecond,

@@ -107,6 +107,21 @@ func QueueOf(r *domain.Request) string {
 	return LowLane + r.Endpoint
 }
 
+// overdueAfter is how long after its deadline a request is ended that nobody works on. Until it is final a record has
+// no lifetime in Redis: should no process run for days, the first one still finds what was accepted, and ends it.
+const overdueAfter = 5 * time.Second
+
+// OverdueAt returns when a request with that deadline is ended that nobody works on.
+func OverdueAt(deadline time.Time) time.Time { return deadline.Add(overdueAfter) }
+
+// ResponseFields returns the fields code, response and answered of a record, which are empty without a response.
+func ResponseFields(r *domain.Response) (code string, response []byte, answered int64) {
+	if r == nil {
+		return "", []byte{}, 0
+	}
+	return strconv.Itoa(r.StatusCode), EncodeResponse(r), r.Size()
+}
+
 // Micros writes a time for a record; the zero time is empty.
 func Micros(t time.Time) string {
 	if t.IsZero() {

@@ -81,6 +81,16 @@ func (s *Server) Searched(id domain.ID) []*Shard {
 	return shards
 }
 
+// Places returns the shards to search for the record of a request that may have none. The last of them is the one to
+// make it in.
+func (s *Server) Places(r *domain.Request) []*Shard {
+	home := s.Home(r)
+	if r.Idempotency != nil || len(s.Shards) == 1 {
+		return []*Shard{home}
+	}
+	return append(s.Searched(r.ID), home)
+}
+
 // IdempotencyKey returns the caller's key in the scope of its owner; the length keeps ab+c apart from a+bc.
 func IdempotencyKey(r *domain.Request) string {
 	return strconv.Itoa(len(r.Owner)) + ":" + r.Owner + ":" + r.Idempotency.Key
