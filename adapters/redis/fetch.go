@@ -47,7 +47,7 @@ func (c *Consumer) fetch(ctx context.Context, credit ports.Credit) (*batch, erro
 
 // fetchByLane fetches from many shards: first the low lane's share, then from the high lane, then whatever there is. A
 // script sees its own shard alone, and the high lane of one goes before the low lane of another. A shard that fails
-// does not hold up the others; it is an error when none answers.
+// does not hold up the other shards; it is an error when none answers.
 func (c *Consumer) fetchByLane(ctx context.Context, b *batch) error {
 	var failure error
 	answered := false

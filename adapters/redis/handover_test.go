@@ -51,7 +51,7 @@ func handedOverIDs(t *testing.T, client goredis.UniversalClient) []domain.ID {
 	return ids
 }
 
-func TestRequestsAreHandedOverToOtherConsumers(t *testing.T) {
+func TestRequestsAreHandedOverToOtherPrograms(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	db := openDB(t, handover(s.url()))
@@ -97,7 +97,7 @@ func TestDelayedRequestsAreHandedOverWhenTheyAreDue(t *testing.T) {
 	}
 }
 
-func TestWhatIsOverIsTakenBackFromOtherConsumers(t *testing.T) {
+func TestWhatIsFinalIsTakenBackFromOtherPrograms(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	db := openDB(t, handover(s.url()))
@@ -177,7 +177,7 @@ func TestRequestsAreHandedOverToAnotherBroker(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, domain.TimedOut, rec.Status)
 
-	owed := workOff(t, db, ports.NoticeHandover).await(t, 2) // what is over by now is not handed over
+	owed := workOff(t, db, ports.NoticeHandover).await(t, 2) // what has ended by now is not handed over
 	require.False(t, time.Now().Before(later.NotBefore), "not too early")
 	for i, want := range []domain.Request{now, later} {
 		require.Equal(t, &want, owed[i].Request, "once and whole")
@@ -201,7 +201,7 @@ func TestRequestsAreHandedOverToAnotherBroker(t *testing.T) {
 	require.Equal(t, ports.Depths{DeadLetters: 1}, depths)
 }
 
-func TestAQueueIsForConsumersOfOneBroker(t *testing.T) {
+func TestAQueueIsForWorkersOfOneBroker(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	opts := handoverTo(s.url())

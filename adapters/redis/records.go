@@ -100,7 +100,7 @@ func (f *found) overdue(now time.Time) bool {
 	return f.Status == domain.Pending && now.After(codec.OverdueAt(f.Deadline))
 }
 
-// search looks in the shards. One that fails is an error only when the request is in none of the others.
+// search looks in the shards. One that fails is an error only when the request is in no other shard.
 func (r *Records) search(ctx context.Context, id domain.ID, fields []string) (found, error) {
 	failure := ports.ErrNotFound
 	for _, s := range r.server.Searched(id) {

@@ -27,7 +27,7 @@ func forSome(db *redis.DB, those func(shard string) bool) domain.Request {
 	}
 }
 
-// slotOf gives the slot of a key, which any node knows.
+// slotOf returns the slot of a key, which any node knows.
 func slotOf(t *testing.T, node *server, key string) int {
 	t.Helper()
 	slot, err := node.client().ClusterKeySlot(t.Context(), key).Result()
@@ -35,7 +35,7 @@ func slotOf(t *testing.T, node *server, key string) int {
 	return int(slot)
 }
 
-// ownedBy tells which shards are on the master with that number.
+// ownedBy reports which shards are on the master with that number.
 func ownedBy(t *testing.T, nodes []*server, number int) func(shard string) bool {
 	t.Helper()
 	var mu sync.Mutex
@@ -148,7 +148,7 @@ func TestAnIdleWorkerOfManyShardsIsQuiet(t *testing.T) {
 	}
 }
 
-func TestABellThatIsPassedOnRingsOnce(t *testing.T) {
+func TestAWakeUpThatIsPassedOnIsOneElement(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	c := consume(t, openDB(t, options(s.url())))
@@ -158,7 +158,7 @@ func TestABellThatIsPassedOnRingsOnce(t *testing.T) {
 	require.EqualValues(t, 1, s.client().LLen(t.Context(), "{openhqm-requests}:bell:orders").Val())
 }
 
-// TestADeadMasterStopsNoOtherShard kills one of three masters. What is on the others goes on: what was delayed, what
+// TestADeadMasterStopsNoOtherShard kills one of three masters. What is on the other two goes on: what was delayed, what
 // comes, and those who wait, also for the first time.
 func TestADeadMasterStopsNoOtherShard(t *testing.T) {
 	t.Parallel()

@@ -84,7 +84,7 @@ func (s *sweeper) tidyUp() {
 }
 
 // sweep sweeps shards that fail together, and returns how long nothing more is known to be due. A shard that fails does
-// not hold up the others.
+// not hold up the other shards.
 func (s *sweeper) sweep(shards []*server.Shard, pause *outage.Backoff) time.Duration {
 	wait, failures := sweepEvery, 0
 	for _, shard := range shards {

@@ -28,7 +28,7 @@ type wait struct {
 }
 
 // awaitWakeUp blocks until there may be work in a shard for one of its endpoints, or about a second passes, or ctx
-// ends. Shards that do not answer are left out. It is an error when none of the others can be read.
+// ends. Shards that do not answer are left out. It is an error when no shard can be read.
 func (c *Consumer) awaitWakeUp(ctx context.Context, endpoints [][]string) error {
 	ctx, cancel := context.WithTimeout(ctx, blockFor+blockGrace) // a node that hangs ends no read
 	defer cancel()
@@ -57,7 +57,7 @@ func (c *Consumer) awaitWakeUp(ctx context.Context, endpoints [][]string) error 
 		}
 	}
 	if failures < len(parts) {
-		return nil // the others have waited
+		return nil // the other parts have waited
 	}
 	return failure
 }

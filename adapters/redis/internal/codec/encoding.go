@@ -156,7 +156,7 @@ const (
 	requestLabelValue
 	requestNotBefore
 	requestMaxAttempts
-	requestBody // not there: no body was given
+	requestBody // missing: no body was given
 )
 
 // EncodeRequest writes a request without what the facts hold.

@@ -3,7 +3,7 @@
 package script
 
 import (
-	"crypto/sha1" //nolint:gosec // the name that Redis gives a script
+	"crypto/sha1" //nolint:gosec // the name of a script in Redis
 	"embed"
 	"encoding/hex"
 	"fmt"
@@ -119,7 +119,7 @@ func source(name string) string {
 
 var declaration = regexp.MustCompile(`(?m)^local ([\w,\s]+?)\s+=\s+unpack\(ARGV, 1, NAMED\)$`)
 
-// declared returns the names that a script gives its arguments, in their order; none when it has no such statement.
+// declared returns the names of the arguments of a script, in their order; none when it has no such statement.
 func declared(body string) []string {
 	found := declaration.FindStringSubmatch(body)
 	if found == nil {

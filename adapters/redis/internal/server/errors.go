@@ -12,7 +12,7 @@ import (
 
 // A refusal is a kind of error reply. By the protocol the first word of an error reply is its code.
 type refusal struct {
-	begins string // the code, or for those without one, which Redis gives the general ERR, how their text begins
+	begins string // the code, or how the text begins where the code is only the general ERR
 	port   error
 	text   string
 }

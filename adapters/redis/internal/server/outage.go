@@ -108,7 +108,7 @@ func (s *Server) Answering() [][]*Shard {
 }
 
 // Relearn makes the client of a Cluster ask which node has which slot, soon and only once for many calls. By itself it
-// asks when a node redirects it, and not when a node is gone. Sentinel tells its client of a new master.
+// asks when a node redirects it, and not when a node is gone. Sentinel's client learns of a new master by itself.
 func (s *Server) Relearn() {
 	if cluster, ok := s.Client.(*redis.ClusterClient); ok && s.ctx.Err() == nil {
 		cluster.ReloadState(s.ctx)

@@ -88,7 +88,7 @@ func (s *Streams) Outbox(kind ports.NoticeKind) ports.Outbox {
 }
 
 // Due returns what one shard owes, and begins with the next shard the next time. A shard that fails is left alone for a
-// while, and does not hold up the others.
+// while, and does not hold up the other shards.
 func (o *outbox) Due(ctx context.Context) ([]ports.Notice, error) {
 	if !o.server.Enter() {
 		return nil, ports.ErrClosed
@@ -262,11 +262,11 @@ func (p *outboxPart) fetch(ctx context.Context, debts []*debt) ([]ports.Notice, 
 // done removes those of the notices that are of this part. What was kept for them alone is gone when it would have been
 // without them.
 func (p *outboxPart) done(ctx context.Context, notices []ports.Notice) error {
-	told := make(map[*debt]bool)
+	paid := make(map[*debt]bool)
 	var places []string
 	for i := range notices {
 		if d, ours := notices[i].Ticket.(*debt); ours && d.part == p {
-			told[d] = true
+			paid[d] = true
 			places = append(places, d.place)
 		}
 	}
@@ -274,7 +274,7 @@ func (p *outboxPart) done(ctx context.Context, notices []ports.Notice) error {
 		return nil
 	}
 	_, err := p.server.Client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		for d := range told {
+		for d := range paid {
 			if d.until > 0 {
 				pipe.PExpireAt(ctx, p.kind.hash(p.shard, d.id), time.UnixMilli(d.until))
 			}
@@ -286,6 +286,6 @@ func (p *outboxPart) done(ctx context.Context, notices []ports.Notice) error {
 		p.server.Report(ctx, err)
 		return err
 	}
-	p.debts = slices.DeleteFunc(p.debts, func(d *debt) bool { return told[d] })
+	p.debts = slices.DeleteFunc(p.debts, func(d *debt) bool { return paid[d] })
 	return nil
 }

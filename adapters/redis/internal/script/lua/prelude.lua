@@ -201,7 +201,7 @@ local function owe(kind, id, bytes, hash, lifetime)
 end
 
 -- conclude makes a request final that is in no queue any more, and does everything that this owes: the dead letter, the
--- notices, and waking those who wait for it. With noNotice nobody is told of the result.
+-- notices, and waking those who wait for it. With noNotice there is no notice of the result.
 local function conclude(id, status, updated, attempts, reason, problem, took, lifetime, letterLifetime, noNotice)
     local key = recordKey(id)
     redis.call('ZREM', deadlines, id)

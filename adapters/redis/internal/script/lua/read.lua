@@ -1,8 +1,8 @@
--- read delivers entries of a stream, which here is KEYS[1], to a consumer: new ones, or those that others have held for
--- too long.
+-- read delivers entries of a stream, which here is KEYS[1], to a consumer: new ones, or those that another consumer has
+-- held for too long.
 --   count         at most so many entries
 --   bytes         no more entries once they have so many
---   held          milliseconds, of those that others hold; empty: new entries
+--   held          milliseconds, of those that another consumer holds; empty: new entries
 local consumer, count, bytes, held = unpack(ARGV, 1, NAMED)
 count, bytes = tonumber(count), tonumber(bytes)
 

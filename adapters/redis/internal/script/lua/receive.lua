@@ -1,4 +1,4 @@
--- receive begins what is ready, within the credit: deliveries whose lease is over first, then new ones, the high lane
+-- receive begins what is ready, within the credit: deliveries whose lease has ended first, then new ones, the high lane
 -- before the low one and endpoints in turn. What it returns is PROCESSING, each under its own token.
 --   nonce         what the tokens begin with
 --   lease         milliseconds
@@ -44,7 +44,7 @@ local function begin(id, entry, status, endpoint, size)
     return true
 end
 
--- handBack makes ready again what a consumer held. It waits behind the others; no attempt is charged.
+-- handBack makes ready again what a consumer held. It waits behind what is ready; no attempt is charged.
 local function handBack(id, queue, entry, size)
     dequeue(id, queue, entry, 'PROCESSING')
     redis.call('HSET', recordKey(id), 'status', 'PENDING', 'token', '', 'updated', micros,

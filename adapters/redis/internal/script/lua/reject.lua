@@ -1,5 +1,5 @@
 -- reject makes a dead letter of a message that cannot be read, and a record that says so.
---   noNotice      1: nobody is told of the result, because the message is one itself
+--   noNotice      1: no notice of the result, because the message is one itself
 local id, facts, message, problem, lifetime, letterLifetime, noNotice = unpack(ARGV, 1, NAMED)
 
 if redis.call('EXISTS', recordKey(id)) == 1 then return {'same'} end -- done already, and the message not settled
