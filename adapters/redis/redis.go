@@ -1,9 +1,9 @@
 // Package redis keeps queue and store in Redis, for any number of processes on any number of machines. Each of them may
 // die at any time.
 //
-// Whatever happens to a request is one Lua script, and so one step: see internal/script, whose prelude.lua
-// lists the keys. What many callers want at once shares a round trip (group commit without
-// a timer). The clock that delays, leases and deadlines go by is that of Redis.
+// Whatever happens to a request is one Lua script, and so one step: see internal/script, whose prelude.lua lists the
+// keys. What many callers want at once shares a round trip (group commit without a timer). Delays, leases and deadlines
+// go by the clock of Redis.
 //
 // It needs Redis 7.0; the form of the URL chooses Sentinel or Cluster. The keys of a shard have one hash tag, and a
 // request has all of its keys in one shard. While the slot of a shard is being moved to another node, its scripts are
@@ -13,8 +13,8 @@
 // holds the Lua and how it is called, codec the values in Redis, server the connection, shards, outages and the
 // Committer, and streams what other programs read and write.
 //
-// A user of Redis for us may be allowed as little as this, here for a queue named openhqm-requests and streams for
-// others whose names also begin with openhqm-:
+// The user for Redis needs only these permissions, here for a queue named openhqm-requests and streams for other
+// programs whose names also begin with openhqm-:
 //
 //	ACL SETUSER openhqm on >PASSWORD resetkeys ~openhqm-* ~{openhqm-requests* resetchannels &{openhqm-requests*
 //	    nocommands
@@ -25,7 +25,7 @@
 //	    +spublish +ssubscribe
 //
 // Of these, wait is for redis.wait_replicas, cluster|slots and command are for a Cluster alone, and without config|get
-// and info nobody is warned of a Redis that may lose data or is too old.
+// and info there is no warning of a Redis that may lose data or is too old.
 package redis
 
 import (
