@@ -13,12 +13,6 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// exchangeBroker is where we publish for other programs, and read what they publish.
-type exchangeBroker interface {
-	Outlet(ctx context.Context, name string) (ports.Publisher, error)
-	Inlet(ctx context.Context, name string) (ports.Receiver, error)
-}
-
 // exchangeStore keeps the requests, and the notices of them that are owed.
 type exchangeStore interface {
 	ports.ForeignIntake
@@ -30,7 +24,7 @@ type exchangeStore interface {
 // exchanging is what this process exchanges with other programs.
 type exchanging struct {
 	config configs.Config
-	broker exchangeBroker
+	broker ports.Exchanger
 	store  exchangeStore
 	native bool // no carrier: workers do not see foreign requests in the broker, and it needs no handovers
 	logger *slog.Logger

@@ -15,22 +15,9 @@ import (
 
 func kafkaModule() fx.Option {
 	return fx.Module("kafka",
-		fx.Provide(openKafka, func(config configs.Config, queue *kafka.Queue) broker {
-			return kafkaBroker{queue, config.Kafka.Group + ".results"}
-		}),
+		fx.Provide(openKafka, func(queue *kafka.Queue) ports.Carrier { return queue }),
 		pairedModule(func(config configs.Config) time.Duration { return config.Kafka.SessionTimeout }),
 	)
-}
-
-// kafkaBroker is Kafka with the consumer group that takes results in.
-type kafkaBroker struct {
-	*kafka.Queue
-
-	results string
-}
-
-func (b kafkaBroker) Inlet(ctx context.Context, name string) (ports.Receiver, error) {
-	return b.Queue.Inlet(ctx, name, b.results)
 }
 
 // openKafka connects at once, not in a start hook: the adapters on top of it need it to be there.
@@ -57,6 +44,7 @@ func kafkaOptions(config configs.Config, logger *slog.Logger) (kafka.Options, er
 		Brokers:           section.Brokers,
 		Topic:             config.Queue.Requests,
 		Group:             section.Group,
+		InletGroup:        section.Group + ".results",
 		Partitions:        section.Partitions,
 		ReplicationFactor: section.ReplicationFactor,
 		Retention:         config.Request.MaxAge + minRetention,

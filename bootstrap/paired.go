@@ -14,17 +14,6 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// broker is a queue that only carries messages; the records are in Redis.
-type broker interface {
-	ports.Queue
-	ports.Lagging
-	ports.Probe
-	exchangeBroker // each outlet and inlet lives as long as the broker is open
-
-	// Leave gives others at once what this process has received and not settled.
-	Leave()
-}
-
 // pairedModule joins a broker with Redis. Lease is how long Redis waits for a worker that gives no sign of life.
 func pairedModule(lease func(configs.Config) time.Duration) fx.Option {
 	return fx.Provide(
@@ -35,21 +24,21 @@ func pairedModule(lease func(configs.Config) time.Duration) fx.Option {
 		},
 		newPairedWork,
 		newPairedIntake,
-		func(config configs.Config, queue broker, db *redis.DB, logger *slog.Logger) (background, error) {
+		func(config configs.Config, queue ports.Carrier, db *redis.DB, logger *slog.Logger) (background, error) {
 			return exchanging{config: config, broker: queue, store: db, logger: logger}.loops()
 		},
 		func(db *redis.DB) (ports.Results, ports.DeadLetters) { return db, db.DeadLetters() },
-		func(queue broker, db *redis.DB) probes {
+		func(queue ports.Carrier, db *redis.DB) probes {
 			return probes{Probes: []probe{{"queue", queue}, {"store", db}}}
 		},
 		func() *members { return &members{} },
-		func(queue broker, m *members) farewell { return farewell{Say: func() { m.leave(queue) }} },
+		func(queue ports.Carrier, m *members) farewell { return farewell{Say: func() { m.leave(queue) }} },
 	)
 }
 
 // newPairedIntake lets the broker carry what our own workers do. For those of others Redis has the requests until they
 // are handed over and until they are final.
-func newPairedIntake(config configs.Config, queue broker, db *redis.DB) (ports.Intake, ports.Gauge) {
+func newPairedIntake(config configs.Config, queue ports.Carrier, db *redis.DB) (ports.Intake, ports.Gauge) {
 	if config.Queue.HandsOver() {
 		return db, db
 	}
@@ -64,7 +53,7 @@ const yieldTimeout = 5 * time.Second
 
 // leave gives others at once what this process has not begun, while calls still run. What it has begun they leave to
 // it: the store says whose it is.
-func (m *members) leave(queue broker) {
+func (m *members) leave(queue ports.Carrier) {
 	if m.work != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), yieldTimeout)
 		defer cancel()
@@ -75,16 +64,16 @@ func (m *members) leave(queue broker) {
 
 // newPairedWork also keeps the queue moving, as long as there are workers.
 func newPairedWork(
-	lc fx.Lifecycle, config configs.Config, queue broker, db *redis.DB, m *members, s *supervisor,
+	lc fx.Lifecycle, config configs.Config, queue ports.Carrier, db *redis.DB, m *members, s *supervisor,
 ) ports.Work {
 	return consume(lc, func(ctx context.Context) (*paired.Work, func()) {
 		consumer, wait := db.NewConsumer(ctx)
 		work := paired.NewWork(foreignReader(config), queue, db, consumer)
 		m.work = work
-		relief := s.start("relief of the queue", work.Run)
+		offload := s.start("offload of crowded messages", work.Run)
 		return work, func() {
-			relief.tell()
-			<-relief.done
+			offload.tell()
+			<-offload.done
 			wait()
 		}
 	})

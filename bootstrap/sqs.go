@@ -9,11 +9,12 @@ import (
 
 	"github.com/openhqm/openhqm/adapters/sqs"
 	"github.com/openhqm/openhqm/configs"
+	"github.com/openhqm/openhqm/ports"
 )
 
 func sqsModule() fx.Option {
 	return fx.Module("sqs",
-		fx.Provide(openSQS, func(queue *sqs.Queue) broker { return queue }),
+		fx.Provide(openSQS, func(queue *sqs.Queue) ports.Carrier { return queue }),
 		pairedModule(func(config configs.Config) time.Duration { return config.Queue.Lease }),
 	)
 }

@@ -11,7 +11,7 @@ type Backend interface {
 	// Do makes one attempt: at most one request on the wire, never repeated by itself. Any HTTP status is a Response.
 	// Without one the error is always a *domain.Failure; when ctx ends its kind is FailureTimeout or, with the cause
 	// ErrInterrupted, FailureInterrupted. Do changes nothing of call.Request, but may read its body for a moment after
-	// it has returned; the response is the caller's.
+	// it has returned. The caller owns the response.
 	Do(ctx context.Context, call Call) (*domain.Response, error)
 }
 
@@ -21,14 +21,14 @@ type Call struct {
 	Method  string
 	Attempt int // from 1
 
-	// Reserve is asked, once at most, before a response is read that may be larger than UnreservedBytes, for all of
-	// its bytes. It blocks until there is room in memory, or ctx ends. What it gives is kept until the outcome of the
-	// call is saved. nil: there is room.
+	// Reserve is called, at most once, before a response is read that may be larger than UnreservedBytes, with all of
+	// its bytes. It blocks until there is room in memory, or ctx ends. The room is kept until the outcome of the call is
+	// saved. Nil: there is always room.
 	Reserve Reserve
 }
 
-// Reserve takes memory for so many bytes, or as many as there are altogether.
+// Reserve reserves memory for so many bytes, or all memory where that is less.
 type Reserve func(ctx context.Context, bytes int64) error
 
-// UnreservedBytes is how large a response may be that nobody asks room for.
+// UnreservedBytes is the size of the largest response that needs no room reserved.
 const UnreservedBytes = 64 << 10

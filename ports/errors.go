@@ -2,20 +2,20 @@ package ports
 
 import "errors"
 
-// What ports and use-cases answer. Adapters wrap them with what happened, once, where the vendor's error is known.
+// The errors of ports and use-cases. Adapters wrap them with what happened, once, where the vendor's error is known.
 var (
 	ErrNotFound        = errors.New("no such request")
 	ErrConflict        = errors.New("the request is not in a state that allows this")
-	ErrLost            = errors.New("the delivery belongs to another worker by now")
+	ErrLost            = errors.New("another worker holds the delivery by now")
 	ErrUnavailable     = errors.New("the queue or store is not available")
 	ErrFull            = errors.New("the queue is full")
-	ErrTooLarge        = errors.New("the message is larger than the queue takes")
+	ErrTooLarge        = errors.New("the message exceeds the size limit of the broker")
 	ErrClosed          = errors.New("closed")
 	ErrUnknownEndpoint = errors.New("unknown endpoint")
 	ErrForbidden       = errors.New("not allowed for this key")
 	ErrMismatch        = errors.New("the idempotency key was used for another request")
 	ErrUnreadable      = errors.New("the original of the dead letter cannot be read")
 
-	// ErrInterrupted is the cause of a context that a shutdown or a lost lease cancelled, in the middle of a call.
+	// ErrInterrupted is the cause of a context that a shutdown or a lost lease cancelled in the middle of a call.
 	ErrInterrupted = errors.New("interrupted")
 )

@@ -10,8 +10,8 @@ import (
 // arguments afterwards. Errors match ErrUnavailable, "not confirmed", or ErrClosed.
 type ForeignIntake interface {
 	// AcceptForeign makes each request durable, as Intake.Accept does, with the attempts that other programs have charged.
-	// A request whose id is known already stays as it is, which is no error. The errors are aligned; one that fails leaves
-	// the others alone. ErrFull as for Intake.Accept.
+	// A request whose id is known already stays as it is, which is no error. The errors are aligned, and one that fails
+	// does not affect the rest. ErrFull as for Intake.Accept.
 	AcceptForeign(ctx context.Context, arrivals []Arrival) []error
 
 	// Reject is that of Store.

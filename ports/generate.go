@@ -6,7 +6,7 @@ package ports
 //go:generate go tool mockgen -source=backend.go -destination=../tests/mocks/backend.go -package=mocks
 //go:generate go tool mockgen -source=observe.go -destination=../tests/mocks/observe.go -package=mocks
 //go:generate go tool mockgen -source=usecases.go -destination=../tests/mocks/usecases.go -package=mocks
-//go:generate go tool mockgen -source=queue.go -destination=../tests/mocks/queue.go -package=mocks
+//go:generate go tool mockgen -source=broker.go -destination=../tests/mocks/broker.go -package=mocks
 //go:generate go tool mockgen -source=store.go -destination=../tests/mocks/store.go -package=mocks
 //go:generate go tool mockgen -source=outcomes.go -destination=../tests/mocks/outcomes.go -package=mocks
 //go:generate go tool mockgen -source=outbox.go -destination=../tests/mocks/outbox.go -package=mocks

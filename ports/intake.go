@@ -1,6 +1,6 @@
 // Package ports holds the interfaces between the application and the world. A comment on a method is its contract:
-// whether it blocks, what it retries, which errors it gives; every implementation is held to it by one suite.
-// All methods are safe for concurrent use unless they say otherwise.
+// whether it blocks, what it retries, which errors it returns. One suite holds every implementation to it. All methods
+// are safe for concurrent use unless they say otherwise.
 package ports
 
 import (
@@ -9,14 +9,14 @@ import (
 	"github.com/openhqm/openhqm/domain"
 )
 
-// Intake takes requests in and lets go of them.
+// Intake accepts requests and cancels them.
 type Intake interface {
 	// Accept makes each request durable, with its record and its place in the queue, as one step per request. The
-	// answer is aligned with reqs; one that fails leaves the others alone. It blocks until all are durable and keeps
-	// nothing of reqs afterwards. An error matching ErrUnavailable means "not confirmed": the request may still run.
+	// answers are aligned with reqs, and a request that fails does not affect the rest. It blocks until all are durable,
+	// and keeps nothing of reqs. An error matching ErrUnavailable means "not confirmed": the request may still run.
 	Accept(ctx context.Context, reqs []domain.Request) []Accepted
 
-	// Cancel makes a PENDING request CANCELLED. Doing it again gives the same answer. ErrConflict, together with the
+	// Cancel makes a PENDING request CANCELLED, and returns the same when called again. ErrConflict, together with the
 	// record as it is, when a worker has begun it or it ended otherwise; ErrNotFound when there is none.
 	Cancel(ctx context.Context, id domain.ID) (domain.Record, error)
 }
@@ -28,7 +28,7 @@ type Accepted struct {
 	Err     error         // ErrFull, ErrUnavailable, ErrClosed
 }
 
-// AcceptOutcome says what an idempotency key made of a request. Without a key it is always AcceptedNew.
+// AcceptOutcome says what an idempotency key did to a request. Without a key it is always AcceptedNew.
 type AcceptOutcome uint8
 
 // The outcomes of accepting.

@@ -7,13 +7,13 @@ import (
 	"github.com/openhqm/openhqm/domain"
 )
 
-// Observer is told what happens, for logs and metrics. It never blocks and never fails.
+// Observer writes logs and metrics. It never blocks and never fails.
 type Observer interface {
-	// Attempted is told of every delivery that was worked on, charged or not.
+	// Attempted is called for every delivery that was worked on, charged or not.
 	Attempted(ctx context.Context, a Attempted)
-	// Submitted is told of every request offered to the queue: nil when it was accepted.
+	// Submitted is called for every request offered to the queue, with nil when it was accepted.
 	Submitted(ctx context.Context, err error)
-	// Ended is told of every request that became final in this process, once, after that is durable. The record's
+	// Ended is called for every request that became final in this process, once, after that is durable. The record's
 	// result has no response.
 	Ended(rec domain.Record)
 }
@@ -34,7 +34,7 @@ type Attempted struct {
 const (
 	LabelAnswered        = "answered"
 	LabelDeadline        = "deadline"         // it was over before the call
-	LabelMaxDeliveries   = "max_deliveries"   // begun too often
+	LabelMaxDeliveries   = "max_deliveries"   // begun more often than queue.max_deliveries
 	LabelUnknownEndpoint = "unknown_endpoint" // handed back for a worker that knows it
 )
 
@@ -45,24 +45,26 @@ type Depths struct {
 	Leased      int64
 	DeadLetters int64
 	OldestReady time.Time // when the longest waiting ready request became ready; zero when none waits
-	Carried     int64     // of those that are ready or leased: how many a queue carries beside the store
+	Carried     int64     // of those that are ready or leased: how many a carrier has beside the store
 	Approximate bool      // the broker can only estimate
 }
 
-// Gauge reads the queue's depth. It is cheap enough to be called at every scrape.
+// Gauge reads the depths of the queue.
 type Gauge interface {
+	// Depths is cheap enough to be called at every scrape.
 	Depths(ctx context.Context) (Depths, error)
 }
 
-// Probe tells whether a component works, by using it. It answers within the deadline of ctx.
+// Probe checks whether a component works.
 type Probe interface {
+	// Probe uses the component, and returns why it does not work. It returns within the deadline of ctx.
 	Probe(ctx context.Context) error
 }
 
-// Detailed is a Probe that also says what is unusual about parts of its component, for people. It does not mean that
-// the component does not work: that is for Probe alone to tell.
+// Detailed is a Probe that also says, for people, what is unusual about parts of its component. The component may work
+// all the same: only Probe decides that.
 type Detailed interface {
-	// Details gives a few words, without secrets, by the name of the part; empty when there is nothing to tell. It does
+	// Details returns a few words, without secrets, by the name of the part, and none when nothing is unusual. It does
 	// not block.
 	Details() map[string]string
 }

@@ -23,7 +23,7 @@ type Outbox interface {
 	Wait(ctx context.Context)
 }
 
-// NoticeKind says what other programs are told.
+// NoticeKind says what a notice is about.
 type NoticeKind uint8
 
 // The kinds of notices.
@@ -33,7 +33,7 @@ const (
 	NoticeHandover                     // a request is ready, and workers of other programs are to have it
 )
 
-// Notice is what another program is still to be told of one request.
+// Notice is what other programs are still owed about one request.
 type Notice struct {
 	ID     domain.ID
 	Ticket Ticket // for Outbox.Done

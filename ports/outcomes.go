@@ -6,16 +6,17 @@ import (
 	"github.com/openhqm/openhqm/domain"
 )
 
-// Outcomes takes in what other programs made of requests. Errors match ErrUnavailable, "not confirmed", or ErrClosed.
-// Every call may be repeated. Nothing of the arguments is kept after a call.
+// Outcomes saves how requests ended elsewhere: results of other programs, and requests that cannot be handed over.
+// Errors match ErrUnavailable, "not confirmed", or ErrClosed. Every call may be repeated. Nothing of the arguments is
+// kept after a call.
 type Outcomes interface {
-	// Conclude makes requests final, durably, whatever had become of them until then. The first result counts: a request
-	// that is final already stays as it is, which is no error. The answer is aligned, one that fails leaves the others
-	// alone, and ErrNotFound means that there is no such request, or not any more.
+	// Conclude makes requests final, durably, whatever their state. The first result counts: a request that is final
+	// already stays as it is, which is no error. The errors are aligned, and one that fails does not affect the rest.
+	// ErrNotFound: the store has no such request, or not any more.
 	Conclude(ctx context.Context, conclusions []Conclusion) []error
 
-	// RejectResult makes a dead letter of a result that nobody can read, and a record that says so. The request has an id
-	// of its own and times. Nobody is told of a result of it. The second time it does nothing.
+	// RejectResult makes a dead letter of a result that cannot be read, and a record that says so. The request has an id
+	// of its own and times. No notice of a result is owed for it. The second time it does nothing.
 	RejectResult(ctx context.Context, req domain.Request, message []byte, cause error) error
 }
 

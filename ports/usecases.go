@@ -7,9 +7,9 @@ import (
 	"github.com/openhqm/openhqm/domain"
 )
 
-// Submitter is what an inbound adapter needs to hand a request in.
+// Submitter is what an inbound adapter needs to submit a request.
 type Submitter interface {
-	// Check says what Submit would refuse whatever the body is, so that nobody sends one in vain. It does not block.
+	// Check returns the error that Submit would return whatever the body is, before a client sends it. It does not block.
 	// Errors: *domain.Invalid, ErrUnknownEndpoint, ErrForbidden.
 	Check(s Submission) error
 
@@ -20,22 +20,23 @@ type Submitter interface {
 
 // Poller is what an inbound adapter needs to read. Records of other owners are ErrNotFound.
 type Poller interface {
-	// State gives a record without its result.
+	// State returns a record without its result.
 	State(ctx context.Context, caller Caller, id domain.ID) (domain.Record, error)
-	// Wait blocks until the record is final, wait is over or ctx ends, and gives it as it then is, without its result.
+	// Wait blocks until the record is final, wait is over or ctx ends. It returns it as it is then, without its result.
 	Wait(ctx context.Context, caller Caller, id domain.ID, wait time.Duration) (domain.Record, error)
-	// Find gives a whole record. It holds all of the response in memory: Record.ResponseSize tells before how large it is.
+	// Find returns a whole record, with all of the response in memory. Record.ResponseSize of State says how large that
+	// will be.
 	Find(ctx context.Context, caller Caller, id domain.ID) (domain.Record, error)
 }
 
 // Canceller is what an inbound adapter needs to cancel.
 type Canceller interface {
-	// Cancel makes a PENDING request CANCELLED; again is no error. ErrConflict, with the record, when it is too late;
-	// ErrNotFound.
+	// Cancel makes a PENDING request CANCELLED; a second call is no error. ErrConflict, with the record, when it is too
+	// late; ErrNotFound.
 	Cancel(ctx context.Context, caller Caller, id domain.ID) (domain.Record, error)
 }
 
-// Caller is who asks.
+// Caller is the client that makes a call.
 type Caller struct {
 	Name      string   // of the API key; empty without keys
 	Endpoints []string // that it may use; empty: all
@@ -45,7 +46,7 @@ type Caller struct {
 // Submission is a request as a client words it. Zero values mean "not said".
 type Submission struct {
 	Caller   Caller
-	Origin   domain.Origin // as far as the adapter believes what it is told
+	Origin   domain.Origin // as far as the adapter trusts what the client says
 	Endpoint string
 	Method   string
 	Path     string

@@ -18,8 +18,8 @@ import (
 func TestAPartitionThatEndsBeforeItsGroupBeginsAnew(t *testing.T) {
 	t.Parallel()
 	brokers := testkit.SharedKafka(t).Brokers
-	opts, logged := options(t, brokers), &log{}
-	opts.Partitions, opts.Logger = 1, logged.logger()
+	opts, logged := options(t, brokers), &testkit.Logged{}
+	opts.Partitions, opts.Logger = 1, logged.Logger()
 	q := open(t, opts)
 	sent := messages(domain.LaneLow, 5)
 	publish(t, q, sent)
@@ -56,10 +56,10 @@ func (s *spoiled) Read(b []byte) (int, error) {
 func TestDataThatCannotBeReadHoldsUpItsPartitionAlone(t *testing.T) {
 	t.Parallel()
 	brokers := testkit.SharedKafka(t).Brokers
-	opts, logged := options(t, brokers), &log{}
+	opts, logged := options(t, brokers), &testkit.Logged{}
 	var on atomic.Bool
 	on.Store(true)
-	opts.Logger = logged.logger()
+	opts.Logger = logged.Logger()
 	opts.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 		made, err := (&net.Dialer{}).DialContext(ctx, network, address)
 		return &spoiled{Conn: made, word: []byte("spoil this"), on: &on}, err

@@ -138,55 +138,29 @@ func TestARebalanceUnderLoadLosesNothing(t *testing.T) {
 	require.Empty(t, seen.twice(), "nobody settles in vain who settles at once")
 }
 
-func TestTheBrokerDiesAndComesBackUnderLoad(t *testing.T) {
+// TestWhatIsGivenUpWhileTheBrokerIsAwayIsNeverSent publishes more than may wait.
+func TestWhatIsGivenUpWhileTheBrokerIsAwayIsNeverSent(t *testing.T) {
 	t.Parallel()
 	broker := testkit.StartKafka(t, 1)
-	opts, logged := options(t, broker.Brokers), &log{}
-	opts.Logger = logged.logger()
-	q, seen := open(t, opts), newLedger()
+	q, seen := open(t, options(t, broker.Brokers)), newLedger()
 	ctx, cancel := context.WithCancel(t.Context())
 	var workers sync.WaitGroup
 	defer workers.Wait()
 	defer cancel()
 	workers.Go(func() { seen.work(ctx, q) })
-
-	confirmed := make(map[domain.ID]bool)
-	attempt := func() (failed bool) {
-		trying, stop := context.WithTimeout(t.Context(), 2*time.Second)
-		defer stop()
-		all := messages(domain.LaneLow, 20)
-		for i, err := range q.Publish(trying, all) {
-			if err != nil {
-				require.ErrorIs(t, err, ports.ErrUnavailable)
-				failed = true
-				continue
-			}
-			confirmed[all[i].ID] = true
-		}
-		return failed
-	}
-	until(t, "it works", func() bool { return !attempt() && seen.distinct() > 100 })
+	publish(t, q, messages(domain.LaneLow, 20))
+	until(t, "it works", func() bool { return seen.distinct() == 20 })
 	broker.Kill(0)
-	until(t, "it does not work", func() bool { return attempt() })
-	require.Error(t, q.Probe(t.Context()))
 	given := giveUp(t, q)
 	broker.Restart(t, 0)
-	until(t, "it works again", func() bool { return !attempt() })
-	before := seen.distinct()
-	until(t, "workers go on", func() bool { return !attempt() && seen.distinct() > before+100 })
+	publish(t, q, messages(domain.LaneLow, 20))
+	until(t, "it works again", func() bool { return seen.distinct() >= 40 })
 	settled(t, q)
 	seen.mu.Lock()
 	defer seen.mu.Unlock()
-	for id := range confirmed {
-		require.Contains(t, seen.seen, id)
-	}
 	for _, m := range given {
-		require.NotContains(t, seen.seen, m.ID, "it was never sent when its error was given")
+		require.NotContains(t, seen.seen, m.ID, "it was not sent when its error was returned")
 	}
-	until(t, "the log says that it is over", func() bool {
-		return strings.Contains(logged.String(), "a broker can be used again") || attempt()
-	})
-	require.Equal(t, 1, strings.Count(logged.String(), "a broker cannot be used"), logged.String())
 }
 
 // giveUp publishes more than may wait to a broker that is away.
@@ -236,8 +210,8 @@ func TestOneBrokerOfThreeIsLost(t *testing.T) {
 // requireWeakness wants both topics of a queue with so many replicas to be told of, and logged.
 func requireWeakness(t *testing.T, brokers []string, replicas int, want string) {
 	t.Helper()
-	opts, logged := options(t, brokers), &log{}
-	opts.ReplicationFactor, opts.Logger = replicas, logged.logger()
+	opts, logged := options(t, brokers), &testkit.Logged{}
+	opts.ReplicationFactor, opts.Logger = replicas, logged.Logger()
 	details := open(t, opts).Details()
 	require.Len(t, details, 2)
 	require.Contains(t, details[opts.Topic], want)

@@ -1,12 +1,10 @@
 package kafka_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -24,9 +22,9 @@ const patience = time.Minute
 // options gives those of a queue of the test's own.
 func options(tb testing.TB, brokers []string) kafka.Options {
 	tb.Helper()
-	name := fmt.Sprintf("%s-%d", strings.NewReplacer("/", "-", "#", "-").Replace(tb.Name()), lastName.Add(1))
+	name := fmt.Sprintf("%s-%d", strings.NewReplacer("/", "-", "#", "-", ",", "").Replace(tb.Name()), lastName.Add(1))
 	return kafka.Options{
-		Brokers: brokers, Topic: name, Group: name, Partitions: 4, Retention: 96 * time.Hour, MaxMessage: 1 << 20,
+		Brokers: brokers, Topic: name, Group: name, InletGroup: name + ".results", Partitions: 4, Retention: 96 * time.Hour, MaxMessage: 1 << 20,
 		SessionTimeout: 6 * time.Second, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 	}
 }
@@ -119,23 +117,3 @@ func sentIDs(all []ports.QueueMessage) []domain.ID {
 	}
 	return list
 }
-
-// log is what was logged.
-type log struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
-
-func (l *log) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }

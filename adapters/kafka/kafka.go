@@ -36,6 +36,7 @@ type Options struct {
 	Brokers           []string      // host:port, of which one must answer at the start
 	Topic             string        // of the low lane; that of the high lane has the suffix ".high"
 	Group             string        // the consumer group
+	InletGroup        string        // the consumer group of inlets; "": there can be none
 	Partitions        int           // of each topic, when we make it
 	ReplicationFactor int           // of each topic, when we make it; 0: 3, or as many as there are brokers
 	Retention         time.Duration // of each topic, when we make it; another topic must have at least that
@@ -48,7 +49,7 @@ type Options struct {
 	Logger            *slog.Logger
 }
 
-// Queue implements ports.Queue, ports.Lagging, ports.Probe and ports.Detailed.
+// Queue implements ports.Carrier and ports.Detailed.
 type Queue struct {
 	opts     Options
 	topics   lanes
@@ -73,9 +74,7 @@ type Queue struct {
 }
 
 var (
-	_ ports.Queue    = (*Queue)(nil)
-	_ ports.Lagging  = (*Queue)(nil)
-	_ ports.Probe    = (*Queue)(nil)
+	_ ports.Carrier  = (*Queue)(nil)
 	_ ports.Detailed = (*Queue)(nil)
 )
 
@@ -130,7 +129,7 @@ func (q *Queue) Receive(ctx context.Context, count int, bytes int64) ([]ports.Re
 	return q.consumer.Receive(ctx, count, bytes)
 }
 
-// Settle is described by ports.Queue. Tickets of other queues are ignored.
+// Settle is described by ports.Receiver. Tickets of other queues are ignored.
 func (q *Queue) Settle(tickets []ports.Ticket) { q.consumer.Settle(tickets) }
 
 // Leave commits what is settled and leaves the group, so that others take over at once what was not handed out and what

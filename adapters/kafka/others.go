@@ -34,7 +34,8 @@ func (o *outlet) Publish(ctx context.Context, messages []ports.QueueMessage) []e
 // begins at the first message there is. The first Receive joins the group. All messages are of the high lane. A topic
 // that is missing is made, and another must do, as for Outlet. The inlet lives until Close, which leaves the group;
 // then its Receive answers ports.ErrClosed.
-func (q *Queue) Inlet(ctx context.Context, name, group string) (ports.Receiver, error) {
+func (q *Queue) Inlet(ctx context.Context, name string) (ports.Receiver, error) {
+	group := q.opts.InletGroup
 	if group == "" || group == q.opts.Group {
 		return nil, fmt.Errorf("topic %q needs a consumer group of its own, not %q", name, group)
 	}

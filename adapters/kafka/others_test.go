@@ -22,7 +22,7 @@ func outlet(t *testing.T, q *kafka.Queue, topic string) ports.Publisher {
 
 func inlet(t *testing.T, q *kafka.Queue, topic string) ports.Receiver {
 	t.Helper()
-	in, err := q.Inlet(t.Context(), topic, topic+"-group")
+	in, err := q.Inlet(t.Context(), topic)
 	require.NoError(t, err)
 	return in
 }
@@ -55,52 +55,6 @@ func receiveFrom(t *testing.T, in ports.Receiver, n int) []domain.ID {
 	return all
 }
 
-func TestOthersShareTopicsWithUs(t *testing.T) {
-	t.Parallel()
-	opts := options(t, testkit.SharedKafka(t).Brokers)
-	q, told := open(t, opts), opts.Topic+"-told"
-	out := outlet(t, q, told)
-	sent := append(messages(domain.LaneLow, 100), messages(domain.LaneHigh, 100)...)
-	publishIn(t, out, sent)
-	in := inlet(t, q, told)
-	require.ElementsMatch(t, sentIDs(sent), receiveFrom(t, in, len(sent)), "in one topic, from its first message on")
-	settled(t, q) // these are no requests
-	healthy(t, q)
-
-	requests := messages(domain.LaneLow, 10)
-	publish(t, q, requests)
-	require.ElementsMatch(t, sentIDs(requests), ids(receive(t, q, len(requests))), "requests go their own way")
-	require.NoError(t, q.Close())
-
-	again := open(t, opts)
-	more := messages(domain.LaneLow, 10)
-	publishIn(t, outlet(t, again, told), more)
-	require.ElementsMatch(t, sentIDs(more), receiveFrom(t, inlet(t, again, told), len(more)),
-		"what was settled does not come again")
-}
-
-func TestOutletsAndInletsLiveUntilClose(t *testing.T) {
-	t.Parallel()
-	opts := options(t, testkit.SharedKafka(t).Brokers)
-	q, told := open(t, opts), opts.Topic+"-told"
-	out, in := outlet(t, q, told), inlet(t, q, told)
-	q.Leave()
-	sent := messages(domain.LaneLow, 2)
-	publishIn(t, out, sent)
-	require.ElementsMatch(t, sentIDs(sent), receiveFrom(t, in, len(sent)), "only requests are left to others")
-
-	require.NoError(t, q.Close())
-	for _, err := range out.Publish(t.Context(), sent) {
-		require.ErrorIs(t, err, ports.ErrClosed)
-	}
-	_, err := in.Receive(t.Context(), 1, 1)
-	require.ErrorIs(t, err, ports.ErrClosed)
-	_, err = q.Outlet(t.Context(), told)
-	require.ErrorIs(t, err, ports.ErrClosed)
-	_, err = q.Inlet(t.Context(), told, "group")
-	require.ErrorIs(t, err, ports.ErrClosed)
-}
-
 func TestTopicsOfOthersMustDo(t *testing.T) {
 	t.Parallel()
 	brokers := testkit.SharedKafka(t).Brokers
@@ -114,23 +68,32 @@ func TestTopicsOfOthersMustDo(t *testing.T) {
 	makeTopic(t, brokers, forgetful, entry("retention.ms", "3600000"))
 	makeTopic(t, brokers, small, entry("max.message.bytes", "1000"))
 	tests := []struct {
-		name, topic, group string
-		wantOut, wantIn    string // in the error; "": there is none
+		name, topic     string
+		wantOut, wantIn string // in the error; "": there is none
 	}{
-		{"no name", "", "group", "must not be empty", "must not be empty"},
-		{"no group", "fine-" + opts.Topic, "", "", "group of its own"},
-		{"the group of requests", "fine-" + opts.Topic, opts.Group, "", "group of its own"},
-		{"retention is too short", forgetful, "group", "retention.ms", "retention.ms"},
-		{"messages must be small", small, "group", "max.message.bytes", ""},
+		{"no name", "", "must not be empty", "must not be empty"},
+		{"it will do", "fine-" + opts.Topic, "", ""},
+		{"retention is too short", forgetful, "retention.ms", "retention.ms"},
+		{"messages must be small", small, "max.message.bytes", ""},
 	}
 	for _, tt := range tests { // one after the other: they use the same queue
 		_, outErr := q.Outlet(t.Context(), tt.topic)
 		requireFault(t, outErr, tt.wantOut, tt.name)
-		_, inErr := q.Inlet(t.Context(), tt.topic, tt.group)
+		_, inErr := q.Inlet(t.Context(), tt.topic)
 		requireFault(t, inErr, tt.wantIn, tt.name)
 	}
 	publish(t, q, messages(domain.LaneLow, 1)) // what would not do is nobody's trouble any more
 	healthy(t, q)
+}
+
+func TestAnInletNeedsAConsumerGroupOfItsOwn(t *testing.T) {
+	t.Parallel()
+	opts := options(t, testkit.SharedKafka(t).Brokers)
+	for _, group := range []string{"", opts.Group} {
+		opts.InletGroup = group
+		_, err := open(t, opts).Inlet(t.Context(), opts.Topic+"-heard")
+		require.ErrorContains(t, err, "consumer group of its own")
+	}
 }
 
 // requireFault wants an error with a text, or none.

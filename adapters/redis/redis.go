@@ -55,7 +55,10 @@ type DB struct {
 	news     *news
 }
 
-var _ ports.Store = (*DB)(nil)
+var (
+	_ ports.Store     = (*DB)(nil)
+	_ ports.Exchanger = (*DB)(nil)
+)
 
 // Open connects, makes sure that Redis can be used, and begins to serve. When Redis is away, refuses us or is too old,
 // that is an error within 10 s; it names the server but never a password. Settings that may lose requests after a 202

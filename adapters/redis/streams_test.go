@@ -189,7 +189,7 @@ func TestSettleDoesNotWait(t *testing.T) {
 	addTo(t, s.client(), otherStream, "payload", "hello")
 	got := receiveSome(t, in, 1, room)[0]
 	require.NoError(t, s.stop())
-	in.Settle([]ports.Ticket{got.Ticket, 7})
+	in.Settle([]ports.Ticket{got.Ticket, "of another receiver"})
 	require.NoError(t, s.start())
 	requireSettled(t, s.client(), otherStream)
 }

@@ -19,32 +19,6 @@ import (
 // brief is a visibility for tests that wait for its end. Long enough for a busy machine to extend it in time.
 const brief = 3 * time.Second
 
-func TestAnotherTakesOverWhatACrashLeftUnsettled(t *testing.T) {
-	t.Parallel()
-	opts, w := options(t, testkit.SharedSQS(t).URL), newWire()
-	opts.Visibility = brief
-	heir := open(t, opts)
-	opts.HTTPClient = client(t, w)
-	doomed, sent := open(t, opts), messages(domain.LaneLow, 50)
-	publish(t, doomed, sent)
-	got := receive(t, doomed, len(sent))
-	settle(doomed, got[:20]...)
-	until(t, "what is settled is deleted", func() bool {
-		lag, err := doomed.Lag(t.Context())
-		return err == nil && lag.Messages == 30
-	})
-	w.vanish()
-	again := receive(t, heir, 30)
-	require.ElementsMatch(t, values(got[20:]), values(again))
-	for _, r := range got[20:] {
-		<-r.Lost.Done()
-		require.ErrorIs(t, context.Cause(r.Lost), ports.ErrLost)
-	}
-	settle(doomed, got[20:]...) // it changes nothing
-	settle(heir, again...)
-	settled(t, heir)
-}
-
 func TestWhatTakesLongIsKept(t *testing.T) {
 	t.Parallel()
 	opts, w := options(t, testkit.SharedSQS(t).URL), newWire()
@@ -312,54 +286,11 @@ func (l *ledger) work(ctx context.Context, q *sqs.Queue) {
 	}
 }
 
-func TestTheServerDiesAndComesBackUnderLoad(t *testing.T) {
-	t.Parallel()
-	server := testkit.StartSQS(t)
-	opts, logged := options(t, server.URL), &log{}
-	opts.Visibility = brief
-	opts.Logger = logged.logger()
-	q, seen := open(t, opts), newLedger()
-	ctx, cancel := context.WithCancel(t.Context())
-	var workers sync.WaitGroup
-	defer workers.Wait()
-	defer cancel()
-	workers.Go(func() { seen.work(ctx, q) })
-	confirmed := make(map[string]bool)
-	attempt := func() (failed bool) {
-		trying, stop := context.WithTimeout(t.Context(), time.Second)
-		defer stop()
-		all := messages(domain.LaneLow, 20)
-		for i, err := range q.Publish(trying, all) {
-			if err != nil {
-				require.ErrorIs(t, err, ports.ErrUnavailable)
-				failed = true
-				continue
-			}
-			confirmed[string(all[i].Value)] = true
-		}
-		return failed
-	}
-	testkit.Until(t, "it works", func() bool { return !attempt() && len(confirmed) > 200 })
-	server.Kill()
-	testkit.Until(t, "it does not work", attempt)
-	require.ErrorIs(t, q.Probe(t.Context()), ports.ErrUnavailable)
-	server.Restart(t)
-	before := len(confirmed)
-	testkit.Until(t, "it works again", func() bool { return !attempt() && len(confirmed) > before+100 })
-	until(t, "nothing that was confirmed is lost", func() bool { return seen.has(confirmed) })
-	settled(t, q)
-	testkit.Until(t, "the log says that it is over", func() bool {
-		return strings.Contains(logged.String(), "a broker can be used again") || attempt()
-	})
-	require.Equal(t, 1, strings.Count(logged.String(), "a broker cannot be used"), logged.String())
-	require.NotContains(t, logged.String(), opts.Credentials.Secret)
-}
-
 func TestAQueueThatIsGoneIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	server := testkit.SharedSQS(t)
-	opts, logged := options(t, server.URL), &log{}
-	opts.Logger = logged.logger()
+	opts, logged := options(t, server.URL), &testkit.Logged{}
+	opts.Logger = logged.Logger()
 	sqs.SetLongPoll(&opts, time.Second)
 	q := open(t, opts)
 	remove(t, server.URL, opts.Queue)
@@ -370,6 +301,7 @@ func TestAQueueThatIsGoneIsMadeAgain(t *testing.T) {
 	remove(t, server.URL, opts.Queue+"-high")
 	until(t, "a probe makes it again", func() bool { return q.Probe(t.Context()) == nil })
 	require.Equal(t, 2, strings.Count(logged.String(), "made again"), logged.String())
+	require.NotContains(t, logged.String(), opts.Credentials.Secret)
 	opts.CreateQueues = false
 	careful := open(t, opts)
 	remove(t, server.URL, opts.Queue)

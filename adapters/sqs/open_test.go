@@ -76,13 +76,19 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
+func TestAnOutletMustBeAStandardQueue(t *testing.T) {
+	t.Parallel()
+	_, err := open(t, options(t, testkit.SharedSQS(t).URL)).Outlet(t.Context(), "results.fifo")
+	require.ErrorContains(t, err, "FIFO")
+}
+
 func TestOpenNamesTheServiceThatDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	silent := testkit.NewPort(t)
 	listener := silent.Listen()
 	t.Cleanup(func() { require.NoError(t, listener.Close()) })
-	opts, logged := options(t, "http://"+silent.Address), &log{}
-	opts.Logger = logged.logger()
+	opts, logged := options(t, "http://"+silent.Address), &testkit.Logged{}
+	opts.Logger = logged.Logger()
 	_, err := sqs.Open(t.Context(), opts)
 	require.ErrorContains(t, err, silent.Address)
 	require.ErrorContains(t, err, "no answer in time")
@@ -93,8 +99,8 @@ func TestOpenNamesTheServiceThatDoesNotAnswer(t *testing.T) {
 // own.
 func TestWhatIsMissingAtTheStartIsNoOutage(t *testing.T) {
 	t.Parallel()
-	opts, w, logged := options(t, testkit.SharedSQS(t).URL), newWire(), &log{}
-	opts.HTTPClient, opts.Logger = client(t, w), logged.logger()
+	opts, w, logged := options(t, testkit.SharedSQS(t).URL), newWire(), &testkit.Logged{}
+	opts.HTTPClient, opts.Logger = client(t, w), logged.Logger()
 	w.inject(func(action, _ string) *http.Response {
 		if action == "GetQueueAttributes" && w.count(action) <= 2 {
 			return refusal(http.StatusBadRequest, "QueueDoesNotExist")
@@ -174,8 +180,8 @@ func TestWhatAQueueIsLikeCounts(t *testing.T) {
 		string(types.QueueAttributeNameMaximumMessageSize):     "2000",
 		string(types.QueueAttributeNameRedrivePolicy):          `{"deadLetterTargetArn":"` + arn + `","maxReceiveCount":"3"}`,
 	})
-	logged := &log{}
-	opts.Logger = logged.logger()
+	logged := &testkit.Logged{}
+	opts.Logger = logged.Logger()
 	q := open(t, opts)
 	require.Contains(t, q.Details()["queue "+opts.Queue], "redrive policy")
 	require.Equal(t, 1, strings.Count(logged.String(), "redrive policy"), logged.String())

@@ -59,7 +59,7 @@ const (
 // usualLongPoll is how long a poll waits for messages: less than the 20 s of SQS, because leaving has to wait for it.
 const usualLongPoll = 5 * time.Second
 
-// Queue implements ports.Queue, ports.Lagging, ports.Probe and ports.Detailed.
+// Queue implements ports.Carrier and ports.Detailed.
 type Queue struct {
 	link      *link
 	lanes     []*remote // by domain.Lane
@@ -73,9 +73,7 @@ type Queue struct {
 }
 
 var (
-	_ ports.Queue    = (*Queue)(nil)
-	_ ports.Lagging  = (*Queue)(nil)
-	_ ports.Probe    = (*Queue)(nil)
+	_ ports.Carrier  = (*Queue)(nil)
 	_ ports.Detailed = (*Queue)(nil)
 )
 
@@ -137,7 +135,7 @@ func (q *Queue) Receive(ctx context.Context, count int, bytes int64) ([]ports.Re
 	return q.receiver.Receive(ctx, count, bytes)
 }
 
-// Settle is described by ports.Queue. Tickets of other queues are ignored.
+// Settle is described by ports.Receiver. Tickets of other queues are ignored.
 func (q *Queue) Settle(tickets []ports.Ticket) { q.receiver.Settle(tickets) }
 
 // Leave deletes what is settled and hands back everything else that was received, so that others take it over at once.

@@ -12,17 +12,13 @@ import (
 	"testing"
 )
 
-// client makes an HTTP client of a round tripper that ends with the test.
-func client(tb testing.TB, through interface {
-	http.RoundTripper
-	over(base http.RoundTripper)
-},
-) *http.Client {
+// client makes an HTTP client over a wire, which ends with the test.
+func client(tb testing.TB, w *wire) *http.Client {
 	tb.Helper()
 	base := &http.Transport{MaxIdleConnsPerHost: 64}
 	tb.Cleanup(base.CloseIdleConnections)
-	through.over(base)
-	return &http.Client{Transport: through}
+	w.over(base)
+	return &http.Client{Transport: w}
 }
 
 // oneByOne makes one request at a time.
@@ -31,7 +27,8 @@ type oneByOne struct {
 	mu   sync.Mutex
 }
 
-func (o *oneByOne) over(base http.RoundTripper) { o.base = base }
+// CloseIdleConnections closes those of the base.
+func (o *oneByOne) CloseIdleConnections() { (&http.Client{Transport: o.base}).CloseIdleConnections() }
 
 func (o *oneByOne) RoundTrip(req *http.Request) (*http.Response, error) {
 	o.mu.Lock()

@@ -252,7 +252,7 @@ func TestRequestsAreHandedOverWhole(t *testing.T) {
 	})
 }
 
-func TestWhatIsTooLargeIsToldByURL(t *testing.T) {
+func TestANoticeThatIsTooLargeCarriesAURL(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		response := &domain.Response{StatusCode: 500, Header: domain.Header{"X-A": {"b"}}, Body: make([]byte, 2000)}
@@ -277,7 +277,7 @@ func TestWhatIsTooLargeIsToldByURL(t *testing.T) {
 	})
 }
 
-func TestWhatFitsInNoFormIsDropped(t *testing.T) {
+func TestANoticeThatFitsInNoFormIsDropped(t *testing.T) {
 	t.Parallel()
 	for _, o := range []*out{
 		newOut(ports.NoticeResult, nil, resultOf("a", domain.Cancelled, nil)),
@@ -399,8 +399,8 @@ func TestNoticesArePublishedWhenTheOutletIsBack(t *testing.T) {
 	})
 }
 
-// TestWhatTheStoreDoesNotConfirmIsPublishedAgain has notices that cannot be marked as done.
-func TestWhatTheStoreDoesNotConfirmIsPublishedAgain(t *testing.T) {
+// TestNoticesThatCannotBeMarkedAsDoneArePublishedAgain has notices that cannot be marked as done.
+func TestNoticesThatCannotBeMarkedAsDoneArePublishedAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		o := newOut(ports.NoticeResult, nil, resultOf("a", domain.Cancelled, nil))

@@ -98,7 +98,7 @@ func (in *resultsIn) settle(places ...ports.Ticket) *gomock.Call {
 	return in.source.EXPECT().Settle(places)
 }
 
-func TestResultsAreLetGoWhenTheyAreSaved(t *testing.T) {
+func TestResultsAreSettledWhenTheyAreSaved(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		in := newResultsIn(t)
@@ -173,7 +173,7 @@ func TestResultsAreReadWithCare(t *testing.T) {
 	}
 }
 
-func TestResultsOfUnknownRequestsAreLetGoAndLoggedOnce(t *testing.T) {
+func TestResultsOfUnknownRequestsAreSettledAndLoggedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		in := newResultsIn(t)
@@ -189,8 +189,8 @@ func TestResultsOfUnknownRequestsAreLetGoAndLoggedOnce(t *testing.T) {
 	})
 }
 
-// TestTakingResultsInEnds also holds that it does so while the store is away, and lets nothing go.
-func TestTakingResultsInEnds(t *testing.T) {
+// TestResultsInEnds also holds that it does so while the store is away, and settles nothing.
+func TestResultsInEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		in := newResultsIn(t)

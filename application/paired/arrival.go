@@ -13,21 +13,21 @@ type arrival struct {
 	ports.Arrival
 
 	received ports.Received // without its value, unless that cannot be read
-	fault    error          // why that cannot be read
+	fault    error          // why the value cannot be read
 	settled  bool           // guarded by Work
 }
 
-// add takes messages in that the queue has handed out.
+// add reads messages that the queue has handed out, and lets them wait.
 func (w *Work) add(received []ports.Received) {
 	all := make([]*arrival, len(received))
-	for i, r := range received {
-		m, err := exchange.ReadCarried(w.reader, &r)
+	for i := range received {
+		m, err := exchange.ReadCarried(w.reader, &received[i])
 		all[i] = &arrival{
 			Arrival:  ports.Arrival{Request: m.Request, Attempts: m.RetryCount, Try: rand.Text()},
-			received: r, fault: err,
+			received: received[i], fault: err,
 		}
 		if err == nil {
-			all[i].received.Value = nil // the request has what is needed of it
+			all[i].received.Value = nil // the request has all that is needed of it
 		}
 	}
 	w.mu.Lock()
@@ -35,7 +35,7 @@ func (w *Work) add(received []ports.Received) {
 	w.waiting = append(w.waiting, all...)
 }
 
-// lost reports whether the message is somebody else's as far as the queue knows.
+// lost reports whether the queue may hand the message to another holder.
 func (a *arrival) lost() bool { return a.received.Lost != nil && a.received.Lost.Err() != nil }
 
 // crowded reports whether the message holds up others.
@@ -43,13 +43,13 @@ func (a *arrival) crowded() bool {
 	select {
 	case <-a.received.Crowded:
 		return true
-	default: // also where a queue never says so
+	default: // also for a queue that never says so
 		return false
 	}
 }
 
-// leave gives everything that waits to the caller.
-func (w *Work) leave() []*arrival {
+// takeWaiting returns everything that waits, which then waits no more.
+func (w *Work) takeWaiting() []*arrival {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	all := w.waiting
@@ -67,7 +67,7 @@ func (w *Work) putBack(arrivals []*arrival) {
 	w.waiting = append(arrivals, w.waiting...)
 }
 
-// settle lets messages go, each once.
+// settle settles messages, each once.
 func (w *Work) settle(arrivals []*arrival) {
 	var tickets []ports.Ticket
 	w.mu.Lock()
@@ -83,7 +83,7 @@ func (w *Work) settle(arrivals []*arrival) {
 	}
 }
 
-// keep gives requests to the store and lets their messages go. It gives those that are not confirmed.
+// keep saves whole requests in the store and settles their messages. It returns those that are not confirmed.
 func (w *Work) keep(ctx context.Context, arrivals []*arrival) (unkept []*arrival, failure error) {
 	if len(arrivals) == 0 {
 		return nil, nil

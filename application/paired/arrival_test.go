@@ -13,7 +13,7 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-func TestMessagesOfOthersAreReadWithCare(t *testing.T) {
+func TestForeignMessagesAreReadWithCare(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name         string
@@ -53,8 +53,8 @@ func TestMessagesOfOthersAreReadWithCare(t *testing.T) {
 	}
 }
 
-// TestWhatCannotBeReadIsADeadLetter holds that it is one before its message goes, and is tried until it is.
-func TestWhatCannotBeReadIsADeadLetter(t *testing.T) {
+// TestAnUnreadableMessageBecomesADeadLetter holds that it is saved before the message is settled, and tried until then.
+func TestAnUnreadableMessageBecomesADeadLetter(t *testing.T) {
 	t.Parallel()
 	for name, value := range map[string]string{
 		"no JSON": "hello", "an endpoint that cannot be": `{"metadata":{"endpoint":"a b"}}`,
@@ -83,9 +83,8 @@ func TestWhatCannotBeReadIsADeadLetter(t *testing.T) {
 	}
 }
 
-// TestWhatHoldsUpOthersIsKept has a queue that wants a message back whose delivery runs, and one that waits.
-// TestWhoLeavesKeepsWhatItHas has a call that ends after that, and a store that does not confirm one of the messages.
-func TestWhoLeavesKeepsWhatItHas(t *testing.T) {
+// TestYieldKeepsWhatWasReceived has a call that ends after that, and a store that does not confirm one of the messages.
+func TestYieldKeepsWhatWasReceived(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWork(t)
@@ -107,7 +106,8 @@ func TestWhoLeavesKeepsWhatItHas(t *testing.T) {
 	})
 }
 
-func TestWhatHoldsUpOthersIsKept(t *testing.T) {
+// TestCrowdedMessagesAreKept has a queue that wants a message back whose delivery runs, and one that waits.
+func TestCrowdedMessagesAreKept(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWork(t)

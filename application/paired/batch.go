@@ -6,21 +6,21 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// batch is what becomes of the messages that wait, in one attempt.
+// batch sorts the messages that wait by what is done with them in one attempt.
 type batch struct {
 	unreadable []*arrival
 	begin      []*arrival
 	keep       []*arrival // their endpoint has no credit, or they cannot be begun now
-	done       []*arrival
+	done       []*arrival // to be settled
 	left       []*arrival // for the next attempt
 	failure    error
 }
 
 // begin begins as much of what waits as the credit allows. What has no credit is kept in the store, where it costs
 // nothing until it has. It does not end with ctx: what is begun is handed out.
-func (w *Work) begin(ctx context.Context, h *haul) error {
+func (w *Work) begin(ctx context.Context, h *handout) error {
 	ctx = context.WithoutCancel(ctx)
-	all := w.leave()
+	all := w.takeWaiting()
 	if len(all) == 0 {
 		return nil
 	}
@@ -38,7 +38,7 @@ func (w *Work) begin(ctx context.Context, h *haul) error {
 }
 
 // choose sorts arrivals. From the first one on that is beyond count and bytes all are left, in their order.
-func choose(h *haul, all []*arrival) *batch {
+func choose(h *handout, all []*arrival) *batch {
 	b := &batch{}
 	for i, a := range all {
 		switch {
@@ -69,7 +69,7 @@ func (w *Work) reject(ctx context.Context, b *batch) {
 	}
 }
 
-func (w *Work) beginChosen(ctx context.Context, h *haul, b *batch) {
+func (w *Work) beginChosen(ctx context.Context, h *handout, b *batch) {
 	if len(b.begin) == 0 {
 		return
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-func TestClosedOnEitherSideIsClosed(t *testing.T) {
+func TestReceiveIsClosedWithItsQueueOrStore(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(*work){
 		"queue": func(w *work) { close(w.messages) },
@@ -50,8 +50,8 @@ func TestReceiveEndsWithTheCauseOfItsContext(t *testing.T) {
 	})
 }
 
-// TestWhatComesAsTheContextEndsIsHandedOut has a context that ends while a message is begun.
-func TestWhatComesAsTheContextEndsIsHandedOut(t *testing.T) {
+// TestADeliveryBegunAsTheContextEndsIsHandedOut has a context that ends while a message is begun.
+func TestADeliveryBegunAsTheContextEndsIsHandedOut(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWork(t)

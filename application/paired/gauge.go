@@ -6,7 +6,7 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// Gauge adds to what the store knows of what only the queue has: messages of others that no worker has seen yet, and
+// Gauge adds to the depths of the store what only the queue has: foreign messages that no worker has received yet, and
 // whatever a store that lost its data has forgotten. It implements ports.Gauge.
 type Gauge struct {
 	queue ports.Lagging
@@ -15,13 +15,13 @@ type Gauge struct {
 
 var _ ports.Gauge = (*Gauge)(nil)
 
-// NewGauge makes one.
+// NewGauge returns a Gauge of queue and store.
 func NewGauge(queue ports.Lagging, store ports.Gauge) *Gauge {
 	return &Gauge{queue: queue, store: store}
 }
 
-// Depths is approximate. While the queue is away it is what the store knows; queue and store are asked at once, so that
-// one that hangs does not take the other's time.
+// Depths returns an approximation, and what the store knows alone while the queue is away. It asks queue and store at
+// the same time, so that one that hangs does not use up the other's time.
 func (g *Gauge) Depths(ctx context.Context) (ports.Depths, error) {
 	lagging := make(chan ports.Lag, 1)
 	go func() {

@@ -37,7 +37,7 @@ func (hanging) Lag(ctx context.Context) (ports.Lag, error) {
 	return ports.Lag{}, ctx.Err()
 }
 
-func TestAQueueThatHangsLeavesTheStoreItsTime(t *testing.T) {
+func TestAQueueThatHangsDoesNotDelayTheStore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
@@ -48,7 +48,7 @@ func TestAQueueThatHangsLeavesTheStoreItsTime(t *testing.T) {
 	})
 }
 
-func TestDepthIsThatOfTheStoreAndWhatOnlyTheQueueHas(t *testing.T) {
+func TestDepthCountsTheStoreAndWhatOnlyTheQueueHas(t *testing.T) {
 	t.Parallel()
 	stored := ports.Depths{Ready: 5, Delayed: 2, Leased: 3, DeadLetters: 1, Carried: 4, OldestReady: noon}
 	before := noon.Add(-time.Hour)
@@ -60,10 +60,10 @@ func TestDepthIsThatOfTheStoreAndWhatOnlyTheQueueHas(t *testing.T) {
 	}{
 		"nothing but ours":        {lagging{lag: ports.Lag{Messages: 4, Oldest: before}}, stored, 5, noon},
 		"ours, not yet committed": {lagging{lag: ports.Lag{Messages: 1}}, stored, 5, noon},
-		"others' that are older":  {lagging{lag: ports.Lag{Messages: 14, Oldest: before}}, stored, 15, before},
-		"others' that are newer":  {lagging{lag: ports.Lag{Messages: 5, Oldest: noon.Add(1)}}, stored, 6, noon},
-		"others' of no known age": {lagging{lag: ports.Lag{Messages: 5}}, stored, 6, noon},
-		"nothing but others'":     {lagging{lag: ports.Lag{Messages: 2, Oldest: noon}}, ports.Depths{}, 2, noon},
+		"foreign and older":       {lagging{lag: ports.Lag{Messages: 14, Oldest: before}}, stored, 15, before},
+		"foreign and newer":       {lagging{lag: ports.Lag{Messages: 5, Oldest: noon.Add(1)}}, stored, 6, noon},
+		"foreign, of unknown age": {lagging{lag: ports.Lag{Messages: 5}}, stored, 6, noon},
+		"foreign ones alone":      {lagging{lag: ports.Lag{Messages: 2, Oldest: noon}}, ports.Depths{}, 2, noon},
 		"a queue that is away":    {lagging{err: ports.ErrUnavailable}, stored, 5, noon},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,7 +1,6 @@
-// Package paired joins a queue that only carries messages with a store that keeps the records of requests, into
-// ports.Intake and ports.Work. What is new and due goes through the queue. What is to wait for anything but its turn
-// (a delay, a retry, an endpoint without credit, a worker that may have died) is kept whole in the store, which hands
-// it out by itself; its message is let go.
+// Package paired joins a carrier with a store into ports.Intake, ports.Work and ports.Gauge. What is new and due goes
+// through the carrier. What waits for anything but its turn (a delay, a retry, an endpoint without credit, a worker
+// that may have died) is kept whole in the store, which hands it out by itself; its message is settled.
 package paired
 
 import (
@@ -14,26 +13,26 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// Intake takes requests in: first the record, then the message. It implements ports.Intake.
+// Intake accepts requests: first the record, then the message. It implements ports.Intake.
 type Intake struct {
-	queue   ports.Queue
-	store   ports.Store
-	now     func() time.Time
-	flights flights
-	closure closure
+	queue      ports.Publisher
+	store      ports.Store
+	now        func() time.Time
+	duplicates duplicates
+	admission  admission
 }
 
 var _ ports.Intake = (*Intake)(nil)
 
-// NewIntake makes an Intake.
-func NewIntake(queue ports.Queue, store ports.Store, now func() time.Time) *Intake {
+// NewIntake returns an Intake that publishes to queue and keeps records in store.
+func NewIntake(queue ports.Publisher, store ports.Store, now func() time.Time) *Intake {
 	return &Intake{
 		queue: queue, store: store, now: now,
-		flights: flights{byID: make(map[domain.ID]*flight)}, closure: closure{now: now},
+		duplicates: duplicates{byID: make(map[domain.ID]*publishing)}, admission: admission{now: now},
 	}
 }
 
-// Cancel ends a request that nobody has begun. Whoever gets its message finds that out.
+// Cancel ends a request that no worker has begun. Whoever receives its message finds that out.
 func (in *Intake) Cancel(ctx context.Context, id domain.ID) (domain.Record, error) {
 	return in.store.Cancel(ctx, id)
 }
@@ -41,7 +40,7 @@ func (in *Intake) Cancel(ctx context.Context, id domain.ID) (domain.Record, erro
 // Accept makes records and publishes messages. What the queue does not confirm is an error, but its record stays, since
 // the message may be there: a repeat with the same idempotency key publishes it again.
 func (in *Intake) Accept(ctx context.Context, reqs []domain.Request) []ports.Accepted {
-	if err := in.closure.refuse(); err != nil {
+	if err := in.admission.check(); err != nil {
 		return refused(reqs, err)
 	}
 	now := in.now()
@@ -50,18 +49,18 @@ func (in *Intake) Accept(ctx context.Context, reqs []domain.Request) []ports.Acc
 		creations[i] = ports.Creation{Request: reqs[i], Carried: carriable(&reqs[i], now)}
 	}
 	answers := make([]ports.Accepted, len(reqs))
-	var all []publication
+	var all []*publication
 	for i, created := range in.store.Create(ctx, creations) {
 		answers[i] = created.Accepted
 		if created.Err == nil && created.Unpublished {
-			all = append(all, publication{Creation: creations[i], index: i})
-			all[len(all)-1].Request.ID = created.Record.ID // of the earlier request, if this is a repeat
+			creations[i].Request.ID = created.Record.ID // of the earlier request, if this is a repeat
+			all = append(all, &publication{Creation: &creations[i], index: i})
 		}
 	}
 	in.publish(ctx, all)
-	for i := range all {
-		if err := all[i].err; err != nil {
-			answers[all[i].index] = ports.Accepted{Err: err}
+	for _, p := range all {
+		if p.err != nil {
+			answers[p.index] = ports.Accepted{Err: p.err}
 		}
 	}
 	return answers
@@ -75,31 +74,29 @@ func refused(reqs []domain.Request, err error) []ports.Accepted {
 	return answers
 }
 
-// carriable tells what is for the queue: it is due, and a message can tell all of it.
+// carriable reports whether a request is for the queue: it is due, and a message can hold all of it.
 func carriable(r *domain.Request, now time.Time) bool {
 	return !r.NotBefore.After(now) && len(r.Body) <= envelope.MaxInlineBody && envelope.Faithful(r)
 }
 
 // publication is a request on its way into the queue.
 type publication struct {
-	ports.Creation
+	*ports.Creation
 
-	index  int // in Accept
-	flight *flight
+	index  int         // in Accept
+	shared *publishing // with an idempotency key
 	err    error
 }
 
 // publish publishes each request once, however many callers want that at the same time.
-func (in *Intake) publish(ctx context.Context, all []publication) {
+func (in *Intake) publish(ctx context.Context, all []*publication) {
 	var own, joined []*publication
-	for i := range all {
-		p := &all[i]
-		if p.Request.Idempotency == nil {
-			own = append(own, p)
-			continue
+	for _, p := range all {
+		first := true
+		if p.Request.Idempotency != nil {
+			p.shared, first = in.duplicates.join(p.Request.ID)
 		}
-		var first bool
-		if p.flight, first = in.flights.join(p.Request.ID); first {
+		if first {
 			own = append(own, p)
 		} else {
 			joined = append(joined, p)
@@ -109,12 +106,12 @@ func (in *Intake) publish(ctx context.Context, all []publication) {
 		in.send(ctx, own)
 	}
 	for _, p := range own {
-		if p.flight != nil {
-			in.flights.land(p.Request.ID, p.flight, p.err)
+		if p.shared != nil {
+			in.duplicates.end(p.Request.ID, p.shared, p.err)
 		}
 	}
 	for _, p := range joined {
-		p.err = p.flight.wait(ctx)
+		p.err = p.shared.wait(ctx)
 	}
 }
 
@@ -133,7 +130,7 @@ func (in *Intake) send(ctx context.Context, all []*publication) {
 	if len(carried) > 0 {
 		begun := in.now()
 		errs := in.queue.Publish(ctx, messages)
-		in.closure.note(ctx, begun, errs)
+		in.admission.note(ctx, begun, errs)
 		for i, err := range errs {
 			p := carried[i]
 			p.err = err
@@ -168,8 +165,8 @@ func (in *Intake) keep(ctx context.Context, all []*publication) {
 	}
 }
 
-// note tells the store what the queue has. Where that fails, a repeat publishes it once more, and the store tells the
-// two messages apart: nothing is the worse for it.
+// note notes in the store what the queue has. Where that fails a repeat publishes a second message, which the store
+// recognizes: no harm is done.
 func (in *Intake) note(ctx context.Context, all []*publication) {
 	if len(all) == 0 {
 		return

@@ -29,7 +29,7 @@ var (
 type intake struct {
 	*paired.Intake
 
-	queue *mocks.MockQueue
+	queue *mocks.MockPublisher
 	store *mocks.MockStore
 	now   time.Time
 }
@@ -37,7 +37,7 @@ type intake struct {
 func newIntake(t *testing.T) *intake {
 	t.Helper()
 	ctrl := gomock.NewController(t)
-	in := &intake{queue: mocks.NewMockQueue(ctrl), store: mocks.NewMockStore(ctrl), now: noon}
+	in := &intake{queue: mocks.NewMockPublisher(ctrl), store: mocks.NewMockStore(ctrl), now: noon}
 	in.Intake = paired.NewIntake(in.queue, in.store, func() time.Time { return in.now })
 	return in
 }
@@ -59,7 +59,7 @@ func fresh(c ports.Creation) ports.Created {
 	return ports.Created{Accepted: ports.Accepted{Record: domain.Record{ID: c.Request.ID}}, Unpublished: c.Carried}
 }
 
-func TestAcceptCarriesWhatIsDueAndFitsAMessage(t *testing.T) {
+func TestAcceptPublishesWhatIsDueAndFitsAMessage(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name string
@@ -109,7 +109,7 @@ func TestAcceptPublishesTheMessage(t *testing.T) {
 	require.NoError(t, in.Accept(t.Context(), []domain.Request{r})[0].Err)
 }
 
-func TestAcceptGivesTheErrorsOfBothSides(t *testing.T) {
+func TestAcceptReturnsTheErrorsOfStoreAndQueue(t *testing.T) {
 	t.Parallel()
 	in := newIntake(t)
 	in.creates(func(c ports.Creation) ports.Created {
@@ -126,8 +126,8 @@ func TestAcceptGivesTheErrorsOfBothSides(t *testing.T) {
 	require.Equal(t, ports.Accepted{Record: domain.Record{ID: "fine"}}, answers[2])
 }
 
-// TestAcceptKeepsWhatTheQueueNeverTakes has a message that is larger than the broker's own limit.
-func TestAcceptKeepsWhatTheQueueNeverTakes(t *testing.T) {
+// TestAcceptKeepsWhatTheQueueNeverAccepts has a message that is larger than the broker's own limit.
+func TestAcceptKeepsWhatTheQueueNeverAccepts(t *testing.T) {
 	t.Parallel()
 	for _, want := range []error{nil, errBehind} {
 		in, r := newIntake(t), newRequest("a")
@@ -138,7 +138,7 @@ func TestAcceptKeepsWhatTheQueueNeverTakes(t *testing.T) {
 	}
 }
 
-// TestARepeatPublishesAgain has a repeat whose earlier request is not known to be in the queue: nobody was told 202.
+// TestARepeatPublishesAgain has a repeat whose earlier request is not known to be in the queue: nobody has got a 202.
 func TestARepeatPublishesAgain(t *testing.T) {
 	t.Parallel()
 	in, repeat := newIntake(t), withKey(newRequest("second"))
@@ -161,8 +161,8 @@ func TestARepeatPublishesAgain(t *testing.T) {
 	require.Equal(t, ports.Accepted{Outcome: ports.AcceptedSame, Record: first}, answer)
 }
 
-// TestARepeatThatNoMessageTellsIsKept has a repeat with a body or a delay that keeps it out of the queue.
-func TestARepeatThatNoMessageTellsIsKept(t *testing.T) {
+// TestARepeatThatFitsNoMessageIsKept has a repeat with a body or a delay that keeps it out of the queue.
+func TestARepeatThatFitsNoMessageIsKept(t *testing.T) {
 	t.Parallel()
 	in, repeat := newIntake(t), withKey(newRequest("second"))
 	repeat.Body = bytes.Repeat([]byte("x"), envelope.MaxInlineBody+1)
@@ -178,7 +178,7 @@ func TestARepeatThatNoMessageTellsIsKept(t *testing.T) {
 	require.NoError(t, in.Accept(t.Context(), []domain.Request{repeat})[0].Err)
 }
 
-func TestARepeatOfWhatIsPublishedPublishesNothing(t *testing.T) {
+func TestARepeatOfAPublishedRequestPublishesNothing(t *testing.T) {
 	t.Parallel()
 	in := newIntake(t)
 	same := ports.Accepted{Outcome: ports.AcceptedSame, Record: domain.Record{ID: "first"}}
@@ -186,9 +186,9 @@ func TestARepeatOfWhatIsPublishedPublishesNothing(t *testing.T) {
 	require.Equal(t, same, in.Accept(t.Context(), []domain.Request{withKey(newRequest("second"))})[0])
 }
 
-// TestRepeatsAtOnceAreOneMessage has repeats that come while the first is being published, in its call and in others.
-// All of them hear what became of it.
-func TestRepeatsAtOnceAreOneMessage(t *testing.T) {
+// TestConcurrentRepeatsPublishOneMessage has repeats that come while the first is being published, in the same call and
+// in other calls. All of them get its outcome.
+func TestConcurrentRepeatsPublishOneMessage(t *testing.T) {
 	t.Parallel()
 	for _, want := range []error{nil, errAway} {
 		synctest.Test(t, func(t *testing.T) {
@@ -223,8 +223,8 @@ func TestRepeatsAtOnceAreOneMessage(t *testing.T) {
 	}
 }
 
-// TestARepeatGivesUpByItself has a repeat whose time is over before the first is published.
-func TestARepeatGivesUpByItself(t *testing.T) {
+// TestARepeatEndsWithItsOwnContext has a repeat whose time is over before the first is published.
+func TestARepeatEndsWithItsOwnContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		in, request := newIntake(t), withKey(newRequest("a"))
@@ -247,9 +247,9 @@ func TestARepeatGivesUpByItself(t *testing.T) {
 	})
 }
 
-// TestNothingIsTakenInWhileTheQueueIsAway holds that an outage leaves no record for each try: after one that failed, a
-// second passes before the next reaches the store.
-func TestNothingIsTakenInWhileTheQueueIsAway(t *testing.T) {
+// TestSubmitsAreRejectedWhileTheQueueIsDown holds that an outage does not leave a record for each try. After one that
+// failed, only a later submit tries the queue again.
+func TestSubmitsAreRejectedWhileTheQueueIsDown(t *testing.T) {
 	t.Parallel()
 	in := newIntake(t)
 	accept := func() error { return in.Accept(t.Context(), []domain.Request{newRequest("a")})[0].Err }
@@ -278,9 +278,8 @@ func TestNothingIsTakenInWhileTheQueueIsAway(t *testing.T) {
 	require.Equal(t, 12, tried)
 }
 
-// TestACallerThatGivesUpIsNoOutage publishes with a context that ends meanwhile.
-// TestAPartOfTheQueueThatIsAwayClosesNothing has a publish that fails late, after others have succeeded meanwhile.
-func TestAPartOfTheQueueThatIsAwayClosesNothing(t *testing.T) {
+// TestAPartialOutageRejectsNothing has a publish that fails late, after others have succeeded meanwhile.
+func TestAPartialOutageRejectsNothing(t *testing.T) {
 	t.Parallel()
 	in := newIntake(t)
 	in.creates(fresh).AnyTimes()
@@ -299,7 +298,8 @@ func TestAPartOfTheQueueThatIsAwayClosesNothing(t *testing.T) {
 	require.NoError(t, accept("next"))
 }
 
-func TestACallerThatGivesUpIsNoOutage(t *testing.T) {
+// TestACancelledCallerIsNoOutage publishes with a context that ends meanwhile.
+func TestACancelledCallerIsNoOutage(t *testing.T) {
 	t.Parallel()
 	in := newIntake(t)
 	in.creates(fresh).Times(2)
@@ -314,7 +314,7 @@ func TestACallerThatGivesUpIsNoOutage(t *testing.T) {
 	require.NoError(t, in.Accept(t.Context(), []domain.Request{newRequest("b")})[0].Err)
 }
 
-func TestCancelIsTheStores(t *testing.T) {
+func TestCancelAsksTheStore(t *testing.T) {
 	t.Parallel()
 	in := newIntake(t)
 	in.store.EXPECT().Cancel(gomock.Any(), domain.ID("a")).Return(domain.Record{ID: "a"}, ports.ErrConflict)

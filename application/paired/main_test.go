@@ -21,7 +21,7 @@ func newRequest(id domain.ID) domain.Request {
 	}
 }
 
-// withKey gives a request an idempotency key.
+// withKey returns a request with an idempotency key.
 func withKey(r domain.Request) domain.Request {
 	r.Idempotency = &domain.Idempotency{Key: "key", ExpiresAt: noon.Add(time.Hour)}
 	return r

@@ -14,7 +14,7 @@ import (
 // Work hands out what the queue carries and what the store holds. It implements ports.Work.
 type Work struct {
 	reader envelope.Reader
-	queue  ports.Queue
+	queue  ports.Receiver
 	store  ports.Store
 	work   ports.StoreWork
 
@@ -25,9 +25,9 @@ type Work struct {
 
 var _ ports.Work = (*Work)(nil)
 
-// NewWork makes a Work of a consumer of the store, and lives as long as that one. Run is to run meanwhile. What the
+// NewWork returns a Work that lives as long as work, which is a consumer of the store. Run must run meanwhile. What the
 // reader cannot read becomes a dead letter.
-func NewWork(reader envelope.Reader, queue ports.Queue, store ports.Store, work ports.StoreWork) *Work {
+func NewWork(reader envelope.Reader, queue ports.Receiver, store ports.Store, work ports.StoreWork) *Work {
 	return &Work{reader: reader, queue: queue, store: store, work: work, held: make(map[string]*arrival)}
 }
 
@@ -38,7 +38,7 @@ func (w *Work) Receive(ctx context.Context, credit ports.Credit) ([]ports.Delive
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		h := newHaul(credit)
+		h := newHandout(credit)
 		err := w.attempt(ctx, h)
 		switch {
 		case len(h.deliveries) > 0:
@@ -53,13 +53,14 @@ func (w *Work) Receive(ctx context.Context, credit ports.Credit) ([]ports.Delive
 	}
 }
 
-// stuckFor is how long what could not be begun stays so at most before it is tried again.
+// stuckFor is how long messages that could not be begun wait at most before they are tried again.
 const stuckFor = time.Second
 
 // attempt blocks until there is something to look at, which may turn out to be nothing to hand out. What waits here
-// goes first, then what the store has, then what the queue gives meanwhile: neither can hold the other up for ever,
-// since what the queue gave too much of waits here. Nor does what cannot be begun at the moment, a bounded part of it.
-func (w *Work) attempt(ctx context.Context, h *haul) error {
+// goes first, then what the store has, then what the queue hands out meanwhile. So neither can hold up the other for
+// ever, since what the queue handed out beyond the credit waits here. Nor can messages that cannot be begun at the
+// moment: they are a bounded part.
+func (w *Work) attempt(ctx context.Context, h *handout) error {
 	if w.waits() == 0 {
 		return w.await(ctx, h)
 	}
@@ -68,7 +69,7 @@ func (w *Work) attempt(ctx context.Context, h *haul) error {
 	case h.left.Count <= 0 || h.left.Bytes <= 0:
 		return nil
 	case err == nil || len(h.deliveries) > 0:
-		return h.take(w.work.Take(ctx, h.left))
+		return h.add(w.work.Take(ctx, h.left))
 	case w.waits() >= maxBatch:
 		return err
 	}
@@ -77,41 +78,43 @@ func (w *Work) attempt(ctx context.Context, h *haul) error {
 	return w.await(ctx, h)
 }
 
-// waits tells how much was received and is not begun.
+// waits returns how many messages were received and are not begun.
 func (w *Work) waits() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.waiting)
 }
 
-// fetched is what the queue gave.
-type fetched struct {
-	received []ports.Received
-	err      error
-}
-
-// await blocks until queue or store have something, and takes what both have by then. A Receive that is cut off loses
-// nothing, and goes on trying while its broker is away: of its errors only one means something.
-func (w *Work) await(ctx context.Context, h *haul) error {
-	listening, stop := context.WithCancel(ctx)
+// await blocks until queue or store have something, and adds what both have by then: whichever answers first ends the
+// Receive of the other, which loses nothing by that.
+func (w *Work) await(ctx context.Context, h *handout) error {
+	either, stop := context.WithCancel(ctx)
 	defer stop()
-	fromQueue := make(chan fetched, 1)
+	var received []ports.Received
+	var queueErr error
+	var listening sync.WaitGroup
 	count, bytes := h.left.Count, h.left.Bytes
-	go func() {
-		received, err := w.queue.Receive(listening, count, bytes)
-		stop()
-		fromQueue <- fetched{received, err}
-	}()
-	err := h.take(w.work.Take(ctx, h.left))
-	if err == nil && len(h.deliveries) == 0 {
-		err = closed(h.take(w.work.Receive(listening, h.left)))
-	}
+	listening.Go(func() {
+		defer stop()
+		received, queueErr = w.queue.Receive(either, count, bytes)
+	})
+	storeErr := w.fromStore(either, h)
 	stop()
-	f := <-fromQueue
-	w.add(f.received)
-	return errors.Join(err, closed(f.err), w.begin(ctx, h))
+	listening.Wait()
+	w.add(received)
+	return errors.Join(storeErr, closed(queueErr), w.begin(ctx, h))
 }
 
+// fromStore adds what the store has, and blocks until it has something or ctx ends.
+func (w *Work) fromStore(ctx context.Context, h *handout) error {
+	err := h.add(w.work.Take(ctx, h.left))
+	if err != nil || len(h.deliveries) > 0 {
+		return err
+	}
+	return closed(h.add(w.work.Receive(ctx, h.left)))
+}
+
+// closed returns the one error of a Receive that means something here: otherwise it keeps trying, or was ended.
 func closed(err error) error {
 	if errors.Is(err, ports.ErrClosed) {
 		return err
@@ -119,7 +122,7 @@ func closed(err error) error {
 	return nil
 }
 
-// Finish saves outcomes, and then lets the messages go. What the queue carries of a request goes with its outcome: the
+// Finish saves outcomes, and then settles the messages. What the queue carries of a request goes with its outcome: the
 // store may have to hold it from now on.
 func (w *Work) Finish(ctx context.Context, finishes []ports.Finish) []error {
 	whole := make([]ports.Finish, len(finishes))
@@ -148,13 +151,13 @@ func (w *Work) Finish(ctx context.Context, finishes []ports.Finish) []error {
 	}
 	w.mu.Unlock()
 	w.settle(done)
-	w.forsake(ctx, lost)
+	w.abandon(ctx, lost)
 	return errs
 }
 
-// forsake gives up deliveries that belong to somebody else by now. Who that is may have no message of its own, so the
-// store is to hold the request before this one goes.
-func (w *Work) forsake(ctx context.Context, lost []*arrival) {
+// abandon keeps deliveries in the store that another worker holds by now. That worker may have no message of its own,
+// so the store must hold the request before this message goes.
+func (w *Work) abandon(ctx context.Context, lost []*arrival) {
 	unkept, _ := w.keep(ctx, lost)
 	w.putBack(unkept)
 }

@@ -16,13 +16,13 @@ import (
 	"github.com/openhqm/openhqm/tests/mocks"
 )
 
-// work is one under test. Its queue gives what is sent to messages and its store what is sent to ready, and both block
+// work is one under test. Its queue hands out what is sent to messages, its store what is sent to ready. Both block
 // while there is nothing.
 type work struct {
 	*paired.Work
 
 	t        *testing.T
-	queue    *mocks.MockQueue
+	queue    *mocks.MockReceiver
 	store    *mocks.MockStore
 	consumer *mocks.MockStoreWork
 	messages chan []ports.Received
@@ -36,7 +36,7 @@ func newWork(t *testing.T) *work {
 	t.Helper()
 	ctrl := gomock.NewController(t)
 	w := &work{
-		t: t, queue: mocks.NewMockQueue(ctrl), store: mocks.NewMockStore(ctrl), consumer: mocks.NewMockStoreWork(ctrl),
+		t: t, queue: mocks.NewMockReceiver(ctrl), store: mocks.NewMockStore(ctrl), consumer: mocks.NewMockStoreWork(ctrl),
 		messages: make(chan []ports.Received, 10), ready: make(chan []ports.Delivery, 10),
 	}
 	reader := envelope.Reader{DefaultEndpoint: "standard", MaxAge: time.Hour, MaxSize: 1 << 20}
@@ -62,7 +62,7 @@ func newWork(t *testing.T) *work {
 	return w
 }
 
-// next gives what comes first; a channel that is closed means that the other side is.
+// next returns what comes first; a closed channel means that what it stands for is closed.
 func next[T any](ctx context.Context, from <-chan []T) ([]T, error) {
 	select {
 	case items, open := <-from:

@@ -20,7 +20,7 @@ var (
 	fail = ports.Begun{Err: errBehind}
 )
 
-func TestReceiveDoesWhatTheStoreSaysOfEachMessage(t *testing.T) {
+func TestReceiveFollowsTheVerdictOfTheStore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWork(t)
@@ -38,8 +38,8 @@ func TestReceiveDoesWhatTheStoreSaysOfEachMessage(t *testing.T) {
 	})
 }
 
-// TestABeginThatIsNotConfirmedIsRepeatedUnderItsName holds that a delivery is not lost when only its answer was.
-func TestABeginThatIsNotConfirmedIsRepeatedUnderItsName(t *testing.T) {
+// TestAnUnconfirmedBeginIsRepeatedWithTheSameTry holds that a delivery is not lost when only its answer was.
+func TestAnUnconfirmedBeginIsRepeatedWithTheSameTry(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWork(t)
@@ -61,8 +61,8 @@ func TestABeginThatIsNotConfirmedIsRepeatedUnderItsName(t *testing.T) {
 	})
 }
 
-// TestWhatCannotBeBegunHoldsUpNothing has a request whose part of the store is away.
-func TestWhatCannotBeBegunHoldsUpNothing(t *testing.T) {
+// TestAMessageThatCannotBeBegunHoldsUpNoOther has a request whose part of the store is away.
+func TestAMessageThatCannotBeBegunHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWork(t)
@@ -80,8 +80,8 @@ func TestWhatCannotBeBegunHoldsUpNothing(t *testing.T) {
 	})
 }
 
-// TestWhatCannotBeBegunIsBounded has nothing that can be begun, and a queue that goes on giving.
-func TestWhatCannotBeBegunIsBounded(t *testing.T) {
+// TestMessagesThatCannotBeBegunAreBounded has nothing that can be begun, and a queue that keeps handing out.
+func TestMessagesThatCannotBeBegunAreBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWork(t)
@@ -101,7 +101,7 @@ func TestWhatCannotBeBegunIsBounded(t *testing.T) {
 	})
 }
 
-func TestWhatIsNotKeptIsNotLetGo(t *testing.T) {
+func TestAMessageThatIsNotKeptIsNotSettled(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWork(t)
@@ -115,8 +115,8 @@ func TestWhatIsNotKeptIsNotLetGo(t *testing.T) {
 	})
 }
 
-// TestWhatHasNoCreditIsKept holds that it is not begun, and that the credit itself is left alone.
-func TestWhatHasNoCreditIsKept(t *testing.T) {
+// TestAMessageWithoutCreditIsKept holds that it is not begun, and that the credit itself is left alone.
+func TestAMessageWithoutCreditIsKept(t *testing.T) {
 	t.Parallel()
 	to := func(endpoint string) func(*domain.Request) {
 		return func(r *domain.Request) { r.Endpoint = endpoint }
@@ -138,8 +138,8 @@ func TestWhatHasNoCreditIsKept(t *testing.T) {
 	})
 }
 
-// TestWhatIsBeyondTheCreditWaits holds that it comes before anything else is asked of the queue.
-func TestWhatIsBeyondTheCreditWaits(t *testing.T) {
+// TestMessagesBeyondTheCreditWait holds that it comes before anything else is asked of the queue.
+func TestMessagesBeyondTheCreditWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWork(t)
@@ -157,8 +157,8 @@ func TestWhatIsBeyondTheCreditWaits(t *testing.T) {
 	})
 }
 
-// TestWhatIsDoneLeavesRoom has a message that turns out to be a copy: the credit that it took is for the next one.
-func TestWhatIsDoneLeavesRoom(t *testing.T) {
+// TestAMessageThatIsDoneRefundsItsCredit has a message that turns out to be a copy: its credit is for the next one.
+func TestAMessageThatIsDoneRefundsItsCredit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWork(t)
@@ -170,7 +170,7 @@ func TestWhatIsDoneLeavesRoom(t *testing.T) {
 	})
 }
 
-func TestReceiveGivesWhatTheStoreHas(t *testing.T) {
+func TestReceiveReturnsWhatTheStoreHas(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWork(t)
@@ -189,7 +189,7 @@ func TestReceiveGivesWhatTheStoreHas(t *testing.T) {
 	})
 }
 
-func TestTheFinishOfADeliveryDecidesAboutItsMessage(t *testing.T) {
+func TestFinishSettlesTheMessageOfASavedDelivery(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWork(t)
@@ -205,8 +205,8 @@ func TestTheFinishOfADeliveryDecidesAboutItsMessage(t *testing.T) {
 	})
 }
 
-// TestALostDeliveryLeavesItsRequestInTheStore: whoever has it may have no message.
-func TestALostDeliveryLeavesItsRequestInTheStore(t *testing.T) {
+// TestALostDeliveryIsKeptInTheStore: its new holder may have no message.
+func TestALostDeliveryIsKeptInTheStore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWork(t)
@@ -228,7 +228,7 @@ func TestALostDeliveryLeavesItsRequestInTheStore(t *testing.T) {
 	})
 }
 
-func TestAMessageThatIsLostBeforeItIsBegunIsLeftAlone(t *testing.T) {
+func TestAMessageLostBeforeItIsBegunIsIgnored(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWork(t)

@@ -57,7 +57,7 @@ func forTests() []string {
 		"testing", "net/http/httptest",
 		"github.com/getkin/kin-openapi", "github.com/golang/mock/gomock", "github.com/stretchr/testify",
 		"go.uber.org/goleak", "pgregory.net/rapid",
-		"tests/conformance", "tests/mocks", "tests/testkit",
+		"tests/conformance", "tests/memorycarrier", "tests/mocks", "tests/queuesuite", "tests/testkit",
 	}
 }
 

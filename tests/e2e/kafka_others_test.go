@@ -25,7 +25,7 @@ type program struct {
 func newProgram(t *testing.T, broker *testkit.Kafka) program {
 	t.Helper()
 	queue, err := kafka.Open(t.Context(), kafka.Options{
-		Brokers: broker.Brokers, Topic: "somebody-elses", Group: "somebody-else", Partitions: 1,
+		Brokers: broker.Brokers, Topic: "somebody-elses", Group: "somebody-else", InletGroup: "reads", Partitions: 1,
 		Retention: 24 * time.Hour, MaxMessage: 100_000, SessionTimeout: 6 * time.Second,
 		Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 	})
@@ -38,7 +38,7 @@ func newProgram(t *testing.T, broker *testkit.Kafka) program {
 func (p program) read(topic string, words ...string) string {
 	p.t.Helper()
 	if p.inlets[topic] == nil {
-		in, err := p.queue.Inlet(p.t.Context(), topic, "reads-"+topic)
+		in, err := p.queue.Inlet(p.t.Context(), topic)
 		require.NoError(p.t, err)
 		p.inlets[topic] = in
 	}
@@ -47,6 +47,7 @@ func (p program) read(topic string, words ...string) string {
 	for {
 		received, err := p.inlets[topic].Receive(ctx, 1, 1<<30)
 		require.NoError(p.t, err, "no message of %s has %v", topic, words)
+		p.inlets[topic].Settle([]ports.Ticket{received[0].Ticket})
 		value, all := string(received[0].Value), true
 		for _, word := range words {
 			all = all && strings.Contains(value, word)

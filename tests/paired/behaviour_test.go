@@ -12,6 +12,7 @@ import (
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
 	"github.com/openhqm/openhqm/tests/conformance"
+	"github.com/openhqm/openhqm/tests/memorycarrier"
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
@@ -21,15 +22,15 @@ type system struct {
 
 	t     *testing.T
 	redis *testkit.Redis
-	queue *broker
+	queue *memorycarrier.Broker
 	work  ports.Work
 }
 
 func start(t *testing.T) *system {
 	t.Helper()
-	s := &system{t: t, redis: testkit.StartRedis(t), queue: newBroker()}
+	s := &system{t: t, redis: testkit.StartRedis(t), queue: nastyBroker()}
 	var err error
-	s.Instance, err = open(t.Context(), s.queue.join, redis.Options{
+	s.Instance, err = open(t.Context(), joining(s.queue), redis.Options{
 		URL: s.redis.URL(), Queue: "openhqm-requests", Shards: 1,
 		Lease: time.Minute, TTL: time.Hour, DeadLetterTTL: time.Hour,
 		Now: time.Now, Logger: slog.New(slog.DiscardHandler),
@@ -69,6 +70,9 @@ func (s *system) complete(d ports.Delivery) error {
 	}})[0]
 }
 
+// write adds a message as another program does.
+func (s *system) write(value string) { s.queue.Write(requests, []byte(value)) }
+
 // nothing lets everything be looked at that there is, none of which is to be handed out.
 func (s *system) nothing() {
 	s.t.Helper()
@@ -85,9 +89,9 @@ func TestWhatTheQueueDidNotConfirmIsPublishedByARepeat(t *testing.T) {
 	s := start(t)
 	first := newRequest("first")
 	first.Idempotency = &domain.Idempotency{Key: "key", ExpiresAt: first.Deadline}
-	s.queue.setUp(false)
+	s.queue.SetAway(true)
 	require.ErrorIs(t, s.accept(first).Err, ports.ErrUnavailable)
-	s.queue.setUp(true)
+	s.queue.SetAway(false)
 	s.nothing()
 
 	repeat := newRequest("repeat")
@@ -108,7 +112,7 @@ func TestWhatTheQueueDidNotConfirmIsPublishedByARepeat(t *testing.T) {
 func TestMessagesOfOthersAreWorkedOff(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	s.queue.write(`{"payload": {"n": 1}}`)
+	s.write(`{"payload": {"n": 1}}`)
 	d := s.receive()
 	require.True(t, d.Request.ID.Valid())
 	require.Equal(t, "orders", d.Request.Endpoint)
@@ -119,7 +123,7 @@ func TestMessagesOfOthersAreWorkedOff(t *testing.T) {
 	require.Equal(t, domain.Completed, record.Status)
 
 	due := time.Now().Add(300 * time.Millisecond)
-	s.queue.write(`{"correlation_id":"later","payload":1,"metadata":{"retry_count":2,"not_before":"` +
+	s.write(`{"correlation_id":"later","payload":1,"metadata":{"retry_count":2,"not_before":"` +
 		due.UTC().Format(time.RFC3339Nano) + `"}}`)
 	d = s.receive()
 	require.False(t, time.Now().Before(due))
@@ -132,7 +136,7 @@ func TestMessagesOfOthersAreWorkedOff(t *testing.T) {
 func TestAMessageThatCannotBeReadIsADeadLetter(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	s.queue.write("hello")
+	s.write("hello")
 	s.nothing()
 	page, err := s.DeadLetters.List(t.Context(), ports.DeadLetterFilter{Limit: 10})
 	require.NoError(t, err)

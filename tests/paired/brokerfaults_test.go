@@ -21,7 +21,7 @@ import (
 
 // mortal is a broker that can be killed, and started again with what it had.
 type mortal struct {
-	join          func() (queue ports.Queue, leave func())
+	join          func() (queue ports.Carrier, leave func())
 	kill, restart func()
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/openhqm/openhqm/domain/envelope"
 	"github.com/openhqm/openhqm/ports"
 	"github.com/openhqm/openhqm/tests/conformance"
+	"github.com/openhqm/openhqm/tests/memorycarrier"
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
@@ -27,14 +28,31 @@ func BenchmarkPaired(b *testing.B) {
 
 func startHarness(tb testing.TB, settings conformance.Settings) conformance.Harness {
 	tb.Helper()
-	queue := newBroker()
-	return newHarness(tb, settings, queue.join, queue.setUp, conformance.Traits{OriginalWithMessage: true})
+	broker := nastyBroker()
+	setUp := func(up bool) { broker.SetAway(!up) }
+	return newHarness(tb, settings, joining(broker), setUp, conformance.Traits{OriginalWithMessage: true})
+}
+
+// nastyBroker makes a broker that does all to its users that a broker may do.
+func nastyBroker() *memorycarrier.Broker {
+	return memorycarrier.New(memorycarrier.Options{Troubles: memorycarrier.Nasty()})
+}
+
+// requests is the queue of requests at it.
+const requests = "requests"
+
+// joining connects processes to the broker. To leave it is to crash.
+func joining(broker *memorycarrier.Broker) func() (ports.Carrier, func()) {
+	return func() (ports.Carrier, func()) {
+		c := broker.Join(requests)
+		return c, c.Crash
+	}
 }
 
 // newHarness makes a harness of a Redis and of a queue that is joined and, with Redis, taken away and brought back.
 func newHarness(
 	tb testing.TB, settings conformance.Settings,
-	join func() (queue ports.Queue, leave func()), setUp func(up bool), traits conformance.Traits,
+	join func() (queue ports.Carrier, leave func()), setUp func(up bool), traits conformance.Traits,
 ) conformance.Harness {
 	tb.Helper()
 	server := testkit.StartRedis(tb)
@@ -68,7 +86,7 @@ func reader() envelope.Reader {
 // open opens what a process has: the store, and a connection to the queue for all that it publishes and one for each
 // consumer. Join makes such a connection; to leave ends it as a crash does.
 func open(
-	ctx context.Context, join func() (queue ports.Queue, leave func()), opts redis.Options,
+	ctx context.Context, join func() (queue ports.Carrier, leave func()), opts redis.Options,
 ) (conformance.Instance, error) {
 	db, err := redis.Open(ctx, opts)
 	if err != nil {

@@ -66,7 +66,7 @@ func newMembers(tb testing.TB, brokers []string) *members {
 }
 
 // join opens a queue, and what ends that as a crash does: the group is not told.
-func (m *members) join() (ports.Queue, func()) {
+func (m *members) join() (ports.Carrier, func()) {
 	l := &line{network: m.network}
 	opts := m.options
 	opts.Dial = l.dial

@@ -42,7 +42,7 @@ func (s *site) queue(limit int) *kafka.Queue {
 	s.t.Helper()
 	q, err := kafka.Open(s.t.Context(), kafka.Options{
 		Brokers: testkit.SharedKafka(s.t).Brokers, Topic: s.requests(), Group: s.name + "-workers", Partitions: 2,
-		Retention: 200 * time.Hour, MaxMessage: limit, SessionTimeout: missed,
+		InletGroup: s.name + "-inlets", Retention: 200 * time.Hour, MaxMessage: limit, SessionTimeout: missed,
 		Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(s.t, err)
@@ -59,7 +59,7 @@ func (s *site) outlet(q *kafka.Queue, topic string) ports.Publisher {
 
 func (s *site) inlet(q *kafka.Queue, topic string) ports.Receiver {
 	s.t.Helper()
-	in, err := q.Inlet(s.t.Context(), topic, topic+"-group")
+	in, err := q.Inlet(s.t.Context(), topic)
 	require.NoError(s.t, err)
 	return in
 }

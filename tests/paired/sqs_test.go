@@ -61,7 +61,7 @@ func newPollers(tb testing.TB, endpoint string) *pollers {
 }
 
 // join opens a queue, and what ends that as a crash does: nothing is handed back.
-func (p *pollers) join() (ports.Queue, func()) {
+func (p *pollers) join() (ports.Carrier, func()) {
 	l := &line{network: p.network}
 	opts := p.options
 	opts.HTTPClient = &http.Client{Transport: &http.Transport{DialContext: l.dial, MaxIdleConnsPerHost: 64}}
