@@ -45,13 +45,13 @@ func choose(h *handout, all []*arrival) *batch {
 		case a.lost():
 		case a.fault != nil:
 			b.unreadable = append(b.unreadable, a)
-		case !h.fits(&a.Request):
+		case !h.Fits(a.Request.Size()):
 			b.left = append(b.left, all[i:]...)
 			return b
-		case h.refuses(&a.Request):
+		case h.Refuses(a.Request.Endpoint):
 			b.keep = append(b.keep, a)
 		default:
-			h.charge(&a.Request, 1)
+			h.Charge(a.Request.Endpoint, a.Request.Size())
 			b.begin = append(b.begin, a)
 		}
 	}
@@ -80,7 +80,7 @@ func (w *Work) beginChosen(ctx context.Context, h *handout, b *batch) {
 			h.deliveries = append(h.deliveries, begun.Delivery)
 			continue
 		}
-		h.charge(&a.Request, -1)
+		h.Return(a.Request.Endpoint, a.Request.Size())
 		switch {
 		case begun.Err != nil:
 			b.left, b.failure = append(b.left, a), begun.Err

@@ -66,10 +66,10 @@ func (w *Work) attempt(ctx context.Context, h *handout) error {
 	}
 	err := w.begin(ctx, h)
 	switch {
-	case h.left.Count <= 0 || h.left.Bytes <= 0:
+	case h.Left().Count <= 0 || h.Left().Bytes <= 0:
 		return nil
 	case err == nil || len(h.deliveries) > 0:
-		return h.add(w.work.Take(ctx, h.left))
+		return h.add(w.work.Take(ctx, h.Left()))
 	case w.waits() >= maxBatch:
 		return err
 	}
@@ -93,10 +93,10 @@ func (w *Work) await(ctx context.Context, h *handout) error {
 	var received []ports.Received
 	var queueErr error
 	var listening sync.WaitGroup
-	count, bytes := h.left.Count, h.left.Bytes
+	left := h.Left()
 	listening.Go(func() {
 		defer stop()
-		received, queueErr = w.queue.Receive(either, count, bytes)
+		received, queueErr = w.queue.Receive(either, left.Count, left.Bytes)
 	})
 	storeErr := w.fromStore(either, h)
 	stop()
@@ -107,11 +107,11 @@ func (w *Work) await(ctx context.Context, h *handout) error {
 
 // fromStore adds what the store has, and blocks until it has something or ctx ends.
 func (w *Work) fromStore(ctx context.Context, h *handout) error {
-	err := h.add(w.work.Take(ctx, h.left))
+	err := h.add(w.work.Take(ctx, h.Left()))
 	if err != nil || len(h.deliveries) > 0 {
 		return err
 	}
-	return closed(h.add(w.work.Receive(ctx, h.left)))
+	return closed(h.add(w.work.Receive(ctx, h.Left())))
 }
 
 // closed returns the one error of a Receive that means something here: otherwise it keeps trying, or was ended.
