@@ -84,7 +84,7 @@ func stoppedPastItsLease(t *testing.T, install installer) {
 		require.Len(t, backend.CallsOf(id), 2)
 	}
 	client.RequireDepth(testkit.Depth{})
-	requireFewComplaints(t, 0, stopped)
+	requireFewComplaints(t, 1, stopped) // a command that was under way when it was stopped may have timed out
 }
 
 func TestWorkersAreReplacedOneByOneUnderLoad(t *testing.T) {
