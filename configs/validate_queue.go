@@ -88,8 +88,9 @@ func (c *Config) validateLimits(v *validator, q queueType) {
 			q.maxLease.check(v, "proxy.endpoints."+name+".timeout", timeout)
 		}
 	}
-	if q.wholeSeconds && (c.Queue.Lease > q.maxLease.most || c.Queue.Lease%time.Second != 0) {
-		v.bad("queue.lease", "must be whole seconds up to "+formatDuration(q.maxLease.most)+" with "+q.maxLease.with)
+	q.maxLease.check(v, "queue.lease", c.Queue.Lease)
+	if q.wholeSeconds && c.Queue.Lease%time.Second != 0 {
+		v.bad("queue.lease", "must be whole seconds with queue.type \""+q.name+"\"")
 	}
 }
 
