@@ -12,7 +12,7 @@ type Kafka struct {
 	Group             string        `koanf:"group"`              // the consumer group of the workers
 	Partitions        int           `koanf:"partitions"`         // of a topic that we create
 	ReplicationFactor int           `koanf:"replication_factor"` // of a topic that we create; 0: 3, or fewer brokers
-	SessionTimeout    time.Duration `koanf:"session_timeout"`    // after which a silent worker's work goes to others
+	SessionTimeout    time.Duration `koanf:"session_timeout"`    // after which other workers take over from a silent one
 	SecurityProtocol  string        `koanf:"security_protocol"`  // KafkaPlaintext to KafkaSASLSSL
 	SASL              SASL          `koanf:"sasl"`               // only with a protocol that begins with SASL
 	TLS               TLS           `koanf:"tls"`                // only with a protocol that ends with SSL

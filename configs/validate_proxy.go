@@ -115,7 +115,7 @@ func (e *Endpoint) validateHeaders(v *validator, prefix string) {
 	}
 }
 
-// ofTheConnection are fields that the client's side of HTTP writes itself (RFC 9110 sections 7.2, 7.6.1 and 8.6). A
+// ofTheConnection are fields that the HTTP client writes itself (RFC 9110 sections 7.2, 7.6.1 and 8.6). A
 // fixed value would be ignored or break the message.
 var ofTheConnection = []string{
 	"Connection", "Content-Length", "Host", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding",

@@ -149,7 +149,7 @@ func TestOneReportServesAllWhoAsk(t *testing.T) {
 	require.EqualValues(t, 1, probed.Load())
 	now = now.Add(reportLife)
 	h.check()
-	require.EqualValues(t, 2, probed.Load(), "an old report is made anew")
+	require.EqualValues(t, 2, probed.Load(), "an old report is replaced")
 }
 
 func TestProbesRunSideBySide(t *testing.T) {

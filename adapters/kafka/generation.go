@@ -43,7 +43,7 @@ type generation struct {
 	reroute carrier.WakeUp // leaders may have changed
 
 	// Guarded by the mutex of the consumer.
-	room     chan struct{} // closed and made anew when a partition may be read
+	room     chan struct{} // closed and replaced when a partition may be read
 	idle     int           // fetchers that wait for that
 	fetchers map[int32]bool
 	turn     [domain.LaneCount]int // the partition to begin with, by lane
@@ -204,16 +204,16 @@ func (g *generation) follow(ctx context.Context, loops *sync.WaitGroup) {
 func (g *generation) outdated(ctx context.Context, known *layout) bool {
 	outdated := false
 	for _, topic := range g.c.topics {
-		trouble := known.missing(topic)
-		if topicMissing(trouble) {
+		err := known.missing(topic)
+		if topicMissing(err) {
 			g.disown(topic)
 		}
 		switch divided, dividing := g.c.divided.of(g.gen.ID, topic); {
 		case g.disowned(topic):
-			err := g.q.repair(ctx)
+			err = g.q.repair(ctx)
 			g.q.report(ctx, err)
 			outdated = outdated || err == nil || g.q.cluster.has(ctx, topic)
-		case trouble == nil && dividing && divided != known.partitions(topic):
+		case err == nil && dividing && divided != known.partitions(topic):
 			outdated = true
 		}
 	}

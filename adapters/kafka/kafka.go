@@ -148,18 +148,18 @@ func (q *Queue) Close() error {
 }
 
 // Probe asks every broker that leads a partition of ours, and the one that coordinates the group. A topic that is
-// missing and cannot be made, a group that is used and cannot be joined, or a partition
-// whose data cannot be read, is an error too.
+// missing and cannot be made, a group that is used and cannot be joined, or a partition whose data cannot be read, is
+// an error too.
 func (q *Queue) Probe(ctx context.Context) error {
 	if q.ctx.Err() != nil {
 		return ports.ErrClosed
 	}
 	_, err := q.Lag(ctx)
-	trouble := q.repairError()
+	broken := q.repairError()
 	for _, c := range q.consumers() {
-		trouble = cmp.Or(trouble, c.health())
+		broken = cmp.Or(broken, c.health())
 	}
-	return cmp.Or(trouble, err)
+	return cmp.Or(broken, err)
 }
 
 // report notes how a call of Kafka ended. What its caller or Close cut off says nothing about Kafka.

@@ -32,7 +32,7 @@ const (
 const batchOverhead = 61 + 40
 
 // prepare makes the topics that are missing and looks whether all will do. Brokers hear of topics that were made or
-// deleted one after another, so it takes what they say about a missing one as settled only when ctx ends.
+// deleted one after another, so it believes that one is missing only when ctx ends.
 func (q *Queue) prepare(ctx context.Context) error {
 	pause := carrier.NewBackoff()
 	for {

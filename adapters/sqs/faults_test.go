@@ -78,7 +78,7 @@ func TestSQSKeepsNobodyForEver(t *testing.T) {
 	got := receive(t, q, 1)
 	select {
 	case <-got[0].Lost.Done():
-		require.Fail(t, "it is to be told before")
+		require.Fail(t, "it is to be reported before")
 	case <-got[0].Crowded:
 	}
 	<-got[0].Lost.Done()

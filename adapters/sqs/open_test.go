@@ -170,11 +170,11 @@ func TestWhatAQueueIsLikeCounts(t *testing.T) {
 
 	opts = options(t, endpoint)
 	dead := makeQueue(t, client, "dead", nil)
-	told, err := client.GetQueueAttributes(t.Context(), &awssqs.GetQueueAttributesInput{
+	answer, err := client.GetQueueAttributes(t.Context(), &awssqs.GetQueueAttributesInput{
 		QueueUrl: &dead, AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameQueueArn},
 	})
 	require.NoError(t, err)
-	arn := told.Attributes[string(types.QueueAttributeNameQueueArn)]
+	arn := answer.Attributes[string(types.QueueAttributeNameQueueArn)]
 	makeQueue(t, client, opts.Queue, map[string]string{
 		string(types.QueueAttributeNameMessageRetentionPeriod): "1209600",
 		string(types.QueueAttributeNameMaximumMessageSize):     "2000",
@@ -198,11 +198,11 @@ func TestWhatAQueueIsLikeCounts(t *testing.T) {
 	q = open(t, opts)
 	found, err := client.GetQueueUrl(t.Context(), &awssqs.GetQueueUrlInput{QueueName: aws.String(opts.Queue + "-high")})
 	require.NoError(t, err)
-	told, err = client.GetQueueAttributes(t.Context(), &awssqs.GetQueueAttributesInput{
+	answer, err = client.GetQueueAttributes(t.Context(), &awssqs.GetQueueAttributesInput{
 		QueueUrl: found.QueueUrl, AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameAll},
 	})
 	require.NoError(t, err)
-	require.Equal(t, "345600", told.Attributes["MessageRetentionPeriod"])
+	require.Equal(t, "345600", answer.Attributes["MessageRetentionPeriod"])
 	require.Empty(t, q.Details())
 }
 

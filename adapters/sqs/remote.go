@@ -39,8 +39,8 @@ var queueName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,80}$`)
 func checkName(name string) error {
 	switch {
 	case strings.HasSuffix(name, ".fifo"):
-		return fmt.Errorf("queue %q: a FIFO queue would swallow repeats that come within 5 minutes, and hold back "+
-			"messages behind others: name a standard queue", name)
+		return fmt.Errorf("queue %q: a FIFO queue drops repeats within 5 minutes and blocks messages behind one "+
+			"that is handled: name a standard queue", name)
 	case !queueName.MatchString(name):
 		return fmt.Errorf("queue %q: the name must be 1 to 80 of A-Z a-z 0-9 _ -", name)
 	}
@@ -143,8 +143,8 @@ func (r *remote) inspect(answer map[string]string) error {
 	return nil
 }
 
-// learn notes the largest message that the queue takes. It is the bound that every queue once had where nothing
-// is told.
+// learn notes the largest message that the queue takes. Where SQS does not say, it is the
+// limit that every queue once had.
 func (r *remote) learn(answer map[string]string) {
 	r.limit.Store(cmp.Or(number(answer, types.QueueAttributeNameMaximumMessageSize), usualLimit))
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
-// installer makes an installation without any process yet. What a worker has begun goes to others when the lease is
-// over, from its last sign of life on.
+// installer makes an installation without any process yet. What a worker has begun goes to other workers when the lease
+// is over, from its last sign of life on.
 type installer func(t *testing.T, config string, lease time.Duration) *fleet
 
 // onEachCarrier runs a test on each broker that only carries messages. All tests share it.
@@ -166,7 +166,7 @@ func comeAndGo(t *testing.T, install installer) {
 	}
 	load.stop()
 
-	load.ledger.settle(t, processes[0].Client())
+	load.ledger.await(t, processes[0].Client())
 	repeated := load.ledger.audit(t, backend)
 	t.Logf("%d requests, %d calls repeated; the one that took longest took %s",
 		len(load.ledger.entries()), repeated, load.ledger.longest(t))
