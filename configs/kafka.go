@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Kafka is where the Kafka queue is. Its store is Redis.
+// Kafka says how to reach Apache Kafka, and how to create topics. The store beside it is Redis.
 type Kafka struct {
 	Brokers           []string      `koanf:"brokers"`            // host:port, at least one
 	Group             string        `koanf:"group"`              // the consumer group of the workers
@@ -100,7 +100,7 @@ func (c *Config) ResolveKafka() (string, error) {
 	case err != nil:
 		check.bad("kafka.sasl.password", err.Error())
 	case c.Kafka.UsesSASL() && password == "":
-		check.bad("kafka.sasl.password", "resolves to nothing")
+		check.bad("kafka.sasl.password", "resolves to an empty value")
 	}
 	check.tls("kafka.tls.", c.Kafka.TLS)
 	return password, check.report.err()

@@ -137,7 +137,7 @@ func (r *remote) inspect(answer map[string]string) error {
 	_ = json.Unmarshal([]byte(answer[string(types.QueueAttributeNameRedrivePolicy)]), &policy) // mostly there is none
 	r.redrive.Store(policy.Target != "")
 	if policy.Target != "" {
-		r.link.opts.Logger.Warn("a queue has a redrive policy, which takes messages away that are received often",
+		r.link.opts.Logger.Warn("a queue has a redrive policy, which takes away messages received often; remove it",
 			"queue", r.name, "max_receive_count", policy.Most)
 	}
 	return nil
@@ -184,7 +184,7 @@ func (r *remote) recreate(ctx context.Context) error {
 	if r.broken != nil {
 		r.link.report(ctx, r.broken)
 	} else {
-		r.link.opts.Logger.Error("a queue was deleted, and was made again without its messages", "queue", r.name)
+		r.link.opts.Logger.Error("a queue was deleted; created it again, without its messages", "queue", r.name)
 	}
 	return r.broken
 }

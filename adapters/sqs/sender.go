@@ -103,7 +103,7 @@ func (s *sender) conclude(ops []*op, answer *sqs.SendMessageBatchOutput) (again 
 		case s.retryable(o) && !failure.SenderFault:
 			again = append(again, o)
 		default:
-			s.p.answer(o, fmt.Errorf("%w: sqs does not take the message: %s: %s",
+			s.p.answer(o, fmt.Errorf("%w: sqs rejected the message: %s: %s",
 				ports.ErrUnavailable, aws.ToString(failure.Code), aws.ToString(failure.Message)))
 		}
 	}

@@ -43,7 +43,7 @@ func TestWhatWasAcceptedEndsOnceHoweverOftenTheProcessIsKilled(t *testing.T) {
 		if kill%3 == 2 { // the next one dies while it starts
 			process = gateway.Launch()
 			if rand.N(2) == 0 {
-				process.AwaitLog("working")
+				process.AwaitLog("worker started")
 			}
 			process.Kill()
 		}

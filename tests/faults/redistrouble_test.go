@@ -156,7 +156,7 @@ func TestAFullRedisTakesNothingMoreAndKeepsWhatItHas(t *testing.T) {
 		return strings.Contains(string(client.Get("/health").Body), "redis has reached maxmemory")
 	})
 	require.Equal(t, http.StatusOK, client.Get("/health/ready").Code, "what is there can be read")
-	f.workers.Launch().AwaitLog("working") // only workers can make room
+	f.workers.Launch().AwaitLog("worker started") // only workers can make room
 	close(release)
 	requireCompleted(t, client, ids)
 	require.Equal(t, testkit.Depth{}, client.Depth())
