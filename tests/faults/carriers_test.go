@@ -95,7 +95,7 @@ func (b *busy) requireCalls(t *testing.T, held int) {
 	b.client.RequireDepth(testkit.Depth{})
 }
 
-func TestWhatADeadWorkerHeldAndWhatWaitedBehindGoesToOthers(t *testing.T) {
+func TestWhatADeadWorkerHeldAndWhatWaitedBehindGoesToOtherWorkers(t *testing.T) {
 	t.Parallel()
 	onEachCarrier(t, deadWorkerHeld)
 }
@@ -118,7 +118,7 @@ func deadWorkerHeld(t *testing.T, install installer) {
 	require.Less(t, took, lease+15*time.Second, "the promise is 5 s after the lease; the rest is for a busy machine")
 }
 
-func TestAWorkerThatDrainsLeavesToOthersWhatItHasNotBegun(t *testing.T) {
+func TestAWorkerThatDrainsLeavesToOtherWorkersWhatItHasNotBegun(t *testing.T) {
 	t.Parallel()
 	onEachCarrier(t, leavesWhatItHasNotBegun)
 }

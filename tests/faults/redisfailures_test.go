@@ -81,9 +81,9 @@ func loadForever(redis *testkit.Redis) {
 
 func endLoading(redis *testkit.Redis) { redis.Run("CONFIG", "SET", "key-load-delay", "0") }
 
-// TestWhatIsWrongWithRedisIsTold has a Redis that is there but takes nothing. That lasts for a while, and then all goes
-// on.
-func TestWhatIsWrongWithRedisIsTold(t *testing.T) {
+// TestWhatIsWrongWithRedisIsReported has a Redis that is there but takes nothing. That lasts for a while, and then all
+// goes on.
+func TestWhatIsWrongWithRedisIsReported(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name  string
