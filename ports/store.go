@@ -6,13 +6,13 @@ import (
 	"github.com/openhqm/openhqm/domain"
 )
 
-// Store keeps the records of requests that a Carrier carries. While a request waits only for its turn, the store has its
-// record and the carrier has the request. When it must wait for anything else, the store keeps all of it (Keep), and its
-// message is settled. From then on StoreWork.Receive hands it out, and the carrier knows nothing of it.
+// Store keeps the records of requests that a Carrier carries. While a request waits only for its turn, the store has
+// its record and the carrier has the request. When it must wait for anything else, the store keeps all of it (Keep),
+// and its message is settled. From then on StoreWork.Receive hands it out, and the carrier knows nothing of it.
 //
-// All errors match ErrUnavailable (not confirmed) or ErrClosed; those of Create may also match ErrFull. Every call may be
-// repeated. Each item is a step of its own: one that fails does not affect the rest. Nothing of the arguments is kept
-// after a call.
+// All errors match ErrUnavailable (not confirmed) or ErrClosed; those of Create may also match ErrFull. Every call may
+// be repeated. Each item is a step of its own: one that fails does not affect the rest. Nothing of the arguments is
+// kept after a call.
 type Store interface {
 	// Create makes the records durable, as Intake.Accept does. The answers are aligned with creations.
 	Create(ctx context.Context, creations []Creation) []Created

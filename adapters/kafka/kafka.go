@@ -5,13 +5,13 @@
 // timer. Consuming joins the group, reads a bounded number of bytes ahead of each partition, hands messages out in any
 // number and in any order of settling, and commits the offset below which all are settled.
 //
-// Of kafka-go it uses Transport and ConsumerGroup. Its Writer queues without a bound while the brokers are away and
-// may still deliver after it has returned an error; its Reader commits whatever offset came last, also backwards, and commits
-// messages of one generation of the group in the next.
+// Of kafka-go it uses Transport and ConsumerGroup. Its Writer queues without a bound while the brokers are away and may
+// still deliver after it has returned an error; its Reader commits whatever offset came last, also backwards, and
+// commits messages of one generation of the group in the next.
 //
 // Two more of its habits matter to operators. Where auto.create.topics.enable is on, joining the group while a topic is
-// missing creates that topic with the defaults of the broker. And kafka-go distinguishes topics by their names alone, not
-// by their ids.
+// missing creates that topic with the defaults of the broker. And kafka-go distinguishes topics by their names alone,
+// not by their ids.
 package kafka
 
 import (
