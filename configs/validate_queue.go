@@ -61,7 +61,7 @@ func (c *Config) validateNames(v *validator, q queueType) {
 		case used[n.value] != "":
 			v.bad(n.key, "is also "+used[n.value]+"; they must be different")
 		case optional && q.private:
-			v.bad(n.key, "has no use with the "+q.name+" queue, which no other program can reach")
+			v.bad(n.key, "has no effect with the "+q.name+" queue, which no other program can reach")
 		}
 		used[n.value] = n.key
 	}

@@ -259,7 +259,7 @@ func TestATopicThatAnOperatorMakesAgainIsUsed(t *testing.T) {
 	until(t, "it is missed", func() bool {
 		kafka.Forget(q)
 		err := q.Probe(t.Context())
-		return err != nil && strings.Contains(err.Error(), "cannot be made")
+		return err != nil && strings.Contains(err.Error(), "cannot be created")
 	})
 	for _, topic := range topics {
 		makeTopic(t, brokers, topic)

@@ -55,7 +55,7 @@ func TestCallsInFlightAreLimited(t *testing.T) {
 	}
 	require.Zero(t, changed)
 	g.end("a")
-	require.Equal(t, 1, changed, "who was held back is told")
+	require.Equal(t, 1, changed, "whoever was held back is notified")
 	g.end("a")
 	require.Equal(t, 1, changed, "once, until it is held back again")
 	n, _ := creditOf(g)
@@ -202,7 +202,7 @@ func TestCallsFromBeforeNeitherTryNorReopenABreaker(t *testing.T) {
 	c.advance(29 * time.Second)
 	end()
 	_, next := creditOf(g)
-	require.Equal(t, opened.Add(30*time.Second), next, "the cooldown is not begun anew")
+	require.Equal(t, opened.Add(30*time.Second), next, "the cooldown does not begin again")
 	c.advance(time.Second)
 	n, _ := creditOf(g)
 	require.Equal(t, 0, n, "one from before still runs")

@@ -21,7 +21,7 @@ func TestARequestThatSQSCannotHandOverFails(t *testing.T) {
 	result := client.Result(id)
 
 	require.Equal(t, "FAILED", result.Status)
-	require.Contains(t, result.Error, "sqs takes 262144")
+	require.Contains(t, result.Error, "sqs accepts 262144")
 }
 
 func TestAnSQSThatCannotBeUsedFailsTheStart(t *testing.T) {

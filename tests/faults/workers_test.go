@@ -118,7 +118,7 @@ func replacedOneByOne(t *testing.T, install installer) {
 	}
 	load.stop()
 
-	load.ledger.settle(t, processes[0].Client())
+	load.ledger.await(t, processes[0].Client())
 	require.Zero(t, load.ledger.audit(t, backend), "every call had the time to end")
 	requireFewComplaints(t, 0, processes...)
 	longest := load.ledger.longest(t)
