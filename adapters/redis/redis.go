@@ -50,8 +50,8 @@ var (
 )
 
 // Open connects, makes sure that Redis can be used, and begins to serve. When Redis is away, refuses us or is too old,
-// that is an error within 10 s; it names the server but never a password. Settings that may lose requests after a 202
-// are logged as a warning.
+// Open returns an error within 10 s, which names the server but never a password. Settings that may lose requests after
+// a 202 are logged as a warning.
 func Open(ctx context.Context, opts Options) (*DB, error) {
 	srv, err := server.Open(ctx, server.Options{
 		URL: opts.URL, TLS: opts.TLS, Queue: opts.Queue, Shards: opts.Shards, WaitReplicas: opts.WaitReplicas,
