@@ -258,6 +258,7 @@ func (c *Config) settle() {
 	if c.Store.Type == StoreAuto {
 		c.Store.Type = storeOf(c.Queue.Type)
 	}
+	c.asciiNames()
 	c.Server.PublicURL = strings.TrimRight(c.Server.PublicURL, "/")
 	c.Server.RateLimit.settle()
 	for name, endpoint := range c.Proxy.Endpoints {
