@@ -45,6 +45,7 @@ func commonModule() fx.Option {
 	return fx.Module("common", fx.Provide(
 		newMetrics,
 		newEndpoints,
+		newPseudonym,
 		newSubmit,
 		application.NewPoll,
 		application.NewCancel,

@@ -117,6 +117,17 @@ func (a *api) wrongKey(c *gin.Context) error {
 	return errUnauthorized
 }
 
+var errLoop = errors.New("this gateway forwarded the request to itself: its own name is in Via. " +
+	"Check the URL of the endpoint, and proxy.via if another gateway has the same name")
+
+// refuseLoop rejects what this gateway has forwarded before. Every round would be accepted, and answered 202, for ever.
+func (a *api) refuseLoop(c *gin.Context) error {
+	if domain.Header(c.Request.Header).PassedThrough(a.opts.Pseudonym) {
+		return errLoop
+	}
+	return nil
+}
+
 // requireAdmin comes after authenticate.
 func (a *api) requireAdmin(c *gin.Context) error {
 	if !callerOf(c).Admin {

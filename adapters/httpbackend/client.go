@@ -20,6 +20,7 @@ import (
 type Options struct {
 	Endpoints    []Endpoint
 	HeaderPolicy domain.HeaderPolicy // applied to every request, including those of foreign messages
+	Pseudonym    string              // our name in Via (RFC 9110 section 7.6.3)
 
 	// MaxResponseSize is the size of the largest response body that is accepted.
 	MaxResponseSize int64
@@ -33,6 +34,7 @@ type Options struct {
 type Client struct {
 	endpoints map[string]*endpoint
 	policy    domain.HeaderPolicy
+	pseudonym string
 	maxSize   int64
 }
 
@@ -47,6 +49,7 @@ func New(o Options) (*Client, error) {
 	c := &Client{
 		endpoints: make(map[string]*endpoint, len(o.Endpoints)),
 		policy:    o.HeaderPolicy,
+		pseudonym: o.Pseudonym,
 		maxSize:   o.MaxResponseSize,
 	}
 	var faults []error
@@ -74,6 +77,8 @@ func (o *Options) check() error {
 		return errors.New("the response size limit must be positive")
 	case o.MaxIdlePerHost <= 0:
 		return errors.New("the number of idle connections must be positive")
+	case o.Pseudonym == "":
+		return errors.New("the name in Via must not be empty")
 	default:
 		return nil
 	}

@@ -23,17 +23,16 @@ const (
 	headerAttempt     = "X-Openhqm-Attempt"
 	headerCorrelation = "X-Correlation-Id"
 	headerIdempotency = "Idempotency-Key"
-	headerVia         = "Via"
 	headerUserAgent   = "User-Agent"
 
-	// via is our entry in Via: protocol version and a pseudonym (RFC 9110 section 7.6.3). The version should be that of
-	// the received request, but a queued message has none: foreign messages and the payload of POST /api/v1/submit never
-	// were HTTP requests. What we forward can be expressed in 1.1.
-	via = "1.1 openhqm"
+	// viaProtocol is the protocol version of our entry in Via (RFC 9110 section 7.6.3). It should be that of the received
+	// request, but a queued message has none: foreign messages and the payload of POST /api/v1/submit never were HTTP
+	// requests. What we forward can be expressed in 1.1.
+	viaProtocol = "1.1 "
 )
 
 // added are fields that we set unless the client has. No other spelling of them may be sent beside ours.
-var added = map[string]bool{headerCorrelation: true, headerIdempotency: true, headerVia: true}
+var added = map[string]bool{headerCorrelation: true, headerIdempotency: true, domain.HeaderVia: true}
 
 // header returns the fields to send. In rising precedence: the client's, the endpoint's, its auth, ours.
 func (c *Client) header(ep *endpoint, call ports.Call) domain.Header {
@@ -49,7 +48,8 @@ func (c *Client) header(ep *endpoint, call ports.Call) domain.Header {
 	id := []string{string(call.Request.ID)}
 	h[headerID] = id
 	h[headerAttempt] = []string{strconv.Itoa(call.Attempt)}
-	h[headerVia] = []string{strings.Join(slices.Concat(h[headerVia], []string{via}), ", ")}
+	hops := slices.Concat(h[domain.HeaderVia], []string{viaProtocol + c.pseudonym})
+	h[domain.HeaderVia] = []string{strings.Join(hops, ", ")}
 	for _, name := range [...]string{headerCorrelation, headerIdempotency} {
 		if !h.Has(name) {
 			h[name] = id
