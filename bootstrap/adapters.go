@@ -48,12 +48,24 @@ func httpBackendModule() fx.Option {
 }
 
 // newHTTPBackend resolves secrets, so it is only built in roles that call backends.
-func newHTTPBackend(lc fx.Lifecycle, config configs.Config, name pseudonym) (rawBackend, error) {
+func newHTTPBackend(
+	lc fx.Lifecycle, config configs.Config, name pseudonym, rotations *rotations,
+) (rawBackend, error) {
+	var client *httpbackend.Client
+	for name, e := range config.Proxy.Endpoints {
+		rotations.add("endpoint "+name, e.Files(), func() error {
+			renewed, err := httpEndpoint(name, e)
+			if err != nil {
+				return err
+			}
+			return client.Renew(renewed)
+		})
+	}
 	endpoints, err := httpEndpoints(config)
 	if err != nil {
 		return rawBackend{}, err
 	}
-	client, err := httpbackend.New(httpbackend.Options{
+	client, err = httpbackend.New(httpbackend.Options{
 		Endpoints:       endpoints,
 		HeaderPolicy:    headerPolicy(config),
 		Pseudonym:       string(name),

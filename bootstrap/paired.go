@@ -18,9 +18,14 @@ import (
 func pairedModule(lease func(configs.Config) time.Duration) fx.Option {
 	return fx.Provide(
 		func(
-			lc fx.Lifecycle, c configs.Config, observer ports.Observer, logger *slog.Logger,
+			lc fx.Lifecycle, c configs.Config, rotations *rotations, observer ports.Observer, logger *slog.Logger,
 		) (*redis.DB, error) {
-			return openStore(lc, c, lease(c), observer, logger)
+			options, err := redisOptions(c, rotations, observer, logger)
+			if err != nil {
+				return nil, err
+			}
+			options.Lease = lease(c)
+			return openStore(lc, c, options)
 		},
 		newPairedWork,
 		newPairedIntake,
@@ -65,14 +70,7 @@ func newPairedWork(lc fx.Lifecycle, queue *paired.Queue, db *redis.DB, s *superv
 }
 
 // openStore opens Redis for the records of requests that a broker carries.
-func openStore(
-	lc fx.Lifecycle, config configs.Config, lease time.Duration, observer ports.Observer, logger *slog.Logger,
-) (*redis.DB, error) {
-	options, err := redisOptions(config, observer, logger)
-	if err != nil {
-		return nil, err
-	}
-	options.Lease = lease
+func openStore(lc fx.Lifecycle, config configs.Config, options redis.Options) (*redis.DB, error) {
 	options.Handover, options.HandoverOutbox = config.Queue.HandsOver(), config.Queue.HandsOver()
 	db, err := redis.Open(context.Background(), options)
 	if err != nil {

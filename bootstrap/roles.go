@@ -26,7 +26,7 @@ func working() fx.Option {
 // the start before any work is fetched. The listener stops before the workers, and both before what hands back and
 // publishes what they leave.
 func running(workers ...any) fx.Option {
-	parts := []any{bindHTTP, runBackground, awaitDrainHooks}
+	parts := []any{bindHTTP, runRotations, runBackground, awaitDrainHooks}
 	parts = append(parts, workers...)
 	return fx.Invoke(append(parts, serveHTTP)...)
 }
@@ -46,6 +46,7 @@ func commonModule() fx.Option {
 		newMetrics,
 		newEndpoints,
 		newPseudonym,
+		newRotations,
 		newSubmit,
 		application.NewPoll,
 		application.NewCancel,

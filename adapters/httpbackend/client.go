@@ -84,6 +84,25 @@ func (o *Options) check() error {
 	}
 }
 
+// Renew makes new calls of an endpoint use the Header, Auth and TLS of e. All else of the endpoint stays, and so do calls
+// that have begun; their connections get no new ones. When e cannot be used, nothing changes, and the error names no
+// secret.
+func (c *Client) Renew(e Endpoint) error {
+	ep, known := c.endpoints[e.Name]
+	if !known {
+		return errors.New("there is no such endpoint")
+	}
+	own, err := newOwnFields(&e)
+	if err != nil {
+		return err
+	}
+	ep.own.Store(own)
+	if e.TLS != nil {
+		ep.pool.renew(e.TLS)
+	}
+	return nil
+}
+
 // Do implements ports.Backend. It blocks until the whole response is read or ctx ends; the whole call has no other time
 // limit. An endpoint that is not among the options is a FailureUnsendable. When a backend responds before it has read
 // the whole request, the transport may read call.Request.Body for a moment after Do has returned, so its bytes must not
@@ -123,8 +142,9 @@ func (c *Client) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, "httpbac
 
 // newRequest returns the call as a request of net/http, or why it can never be sent.
 func (c *Client) newRequest(ep *endpoint, call ports.Call) (*http.Request, error) {
-	header := c.header(ep, call)
-	if err := sendable(ep, call, header); err != nil {
+	own := ep.own.Load()
+	header := c.header(own, call)
+	if err := sendable(own, call, header); err != nil {
 		return nil, err
 	}
 	return &http.Request{

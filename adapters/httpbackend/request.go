@@ -35,16 +35,16 @@ const (
 var added = map[string]bool{headerCorrelation: true, headerIdempotency: true, domain.HeaderVia: true}
 
 // header returns the fields to send. In rising precedence: the client's, the endpoint's, its auth, ours.
-func (c *Client) header(ep *endpoint, call ports.Call) domain.Header {
+func (c *Client) header(own *ownFields, call ports.Call) domain.Header {
 	h := c.policy.Apply(call.Request.Header)
 	// 100 Continue was between the client and us; we already have the body (RFC 9110 section 10.1.1).
 	delete(h, "Expect")
 	for name := range h {
-		if folded := domain.FoldName(name); ep.owned[folded] || folded != name && added[folded] {
+		if folded := domain.FoldName(name); own.names[folded] || folded != name && added[folded] {
 			delete(h, name)
 		}
 	}
-	maps.Copy(h, ep.fixed)
+	maps.Copy(h, own.fixed)
 	id := []string{string(call.Request.ID)}
 	h[headerID] = id
 	h[headerAttempt] = []string{strconv.Itoa(call.Attempt)}
@@ -63,14 +63,14 @@ func (c *Client) header(ep *endpoint, call ports.Call) domain.Header {
 
 // sendable returns an error when a call can never be sent. Submitted requests have been checked, but foreign messages
 // have not.
-func sendable(ep *endpoint, call ports.Call, header domain.Header) error {
+func sendable(own *ownFields, call ports.Call, header domain.Header) error {
 	if reason := domain.CheckPath(call.Request.Path); reason != "" {
 		return errors.New("the path " + reason)
 	}
 	if reason := domain.CheckQuery(call.Request.Query); reason != "" {
 		return errors.New("the query " + reason)
 	}
-	if err := checkMethod(ep, call.Method); err != nil {
+	if err := checkMethod(own, call.Method); err != nil {
 		return err
 	}
 	return checkFields(header)
@@ -78,11 +78,11 @@ func sendable(ep *endpoint, call ports.Call, header domain.Header) error {
 
 // checkMethod refuses CONNECT, which asks for a tunnel, and TRACE where the response would show the client the fields
 // of the endpoint, including secrets (RFC 9110 sections 9.3.6 and 9.3.8).
-func checkMethod(ep *endpoint, method string) error {
+func checkMethod(own *ownFields, method string) error {
 	switch {
 	case !httpguts.ValidHeaderFieldName(method): // a method is a token, like a field name
 		return errors.New("the method is not a token (RFC 9110 section 9.1)")
-	case method == http.MethodConnect, method == http.MethodTrace && len(ep.fixed) > 0:
+	case method == http.MethodConnect, method == http.MethodTrace && len(own.fixed) > 0:
 		return errors.New("the method " + method + " cannot be forwarded")
 	default:
 		return nil

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"strconv"
 	"strings"
@@ -22,19 +23,23 @@ const (
 	dialTimeout  = 5 * time.Second
 	replyTimeout = 5 * time.Second // for one answer, or all answers of a pipeline
 	blockingPool = 1024            // connections that may block at once; there are as many as are needed
+
+	// renewedAfter is how old a connection may get where access can be renewed. Redis never asks for credentials again.
+	renewedAfter = 30 * time.Minute
 )
 
 // connect makes two clients of a URL: redis:// or rediss:// for one server, with addr=host:port for further seeds of a
 // Cluster, with master_name= for Sentinel (see ParseURL, ParseClusterURL and ParseFailoverURL of go-redis). Secure is
-// how TLS is spoken where the URL asks for it; nil is go-redis's own way. It dials nothing.
-func connect(rawURL string, secure *tls.Config) (client, blocking redis.UniversalClient, err error) {
+// how TLS is spoken where the URL asks for it; nil is go-redis's own way. With an access new connections go by what that
+// has at the moment. It dials nothing.
+func connect(rawURL string, secure *tls.Config, access *Access) (client, blocking redis.UniversalClient, err error) {
 	silence()
 	parsed, err := url.Parse(rawURL)
 	if err != nil {
 		// What url.Parse says repeats the URL, password included.
 		return nil, nil, errors.New("redis.url is no valid URL")
 	}
-	build, err := clientOf(rawURL, parsed.Query(), secure)
+	build, err := clientOf(rawURL, parsed.Query(), secure, access)
 	if err != nil {
 		// What go-redis says repeats a part of it, and a password with a "/" may be there.
 		return nil, nil, errors.New("redis.url is none that go-redis takes")
@@ -44,7 +49,7 @@ func connect(rawURL string, secure *tls.Config) (client, blocking redis.Universa
 
 // clientOf gives what makes a client with a pool of that size; 0 is the URL's, or go-redis's own.
 func clientOf(
-	rawURL string, query url.Values, secure *tls.Config,
+	rawURL string, query url.Values, secure *tls.Config, access *Access,
 ) (func(pool int) redis.UniversalClient, error) {
 	switch {
 	case query.Has("master_name"):
@@ -53,8 +58,9 @@ func clientOf(
 			o := *opts
 			settings{
 				&o.MaxRetries, &o.DialerRetries, &o.PoolSize, &o.DisableIdentity, &o.ContextTimeoutEnabled,
-				&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.TLSConfig,
-			}.set(pool, secure)
+				&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.ConnMaxLifetime, &o.TLSConfig,
+				&o.CredentialsProviderContext, &o.Dialer,
+			}.set(pool, secure, access)
 			return redis.NewFailoverClient(&o)
 		}, err
 	case query.Has("addr"):
@@ -64,8 +70,9 @@ func clientOf(
 			o.MaintNotificationsConfig = noNotifications()
 			settings{
 				&o.MaxRetries, &o.DialerRetries, &o.PoolSize, &o.DisableIdentity, &o.ContextTimeoutEnabled,
-				&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.TLSConfig,
-			}.set(pool, secure)
+				&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.ConnMaxLifetime, &o.TLSConfig,
+				&o.CredentialsProviderContext, &o.Dialer,
+			}.set(pool, secure, access)
 			return redis.NewClusterClient(&o)
 		}, err
 	default:
@@ -75,8 +82,9 @@ func clientOf(
 			o.MaintNotificationsConfig = noNotifications()
 			settings{
 				&o.MaxRetries, &o.DialerRetries, &o.PoolSize, &o.DisableIdentity, &o.ContextTimeoutEnabled,
-				&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.TLSConfig,
-			}.set(pool, secure)
+				&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.ConnMaxLifetime, &o.TLSConfig,
+				&o.CredentialsProviderContext, &o.Dialer,
+			}.set(pool, secure, access)
 			return redis.NewClient(&o)
 		}, err
 	}
@@ -87,21 +95,33 @@ type settings struct {
 	maxRetries, dialerRetries, poolSize    *int
 	disableIdentity, contextTimeoutEnabled *bool
 	dialTimeout, readTimeout, writeTimeout *time.Duration
+	lifetime                               *time.Duration
 	tls                                    **tls.Config
+	credentials                            *func(context.Context) (username, password string, err error)
+	dialer                                 *func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-func (s settings) set(pool int, secure *tls.Config) {
+func (s settings) set(pool int, secure *tls.Config, access *Access) {
 	*s.maxRetries, *s.dialerRetries, *s.disableIdentity = noRetries, 1, true
 	*s.contextTimeoutEnabled = true
 	*s.dialTimeout = cmp.Or(*s.dialTimeout, dialTimeout)
 	*s.readTimeout, *s.writeTimeout = cmp.Or(*s.readTimeout, replyTimeout), cmp.Or(*s.writeTimeout, replyTimeout)
 	*s.poolSize = cmp.Or(pool, *s.poolSize)
-	if fromURL := *s.tls; fromURL != nil && secure != nil {
-		config := secure.Clone()
-		config.ServerName = cmp.Or(config.ServerName, fromURL.ServerName)
-		config.InsecureSkipVerify = config.InsecureSkipVerify || fromURL.InsecureSkipVerify
-		*s.tls = config
+	*s.tls = merge(*s.tls, secure)
+	if access != nil {
+		*s.credentials, *s.dialer, *s.lifetime = access.credentials, access.dial(*s.dialTimeout), renewedAfter
 	}
+}
+
+// merge returns how TLS is spoken: as the URL asks for it, in the given way.
+func merge(fromURL, secure *tls.Config) *tls.Config {
+	if fromURL == nil || secure == nil {
+		return fromURL
+	}
+	config := secure.Clone()
+	config.ServerName = cmp.Or(config.ServerName, fromURL.ServerName)
+	config.InsecureSkipVerify = config.InsecureSkipVerify || fromURL.InsecureSkipVerify
+	return config
 }
 
 // noRetries: a command whose answer was lost may have been done. Those who know what that means try again.

@@ -35,6 +35,7 @@ import (
 type Options struct {
 	URL           string        // in one of the forms of go-redis; see connect
 	TLS           *tls.Config   // of a rediss:// URL, whose host is the ServerName unless one is set; nil: go-redis's own
+	Access        *Access       // to renew how new connections are let in; nil: they go by URL and TLS for ever
 	Queue         string        // the name that all keys begin with, after "{"; without braces and slashes
 	Shards        int           // at least 1; the same in all processes that share the queue
 	WaitReplicas  int           // that must confirm what is accepted or finished; 0: none
@@ -110,7 +111,7 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 	if opts.Handover && !opts.HandoverOutbox && opts.Shards > 1 {
 		return nil, errors.New("redis.shards must be 1 when requests are for other consumers: they read one stream")
 	}
-	client, blocking, err := connect(opts.URL, opts.TLS)
+	client, blocking, err := connect(opts.URL, opts.TLS, opts.Access)
 	if err != nil {
 		return nil, err
 	}
