@@ -68,7 +68,7 @@ func kafkaOptions(config configs.Config, logger *slog.Logger) (kafka.Options, er
 	}, nil
 }
 
-// kafkaAccess returns how brokers let us in, as the files have it right now.
+// kafkaAccess returns the TLS configuration and the user with its password, from what the files hold right now.
 func kafkaAccess(config configs.Config) (secure *tls.Config, sasl kafka.SASL, err error) {
 	section := &config.Kafka
 	password, err := config.ResolveKafka()

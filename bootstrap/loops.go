@@ -79,8 +79,8 @@ func selfCalls(server listening, config configs.Config) []string {
 			continue // it has been checked
 		}
 		if sameServer(u, config.Server.PublicURL) || slices.ContainsFunc(bound, leadsTo(u)) {
-			found = append(found, fmt.Sprintf("endpoint %q: its url is this gateway; requests would go in a circle, "+
-				"and the second round is refused with 508", name))
+			found = append(found, fmt.Sprintf(
+				"endpoint %q: its url leads back to this gateway; the second round is refused with 508", name))
 		}
 	}
 	return found

@@ -81,7 +81,7 @@ func redisOptions(
 	}, nil
 }
 
-// redisAccess returns the URL and the TLS configuration, as the files have them right now.
+// redisAccess returns the URL and the TLS configuration, from what the files hold right now.
 func redisAccess(config configs.Config) (url string, secure *tls.Config, err error) {
 	if url, err = config.ResolveRedis(); err != nil {
 		return "", nil, err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"slices"
@@ -17,8 +18,8 @@ import (
 	"github.com/openhqm/openhqm/domain/outage"
 )
 
-// rotations read files with secrets and certificates again when they change, so that nobody needs to restart for new
-// ones. They compare contents: platforms replace such files in many ways, Kubernetes by the target of a symbolic link.
+// rotations read files with secrets and certificates again when they change, so that new ones need no restart. They
+// compare contents, because platforms replace files in many ways: Kubernetes changes the target of a symbolic link.
 type rotations struct {
 	logger *slog.Logger
 	all    []*rotation
@@ -41,8 +42,8 @@ type content struct {
 	size int // in bytes; -1: the file cannot be read
 }
 
-// rotationPause lies between two looks. A change counts when two looks in a row see the same, because the first may
-// see a file that is being written: so it takes twice that, and no more than 10 s on a busy machine.
+// rotationPause is the time between two looks. A change counts when two looks in a row see the same, because the first
+// may see a file that is being written. So a change is in use after twice this time.
 const rotationPause = 2 * time.Second
 
 func newRotations(logger *slog.Logger) *rotations { return &rotations{logger: logger} }
@@ -103,10 +104,13 @@ func (r *rotations) look(one *rotation) {
 	}
 }
 
-// replace refuses an emptied file: whoever empties it is about to write it.
+// replace refuses an emptied file, because whoever empties a file is about to write it.
 func (one *rotation) replace(now []content) error {
 	for i, file := range one.files {
-		if now[i].size == 0 && one.used[i].size != 0 {
+		switch _, err := readRegular(file); {
+		case err != nil:
+			return err
+		case now[i].size == 0 && one.used[i].size != 0:
 			return fmt.Errorf("%s is empty", file)
 		}
 	}
@@ -141,7 +145,7 @@ func readRegular(path string) ([]byte, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, errNotRegular
+		return nil, &fs.PathError{Op: "read", Path: path, Err: errNotRegular}
 	}
 	file, err := os.Open(path)
 	if err != nil {

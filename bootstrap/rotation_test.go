@@ -123,9 +123,9 @@ func TestAChangeIsInUseWithinTenSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWatched(t, path)
 		loop := newSupervisor(w.logger).start("rotation", w.run)
-		time.Sleep(rotationPause / 2)
+		<-time.After(rotationPause / 2)
 		w.write("new")
-		time.Sleep(10 * time.Second)
+		<-time.After(10 * time.Second)
 		require.NoError(t, loop.end(t.Context()))
 		require.Equal(t, "new", w.value)
 	})

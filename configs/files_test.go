@@ -13,7 +13,11 @@ redis: {url: "file:${DIR}/url", tls: {ca_file: /ca, cert_file: /cert, key_file: 
 kafka: {security_protocol: SASL_SSL, sasl: {username: u, password: file:/password}, tls: {ca_file: /ca}}
 proxy:
   endpoints:
-    all: {url: "https://a", headers: {X-A: file:/a, X-B: plain}, auth: {type: bearer, token: file:/token}, tls: {ca_file: /ca}}
+    all:
+      url: https://a
+      headers: {X-A: file:/a, X-B: plain}
+      auth: {type: bearer, token: file:/token}
+      tls: {ca_file: /ca}
     basic: {url: "https://a", auth: {type: basic, username: u, password: file:/password}}
     none: {url: "https://a", auth: {type: bearer, token: "${MISSING}"}}
 `)

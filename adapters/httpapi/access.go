@@ -117,10 +117,10 @@ func (a *api) wrongKey(c *gin.Context) error {
 	return errUnauthorized
 }
 
-var errLoop = errors.New("this gateway forwarded the request to itself: its own name is in Via. " +
-	"Check the URL of the endpoint, and proxy.via if another gateway has the same name")
+var errLoop = errors.New(
+	"this gateway forwarded the request to itself (Via has its name): check the endpoint's url, or set proxy.via")
 
-// refuseLoop rejects what this gateway has forwarded before. Every round would be accepted, and answered 202, for ever.
+// refuseLoop rejects what this gateway has forwarded before. Each round would be accepted and forwarded again, for ever.
 func (a *api) refuseLoop(c *gin.Context) error {
 	if domain.Header(c.Request.Header).PassedThrough(a.opts.Pseudonym) {
 		return errLoop

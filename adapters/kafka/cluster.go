@@ -42,7 +42,7 @@ type cluster struct {
 	forgot    time.Time
 }
 
-// access is how brokers let us in. It does not change; renew takes another.
+// access is what a connection needs. It does not change; renew replaces it.
 type access struct {
 	secure *tls.Config    // nil: plain text
 	sasl   sasl.Mechanism // nil: nobody authenticates
@@ -98,7 +98,7 @@ func (c *cluster) add(added topic) bool {
 	return true
 }
 
-// renew makes new connections be let in another way. Like add it makes another transport.
+// renew makes new connections use another access. Like add it makes another transport.
 func (c *cluster) renew(next access) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -27,9 +27,8 @@ type SASL struct {
 // 3 s.
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-// Renew makes new connections be let in another way: by another certificate, other authorities or another password. Open
-// connections end when they are idle, or stay in the group until that ends them. After an error, which names no secret,
-// nothing has changed.
+// Renew makes new connections use another certificate, other authorities or another password. Open connections end when
+// they are idle; that of a group lasts until it breaks. After an error, which names no secret, nothing has changed.
 func (q *Queue) Renew(secure *tls.Config, s SASL) error {
 	next, err := newAccess(secure, s)
 	if err != nil {

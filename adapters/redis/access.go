@@ -13,9 +13,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Access is how new connections are let in: user, password and TLS. It may be renewed while connections are open; those
-// keep what they were made with until they end, after half an hour at the latest and never in the middle of a command.
-// What Sentinels ask for cannot be renewed. It is safe for concurrent use.
+// Access holds what a connection needs: user, password and TLS. It can be renewed while connections are open. Those keep
+// what they were made with, and end after half an hour at most, never in the middle of a command. The password of
+// Sentinels cannot be renewed. It is safe for concurrent use.
 type Access struct{ current atomic.Pointer[access] }
 
 type access struct {
@@ -24,9 +24,9 @@ type access struct {
 	secure             *tls.Config // nil: no TLS
 }
 
-// Renew makes new connections use the user, password and TLS of a URL and a configuration. The first call makes it the
-// access of that server; a URL of another server is an error. After an error, which names no secret, nothing has
-// changed. One goroutine at a time may call it.
+// Renew makes new connections use the user and password of a URL, and a TLS configuration. The first call decides which
+// server it is for; the URL of another server is an error. After an error, which names no secret, nothing has changed.
+// One goroutine at a time may call it.
 func (a *Access) Renew(rawURL string, secure *tls.Config) error {
 	next, err := accessOf(rawURL)
 	if err != nil {

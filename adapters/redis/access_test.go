@@ -10,11 +10,13 @@ import (
 func TestAccessIsThatOfTheLastURLThatCanBeUsed(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ first, then, username, password, failure string }{
-		"a password":        {first: "redis://:a@h", then: "redis://:b@h", password: "b"},
-		"a user":            {first: "redis://h", then: "redis://u:b@h", username: "u", password: "b"},
-		"none any more":     {first: "redis://:a@h", then: "redis://h"},
-		"of a cluster":      {first: "redis://:a@h?addr=b:1", then: "redis://:b@h?addr=b:1", password: "b"},
-		"of a master":       {first: "redis://h?master_name=m&password=a", then: "redis://h?master_name=m&password=b", password: "b"},
+		"a password":    {first: "redis://:a@h", then: "redis://:b@h", password: "b"},
+		"a user":        {first: "redis://h", then: "redis://u:b@h", username: "u", password: "b"},
+		"none any more": {first: "redis://:a@h", then: "redis://h"},
+		"of a cluster":  {first: "redis://:a@h?addr=b:1", then: "redis://:b@h?addr=b:1", password: "b"},
+		"of a master": {
+			first: "redis://h?master_name=m&password=a", then: "redis://h?master_name=m&password=b", password: "b",
+		},
 		"of another server": {first: "redis://:a@h", then: "redis://:b@i", password: "a", failure: "another server"},
 		"of no URL":         {first: "redis://:a@h", then: "redis://:b%zz@h", password: "a", failure: "redis.url is none"},
 		"of another kind":   {first: "redis://:a@h", then: "redis://:b@h/x", password: "a", failure: "redis.url is none"},

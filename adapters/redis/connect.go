@@ -30,8 +30,8 @@ const (
 
 // connect makes two clients of a URL: redis:// or rediss:// for one server, with addr=host:port for further seeds of a
 // Cluster, with master_name= for Sentinel (see ParseURL, ParseClusterURL and ParseFailoverURL of go-redis). Secure is
-// how TLS is spoken where the URL asks for it; nil is go-redis's own way. With an access new connections go by what that
-// has at the moment. It dials nothing.
+// how TLS is spoken where the URL asks for it; nil is go-redis's own way. With an access, new connections use what that
+// holds at the time. It dials nothing.
 func connect(rawURL string, secure *tls.Config, access *Access) (client, blocking redis.UniversalClient, err error) {
 	silence()
 	parsed, err := url.Parse(rawURL)

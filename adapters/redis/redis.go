@@ -35,7 +35,7 @@ import (
 type Options struct {
 	URL           string        // in one of the forms of go-redis; see connect
 	TLS           *tls.Config   // of a rediss:// URL, whose host is the ServerName unless one is set; nil: go-redis's own
-	Access        *Access       // to renew how new connections are let in; nil: they go by URL and TLS for ever
+	Access        *Access       // user, password and TLS of new connections, renewable; nil: those of URL and TLS
 	Queue         string        // the name that all keys begin with, after "{"; without braces and slashes
 	Shards        int           // at least 1; the same in all processes that share the queue
 	WaitReplicas  int           // that must confirm what is accepted or finished; 0: none
