@@ -84,9 +84,9 @@ func (o *Options) check() error {
 	}
 }
 
-// Renew makes new calls of an endpoint use the Header, Auth and TLS of e; the rest of the endpoint stays. Calls that have
-// begun go on. With TLS, their connections get no new calls. When e cannot be used, nothing changes, and the error names
-// no secret.
+// Renew makes new calls of an endpoint use the Header, Auth and TLS of e; the rest of the endpoint stays. Calls that
+// have begun go on. With TLS, their connections get no new calls. When e cannot be used, nothing changes, and the error
+// names no secret.
 func (c *Client) Renew(e Endpoint) error {
 	ep, known := c.endpoints[e.Name]
 	if !known {
