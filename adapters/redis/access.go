@@ -13,8 +13,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Access holds what a connection needs: user, password and TLS. It can be renewed while connections are open. Those keep
-// what they were made with, and end after half an hour at most, never in the middle of a command. The password of
+// Access holds what a connection needs: user, password and TLS. It can be renewed while connections are open. Those
+// keep what they were made with, and end after half an hour at most, never in the middle of a command. The password of
 // Sentinels cannot be renewed. It is safe for concurrent use.
 type Access struct{ current atomic.Pointer[access] }
 
