@@ -24,7 +24,8 @@ func apiKeys(configured []configs.APIKey) []httpapi.Key {
 // listening is a server that has bound its addresses.
 type listening interface {
 	Addr() net.Addr
-	AdminAddr() net.Addr // nil: not configured
+	AdminAddr() net.Addr       // nil: not configured
+	TransparentAddr() net.Addr // nil: not configured
 }
 
 // exposures returns a warning for each thing that other machines can do without a key. It checks the bound addresses,

@@ -36,6 +36,8 @@ func (b bound) AdminAddr() net.Addr {
 	return b.address(b.admin)
 }
 
+func (bound) TransparentAddr() net.Addr { return nil }
+
 func (bound) address(ip string) net.Addr { return &net.TCPAddr{IP: net.ParseIP(ip), Port: 8000} }
 
 func TestThereIsAWarningForWhatOtherMachinesCanUse(t *testing.T) {

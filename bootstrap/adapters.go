@@ -48,14 +48,27 @@ func httpBackendModule() fx.Option {
 }
 
 // newHTTPBackend resolves secrets, so it is only built in roles that call backends.
-func newHTTPBackend(lc fx.Lifecycle, config configs.Config) (rawBackend, error) {
+func newHTTPBackend(
+	lc fx.Lifecycle, config configs.Config, name pseudonym, rotations *rotations,
+) (rawBackend, error) {
+	var client *httpbackend.Client
+	for name, e := range config.Proxy.Endpoints {
+		rotations.add("endpoint "+name, e.Files(), func() error {
+			renewed, err := httpEndpoint(name, e)
+			if err != nil {
+				return err
+			}
+			return client.Renew(renewed)
+		})
+	}
 	endpoints, err := httpEndpoints(config)
 	if err != nil {
 		return rawBackend{}, err
 	}
-	client, err := httpbackend.New(httpbackend.Options{
+	client, err = httpbackend.New(httpbackend.Options{
 		Endpoints:       endpoints,
 		HeaderPolicy:    headerPolicy(config),
+		Pseudonym:       string(name),
 		MaxResponseSize: int64(config.Proxy.MaxResponseSize),
 		MaxIdlePerHost:  config.Worker.Count,
 	})
@@ -66,10 +79,12 @@ func newHTTPBackend(lc fx.Lifecycle, config configs.Config) (rawBackend, error) 
 	return rawBackend{client}, nil
 }
 
-// headerPolicy also forwards the fields that proxy.forwarded writes, whatever proxy.forward_headers says.
+// headerPolicy also forwards the fields that gateways write, whatever proxy.forward_headers says: those of
+// proxy.forwarded, and Via, without which a loop over another gateway could not be found.
 func headerPolicy(config configs.Config) domain.HeaderPolicy {
+	gateways := append(domain.Forwarding(config.Proxy.Forwarded).Names(), domain.HeaderVia)
 	return domain.HeaderPolicy{
-		Forward: slices.Concat(config.Proxy.ForwardHeaders, domain.Forwarding(config.Proxy.Forwarded).Names()),
+		Forward: slices.Concat(config.Proxy.ForwardHeaders, gateways),
 		Strip:   config.Proxy.StripHeaders,
 	}
 }

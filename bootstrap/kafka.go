@@ -2,6 +2,7 @@ package bootstrap
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"time"
@@ -21,12 +22,22 @@ func kafkaModule() fx.Option {
 }
 
 // openKafka connects at once, not in a start hook: the adapters on top of it need it to be there.
-func openKafka(lc fx.Lifecycle, config configs.Config, logger *slog.Logger) (*kafka.Queue, error) {
+func openKafka(
+	lc fx.Lifecycle, config configs.Config, rotations *rotations, logger *slog.Logger,
+) (*kafka.Queue, error) {
+	var queue *kafka.Queue
+	rotations.add("kafka", config.Kafka.Files(), func() error {
+		secure, sasl, err := kafkaAccess(config)
+		if err != nil {
+			return err
+		}
+		return queue.Renew(secure, sasl)
+	})
 	options, err := kafkaOptions(config, logger)
 	if err != nil {
 		return nil, err
 	}
-	queue, err := kafka.Open(context.Background(), options)
+	queue, err = kafka.Open(context.Background(), options)
 	if err != nil {
 		return nil, err
 	}
@@ -36,11 +47,11 @@ func openKafka(lc fx.Lifecycle, config configs.Config, logger *slog.Logger) (*ka
 
 func kafkaOptions(config configs.Config, logger *slog.Logger) (kafka.Options, error) {
 	section := &config.Kafka
-	password, err := config.ResolveKafka()
+	secure, sasl, err := kafkaAccess(config)
 	if err != nil {
 		return kafka.Options{}, err
 	}
-	options := kafka.Options{
+	return kafka.Options{
 		Brokers:           section.Brokers,
 		Topic:             config.Queue.Requests,
 		HighTopic:         config.HighRequests(),
@@ -51,18 +62,27 @@ func kafkaOptions(config configs.Config, logger *slog.Logger) (kafka.Options, er
 		Retention:         config.Request.MaxAge + minRetention,
 		MaxMessage:        largestMessage(config),
 		SessionTimeout:    section.SessionTimeout,
+		TLS:               secure,
+		SASL:              sasl,
 		Now:               time.Now,
 		Logger:            logger,
+	}, nil
+}
+
+// kafkaAccess returns the TLS configuration and the user with its password, from what the files hold right now.
+func kafkaAccess(config configs.Config) (secure *tls.Config, sasl kafka.SASL, err error) {
+	section := &config.Kafka
+	password, err := config.ResolveKafka()
+	if err != nil {
+		return nil, sasl, err
 	}
 	if section.UsesTLS() {
-		if options.TLS, err = tlsConfig(section.TLS); err != nil {
-			return kafka.Options{}, fmt.Errorf("kafka.tls: %w", err)
+		if secure, err = tlsConfig(section.TLS); err != nil {
+			return nil, sasl, fmt.Errorf("kafka.tls: %w", err)
 		}
 	}
 	if section.UsesSASL() {
-		options.SASL = kafka.SASL{
-			Mechanism: section.SASL.Mechanism, Username: section.SASL.Username, Password: password,
-		}
+		sasl = kafka.SASL{Mechanism: section.SASL.Mechanism, Username: section.SASL.Username, Password: password}
 	}
-	return options, nil
+	return secure, sasl, nil
 }

@@ -62,9 +62,9 @@ func newPairedWork(lc fx.Lifecycle, queue *paired.Queue, db *redis.DB, s *superv
 
 // openStore opens Redis for the records of requests that a broker carries.
 func openStore(
-	lc fx.Lifecycle, config configs.Config, observer ports.Observer, logger *slog.Logger,
+	lc fx.Lifecycle, config configs.Config, rotations *rotations, observer ports.Observer, logger *slog.Logger,
 ) (*redis.DB, error) {
-	options, err := redisOptions(config, observer, logger)
+	options, err := redisOptions(config, rotations, observer, logger)
 	if err != nil {
 		return nil, err
 	}

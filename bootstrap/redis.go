@@ -2,6 +2,7 @@ package bootstrap
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"time"
@@ -28,9 +29,9 @@ func redisModule() fx.Option {
 
 // openRedis connects at once, not in a start hook: the adapters on top of it need it to be there.
 func openRedis(
-	lc fx.Lifecycle, config configs.Config, observer ports.Observer, logger *slog.Logger,
+	lc fx.Lifecycle, config configs.Config, rotations *rotations, observer ports.Observer, logger *slog.Logger,
 ) (*redis.DB, error) {
-	options, err := redisOptions(config, observer, logger)
+	options, err := redisOptions(config, rotations, observer, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -44,18 +45,28 @@ func openRedis(
 }
 
 // redisOptions are those of the configuration, whatever carries the requests.
-func redisOptions(config configs.Config, observer ports.Observer, logger *slog.Logger) (redis.Options, error) {
-	url, err := config.ResolveRedis()
+func redisOptions(
+	config configs.Config, rotations *rotations, observer ports.Observer, logger *slog.Logger,
+) (redis.Options, error) {
+	access := new(redis.Access)
+	rotations.add("redis", config.Redis.Files(), func() error {
+		url, secure, err := redisAccess(config)
+		if err != nil {
+			return err
+		}
+		return access.Renew(url, secure)
+	})
+	url, secure, err := redisAccess(config)
 	if err != nil {
 		return redis.Options{}, err
 	}
-	secure, err := tlsConfig(config.Redis.TLS)
-	if err != nil {
-		return redis.Options{}, fmt.Errorf("redis.tls: %w", err)
+	if err := access.Renew(url, secure); err != nil {
+		return redis.Options{}, err
 	}
 	return redis.Options{
 		URL:           url,
 		TLS:           secure,
+		Access:        access,
 		Queue:         config.Queue.Requests,
 		Shards:        config.Redis.Shards,
 		WaitReplicas:  config.Redis.WaitReplicas,
@@ -68,6 +79,17 @@ func redisOptions(config configs.Config, observer ports.Observer, logger *slog.L
 		Logger:        logger,
 		Retention:     max(config.Request.MaxAge+minRetention, config.Store.DeadLetterTTL),
 	}, nil
+}
+
+// redisAccess returns the URL and the TLS configuration, from what the files hold right now.
+func redisAccess(config configs.Config) (url string, secure *tls.Config, err error) {
+	if url, err = config.ResolveRedis(); err != nil {
+		return "", nil, err
+	}
+	if secure, err = tlsConfig(config.Redis.TLS); err != nil {
+		return "", nil, fmt.Errorf("redis.tls: %w", err)
+	}
+	return url, secure, nil
 }
 
 // minRetention is for how long messages stay at least, on top of the longest life of a request.

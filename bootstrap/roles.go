@@ -26,7 +26,7 @@ func working() fx.Option {
 // the start before any work is fetched. The listener stops before the workers, and both before what hands back and
 // publishes what they leave.
 func running(workers ...any) fx.Option {
-	parts := []any{bindHTTP, runBackground, awaitDrainHooks}
+	parts := []any{bindHTTP, runRotations, runBackground, awaitDrainHooks}
 	parts = append(parts, workers...)
 	return fx.Invoke(append(parts, serveHTTP)...)
 }
@@ -45,6 +45,8 @@ func commonModule() fx.Option {
 	return fx.Module("common", fx.Provide(
 		newMetrics,
 		newEndpoints,
+		newPseudonym,
+		newRotations,
 		newSubmit,
 		application.NewPoll,
 		application.NewCancel,

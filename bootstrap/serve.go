@@ -45,6 +45,9 @@ func (s *serving) start() *loop {
 	for _, text := range exposures(s.Server, s.Config) {
 		s.Logger.Warn("open to other machines", "warning", text)
 	}
+	for _, text := range selfCalls(s.Server, s.Config) {
+		s.Logger.Warn("an endpoint leads back here", "warning", text)
+	}
 	logFirstSteps(s.Logger, s.Config, s.Server.Addr())
 	return s.Supervisor.start("http", func(context.Context) error { return s.Server.Serve() })
 }

@@ -35,6 +35,7 @@ type serverInput struct {
 
 	Config  configs.Config
 	Version Version
+	Name    pseudonym
 	Submit  *application.Submit
 	Poll    *application.Poll
 	Cancel  *application.Cancel
@@ -61,6 +62,7 @@ func newServer(in serverInput) *httpapi.Server {
 		Transparent:      transparent(in.Config.Proxy.Transparent),
 		PublicURL:        server.PublicURL,
 		Version:          string(in.Version),
+		Pseudonym:        string(in.Name),
 		Submitter:        in.Submit,
 		Poller:           in.Poll,
 		Canceller:        in.Cancel,

@@ -119,6 +119,7 @@ type Proxy struct {
 	StripHeaders    []string            `koanf:"strip_headers"`     // names; wins over ForwardHeaders
 	MaxResponseSize ByteSize            `koanf:"max_response_size"` // of one body
 	Forwarded       string              `koanf:"forwarded"`         // ForwardedOff, ForwardedX or ForwardedRFC7239
+	Via             string              `koanf:"via"`               // our name in Via; empty: one for each queue
 	Transparent     Transparent         `koanf:"transparent"`
 	Endpoints       map[string]Endpoint `koanf:"endpoints" keys:"endpoint"`
 }

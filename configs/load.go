@@ -258,6 +258,7 @@ func (c *Config) complete() {
 	if q, known := c.queueType(); known && c.Store.Type == storeAuto {
 		c.Store.Type = q.store
 	}
+	c.asciiNames()
 	c.Server.PublicURL = strings.TrimRight(c.Server.PublicURL, "/")
 	c.Server.RateLimit.complete()
 	for name, endpoint := range c.Proxy.Endpoints {

@@ -36,6 +36,7 @@ func (c *Config) ResolveRedis() (string, error) {
 		check.bad("redis.url", err.Error())
 		return "", check.report.err()
 	}
+	text = asciiRedisURL(text)
 	switch reason := checkRedisURL(text); {
 	case reason != "":
 		check.bad("redis.url", reason)

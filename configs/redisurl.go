@@ -18,6 +18,8 @@ func checkRedisURL(text string) string {
 	switch {
 	case err != nil || u.Scheme != "redis" && u.Scheme != "rediss" || u.Hostname() == "" || !validPort(u.Port()):
 		return "must be a URL that begins with redis:// or rediss:// and names a host"
+	case !isASCII(u.Hostname()):
+		return "must have a host name that DNS can have (RFC 5891)"
 	case strings.Contains(u.Path+u.RawQuery, "@") || u.Fragment != "":
 		return "has an @ or # after the host: in a password @ is written %40, # %23, / %2F, ? %3F and % %25"
 	case !redisDatabase.MatchString(u.Path):

@@ -151,6 +151,8 @@ func validateURL(v *validator, key, text string) {
 		v.bad(key, "must be an absolute URL, http or https, for instance https://orders.internal:8443/api")
 	case u.User != nil:
 		v.bad(key, "must not hold a user or password")
+	case !isASCII(u.Hostname()):
+		v.bad(key, "must have a host name that DNS can have (RFC 5891), for instance xn--bcher-kva.test for bücher.test")
 	case strings.ContainsAny(text, "?#"):
 		v.bad(key, "must have neither query nor fragment")
 	}

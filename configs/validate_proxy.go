@@ -28,6 +28,9 @@ func (p *Proxy) validate(v *validator) {
 	}
 	between(v, "proxy.max_response_size", p.MaxResponseSize, 1, maxBody)
 	oneOf(v, "proxy.forwarded", p.Forwarded, ForwardedOff, ForwardedX, ForwardedRFC7239)
+	if p.Via != "" && !token.MatchString(p.Via) {
+		v.bad("proxy.via", "must be empty or one word without commas (a token of RFC 9110 section 5.6.2)")
+	}
 	for _, name := range slices.Sorted(maps.Keys(p.Endpoints)) {
 		endpoint := p.Endpoints[name]
 		endpoint.validate(v, "proxy.endpoints."+name+".")

@@ -117,6 +117,17 @@ func (a *api) wrongKey(c *gin.Context) error {
 	return errUnauthorized
 }
 
+var errLoop = errors.New(
+	"this gateway forwarded the request to itself (Via has its name): check the endpoint's url, or set proxy.via")
+
+// refuseLoop rejects what this gateway has forwarded before. Otherwise it would accept and forward it for ever.
+func (a *api) refuseLoop(c *gin.Context) error {
+	if domain.Header(c.Request.Header).PassedThrough(a.opts.Pseudonym) {
+		return errLoop
+	}
+	return nil
+}
+
 // requireAdmin comes after authenticate.
 func (a *api) requireAdmin(c *gin.Context) error {
 	if !callerOf(c).Admin {

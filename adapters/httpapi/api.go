@@ -85,7 +85,7 @@ func (a *api) publicRoutes(r gin.IRoutes) {
 
 // clientRoutes are for clients of the gateway.
 func (a *api) clientRoutes(r gin.IRoutes) {
-	r.POST("/api/v1/submit", a.handle(a.submit))
+	r.POST("/api/v1/submit", a.handle(a.refuseLoop), a.handle(a.submit))
 	get(r, statusPath+":id", a.handle(a.status))
 	r.DELETE(statusPath+":id", a.handle(a.cancel))
 	get(r, "/api/v1/response/:id", a.handle(a.response))

@@ -155,6 +155,7 @@ func testOptions(f *fakes) (Options, *logBuffer, observerChan) {
 	return Options{
 		Address:   "127.0.0.1:0",
 		Version:   "1.2.3",
+		Pseudonym: "openhqm-1",
 		Submitter: f,
 		Poller:    f,
 		Canceller: f,

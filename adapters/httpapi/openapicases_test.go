@@ -157,6 +157,7 @@ func proxyAnswers() (all []provocation) {
 			provocation{operation: operation, want: 404, name: "unknown", app: failingApp(ports.ErrUnknownEndpoint)},
 			provocation{operation: operation, want: 403, app: failingApp(ports.ErrForbidden)},
 			provocation{operation: operation, want: 422, app: failingApp(ports.ErrMismatch)},
+			provocation{operation: operation, want: 508, header: []string{"Via", "1.1 openhqm-1"}},
 			provocation{operation: operation, want: 408, body: stalled},
 			provocation{operation: operation, want: 413, body: text(strings.Repeat("x", testBodyMax+1))},
 		)
@@ -221,6 +222,7 @@ func clientRefusals() []provocation {
 		{operation: "POST /api/v1/submit", want: 403, app: failingApp(ports.ErrForbidden)},
 		{operation: "POST /api/v1/submit", want: 404, app: failingApp(ports.ErrUnknownEndpoint)},
 		{operation: "POST /api/v1/submit", want: 422, app: failingApp(ports.ErrMismatch)},
+		{operation: "POST /api/v1/submit", want: 508, header: []string{"Via", "1.0 fred, 1.1 openhqm-1"}},
 		{operation: "GET /api/v1/status/{id}", want: 404, target: "/api/v1/status/no%20id"},
 		{operation: "DELETE /api/v1/status/{id}", want: 409, app: tooLate},
 		{operation: "GET /api/v1/response/{id}", want: 400, target: responseURL + "?wait=soon"},

@@ -58,6 +58,7 @@ var problems = []struct {
 	{errCancelled, problem{status: http.StatusGone, code: "GONE"}},
 	{errPrecondition, problem{status: http.StatusPreconditionFailed, code: "PRECONDITION_FAILED"}},
 	{errNoSuchRange, problem{status: http.StatusRequestedRangeNotSatisfiable, code: "RANGE_NOT_SATISFIABLE"}},
+	{errLoop, problem{status: http.StatusLoopDetected, code: "LOOP"}},
 	{errBusy, problem{status: http.StatusServiceUnavailable, code: "OVERLOADED"}},
 	{errNoRoom, problem{
 		status: http.StatusServiceUnavailable, code: "OVERLOADED",

@@ -60,6 +60,7 @@ func (a *api) proxyEngine(f front) *gin.Engine {
 		func(c *gin.Context) { c.Set(routeKey, proxyRoute) },
 		a.handle(func(c *gin.Context) error { return a.authenticate(c, mayPages) }),
 		a.handle(a.limitRate),
+		a.handle(a.refuseLoop),
 		a.handle(func(c *gin.Context) error { return a.proxy(c, f) }),
 	)
 	return e

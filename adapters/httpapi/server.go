@@ -45,6 +45,7 @@ type Options struct {
 	Transparent  Transparent // another address that is one endpoint; zero: none
 	PublicURL    string      // scheme, host and path prefix that clients use; makes Location absolute; empty: it is a path
 	Version      string      // shown by / and /health
+	Pseudonym    string      // our name in Via: requests with it have been through here
 
 	Submitter   ports.Submitter
 	Poller      ports.Poller

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -117,7 +118,7 @@ func checkMedia(header http.Header) error {
 
 // passContext copies the fields that connect the backend's call to the client's log and trace, unless the document has
 // its own. All other fields of the submit belong to this hop. A tracestate means nothing without its traceparent (W3C
-// Trace Context section 3.3), so the two stay together.
+// Trace Context section 3.3), so the two stay together. Via goes on, so that a loop over another gateway ends here.
 func passContext(to domain.Header, from http.Header) {
 	pass := func(name string) {
 		if values := from[name]; len(values) > 0 {
@@ -130,5 +131,8 @@ func passContext(to domain.Header, from http.Header) {
 	if !to.Has("Traceparent") && !to.Has("Tracestate") {
 		pass("Traceparent")
 		pass("Tracestate")
+	}
+	if hops := slices.Concat(to[domain.HeaderVia], from[domain.HeaderVia]); len(hops) > 0 {
+		to[domain.HeaderVia] = hops
 	}
 }

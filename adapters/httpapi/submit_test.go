@@ -74,6 +74,11 @@ func TestOnlyContextFieldsOfTheSubmitTravel(t *testing.T) {
 			[]string{"X-Correlation-ID", "outer", "traceparent", parent, "tracestate", "a=1"},
 			domain.Header{"X-Correlation-Id": {"inner"}, "Traceparent": {own}},
 		},
+		{
+			"all hops", `{"headers":{"via":"1.0 first"}}`,
+			[]string{"Via", "1.1 second"},
+			domain.Header{"Via": {"1.0 first", "1.1 second"}},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -20,6 +20,7 @@ import (
 type Options struct {
 	Endpoints    []Endpoint
 	HeaderPolicy domain.HeaderPolicy // applied to every request, including those of foreign messages
+	Pseudonym    string              // our name in Via (RFC 9110 section 7.6.3)
 
 	// MaxResponseSize is the size of the largest response body that is accepted.
 	MaxResponseSize int64
@@ -33,6 +34,7 @@ type Options struct {
 type Client struct {
 	endpoints map[string]*endpoint
 	policy    domain.HeaderPolicy
+	pseudonym string
 	maxSize   int64
 }
 
@@ -47,6 +49,7 @@ func New(o Options) (*Client, error) {
 	c := &Client{
 		endpoints: make(map[string]*endpoint, len(o.Endpoints)),
 		policy:    o.HeaderPolicy,
+		pseudonym: o.Pseudonym,
 		maxSize:   o.MaxResponseSize,
 	}
 	var faults []error
@@ -74,9 +77,30 @@ func (o *Options) check() error {
 		return errors.New("the response size limit must be positive")
 	case o.MaxIdlePerHost <= 0:
 		return errors.New("the number of idle connections must be positive")
+	case o.Pseudonym == "":
+		return errors.New("the name in Via must not be empty")
 	default:
 		return nil
 	}
+}
+
+// Renew makes new calls of an endpoint use the Header, Auth and TLS of e; the rest of the endpoint stays. Calls that
+// have begun go on. With TLS, their connections get no new calls. When e cannot be used, nothing changes, and the error
+// names no secret.
+func (c *Client) Renew(e Endpoint) error {
+	ep, known := c.endpoints[e.Name]
+	if !known {
+		return errors.New("there is no such endpoint")
+	}
+	own, err := newOwnFields(&e)
+	if err != nil {
+		return err
+	}
+	ep.own.Store(own)
+	if e.TLS != nil {
+		ep.pool.renew(e.TLS)
+	}
+	return nil
 }
 
 // Do implements ports.Backend. It blocks until the whole response is read or ctx ends; the whole call has no other time
@@ -118,8 +142,9 @@ func (c *Client) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, "httpbac
 
 // newRequest returns the call as a request of net/http, or why it can never be sent.
 func (c *Client) newRequest(ep *endpoint, call ports.Call) (*http.Request, error) {
-	header := c.header(ep, call)
-	if err := sendable(ep, call, header); err != nil {
+	own := ep.own.Load()
+	header := c.header(own, call)
+	if err := sendable(own, call, header); err != nil {
 		return nil, err
 	}
 	return &http.Request{

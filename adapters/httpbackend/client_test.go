@@ -56,6 +56,7 @@ func options(endpoint httpbackend.Endpoint) httpbackend.Options {
 	return httpbackend.Options{
 		Endpoints:       []httpbackend.Endpoint{endpoint},
 		HeaderPolicy:    domain.HeaderPolicy{Forward: []string{"*"}},
+		Pseudonym:       "openhqm",
 		MaxResponseSize: maxResponse,
 		MaxIdlePerHost:  8,
 	}

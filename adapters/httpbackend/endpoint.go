@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/openhqm/openhqm/domain"
@@ -37,13 +38,18 @@ func (e Endpoint) MarshalText() ([]byte, error) { return []byte(e.Name), nil }
 
 // endpoint is an Endpoint ready for use.
 type endpoint struct {
-	base    url.URL         // scheme and host
-	path    string          // escaped, as configured
-	query   string          // raw, as configured
-	address string          // host:port, for the log
-	fixed   domain.Header   // static headers and auth; never changed after New
-	owned   map[string]bool // folded names of fixed and of fields that we always set
+	base    url.URL // scheme and host
+	path    string  // escaped, as configured
+	query   string  // raw, as configured
+	address string  // host:port, for the log
+	own     atomic.Pointer[ownFields]
 	pool    *pool
+}
+
+// ownFields are what we send in place of the client's fields. They do not change; Renew makes others.
+type ownFields struct {
+	fixed domain.Header   // static headers and auth
+	names map[string]bool // folded names of fixed and of fields that we always set
 }
 
 func newEndpoint(e *Endpoint, maxIdle int) (*endpoint, error) {
@@ -51,7 +57,7 @@ func newEndpoint(e *Endpoint, maxIdle int) (*endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	fixed, err := fixedHeader(e)
+	own, err := newOwnFields(e)
 	if err != nil {
 		return nil, err
 	}
@@ -63,15 +69,15 @@ func newEndpoint(e *Endpoint, maxIdle int) (*endpoint, error) {
 	case e.HeaderTimeout < 0:
 		return nil, errors.New("the header timeout must not be negative")
 	}
-	return &endpoint{
+	ep := &endpoint{
 		base:    url.URL{Scheme: base.Scheme, Host: base.Host},
 		path:    base.EscapedPath(),
 		query:   base.RawQuery,
 		address: addressOf(base),
-		fixed:   fixed,
-		owned:   ownedNames(fixed),
 		pool:    newPool(e, base.Hostname(), maxIdle),
-	}, nil
+	}
+	ep.own.Store(own)
+	return ep, nil
 }
 
 // parseURL parses the URL of an endpoint. Its errors never repeat the URL, because that may hold a password.
@@ -129,13 +135,17 @@ func fixedHeader(e *Endpoint) (domain.Header, error) {
 	return fixed, nil
 }
 
-// ownedNames returns the names of fields that clients cannot set: the endpoint's, and those that identify our call.
-func ownedNames(fixed domain.Header) map[string]bool {
-	owned := map[string]bool{headerID: true, headerAttempt: true}
-	for name := range fixed {
-		owned[domain.FoldName(name)] = true
+// newOwnFields returns the fields that clients cannot set: the endpoint's, and those that identify our call.
+func newOwnFields(e *Endpoint) (*ownFields, error) {
+	fixed, err := fixedHeader(e)
+	if err != nil {
+		return nil, err
 	}
-	return owned
+	names := map[string]bool{headerID: true, headerAttempt: true}
+	for name := range fixed {
+		names[domain.FoldName(name)] = true
+	}
+	return &ownFields{fixed: fixed, names: names}, nil
 }
 
 // target appends path and query so that their bytes are sent unchanged. net/http sends URL.Opaque unchanged, but would

@@ -29,6 +29,7 @@ func newTestClient(t *testing.T, url string) *Client {
 	client, err := New(Options{
 		Endpoints:       []Endpoint{{Name: "e", URL: url, DialTimeout: time.Minute}},
 		HeaderPolicy:    domain.HeaderPolicy{Forward: []string{"*"}},
+		Pseudonym:       "openhqm",
 		MaxResponseSize: testMaxSize,
 		MaxIdlePerHost:  4,
 	})

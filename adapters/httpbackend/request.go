@@ -23,33 +23,33 @@ const (
 	headerAttempt     = "X-Openhqm-Attempt"
 	headerCorrelation = "X-Correlation-Id"
 	headerIdempotency = "Idempotency-Key"
-	headerVia         = "Via"
 	headerUserAgent   = "User-Agent"
 
-	// via is our entry in Via: protocol version and a pseudonym (RFC 9110 section 7.6.3). The version should be that of
-	// the received request, but a queued message has none: foreign messages and the payload of POST /api/v1/submit never
-	// were HTTP requests. What we forward can be expressed in 1.1.
-	via = "1.1 openhqm"
+	// viaProtocol is the protocol version of our entry in Via (RFC 9110 section 7.6.3). It should be that of the received
+	// request, but a queued message has none: foreign messages and the payload of POST /api/v1/submit never were HTTP
+	// requests. What we forward can be expressed in 1.1.
+	viaProtocol = "1.1 "
 )
 
 // added are fields that we set unless the client has. No other spelling of them may be sent beside ours.
-var added = map[string]bool{headerCorrelation: true, headerIdempotency: true, headerVia: true}
+var added = map[string]bool{headerCorrelation: true, headerIdempotency: true, domain.HeaderVia: true}
 
 // header returns the fields to send. In rising precedence: the client's, the endpoint's, its auth, ours.
-func (c *Client) header(ep *endpoint, call ports.Call) domain.Header {
+func (c *Client) header(own *ownFields, call ports.Call) domain.Header {
 	h := c.policy.Apply(call.Request.Header)
 	// 100 Continue was between the client and us; we already have the body (RFC 9110 section 10.1.1).
 	delete(h, "Expect")
 	for name := range h {
-		if folded := domain.FoldName(name); ep.owned[folded] || folded != name && added[folded] {
+		if folded := domain.FoldName(name); own.names[folded] || folded != name && added[folded] {
 			delete(h, name)
 		}
 	}
-	maps.Copy(h, ep.fixed)
+	maps.Copy(h, own.fixed)
 	id := []string{string(call.Request.ID)}
 	h[headerID] = id
 	h[headerAttempt] = []string{strconv.Itoa(call.Attempt)}
-	h[headerVia] = []string{strings.Join(slices.Concat(h[headerVia], []string{via}), ", ")}
+	hops := slices.Concat(h[domain.HeaderVia], []string{viaProtocol + c.pseudonym})
+	h[domain.HeaderVia] = []string{strings.Join(hops, ", ")}
 	for _, name := range [...]string{headerCorrelation, headerIdempotency} {
 		if !h.Has(name) {
 			h[name] = id
@@ -63,14 +63,14 @@ func (c *Client) header(ep *endpoint, call ports.Call) domain.Header {
 
 // sendable returns an error when a call can never be sent. Submitted requests have been checked, but foreign messages
 // have not.
-func sendable(ep *endpoint, call ports.Call, header domain.Header) error {
+func sendable(own *ownFields, call ports.Call, header domain.Header) error {
 	if reason := domain.CheckPath(call.Request.Path); reason != "" {
 		return errors.New("the path " + reason)
 	}
 	if reason := domain.CheckQuery(call.Request.Query); reason != "" {
 		return errors.New("the query " + reason)
 	}
-	if err := checkMethod(ep, call.Method); err != nil {
+	if err := checkMethod(own, call.Method); err != nil {
 		return err
 	}
 	return checkFields(header)
@@ -78,11 +78,11 @@ func sendable(ep *endpoint, call ports.Call, header domain.Header) error {
 
 // checkMethod refuses CONNECT, which asks for a tunnel, and TRACE where the response would show the client the fields
 // of the endpoint, including secrets (RFC 9110 sections 9.3.6 and 9.3.8).
-func checkMethod(ep *endpoint, method string) error {
+func checkMethod(own *ownFields, method string) error {
 	switch {
 	case !httpguts.ValidHeaderFieldName(method): // a method is a token, like a field name
 		return errors.New("the method is not a token (RFC 9110 section 9.1)")
-	case method == http.MethodConnect, method == http.MethodTrace && len(ep.fixed) > 0:
+	case method == http.MethodConnect, method == http.MethodTrace && len(own.fixed) > 0:
 		return errors.New("the method " + method + " cannot be forwarded")
 	default:
 		return nil

@@ -28,17 +28,19 @@ const (
 
 // pool holds the connections of one endpoint. It is safe for concurrent use.
 type pool struct {
-	dialer        *dialer
+	host          string // of the URL
 	maxIdle       int
 	headerTimeout time.Duration
 
 	mu        sync.Mutex
+	dialer    *dialer // replaced, never changed
 	transport *http.Transport
 	since     time.Time
 }
 
 func newPool(e *Endpoint, host string, maxIdle int) *pool {
 	p := &pool{
+		host:          host,
 		dialer:        &dialer{connect: new(net.Dialer).DialContext, secure: tlsFor(e.TLS, host), timeout: e.DialTimeout},
 		maxIdle:       maxIdle,
 		headerTimeout: e.HeaderTimeout,
@@ -61,6 +63,7 @@ func tlsFor(given *tls.Config, host string) *tls.Config {
 	return config
 }
 
+// newTransport returns one that dials as is right now. It is called with mu held, or before anybody else has the pool.
 func (p *pool) newTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                  stopSecondTry,
@@ -82,12 +85,27 @@ func (p *pool) newTransport() *http.Transport {
 func (p *pool) current() *http.Transport {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if now := time.Now(); now.Sub(p.since) >= connectionAge {
-		old := p.transport
-		p.transport, p.since = p.newTransport(), now
-		old.CloseIdleConnections()
+	if time.Since(p.since) >= connectionAge {
+		p.replace()
 	}
 	return p.transport
+}
+
+// renew makes new calls use new connections, with another TLS configuration.
+func (p *pool) renew(given *tls.Config) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	next := *p.dialer
+	next.secure = tlsFor(given, p.host)
+	p.dialer = &next
+	p.replace()
+}
+
+// replace is called with mu held.
+func (p *pool) replace() {
+	old := p.transport
+	p.transport, p.since = p.newTransport(), time.Now()
+	old.CloseIdleConnections()
 }
 
 func (p *pool) closeIdle() {

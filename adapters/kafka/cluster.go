@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"maps"
 	"net"
@@ -30,15 +31,21 @@ const (
 // cluster sends requests to the brokers that they are for. It is safe for concurrent use.
 type cluster struct {
 	opts  *Options
-	sasl  sasl.Mechanism
 	conns *conns
 
 	mu        sync.Mutex
+	access    access
 	topics    []topic // replaced, never changed
 	transport *kafka.Transport
 	addr      net.Addr
 	known     []string // brokers that the cluster has reported
 	forgot    time.Time
+}
+
+// access is what a connection needs. It does not change; renew replaces it.
+type access struct {
+	secure *tls.Config    // nil: plain text
+	sasl   sasl.Mechanism // nil: nobody authenticates
 }
 
 // topic is one that we use.
@@ -48,11 +55,11 @@ type topic struct {
 }
 
 func newCluster(opts *Options, topics []topic) (*cluster, error) {
-	mechanism, err := opts.SASL.mechanism()
+	access, err := newAccess(opts.TLS, opts.SASL)
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{opts: opts, sasl: mechanism, conns: newConns(opts.Dial), addr: kafka.TCP(opts.Brokers...)}
+	c := &cluster{opts: opts, access: access, conns: newConns(opts.Dial), addr: kafka.TCP(opts.Brokers...)}
 	c.use(topics)
 	return c, nil
 }
@@ -63,7 +70,8 @@ const clientID = "openhqm"
 func (c *cluster) use(topics []topic) {
 	c.topics = topics
 	c.transport = &kafka.Transport{
-		ClientID: clientID, Dial: c.conns.dial, DialTimeout: carrier.DialTimeout, TLS: cloned(c.opts.TLS), SASL: c.sasl,
+		ClientID: clientID, Dial: c.conns.dial, DialTimeout: carrier.DialTimeout,
+		TLS: cloned(c.access.secure), SASL: c.access.sasl,
 		MetadataTTL: metadataAge, MetadataTopics: names(topics), IdleTimeout: time.Minute,
 	}
 }
@@ -90,6 +98,16 @@ func (c *cluster) add(added topic) bool {
 	return true
 }
 
+// renew makes new connections use another access. Like add it makes another transport.
+func (c *cluster) renew(next access) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	old := c.transport
+	c.access = next
+	c.use(c.topics)
+	old.CloseIdleConnections()
+}
+
 // remove is the opposite of add. Nobody uses the topic.
 func (c *cluster) remove(name string) {
 	c.mu.Lock()
@@ -114,6 +132,16 @@ func (c *cluster) current() (*kafka.Transport, net.Addr) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.transport, c.addr
+}
+
+// dialer is for joining a group.
+func (c *cluster) dialer() *kafka.Dialer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return &kafka.Dialer{
+		ClientID: clientID, Timeout: carrier.DialTimeout, DialFunc: c.conns.dial,
+		TLS: cloned(c.access.secure), SASLMechanism: c.access.sasl,
+	}
 }
 
 // call sends a request and waits for its answer, at most so long. When ctx is cancelled it returns at once, and the

@@ -27,6 +27,22 @@ type SASL struct {
 // 3 s.
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
+// Renew makes new connections use another certificate, other authorities or another password. Open connections end when
+// they are idle; that of a group lasts until it breaks. After an error, which names no secret, nothing has changed.
+func (q *Queue) Renew(secure *tls.Config, s SASL) error {
+	next, err := newAccess(secure, s)
+	if err != nil {
+		return err
+	}
+	q.cluster.renew(next)
+	return nil
+}
+
+func newAccess(secure *tls.Config, s SASL) (access, error) {
+	mechanism, err := s.mechanism()
+	return access{secure: secure, sasl: mechanism}, err
+}
+
 // mechanism returns what kafka-go authenticates with; nil: nothing.
 func (s SASL) mechanism() (sasl.Mechanism, error) {
 	switch s.Mechanism {

@@ -178,10 +178,7 @@ func (c *consumer) config(brokers []string) kafka.ConsumerGroupConfig {
 	opts := &c.q.opts
 	return kafka.ConsumerGroupConfig{
 		ID: c.group, Brokers: brokers, Topics: c.topics,
-		Dialer: &kafka.Dialer{
-			ClientID: clientID, Timeout: carrier.DialTimeout, DialFunc: c.q.cluster.conns.dial,
-			TLS: cloned(opts.TLS), SASLMechanism: c.q.cluster.sasl,
-		},
+		Dialer:            c.q.cluster.dialer(),
 		HeartbeatInterval: min(heartbeat, opts.SessionTimeout/3),
 		SessionTimeout:    opts.SessionTimeout,
 		RebalanceTimeout:  rebalanceTimeout,

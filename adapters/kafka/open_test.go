@@ -19,6 +19,7 @@ import (
 
 	"github.com/openhqm/openhqm/adapters/kafka"
 	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
@@ -151,6 +152,26 @@ func TestASecureBroker(t *testing.T) {
 			require.NotContains(t, err.Error(), "no-such-secret")
 		})
 	}
+	t.Run("another password, and back", func(t *testing.T) {
+		t.Parallel()
+		opts := secure(t, "SCRAM-SHA-512", testkit.KafkaAdmin)
+		q := open(t, opts)
+		publish(t, q, messages(domain.LaneLow, 1))
+
+		wrong := opts.SASL
+		wrong.Password = "no-such-secret"
+		require.NoError(t, q.Renew(opts.TLS, wrong))
+		err := q.Publish(t.Context(), messages(domain.LaneLow, 1))[0]
+		require.ErrorIs(t, err, ports.ErrUnavailable)
+		require.NotContains(t, err.Error(), "no-such-secret")
+		require.Error(t, q.Renew(opts.TLS, kafka.SASL{Mechanism: "GSSAPI"}))
+
+		require.NoError(t, q.Renew(opts.TLS, opts.SASL))
+		publish(t, q, messages(domain.LaneLow, 1))
+		got := receive(t, q, 2)
+		settle(q, got...)
+		settled(t, q)
+	})
 	t.Run("an authority that nobody knows", func(t *testing.T) {
 		t.Parallel()
 		opts := secure(t, "PLAIN", testkit.KafkaAdmin)

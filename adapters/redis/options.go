@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/openhqm/openhqm/adapters/redis/internal/server"
 	"github.com/openhqm/openhqm/domain"
 )
 
@@ -12,6 +13,7 @@ import (
 type Options struct {
 	URL           string        // in one of the forms of go-redis: see ParseURL, ParseClusterURL and ParseFailoverURL
 	TLS           *tls.Config   // of a rediss:// URL, whose host is the ServerName unless one is set; nil: go-redis's own
+	Access        *Access       // user, password and TLS of new connections, renewable; nil: those of URL and TLS
 	Queue         string        // the name that all keys begin with, after "{"; without braces and slashes
 	Shards        int           // at least 1; the same in all processes that share the queue
 	WaitReplicas  int           // that must confirm what is accepted or finished; 0: none
@@ -31,6 +33,9 @@ type Options struct {
 
 	Retention time.Duration // of entries in the streams of Outlet, and of notices still owed: hours at least
 }
+
+// Access holds user, password and TLS of new connections, and can be renewed while a DB is open.
+type Access = server.Access
 
 // handsOverElsewhere reports whether ready requests go to another broker.
 func (o *Options) handsOverElsewhere() bool { return o.Handover && o.HandoverOutbox }

@@ -35,6 +35,7 @@ func rooms() []room {
 			"github.com/lmittmann/tint", "github.com/mattn/go-isatty", "github.com/prometheus/client_golang"),
 		{folder: "configs", may: []string{
 			"domain", "github.com/knadh/koanf", "github.com/go-viper/mapstructure", "go.yaml.in/yaml",
+			"golang.org/x/net/idna",
 		}},
 		{folder: "bootstrap", may: []string{
 			"domain", "ports", "application", "adapters", "configs",

@@ -14,7 +14,8 @@ func TestOnlyEndToEndHeadersReachTheBackend(t *testing.T) {
 	t.Parallel()
 	backend := testkit.NewBackend(t, testkit.Echo())
 	config := testkit.OneBackend(backend.URL)
-	client := testkit.NewGateway(t, config, "OPENHQM_PROXY_STRIP_HEADERS=X-Stripped").Start().Client()
+	client := testkit.NewGateway(t, config, "OPENHQM_PROXY_STRIP_HEADERS=X-Stripped",
+		"OPENHQM_PROXY_VIA=our-gateway").Start().Client()
 	const document = `{"payload": 1, "headers": {
 		"X-Kept": ["one", "two"], "Accept-Language": "de",
 		"Connection": "close, X-Named", "X-Named": "by Connection", "Keep-Alive": "timeout=5",
@@ -45,7 +46,7 @@ func TestOnlyEndToEndHeadersReachTheBackend(t *testing.T) {
 		"Idempotency-Key":   {id},
 		"X-Openhqm-Id":      {id},
 		"X-Openhqm-Attempt": {"1"},
-		"Via":               {"1.1 openhqm"},
+		"Via":               {"1.1 our-gateway"},
 	}, call.Header)
 }
 

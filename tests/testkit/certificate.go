@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// SelfSigned makes a certificate for 127.0.0.1 that is its own authority, and returns the paths of it and of its key,
-// both PEM. They are gone when the test ends.
+// SelfSigned makes a certificate for 127.0.0.1 and localhost that is its own authority, and returns the paths of it and
+// of its key, both PEM. They are gone when the test ends. Clients can show it too.
 func SelfSigned(tb testing.TB) (certificate, key string) {
 	tb.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -26,8 +26,9 @@ func SelfSigned(tb testing.TB) (certificate, key string) {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"}, IsCA: true,
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 	}
 	public, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
 	require.NoError(tb, err)

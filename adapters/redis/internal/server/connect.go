@@ -2,8 +2,10 @@ package server
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"errors"
+	"net"
 	"net/url"
 	"sync"
 	"time"
@@ -21,21 +23,25 @@ const (
 	// BlockFor is how long a blocking read waits for something to read.
 	BlockFor = time.Second
 
+	// renewedAfter is how old a connection may get where access can be renewed. Redis never asks for credentials again.
+	renewedAfter = 30 * time.Minute
+
 	// ReplyTimeout is how long one answer, or all answers of a pipeline, may take.
 	ReplyTimeout = 5 * time.Second
 )
 
 // connect makes two clients of a URL: redis:// or rediss:// for one server, with addr=host:port for more seeds of a
 // Cluster, with master_name= for Sentinel (see ParseURL, ParseClusterURL and ParseFailoverURL of go-redis). Secure
-// configures TLS where the URL asks for it; nil is go-redis's own configuration. It does not dial.
-func connect(rawURL string, secure *tls.Config) (client, blocking redis.UniversalClient, err error) {
+// configures TLS where the URL asks for it; nil is go-redis's own configuration. With an access, new connections use what
+// that holds at the time. It does not dial.
+func connect(rawURL string, secure *tls.Config, access *Access) (client, blocking redis.UniversalClient, err error) {
 	silence()
 	parsed, err := url.Parse(rawURL)
 	if err != nil {
 		// What url.Parse says repeats the URL, password included.
 		return nil, nil, errors.New("redis.url is not a valid URL")
 	}
-	build, err := clientOf(rawURL, parsed.Query(), secure)
+	build, err := clientOf(rawURL, parsed.Query(), secure, access)
 	if err != nil {
 		// What go-redis says repeats a part of it, and a password with a "/" may be there.
 		return nil, nil, errors.New("redis.url is not a valid Redis URL")
@@ -45,7 +51,7 @@ func connect(rawURL string, secure *tls.Config) (client, blocking redis.Universa
 
 // clientOf returns a function that makes a client with a pool of that size; 0 is the URL's, or go-redis's own.
 func clientOf(
-	rawURL string, query url.Values, secure *tls.Config,
+	rawURL string, query url.Values, secure *tls.Config, access *Access,
 ) (func(pool int) redis.UniversalClient, error) {
 	switch {
 	case query.Has("master_name"):
@@ -54,8 +60,9 @@ func clientOf(
 			o := *opts
 			settings{
 				&o.MaxRetries, &o.DialerRetries, &o.PoolSize, &o.DisableIdentity, &o.ContextTimeoutEnabled,
-				&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.TLSConfig,
-			}.set(pool, secure)
+				&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.ConnMaxLifetime, &o.TLSConfig,
+				&o.CredentialsProviderContext, &o.Dialer,
+			}.set(pool, secure, access)
 			return redis.NewFailoverClient(&o)
 		}, err
 	case query.Has("addr"):
@@ -65,8 +72,9 @@ func clientOf(
 			o.MaintNotificationsConfig = noNotifications()
 			settings{
 				&o.MaxRetries, &o.DialerRetries, &o.PoolSize, &o.DisableIdentity, &o.ContextTimeoutEnabled,
-				&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.TLSConfig,
-			}.set(pool, secure)
+				&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.ConnMaxLifetime, &o.TLSConfig,
+				&o.CredentialsProviderContext, &o.Dialer,
+			}.set(pool, secure, access)
 			return redis.NewClusterClient(&o)
 		}, err
 	default:
@@ -76,8 +84,9 @@ func clientOf(
 			o.MaintNotificationsConfig = noNotifications()
 			settings{
 				&o.MaxRetries, &o.DialerRetries, &o.PoolSize, &o.DisableIdentity, &o.ContextTimeoutEnabled,
-				&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.TLSConfig,
-			}.set(pool, secure)
+				&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.ConnMaxLifetime, &o.TLSConfig,
+				&o.CredentialsProviderContext, &o.Dialer,
+			}.set(pool, secure, access)
 			return redis.NewClient(&o)
 		}, err
 	}
@@ -88,21 +97,33 @@ type settings struct {
 	maxRetries, dialerRetries, poolSize    *int
 	disableIdentity, contextTimeoutEnabled *bool
 	dialTimeout, readTimeout, writeTimeout *time.Duration
+	lifetime                               *time.Duration
 	tls                                    **tls.Config
+	credentials                            *func(context.Context) (username, password string, err error)
+	dialer                                 *func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-func (s settings) set(pool int, secure *tls.Config) {
+func (s settings) set(pool int, secure *tls.Config, access *Access) {
 	*s.maxRetries, *s.dialerRetries, *s.disableIdentity = noRetries, 1, true
 	*s.contextTimeoutEnabled = true
 	*s.dialTimeout = cmp.Or(*s.dialTimeout, dialTimeout)
 	*s.readTimeout, *s.writeTimeout = cmp.Or(*s.readTimeout, ReplyTimeout), cmp.Or(*s.writeTimeout, ReplyTimeout)
 	*s.poolSize = cmp.Or(pool, *s.poolSize)
-	if fromURL := *s.tls; fromURL != nil && secure != nil {
-		config := secure.Clone()
-		config.ServerName = cmp.Or(config.ServerName, fromURL.ServerName)
-		config.InsecureSkipVerify = config.InsecureSkipVerify || fromURL.InsecureSkipVerify
-		*s.tls = config
+	*s.tls = merge(*s.tls, secure)
+	if access != nil {
+		*s.credentials, *s.dialer, *s.lifetime = access.credentials, access.dial(*s.dialTimeout), renewedAfter
 	}
+}
+
+// merge returns how TLS is spoken: as the URL asks for it, in the given way.
+func merge(fromURL, secure *tls.Config) *tls.Config {
+	if fromURL == nil || secure == nil {
+		return fromURL
+	}
+	config := secure.Clone()
+	config.ServerName = cmp.Or(config.ServerName, fromURL.ServerName)
+	config.InsecureSkipVerify = config.InsecureSkipVerify || fromURL.InsecureSkipVerify
+	return config
 }
 
 // noRetries is for go-redis: a command whose answer was lost may have been done, and the caller knows whether to repeat

@@ -20,7 +20,7 @@ func TestURLsSayWhatToConnectTo(t *testing.T) {
 		{"redis://a:1?addr=b:2&addr=c:3", &redis.ClusterClient{}},
 		{"redis://a:26379?master_name=main&addr=b:26379", &redis.Client{}},
 	} {
-		client, blocking, err := connect(tt.give, nil)
+		client, blocking, err := connect(tt.give, nil, nil)
 		require.NoError(t, err)
 		require.IsType(t, tt.want, client)
 		require.IsType(t, tt.want, blocking)
@@ -36,7 +36,7 @@ func TestWrongURLsAreErrorsWithoutSecrets(t *testing.T) {
 		"redis://u:sesame%zz@a", "redis://u:sesame@a?unknown=1", "redis://u:sesame@a?addr=b",
 		"redis://u:sesame@a?master_name=m&unknown=1", "redis://u:ses\x00ame@a",
 	} {
-		_, _, err := connect(give, nil)
+		_, _, err := connect(give, nil, nil)
 		require.ErrorContains(t, err, "redis.url", give)
 		require.NotContains(t, err.Error(), "sesame")
 		require.NotContains(t, err.Error(), "ame@")
@@ -80,7 +80,7 @@ func TestTLSIsUsedWhenTheURLAsksForIt(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			client, blocking, err := connect(tt.url, tt.give)
+			client, blocking, err := connect(tt.url, tt.give, nil)
 			require.NoError(t, err)
 			for _, client := range []redis.UniversalClient{client, blocking} {
 				require.Equal(t, tt.want, tlsOf(client))
