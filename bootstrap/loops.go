@@ -23,7 +23,7 @@ import (
 type pseudonym string
 
 // newPseudonym returns proxy.via or, without that, a name that follows from what an installation shares: its queue and
-// the brokers. The embedded queue belongs to one process, so there it is random.
+// its Redis. The embedded queue belongs to one process, so there it is random.
 func newPseudonym(config configs.Config) (pseudonym, error) {
 	if config.Proxy.Via != "" {
 		return pseudonym(config.Proxy.Via), nil
@@ -35,14 +35,7 @@ func newPseudonym(config configs.Config) (pseudonym, error) {
 	if err != nil {
 		return "", err
 	}
-	shared := []string{config.Queue.Type, config.Queue.Requests, serverOf(store)}
-	switch config.Queue.Type {
-	case configs.QueueKafka:
-		shared = append(shared, slices.Sorted(slices.Values(config.Kafka.Brokers))...)
-	case configs.QueueSQS:
-		shared = append(shared, config.SQS.Region, config.SQS.Endpoint)
-	}
-	return named(shared...), nil
+	return named(config.Queue.Type, config.Queue.Requests, serverOf(store)), nil
 }
 
 // named returns a name that shows nothing of its parts.

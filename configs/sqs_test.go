@@ -53,3 +53,9 @@ func TestTheLeaseAndTheHighLaneOfSQS(t *testing.T) {
 	require.Equal(t, 20*time.Second, config.Lease())
 	require.Equal(t, "a-high", config.HighRequests())
 }
+
+func TestTheEndpointOfSQSIsKeptInASCII(t *testing.T) {
+	t.Parallel()
+	config := loadYAML(t, `{queue: {type: sqs}, sqs: {endpoint: "http://b%C3%BCcher.test:1"}}`)
+	require.Equal(t, "http://xn--bcher-kva.test:1", config.SQS.Endpoint)
+}
