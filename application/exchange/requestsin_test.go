@@ -144,6 +144,30 @@ func TestForeignRequestsAreSettledWhenTheyAreSaved(t *testing.T) {
 	})
 }
 
+// TestASaveUnderWayIsNotCutOff has a loop that ends while its store saves.
+func TestASaveUnderWayIsNotCutOff(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		in := newRequestsIn(t)
+		saving, saved := make(chan struct{}), make(chan struct{})
+		in.intake.EXPECT().AcceptForeign(gomock.Any(), gomock.Len(1)).DoAndReturn(
+			func(ctx context.Context, _ []ports.Arrival) []error {
+				close(saving)
+				<-saved
+				return []error{ctx.Err()}
+			})
+		in.source.EXPECT().Settle([]ports.Ticket{"p-1"})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- in.Run(ctx) }()
+		in.messages <- []ports.Received{message("p-1", "{}")}
+		<-saving
+		cancel()
+		close(saved)
+		require.NoError(t, <-ended)
+	})
+}
+
 // TestRequestsInEnds also holds that it does so while the store is away, and that a source that is closed is an error.
 func TestRequestsInEnds(t *testing.T) {
 	t.Parallel()
