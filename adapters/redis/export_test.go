@@ -7,6 +7,9 @@ import (
 	"github.com/openhqm/openhqm/domain"
 )
 
+// SetOutboxPoll sets how often outboxes are looked into for what other processes left there.
+func SetOutboxPoll(opts *Options, d time.Duration) { opts.outboxPoll = d }
+
 // Tidy removes consumers of every shard that hold nothing and were not seen for so long.
 func (db *DB) Tidy(ctx context.Context, unseen time.Duration) error {
 	for _, s := range db.server.Shards {
