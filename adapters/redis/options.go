@@ -30,6 +30,8 @@ type Options struct {
 	HandoverOutbox bool
 
 	Retention time.Duration // of entries in the streams of Outlet, and of notices still owed: hours at least
+
+	outboxPoll time.Duration // in tests; 0: usualOutboxPoll
 }
 
 // handsOverElsewhere reports whether ready requests go to another broker.
