@@ -18,8 +18,8 @@ type Outbox interface {
 	// Done removes notices, durably. When it fails they may come again.
 	Done(ctx context.Context, notices []Notice) error
 
-	// Wait blocks until something may be owed, or ctx ends. A notice of this process wakes it at once. For notices that
-	// other processes left behind, it looks once a second.
+	// Wait blocks until something may be owed, or ctx ends. What this process owes wakes it at once. Once a second it
+	// looks for what other processes left behind.
 	Wait(ctx context.Context)
 }
 

@@ -99,6 +99,9 @@ func (st *CarrierStore) Keep(ctx context.Context, arrivals []ports.Arrival) []er
 	errs := make([]error, len(arrivals))
 	for i := range found {
 		errs[i] = found[i].Err
+		if found[i].Answer.Word() == "completed" { // a dead letter, of which there is another notice
+			signal(st.requests.news.buried)
+		}
 		st.sweeper.at(arrivals[i].Request.NotBefore)
 	}
 	return errs

@@ -4,8 +4,15 @@ import (
 	"context"
 	"time"
 
+	"github.com/openhqm/openhqm/adapters/redis/internal/server"
 	"github.com/openhqm/openhqm/domain"
 )
+
+// ReplyTimeout is how long Redis may take to answer.
+const ReplyTimeout = server.ReplyTimeout
+
+// SetOutboxPoll sets how often outboxes are looked into for what other processes left there.
+func SetOutboxPoll(opts *Options, d time.Duration) { opts.outboxPoll = d }
 
 // Tidy removes consumers of every shard that hold nothing and were not seen for so long.
 func (db *DB) Tidy(ctx context.Context, unseen time.Duration) error {

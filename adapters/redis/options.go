@@ -32,6 +32,8 @@ type Options struct {
 	HandoverOutbox bool
 
 	Retention time.Duration // of entries in the streams of Outlet, and of notices still owed: hours at least
+
+	outboxPoll time.Duration // in tests; 0: usualOutboxPoll
 }
 
 // Access holds user, password and TLS of new connections, and can be renewed while a DB is open.

@@ -189,6 +189,78 @@ func TestEveryEndIsOwed(t *testing.T) {
 	requireNothingOwed(t, s.client())
 }
 
+// TestWhatAProcessOwesWakesItsOutbox prepares each case in another process, so that nothing else wakes the outbox.
+func TestWhatAProcessOwesWakesItsOutbox(t *testing.T) {
+	t.Parallel()
+	accepted := func(t *testing.T, other *redis.DB, r domain.Request) { t.Helper(); accept(t, other, r) }
+	nothing := func(*testing.T, *redis.DB, domain.Request) {}
+	for name, tt := range map[string]struct {
+		options func(url string) redis.Options
+		kind    ports.NoticeKind
+		change  func(r *domain.Request)
+		prepare func(t *testing.T, other *redis.DB, r domain.Request)
+		owe     func(t *testing.T, db *redis.DB, r domain.Request)
+	}{
+		"a finish": {
+			options: retaining, kind: ports.NoticeResult, prepare: accepted,
+			owe: func(t *testing.T, db *redis.DB, _ domain.Request) {
+				t.Helper()
+				end(t, consume(t, db), domain.Completed, nil)
+			},
+		},
+		"a dead letter": {
+			options: retaining, kind: ports.NoticeDeadLetter, prepare: accepted,
+			owe: func(t *testing.T, db *redis.DB, _ domain.Request) {
+				t.Helper()
+				end(t, consume(t, db), domain.Failed, nil)
+			},
+		},
+		"the original of a dead letter": {
+			options: retaining, kind: ports.NoticeDeadLetter,
+			change: func(r *domain.Request) { r.Deadline = time.Now().Add(-time.Hour) },
+			prepare: func(t *testing.T, other *redis.DB, r domain.Request) {
+				t.Helper()
+				create(t, other, r)
+				awaitLetter(t, other, r.ID)
+			},
+			owe: keepIt,
+		},
+		"a request to hand over": {options: handoverTo, kind: ports.NoticeHandover, prepare: nothing, owe: accept},
+		"a delayed request to hand over": { // when it is accepted, and when it is due
+			options: handoverTo, kind: ports.NoticeHandover, prepare: nothing, owe: accept,
+			change: func(r *domain.Request) { r.NotBefore = time.Now().Add(500 * time.Millisecond) },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, r := startServer(t), newRequest()
+			if tt.change != nil {
+				tt.change(&r)
+			}
+			opts := tt.options(s.url())
+			other := openDB(t, opts)
+			announce(t, other)
+			tt.prepare(t, other, r)
+			require.NoError(t, other.Close())
+			redis.SetOutboxPoll(&opts, time.Hour)
+			db := openDB(t, opts)
+			tt.owe(t, db, r)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			outbox := db.Outbox(tt.kind)
+			var due []ports.Notice
+			for len(due) == 0 {
+				outbox.Wait(ctx)
+				require.NoError(t, ctx.Err(), "nothing wakes it")
+				var err error
+				due, err = outbox.Due(t.Context())
+				require.NoError(t, err)
+			}
+			require.Equal(t, r.ID, due[len(due)-1].ID)
+		})
+	}
+}
+
 func TestDeadLettersOfUnreadableMessagesAreOwed(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)

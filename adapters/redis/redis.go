@@ -18,7 +18,9 @@
 package redis
 
 import (
+	"cmp"
 	"context"
+	"time"
 
 	"github.com/openhqm/openhqm/adapters/redis/internal/server"
 	"github.com/openhqm/openhqm/adapters/redis/internal/streams"
@@ -49,6 +51,9 @@ var (
 	_ ports.Exchanger = (*DB)(nil)
 )
 
+// usualOutboxPoll is how late a process may find a notice that another one left behind; see ports.Outbox.
+const usualOutboxPoll = time.Second
+
 // Open connects, makes sure that Redis can be used, and begins to serve. When Redis is away, refuses us or is too old,
 // Open returns an error within 10 s, which names the server but never a password. Settings that may lose requests after
 // a 202 are logged as a warning.
@@ -73,7 +78,8 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 	db.Records = &Records{opts: db.opts, server: srv, sweeper: db.sweeper, waiters: newWaiters(srv)}
 	db.Streams = streams.New(srv, streams.Options{
 		Queue: opts.Queue, Handover: opts.Handover, Lease: opts.Lease, Retention: opts.Retention, Now: opts.Now,
-		News: streams.News{Final: news.final, Buried: news.buried, Ready: news.ready},
+		News:       streams.News{Final: news.final, Buried: news.buried, Ready: news.ready},
+		OutboxPoll: cmp.Or(opts.outboxPoll, usualOutboxPoll),
 	})
 	health.Inspect(ctx)
 	srv.Go(db.sweeper.run)

@@ -48,6 +48,18 @@ func keepIt(t *testing.T, db *redis.DB, r domain.Request) {
 	require.NoError(t, db.Keep(t.Context(), []ports.Arrival{arrival(r, "")})[0])
 }
 
+// awaitLetter waits until there is a dead letter.
+func awaitLetter(t *testing.T, db *redis.DB, id domain.ID) domain.DeadLetter {
+	t.Helper()
+	var letter domain.DeadLetter
+	require.Eventually(t, func() bool {
+		var err error
+		letter, err = db.DeadLetters().Find(t.Context(), id)
+		return err == nil
+	}, patience, 10*time.Millisecond)
+	return letter
+}
+
 func finishCarried(t *testing.T, c *redis.Consumer, d ports.Delivery, out domain.Outcome) {
 	t.Helper()
 	out.At = time.Now()
@@ -152,13 +164,7 @@ func TestADeadLetterOfTheDeadlineIsCompletedByItsMessage(t *testing.T) {
 	r.Deadline = time.Now().Add(-time.Hour)
 	create(t, db, r)
 	letters := db.DeadLetters()
-	var letter domain.DeadLetter
-	require.Eventually(t, func() bool {
-		var err error
-		letter, err = letters.Find(t.Context(), r.ID)
-		return err == nil
-	}, patience, 10*time.Millisecond)
-	require.Nil(t, letter.Request)
+	require.Nil(t, awaitLetter(t, db, r.ID).Request)
 	keepIt(t, db, r)
 	letter, err := letters.Find(t.Context(), r.ID)
 	require.NoError(t, err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/openhqm/openhqm/adapters/redis"
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/tests/testkit"
 )
 
 const (
@@ -208,6 +209,25 @@ func TestCloseSettlesFirst(t *testing.T) {
 		require.NoError(t, db.Close())
 		require.Zero(t, client.XLen(t.Context(), otherStream).Val())
 	}
+}
+
+// TestCloseTriesOnceToSettleWhileRedisHangs closes while the first try is under way.
+func TestCloseTriesOnceToSettleWhileRedisHangs(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	network := testkit.StartFaultProxy(t, s.address)
+	db := openDB(t, options("redis://"+network.Address))
+	in := inlet(t, db, otherStream)
+	addTo(t, s.client(), otherStream, "payload", "hello")
+	got := receiveSome(t, in, 1, room)[0]
+	network.SetSilent(true)
+	in.Settle([]ports.Ticket{got.Ticket})
+	probing, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	require.ErrorIs(t, db.Probe(probing), ports.ErrUnavailable, "the try begins meanwhile")
+	closed := time.Now()
+	require.NoError(t, db.Close())
+	require.Less(t, time.Since(closed), redis.ReplyTimeout*3/2)
 }
 
 func TestReceiveEndsWithItsContextAndWithTheDatabase(t *testing.T) {

@@ -10,16 +10,3 @@ func SetLifetime(opts *Options, d time.Duration) { opts.lifetime = d }
 
 // MaxAhead is how many messages of a lane are read ahead at most, with those of the last answers.
 const MaxAhead = maxAhead + maxBatch
-
-// OnShelves is how many messages are read ahead.
-func OnShelves(q *Queue) int {
-	q.receiver.mu.Lock()
-	defer q.receiver.mu.Unlock()
-	n := 0
-	for _, m := range q.receiver.held {
-		if m.shelved {
-			n++
-		}
-	}
-	return n
-}

@@ -18,7 +18,7 @@ const (
 	resultPrefix  = "result-"  // results that cannot be read
 )
 
-var errNoValue = errors.New(`the message is empty: in a Redis stream the field "payload" holds it`)
+var errNoValue = errors.New("the message has no value")
 
 // ReadCarried reads a message that a carrier handed out, which another program may have written. One without an id gets
 // one that is derived from its place. With an error the request still has an id and times.

@@ -74,6 +74,7 @@ func (out *NoticesOut) Run(ctx context.Context) error {
 		}
 		pause.Reset()
 	}
+	out.outbox.Wait(ctx) // ctx has ended: this only makes what came during the last round known to Due
 	out.finish(lasting)
 	return nil
 }

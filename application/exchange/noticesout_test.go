@@ -24,15 +24,17 @@ import (
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
-// outbox is a ports.Outbox in memory.
+// outbox is a ports.Outbox in memory. What becomes owed after it was read is not known until Wait returns.
 type outbox struct {
 	sync.Mutex // guards it while it is used
 
 	owed    []ports.Notice
-	atOnce  int   // notices that Due returns; 0: all
-	failure error // of Due
-	refusal error // of Done
-	due     int   // calls of Due
+	known   []ports.Notice // those of owed that were read
+	dry     bool           // all were read; Wait resets it
+	atOnce  int            // notices that Due returns; 0: all
+	failure error          // of Due
+	refusal error          // of Done
+	due     int            // calls of Due
 	news    chan struct{}
 }
 
@@ -43,10 +45,13 @@ func (o *outbox) Due(context.Context) ([]ports.Notice, error) {
 	if o.failure != nil {
 		return nil, o.failure
 	}
-	if o.atOnce > 0 && len(o.owed) > o.atOnce {
-		return slices.Clone(o.owed[:o.atOnce]), nil
+	if len(o.known) == 0 && !o.dry {
+		o.known, o.dry = slices.Clone(o.owed), true
 	}
-	return slices.Clone(o.owed), nil
+	if o.atOnce > 0 && len(o.known) > o.atOnce {
+		return slices.Clone(o.known[:o.atOnce]), nil
+	}
+	return slices.Clone(o.known), nil
 }
 
 func (o *outbox) Done(_ context.Context, notices []ports.Notice) error {
@@ -56,9 +61,17 @@ func (o *outbox) Done(_ context.Context, notices []ports.Notice) error {
 		return o.refusal
 	}
 	for _, done := range notices {
-		o.owed = slices.DeleteFunc(o.owed, func(n ports.Notice) bool { return n.ID == done.ID })
+		isDone := func(n ports.Notice) bool { return n.ID == done.ID }
+		o.owed, o.known = slices.DeleteFunc(o.owed, isDone), slices.DeleteFunc(o.known, isDone)
 	}
 	return nil
+}
+
+// owe adds a notice.
+func (o *outbox) owe(n ports.Notice) {
+	o.Lock()
+	defer o.Unlock()
+	o.owed = append(o.owed, n)
 }
 
 func (o *outbox) Wait(ctx context.Context) {
@@ -66,15 +79,20 @@ func (o *outbox) Wait(ctx context.Context) {
 	case <-o.news:
 	case <-ctx.Done():
 	}
+	o.Lock()
+	defer o.Unlock()
+	o.dry = false
 }
 
 // outlet is a ports.Publisher in memory.
 type outlet struct {
 	sync.Mutex // guards it while it is used
 
-	limit int // bytes of a message; 0: none
-	away  bool
-	hangs bool // until the caller gives up
+	limit   int       // bytes of a message; 0: none
+	refused domain.ID // the message that it does not accept
+	away    bool
+	hangs   bool          // until the caller gives up
+	takes   time.Duration // to publish, unless the caller gives up
 
 	tries     int
 	published []ports.QueueMessage
@@ -84,13 +102,17 @@ func (o *outlet) Publish(ctx context.Context, messages []ports.QueueMessage) []e
 	if o.hangs {
 		<-ctx.Done()
 	}
+	select {
+	case <-time.After(o.takes):
+	case <-ctx.Done():
+	}
 	o.Lock()
 	defer o.Unlock()
 	o.tries++
 	errs := make([]error, len(messages))
 	for i, m := range messages {
 		switch {
-		case o.away || o.hangs:
+		case o.away || ctx.Err() != nil || m.ID == o.refused:
 			errs[i] = ports.ErrUnavailable
 		case o.limit > 0 && len(m.Value) > o.limit:
 			errs[i] = fmt.Errorf("%w: it takes %d bytes", ports.ErrTooLarge, o.limit)
@@ -142,6 +164,15 @@ func resultOf(id domain.ID, status domain.Status, response *domain.Response) por
 	return ports.Notice{ID: id, Record: &domain.Record{ID: id, Status: status, Result: &domain.Result{
 		Response: response, CompletedAt: noon, ProcessingTime: 5 * time.Millisecond,
 	}}}
+}
+
+// cancelled returns n results.
+func cancelled(n int) []ports.Notice {
+	all := make([]ports.Notice, n)
+	for i := range all {
+		all[i] = resultOf(domain.ID(fmt.Sprintf("r-%d", i)), domain.Cancelled, nil)
+	}
+	return all
 }
 
 func TestResultsArePublished(t *testing.T) {
@@ -386,9 +417,7 @@ func TestNoticesArePublishedWhenTheOutletIsBack(t *testing.T) {
 		require.Len(t, o.outlet.published, 1)
 		o.outlet.Unlock()
 
-		o.outbox.Lock()
-		o.outbox.owed = append(o.outbox.owed, resultOf("b", domain.Cancelled, nil))
-		o.outbox.Unlock()
+		o.outbox.owe(resultOf("b", domain.Cancelled, nil))
 		o.outbox.news <- struct{}{}
 		synctest.Wait()
 		cancel()
@@ -454,12 +483,8 @@ func TestNoticesOutEnds(t *testing.T) {
 func TestNoticesOutPublishesWhatIsLeft(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var owed []ports.Notice
 		const n = 100
-		for i := range n {
-			owed = append(owed, resultOf(domain.ID(fmt.Sprintf("r-%d", i)), domain.Cancelled, nil))
-		}
-		o := newOut(ports.NoticeResult, nil, owed...)
+		o := newOut(ports.NoticeResult, nil, cancelled(n)...)
 		o.outbox.atOnce = 7
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -467,6 +492,39 @@ func TestNoticesOutPublishesWhatIsLeft(t *testing.T) {
 		require.Len(t, o.outlet.published, n)
 		require.Empty(t, o.outbox.owed)
 		<-time.After(time.Second)
+	})
+}
+
+// TestWhatBecomesOwedDuringTheLastRoundIsPublished also holds that a publish under way is not cut off.
+func TestWhatBecomesOwedDuringTheLastRoundIsPublished(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newOut(ports.NoticeResult, nil, resultOf("a", domain.Cancelled, nil))
+		o.outlet.takes = 250 * time.Millisecond
+		stop := start(t, o.Run)
+		synctest.Wait() // "a" is being published
+		o.outbox.owe(resultOf("b", domain.Cancelled, nil))
+		stop()
+		require.Len(t, o.outlet.published, 2)
+		require.Equal(t, 2, o.outlet.tries, "once each")
+		require.Empty(t, o.outbox.owed)
+		<-time.After(time.Second)
+	})
+}
+
+// TestARoundThatFailsInPartIsFollowedByAPause has one message that the outlet never accepts, and more of the other ones
+// than rounds with pauses publish.
+func TestARoundThatFailsInPartIsFollowedByAPause(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newOut(ports.NoticeResult, nil, cancelled(100)...)
+		o.outbox.atOnce = 2
+		o.outlet.refused = "r-0"
+		o.outlet.takes = time.Millisecond // time passes also without a pause
+		o.run(t, time.Minute)
+		require.Greater(t, o.outlet.tries, 10)
+		require.Less(t, o.outlet.tries, 30)
+		require.Len(t, o.outlet.published, 100-len(o.outbox.owed))
 	})
 }
 

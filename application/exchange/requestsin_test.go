@@ -80,7 +80,7 @@ func TestForeignMessagesAreReadWithCare(t *testing.T) {
 		{"a reference", "p", `{"correlation_id":"mine","body_ref":"x"}`, "mine", "standard", 0, "body_ref"},
 		{"no JSON", "p", `oops`, "stream-p", "", 0, "JSON"},
 		{"too long", "p", `{"payload":"` + string(make([]byte, 2000)) + `"}`, "stream-p", "", 0, "longer"},
-		{"no value", "p", "", "stream-p", "", 0, `the field "payload"`},
+		{"no value", "p", "", "stream-p", "", 0, "the message has no value"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -141,6 +141,30 @@ func TestForeignRequestsAreSettledWhenTheyAreSaved(t *testing.T) {
 		}
 		<-time.After(time.Minute)
 		stop()
+	})
+}
+
+// TestASaveUnderWayIsNotCutOff has a loop that ends while its store saves.
+func TestASaveUnderWayIsNotCutOff(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		in := newRequestsIn(t)
+		saving, saved := make(chan struct{}), make(chan struct{})
+		in.intake.EXPECT().AcceptForeign(gomock.Any(), gomock.Len(1)).DoAndReturn(
+			func(ctx context.Context, _ []ports.Arrival) []error {
+				close(saving)
+				<-saved
+				return []error{ctx.Err()}
+			})
+		in.source.EXPECT().Settle([]ports.Ticket{"p-1"})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- in.Run(ctx) }()
+		in.messages <- []ports.Received{message("p-1", "{}")}
+		<-saving
+		cancel()
+		close(saved)
+		require.NoError(t, <-ended)
 	})
 }
 

@@ -144,7 +144,7 @@ func TestResultsThatCannotBeReadAreRejected(t *testing.T) {
 func TestResultsAreReadWithCare(t *testing.T) {
 	t.Parallel()
 	for give, want := range map[string]string{
-		"":                       `the field "payload"`,
+		"":                       "the message has no value",
 		"oops":                   "JSON",
 		`{"status":"COMPLETED"}`: "names no request",
 		`{"correlation_id":"a"}`: "status",

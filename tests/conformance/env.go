@@ -239,16 +239,22 @@ func (e *env) requireDepth(want ports.Depths) {
 	}, "the depth is never right")
 }
 
-// requireNothingLeft wants depths of zero after requests were cancelled, or after a crash when all is final. Where a
-// carrier still has messages of such requests it counts them until a worker has seen them, which hands out nothing.
+// requireNothingLeft wants depths of zero after requests were cancelled, or after a crash when all is final.
 func (e *env) requireNothingLeft(w ports.Work) {
 	e.t.Helper()
+	e.requireDepthOnceSeen(w, ports.Depths{})
+}
+
+// requireDepthOnceSeen compares the depths. Where a carrier still has messages of requests that need none any more, or
+// a second copy of one, it counts them until a worker has seen them, which hands out nothing.
+func (e *env) requireDepthOnceSeen(w ports.Work, want ports.Depths) {
+	e.t.Helper()
 	if e.harness.Traits.ApproximateDepth {
-		for e.ctx.Err() == nil && counts(e.depth()) != counts(ports.Depths{}) {
+		for e.ctx.Err() == nil && counts(e.depth()) != counts(want) {
 			e.nothing(w, plenty(10))
 		}
 	}
-	e.requireDepth(ports.Depths{})
+	e.requireDepth(want)
 }
 
 // eventually polls. It is for what no port lets one wait for.

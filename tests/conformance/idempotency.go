@@ -134,8 +134,9 @@ func thousandAtOnce(e *env) {
 	for range callers - 1 {
 		require.Equal(e.t, id, <-answered)
 	}
-	require.Equal(e.t, []domain.ID{id}, ids(e.receive(e.consumer(), plenty(callers))))
-	e.requireDepth(ports.Depths{Leased: 1})
+	w := e.consumer()
+	require.Equal(e.t, []domain.ID{id}, ids(e.receive(w, plenty(callers))))
+	e.requireDepthOnceSeen(w, ports.Depths{Leased: 1})
 }
 
 // end makes a request with a key, and ends it.

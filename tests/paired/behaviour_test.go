@@ -204,6 +204,12 @@ func TestALeavingProcessKeepsWhatItHasBegunAlone(t *testing.T) {
 	begun, err := leavingWork.Receive(t.Context(), ports.Credit{Count: 2, Bytes: 1 << 20})
 	require.NoError(t, err)
 	leaving.Leave(t.Context())
+	lag, err := broker.Join(requests).Lag(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, n-len(begun), lag.Messages, "what is begun is settled")
+	left, err := db.Depths(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, lag.Messages, left.Carried, "and is in the store instead")
 	_, err = leavingWork.Receive(t.Context(), ports.Credit{Count: n, Bytes: 1 << 20})
 	require.ErrorIs(t, err, ports.ErrClosed)
 

@@ -246,6 +246,48 @@ func (s *site) fail(intake ports.Intake, work ports.Work, r domain.Request, body
 	}})[0])
 }
 
+// slow is an outlet that a test lets go on.
+type slow struct {
+	publishing chan struct{} // a publish has begun
+	goOn       chan struct{} // closed by the test
+	published  []domain.ID
+}
+
+func (s *slow) Publish(_ context.Context, messages []ports.QueueMessage) []error {
+	s.publishing <- struct{}{}
+	<-s.goOn
+	for i := range messages {
+		s.published = append(s.published, messages[i].ID)
+	}
+	return make([]error, len(messages))
+}
+
+// TestWhatBecomesOwedDuringTheLastRoundIsPublished has a process that is ended while it publishes.
+func TestWhatBecomesOwedDuringTheLastRoundIsPublished(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	db := s.open(func(*redis.Options) {})
+	outbox := db.Outbox(ports.NoticeResult)
+	_, err := outbox.Due(t.Context())
+	require.NoError(t, err)
+	end := func(id domain.ID) {
+		s.accept(db, newRequest(id))
+		_, err := db.Cancel(t.Context(), id)
+		require.NoError(t, err)
+	}
+	out := &slow{publishing: make(chan struct{}, 2), goOn: make(chan struct{})}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- exchange.NewResultsOut(outbox, out, noticeOptions()).Run(ctx) }()
+	end("first")
+	<-out.publishing
+	end("second")
+	stop()
+	close(out.goOn)
+	require.NoError(t, <-ended)
+	require.Equal(t, []domain.ID{"first", "second"}, out.published)
+}
+
 // deadly publishes, and then the process that it is in does nothing any more.
 type deadly struct {
 	ports.Publisher

@@ -114,14 +114,9 @@ func (r *Redis) start(args []string, ready func(context.Context) bool) bool {
 func (r *Redis) URL() string { return "redis://" + r.Address }
 
 // Kill ends it with SIGKILL, as a power cut would, and waits until it is gone.
-func (r *Redis) Kill() { r.end(syscall.SIGKILL) }
-
-// Stop ends it in an orderly way, and waits until it is gone.
-func (r *Redis) Stop() { r.end(syscall.SIGTERM) }
-
-func (r *Redis) end(signal syscall.Signal) {
+func (r *Redis) Kill() {
 	if r.server != nil {
-		r.server.end(signal)
+		r.server.end(syscall.SIGKILL)
 	}
 }
 

@@ -28,10 +28,7 @@ import (
 // processes has renewed it. Records and dead letters that are owed are kept as long too; once the notices are sent,
 // what is left of their own lifetime counts again.
 
-const (
-	outboxCount = 64          // entries that one read returns
-	outboxEvery = time.Second // looks for what other processes left in the outboxes
-)
+const outboxCount = 64 // entries that one read returns
 
 // renewEvery is how often it is noted that a kind is owed; Options.Retention is longer by far.
 const renewEvery = time.Minute
@@ -70,6 +67,7 @@ func (s *Streams) noticeKind(kind ports.NoticeKind) noticeKind {
 type outbox struct {
 	server *server.Server
 	kind   noticeKind
+	poll   time.Duration
 
 	mu    sync.Mutex // guards what follows
 	parts []*outboxPart
@@ -80,7 +78,7 @@ type outbox struct {
 // before the first one ever, or more than Options.Retention after the last one, has no notice. Handovers are owed when
 // Options.HandoverOutbox is set. A process uses one outbox of a kind.
 func (s *Streams) Outbox(kind ports.NoticeKind) ports.Outbox {
-	o := &outbox{server: s.server, kind: s.noticeKind(kind)}
+	o := &outbox{server: s.server, kind: s.noticeKind(kind), poll: s.opts.OutboxPoll}
 	for _, shard := range s.server.Shards {
 		o.parts = append(o.parts, newOutboxPart(s, shard, o.kind))
 	}
@@ -116,7 +114,7 @@ func (o *outbox) Due(ctx context.Context) ([]ports.Notice, error) {
 
 // Wait blocks until there may be something, and lets all parts be read again.
 func (o *outbox) Wait(ctx context.Context) {
-	timer := time.NewTimer(outboxEvery)
+	timer := time.NewTimer(o.poll)
 	defer timer.Stop()
 	select {
 	case <-o.kind.news:

@@ -140,7 +140,8 @@ func (r *receiver) signal() {
 	}
 }
 
-// remove removes settled entries until the database is closed, and those before that for the last time then.
+// remove removes settled entries until the database is closed, and then what was settled before. When that fails another
+// process gets them after a lease.
 func (r *receiver) remove() {
 	srv := r.reader.server
 	if !srv.Enter() {
@@ -154,9 +155,12 @@ func (r *receiver) remove() {
 		case <-srv.Context().Done():
 		}
 		over = srv.Context().Err() != nil
-		for r.removeSettled() != nil && srv.Context().Err() == nil {
+		err := r.removeSettled()
+		for err != nil && srv.Context().Err() == nil {
 			srv.Sleep(srv.Context(), pause.Next())
+			err = r.removeSettled()
 		}
+		over = over || err != nil // Close has begun, and does not wait once more for a Redis that is away
 		pause.Reset()
 	}
 }

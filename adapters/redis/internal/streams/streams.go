@@ -16,11 +16,13 @@ type Options struct {
 	Retention time.Duration // of entries for other programs, and of notices still owed
 	Now       func() time.Time
 	News      News
+
+	OutboxPoll time.Duration // between looks for what other processes left in the outboxes
 }
 
 // News are signals that this process has just done something of which there may be a notice.
 type News struct {
-	Final, Buried, Ready <-chan struct{} // it ended a request, made a dead letter, or made a request ready
+	Final, Buried, Ready <-chan struct{} // it ended a request, made or completed a dead letter, or made a request ready
 }
 
 // Streams makes publishers, receivers and outboxes.

@@ -20,6 +20,7 @@ if not r[2] then -- it is final
         local letter = letterKey(id)
         redis.call('HSET', letter, 'request', request)
         owe('letters', id, #request, letter, redis.call('PTTL', letter)) -- the first notice was without it
+        return {'completed'}
     end
 elseif r[2] == CARRIED and r[3] == 'PROCESSING' then
     use(endpointOf(queue))
