@@ -16,7 +16,7 @@ import (
 func kafkaModule() fx.Option {
 	return fx.Module("kafka",
 		fx.Provide(openKafka, func(queue *kafka.Queue) ports.Carrier { return queue }),
-		pairedModule(func(config configs.Config) time.Duration { return config.Kafka.SessionTimeout }),
+		pairedModule(),
 	)
 }
 
@@ -43,6 +43,7 @@ func kafkaOptions(config configs.Config, logger *slog.Logger) (kafka.Options, er
 	options := kafka.Options{
 		Brokers:           section.Brokers,
 		Topic:             config.Queue.Requests,
+		HighTopic:         config.HighRequests(),
 		Group:             section.Group,
 		InletGroup:        section.Group + ".results",
 		Partitions:        section.Partitions,

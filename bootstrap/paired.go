@@ -14,14 +14,10 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// pairedModule joins a broker with Redis. Lease is how long Redis waits for a worker that gives no sign of life.
-func pairedModule(lease func(configs.Config) time.Duration) fx.Option {
+// pairedModule joins a broker with Redis.
+func pairedModule() fx.Option {
 	return fx.Provide(
-		func(
-			lc fx.Lifecycle, c configs.Config, observer ports.Observer, logger *slog.Logger,
-		) (*redis.DB, error) {
-			return openStore(lc, c, lease(c), observer, logger)
-		},
+		openStore,
 		newPairedWork,
 		newPairedIntake,
 		func(config configs.Config, queue ports.Carrier, db *redis.DB, logger *slog.Logger) (background, error) {
@@ -66,13 +62,13 @@ func newPairedWork(lc fx.Lifecycle, queue *paired.Queue, db *redis.DB, s *superv
 
 // openStore opens Redis for the records of requests that a broker carries.
 func openStore(
-	lc fx.Lifecycle, config configs.Config, lease time.Duration, observer ports.Observer, logger *slog.Logger,
+	lc fx.Lifecycle, config configs.Config, observer ports.Observer, logger *slog.Logger,
 ) (*redis.DB, error) {
 	options, err := redisOptions(config, observer, logger)
 	if err != nil {
 		return nil, err
 	}
-	options.Lease = lease
+	options.Lease = config.Lease()
 	options.Handover, options.HandoverOutbox = config.Queue.HandsOver(), config.Queue.HandsOver()
 	db, err := redis.Open(context.Background(), options)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 func sqsModule() fx.Option {
 	return fx.Module("sqs",
 		fx.Provide(openSQS, func(queue *sqs.Queue) ports.Carrier { return queue }),
-		pairedModule(func(config configs.Config) time.Duration { return config.Queue.Lease }),
+		pairedModule(),
 	)
 }
 
@@ -25,6 +25,7 @@ func openSQS(lc fx.Lifecycle, config configs.Config, logger *slog.Logger) (*sqs.
 		Region:       config.SQS.Region,
 		Endpoint:     config.SQS.Endpoint,
 		Queue:        config.Queue.Requests,
+		HighQueue:    config.HighRequests(),
 		CreateQueues: config.SQS.CreateQueues,
 		Retention:    config.Request.MaxAge + minRetention,
 		Visibility:   config.Queue.Lease,

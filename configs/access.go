@@ -16,13 +16,13 @@ type APIKey struct {
 	Admin     bool     `koanf:"admin"`     // may use dead letters and metrics, and sees the records of all
 }
 
-// Digest is a SHA-256 in hex. It is no secret, but what is no digest may be one: somebody's key in the wrong place. So
-// faults do not show it.
+// Digest is a SHA-256 in hex. It is no secret, but a value that is not a digest may be one: a key in the wrong place.
+// So faults do not show it.
 type Digest string
 
 var errDigest = errors.New("must be the SHA-256 of the key, 64 hex digits")
 
-// Sum gives the bytes.
+// Sum returns the bytes.
 func (d Digest) Sum() [sha256.Size]byte {
 	var sum [sha256.Size]byte
 	_, _ = hex.Decode(sum[:], []byte(d)) // Load has checked it
@@ -42,14 +42,14 @@ type RateLimit struct {
 	Burst int     `koanf:"burst"` // at once, after a pause; at least 1, or 0 without a limit
 }
 
-// settle fills in a burst that was left out: what RPS allows in a second.
-func (r *RateLimit) settle() {
+// complete fills in a burst that was left out: what RPS allows in a second.
+func (r *RateLimit) complete() {
 	if r.RPS > 0 && r.Burst == 0 {
 		r.Burst = int(math.Ceil(min(r.RPS, maxRate)))
 	}
 }
 
-// ProxyPrefixes gives the networks of the proxies that are trusted; an address is a network of its own.
+// ProxyPrefixes returns the networks of the trusted proxies. An address is a network of its own.
 func (s *Server) ProxyPrefixes() []netip.Prefix {
 	prefixes := make([]netip.Prefix, 0, len(s.TrustedProxies))
 	for _, text := range s.TrustedProxies {
@@ -59,7 +59,7 @@ func (s *Server) ProxyPrefixes() []netip.Prefix {
 	return prefixes
 }
 
-// parsePrefix reads an address or a network. It takes no IPv4 address in IPv6 form and no zone, because a network with
+// parsePrefix reads an address or a network. It refuses an IPv4 address in IPv6 form and a zone, because a network with
 // one of them would contain nothing.
 func parsePrefix(text string) (prefix netip.Prefix, ok bool) {
 	prefix, err := netip.ParsePrefix(text)

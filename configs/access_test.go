@@ -17,7 +17,7 @@ func digest(key string) Digest {
 	return Digest(hex.EncodeToString(sum[:]))
 }
 
-func TestADigestGivesItsBytes(t *testing.T) {
+func TestADigestReturnsItsBytes(t *testing.T) {
 	t.Parallel()
 	want := sha256.Sum256([]byte("foo"))
 	require.Equal(t, want, digest("foo").Sum())
@@ -56,7 +56,7 @@ func TestRulesOfAPIKeys(t *testing.T) {
 			"f.yaml:3: server.api_keys.0.sha256: ***: needs variables that are not set: MISSING",
 		}},
 		{give: fmt.Sprintf("- {name: a, sha256: %s, endpoints: [orders, billing]}", a), want: []string{
-			`f.yaml:3: server.api_keys.0.endpoints: "billing": must be endpoints that there are: notify, orders`,
+			`f.yaml:3: server.api_keys.0.endpoints: "billing": must be among the endpoints: notify, orders`,
 		}},
 		{give: fmt.Sprintf("- {name: a, sha256: %s, admin: yes}", a), want: []string{
 			`f.yaml:3: server.api_keys.0.admin: "yes": must be true or false`,

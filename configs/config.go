@@ -1,25 +1,22 @@
 // Package configs reads, checks and prints the configuration. Load lays the sources over each other (default.yaml, the
-// YAML file, .env, the environment, flags) and answers with plain structs in which every value is valid, or with one
-// *Error that lists every fault. The file default.yaml explains each key to users; the structs here must match it.
+// YAML file, .env, the environment, flags) and returns plain structs in which every value is valid, or one *Error that
+// lists every fault. The file default.yaml explains each key to users; the structs here must match it.
 package configs
 
 import "time"
 
 // Config is the whole configuration. Copies share their maps and slices: read it, do not change it.
 type Config struct {
-	Role     string   `koanf:"role"` // RoleAll, RoleAPI or RoleWorker
-	Log      Log      `koanf:"log"`
-	Server   Server   `koanf:"server"`
-	Request  Request  `koanf:"request"`
-	Queue    Queue    `koanf:"queue"`
-	Store    Store    `koanf:"store"`
-	Embedded Embedded `koanf:"embedded"`
-	Redis    Redis    `koanf:"redis"`
-	Kafka    Kafka    `koanf:"kafka"`
-	SQS      SQS      `koanf:"sqs"`
-	Worker   Worker   `koanf:"worker"`
-	Retry    Retry    `koanf:"retry"`
-	Proxy    Proxy    `koanf:"proxy"`
+	Role     string  `koanf:"role"` // RoleAll, RoleAPI or RoleWorker
+	Log      Log     `koanf:"log"`
+	Server   Server  `koanf:"server"`
+	Request  Request `koanf:"request"`
+	Queue    Queue   `koanf:"queue"`
+	Store    Store   `koanf:"store"`
+	Sections `koanf:",squash"`
+	Worker   Worker `koanf:"worker"`
+	Retry    Retry  `koanf:"retry"`
+	Proxy    Proxy  `koanf:"proxy"`
 
 	origins map[string]origin // of every key that was set, for faults found after Load
 }
@@ -77,96 +74,26 @@ type Request struct {
 type Queue struct {
 	Type          string        `koanf:"type"`           // one of QueueTypes
 	Requests      string        `koanf:"requests"`       // name of the stream, topic or queue of requests
-	Responses     string        `koanf:"responses"`      // name of what is told of every result; empty: nothing
-	ResultsIn     string        `koanf:"results_in"`     // name of what brings the results of others; see HandsOver
-	DeadLetters   string        `koanf:"dead_letters"`   // name of what is told of every dead letter; empty: nothing
+	Responses     string        `koanf:"responses"`      // name of where every result is published; empty: none
+	ResultsIn     string        `koanf:"results_in"`     // name of where other programs put results; see HandsOver
+	DeadLetters   string        `koanf:"dead_letters"`   // name of where every dead letter is published; empty: none
 	Lease         time.Duration `koanf:"lease"`          // of a delivery whose worker gives no sign of life
 	MaxDeliveries int           `koanf:"max_deliveries"` // of one request without an outcome, at least 1
 	MaxDepth      int           `koanf:"max_depth"`      // requests; 0: no limit
 }
 
-// HandsOver reports whether the requests are for somebody else's consumers, who send the results back.
+// HandsOver reports whether the requests are for consumers of other programs, which send the results back.
 func (q *Queue) HandsOver() bool { return q.ResultsIn != "" }
-
-// The queues. QueueEmbedded keeps it in this process's own files.
-const (
-	QueueEmbedded = "embedded"
-	QueueRedis    = "redis"
-	QueueKafka    = "kafka"
-	QueueSQS      = "sqs"
-)
-
-// QueueTypes lists the queues that this program has.
-func QueueTypes() []string { return []string{QueueEmbedded, QueueRedis, QueueKafka, QueueSQS} }
 
 // Store says where records are kept, and how long.
 type Store struct {
-	Type          string        `koanf:"type"`            // StoreEmbedded or StoreRedis: "auto" is settled by Load
+	Type          string        `koanf:"type"`            // the one that goes with the queue: Load replaces storeAuto
 	TTL           time.Duration `koanf:"ttl"`             // of a record, from its final state
 	DeadLetterTTL time.Duration `koanf:"dead_letter_ttl"` // of a dead letter
 }
 
-// The kinds of store. StoreAuto takes the one that goes with the queue.
-const (
-	StoreAuto     = "auto"
-	StoreEmbedded = "embedded"
-	StoreRedis    = "redis"
-)
-
-// Embedded is where and how the embedded queue and store keep their files.
-type Embedded struct {
-	Dir     string   `koanf:"dir"`      // made if it is not there; relative to the working directory
-	MinFree ByteSize `koanf:"min_free"` // space left on the disk below which nothing is accepted
-}
-
-// Redis is where the Redis queue and store are. ResolveRedis gives what is in URL.
-type Redis struct {
-	URL          Secret `koanf:"url"`           // redis or rediss, with host and, for most, a password
-	WaitReplicas int    `koanf:"wait_replicas"` // that must have a request before it counts as accepted; 0: none
-	Shards       int    `koanf:"shards"`        // that requests are spread over, at least 1
-	TLS          TLS    `koanf:"tls"`           // only with rediss
-}
-
-// Kafka is where the Kafka queue is. Its store is Redis.
-type Kafka struct {
-	Brokers           []string      `koanf:"brokers"`            // host:port, at least one
-	Group             string        `koanf:"group"`              // the consumer group of the workers
-	Partitions        int           `koanf:"partitions"`         // of a topic that is made
-	ReplicationFactor int           `koanf:"replication_factor"` // of a topic that is made; 0: 3, or fewer brokers
-	SessionTimeout    time.Duration `koanf:"session_timeout"`    // after which a silent worker's work is others'
-	SecurityProtocol  string        `koanf:"security_protocol"`  // KafkaPlaintext to KafkaSASLSSL
-	SASL              SASL          `koanf:"sasl"`               // only with a protocol that begins with SASL
-	TLS               TLS           `koanf:"tls"`                // only with a protocol that ends with SSL
-}
-
-// The security protocols, in Kafka's own words (security.protocol).
-const (
-	KafkaPlaintext     = "PLAINTEXT"
-	KafkaSSL           = "SSL"
-	KafkaSASLPlaintext = "SASL_PLAINTEXT"
-	KafkaSASLSSL       = "SASL_SSL"
-)
-
-// SASL says who we are to Kafka.
-type SASL struct {
-	Mechanism string `koanf:"mechanism"` // SASLPlain to SASLScram512
-	Username  string `koanf:"username"`
-	Password  Secret `koanf:"password"`
-}
-
-// The SASL mechanisms (RFC 4616, RFC 5802 and RFC 7677).
-const (
-	SASLPlain    = "PLAIN"
-	SASLScram256 = "SCRAM-SHA-256"
-	SASLScram512 = "SCRAM-SHA-512"
-)
-
-// SQS is where the queue of Amazon SQS is. Its store is Redis. Credentials come from where the tools of AWS look.
-type SQS struct {
-	Region       string `koanf:"region"`        // empty: as AWS's own tools find it
-	Endpoint     string `koanf:"endpoint"`      // a URL; empty: that of the region
-	CreateQueues bool   `koanf:"create_queues"` // that are missing
-}
+// storeAuto stands for the store that goes with the queue.
+const storeAuto = "auto"
 
 // Worker is the side that calls backends.
 type Worker struct {
@@ -196,17 +123,17 @@ type Proxy struct {
 	Endpoints       map[string]Endpoint `koanf:"endpoints" keys:"endpoint"`
 }
 
-// The fields in which a backend is told who asked.
+// The header fields that tell a backend which client asked.
 const (
 	ForwardedOff     = "off"
 	ForwardedX       = "x-forwarded" // X-Forwarded-For, -Proto and -Host
 	ForwardedRFC7239 = "rfc7239"     // Forwarded
 )
 
-// Transparent is a listener that takes every request at any path for one endpoint. Both fields are set, or none.
+// Transparent is a listener that accepts every request at any path for one endpoint. Both fields are set, or none.
 type Transparent struct {
 	Listen   string `koanf:"listen"`   // host:port; empty: there is none
-	Endpoint string `koanf:"endpoint"` // one that there is
+	Endpoint string `koanf:"endpoint"` // the name of an endpoint
 }
 
 // EndpointEcho is the built-in endpoint, there only while Endpoints is empty.

@@ -17,8 +17,8 @@ var (
 	errBool       = errors.New("must be true or false")
 )
 
-// convert reads text as what a field of type t holds. It gives plain types only, which koanf can copy: a secret stays
-// text until it is decoded. The error says what is allowed, without the text.
+// convert reads text as a value for a field of type t. It returns plain types only, which koanf can copy: a secret
+// stays text until it is decoded. The error says what is allowed, and does not repeat the text.
 func convert(text string, t reflect.Type) (any, error) {
 	if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
 		return nil, errCharacters
@@ -27,7 +27,7 @@ func convert(text string, t reflect.Type) (any, error) {
 	case t == durationType:
 		return parseDuration(text)
 	case t == sizeType:
-		return ParseByteSize(text)
+		return parseByteSize(text)
 	case t == digestType:
 		return text, parseDigest(text)
 	case t.Kind() == reflect.Bool:

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -20,7 +19,6 @@ import (
 const (
 	composeFile      = "deploy/compose.yaml"
 	composeRedisFile = "deploy/compose-redis.yaml"
-	composeKafkaFile = "deploy/compose-kafka.yaml" // on top of the one before
 	kubernetesFile   = "deploy/kubernetes.yaml"
 	dockerfile       = "../scripts/docker/Dockerfile"
 )
@@ -164,7 +162,10 @@ func deployed(t *testing.T, environ []string) Config {
 // Those in comments count too: somebody will uncomment them.
 func TestDeploymentsNameOnlyKnownVariables(t *testing.T) {
 	t.Parallel()
-	for _, path := range []string{composeFile, composeRedisFile, composeKafkaFile, kubernetesFile, dockerfile} {
+	paths, err := filepath.Glob("deploy/*.yaml")
+	require.NoError(t, err)
+	require.Greater(t, len(paths), 3)
+	for _, path := range append(paths, dockerfile) {
 		t.Run(path, func(t *testing.T) {
 			t.Parallel()
 			names := regexp.MustCompile(`OPENHQM_\w+[:=\s]`).FindAllString(readText(t, path), -1)
@@ -216,81 +217,6 @@ func TestTheComposeFileWithRedisHasItsRolesApart(t *testing.T) {
 	for _, setting := range []string{"--appendonly yes", "--appendfsync always", "--maxmemory-policy noeviction"} {
 		require.Contains(t, command, setting)
 	}
-}
-
-func TestTheComposeFileWithKafkaAddsItToRedis(t *testing.T) {
-	t.Parallel()
-	below, services := composed(t, composeRedisFile), composed(t, composeKafkaFile)
-	require.Len(t, services, 3)
-	for name, role := range map[string]string{"api": RoleAPI, "worker": RoleWorker} {
-		service := below[name]
-		maps.Copy(service.Environment, services[name].Environment) // as compose merges the files
-		config := service.runsTheImage(t)
-		require.Equal(t, role, config.Role)
-		require.Equal(t, QueueKafka, config.Queue.Type)
-		require.Equal(t, []string{"kafka:9092"}, config.Kafka.Brokers)
-		require.Equal(t, "service_healthy", services[name].Needs["kafka"].Condition)
-	}
-	kafka := services["kafka"]
-	require.Empty(t, kafka.Ports)
-	require.Equal(t, []string{"kafka:" + kafka.Environment["KAFKA_LOG_DIRS"]}, kafka.Volumes)
-	require.Equal(t, "PLAINTEXT://kafka:9092", kafka.Environment["KAFKA_ADVERTISED_LISTENERS"])
-	// A 202 must outlive a power cut, with one broker too.
-	require.Equal(t, "1", kafka.Environment["KAFKA_LOG_FLUSH_INTERVAL_MESSAGES"])
-}
-
-func TestTheExampleForKafkaLoads(t *testing.T) {
-	t.Parallel()
-	config, warnings, err := Load(Sources{
-		File:    filepath.Join("examples", "kafka.yaml"),
-		Environ: []string{"KAFKA_PASSWORD=k4fka", "REDIS_PASSWORD=s3cret", "ORDERS_TOKEN=t0ken"},
-		Flags:   map[string]string{"role": RoleWorker},
-	})
-	require.NoError(t, err)
-	require.Empty(t, warnings)
-	require.NoError(t, config.ResolveSecrets())
-	require.Equal(t, QueueKafka, config.Queue.Type)
-	require.True(t, config.Kafka.UsesTLS())
-	password, err := config.ResolveKafka()
-	require.NoError(t, err)
-	require.Equal(t, "k4fka", password)
-	url, err := config.ResolveRedis()
-	require.NoError(t, err)
-	require.Equal(t, "redis://:s3cret@localhost:6379", url)
-}
-
-func TestTheExampleForSQSLoads(t *testing.T) {
-	t.Parallel()
-	config, warnings, err := Load(Sources{
-		File:    filepath.Join("examples", "sqs.yaml"),
-		Environ: []string{"REDIS_PASSWORD=s3cret", "ORDERS_TOKEN=t0ken"},
-		Flags:   map[string]string{"role": RoleWorker},
-	})
-	require.NoError(t, err)
-	require.Empty(t, warnings)
-	require.NoError(t, config.ResolveSecrets())
-	require.Equal(t, QueueSQS, config.Queue.Type)
-	require.Equal(t, "eu-central-1", config.SQS.Region)
-	require.Equal(t, 30*time.Second, config.Queue.Lease)
-	url, err := config.ResolveRedis()
-	require.NoError(t, err)
-	require.Equal(t, "redis://:s3cret@localhost:6379", url)
-}
-
-func TestTheExampleForRedisLoads(t *testing.T) {
-	t.Parallel()
-	config, warnings, err := Load(Sources{
-		File:    filepath.Join("examples", "redis.yaml"),
-		Environ: []string{"REDIS_PASSWORD=s3cret", "ORDERS_TOKEN=t0ken"},
-		Flags:   map[string]string{"role": RoleWorker},
-	})
-	require.NoError(t, err)
-	require.Empty(t, warnings)
-	require.NoError(t, config.ResolveSecrets())
-	require.Equal(t, QueueRedis, config.Queue.Type)
-	url, err := config.ResolveRedis()
-	require.NoError(t, err)
-	require.Equal(t, "redis://:s3cret@localhost:6379", url)
 }
 
 func TestTheKubernetesManifestFitsTheImage(t *testing.T) {

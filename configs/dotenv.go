@@ -13,7 +13,7 @@ type dotenv struct {
 	lines  map[string]int
 }
 
-// readDotenv reads a .env file. One that is not there is empty.
+// readDotenv reads a .env file. A missing file counts as empty.
 func readDotenv(path string, r *report) dotenv {
 	if path == "" {
 		return dotenv{}
@@ -84,7 +84,7 @@ func dotenvValue(text string) (value, fault string) {
 
 var escapes = map[byte]byte{'n': '\n', 'r': '\r', 't': '\t', '"': '"', '\\': '\\', '$': '$'}
 
-// unquote reads a quoted value from the beginning of text and gives what is behind its closing quote.
+// unquote reads a quoted value from the beginning of text. It also returns what follows the closing quote.
 func unquote(text string) (value, rest, fault string) {
 	end, escaping := text[0], text[0] == '"'
 	var out strings.Builder

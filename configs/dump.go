@@ -10,8 +10,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// YAML gives the effective configuration in the order of default.yaml, with secrets masked. Load reads it back, apart
-// from the masks.
+// YAML returns the effective configuration in the order of default.yaml, with secrets masked. Load can read it
+// back, but for the masks.
 func (c *Config) YAML() ([]byte, error) {
 	var out bytes.Buffer
 	encoder := yaml.NewEncoder(&out)
@@ -25,7 +25,7 @@ func (c *Config) YAML() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// nodeOf makes the tree that reader would read the value from.
+// nodeOf returns the tree that reader would read as this value.
 func nodeOf(value reflect.Value, s *spec) *yaml.Node {
 	switch s.kind {
 	case kindSection:

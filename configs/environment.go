@@ -10,7 +10,7 @@ import (
 // environment holds variables by name.
 type environment map[string]string
 
-// parseEnviron reads what os.Environ gives. Later entries win.
+// parseEnviron reads what os.Environ returns. Later entries win.
 func parseEnviron(entries []string) environment {
 	env := make(environment, len(entries))
 	for _, entry := range entries {
@@ -68,5 +68,5 @@ func (e environment) expand(text string) (string, error) {
 	return out.String(), nil
 }
 
-// escapeReferences makes expand give text back as it is.
+// escapeReferences makes expand return the text as it is.
 func escapeReferences(text string) string { return strings.ReplaceAll(text, "${", "$${") }

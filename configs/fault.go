@@ -16,7 +16,7 @@ type Fault struct {
 	Reason string // what is allowed, or what went wrong
 }
 
-// String gives the fault in one line.
+// String returns the fault in one line.
 func (f Fault) String() string {
 	parts := make([]string, 0, 4)
 	for _, part := range []string{f.Source, f.Key, f.Value, f.Reason} {
@@ -46,13 +46,13 @@ func (e *Error) Error() string {
 	return out.String()
 }
 
-// Warning is something odd that does not stop the start.
+// Warning is something odd that does not prevent the start.
 type Warning struct {
 	Source string // the name of a variable
 	Text   string
 }
 
-// String gives the warning in one line.
+// String returns the warning in one line.
 func (w Warning) String() string { return w.Source + ": " + w.Text }
 
 // report gathers faults. A key is blamed once: what follows from its first fault would only confuse.
@@ -107,8 +107,8 @@ func plain(name string) string {
 	return quoted[1 : len(quoted)-1]
 }
 
-// plainKey makes a key of a file fit to be shown. What cannot be a key is hidden: YAML takes {token:s3cret}, without a
-// space behind the colon, for one long key.
+// plainKey makes a key of a file fit to be shown. What cannot be a key is hidden: YAML reads {token:s3cret}, without a
+// space behind the colon, as one long key.
 func plainKey(name string) string {
 	if token.MatchString(name) {
 		return plain(name)
@@ -122,7 +122,7 @@ type origin struct {
 	line int    // in a file; 0 elsewhere
 }
 
-// String gives file:line, or the name alone.
+// String returns file:line, or the name alone.
 func (o origin) String() string {
 	if o.line == 0 {
 		return o.name
@@ -130,7 +130,7 @@ func (o origin) String() string {
 	return o.name + ":" + strconv.Itoa(o.line)
 }
 
-// originOf gives the place where a key was set or, for one that nobody set, where what it belongs to was.
+// originOf returns the place where a key was set or, if nobody set it, where the section around it was.
 func originOf(origins map[string]origin, key string) origin {
 	for key != "" {
 		if from, known := origins[key]; known {

@@ -24,7 +24,7 @@ import (
 type Sources struct {
 	File    string            // path of the YAML file; empty: the one that OPENHQM_CONFIG names, or none
 	DotEnv  string            // path of the .env file; empty, or not there: none
-	Environ []string          // as os.Environ gives it
+	Environ []string          // as os.Environ returns it
 	Flags   map[string]string // text by key, for instance "server.port"; only flags that were given
 }
 
@@ -57,7 +57,7 @@ func Load(sources Sources) (Config, []Warning, error) {
 	l.add(l.inherit())
 
 	config := l.decode()
-	config.settle()
+	config.complete()
 	config.validate(&validator{report: &l.report, settings: l.settings, origins: l.origins})
 	if err := l.report.err(); err != nil {
 		return Config{}, l.warnings, err
@@ -201,28 +201,28 @@ const (
 	breakerProbes   = 3
 )
 
-// inherit gives endpoints what they do not say themselves.
+// inherit sets what endpoints do not say themselves.
 func (l *loader) inherit() []setting {
 	var layer []setting
 	for _, name := range l.tree.MapKeys("proxy" + delimiter + "endpoints") {
-		give := func(s setting, path ...string) {
+		set := func(s setting, path ...string) {
 			s.path = append([]string{"proxy", "endpoints", name}, path...)
 			s.inherited = true
 			if !l.tree.Exists(strings.Join(s.path, delimiter)) {
 				layer = append(layer, s)
 			}
 		}
-		give(setting{value: http.MethodPost}, "method")
-		give(setting{value: AuthNone}, "auth", "type")
-		give(setting{value: dialTimeout}, "dial_timeout")
-		give(setting{value: breakerRatio}, "breaker", "ratio")
-		give(setting{value: breakerWindow}, "breaker", "window")
-		give(setting{value: breakerMinCalls}, "breaker", "min_calls")
-		give(setting{value: breakerProbes}, "breaker", "probes")
-		give(setting{value: breakerCooldown}, "breaker", "cooldown")
-		give(l.settings["worker.timeout"], "timeout")
+		set(setting{value: http.MethodPost}, "method")
+		set(setting{value: AuthNone}, "auth", "type")
+		set(setting{value: dialTimeout}, "dial_timeout")
+		set(setting{value: breakerRatio}, "breaker", "ratio")
+		set(setting{value: breakerWindow}, "breaker", "window")
+		set(setting{value: breakerMinCalls}, "breaker", "min_calls")
+		set(setting{value: breakerProbes}, "breaker", "probes")
+		set(setting{value: breakerCooldown}, "breaker", "cooldown")
+		set(l.settings["worker.timeout"], "timeout")
 		for _, f := range schema.field("retry").fields {
-			give(l.settings["retry."+f.name], "retry", f.name)
+			set(l.settings["retry."+f.name], "retry", f.name)
 		}
 	}
 	return layer
@@ -238,7 +238,7 @@ func (l *loader) decode() Config {
 	return config
 }
 
-// toSecret is the hook that binds the text of a secret to the environment it is resolved from.
+// toSecret is the decode hook that binds the text of a secret to the environment it is resolved from.
 func (l *loader) toSecret(_, to reflect.Type, data any) (any, error) {
 	text, isText := data.(string)
 	switch {
@@ -253,25 +253,25 @@ func (l *loader) toSecret(_, to reflect.Type, data any) (any, error) {
 	}
 }
 
-// settle replaces values that stand for another one.
-func (c *Config) settle() {
-	if c.Store.Type == StoreAuto {
-		c.Store.Type = storeOf(c.Queue.Type)
+// complete replaces values that stand for another one.
+func (c *Config) complete() {
+	if q, known := c.queueType(); known && c.Store.Type == storeAuto {
+		c.Store.Type = q.store
 	}
 	c.Server.PublicURL = strings.TrimRight(c.Server.PublicURL, "/")
-	c.Server.RateLimit.settle()
+	c.Server.RateLimit.complete()
 	for name, endpoint := range c.Proxy.Endpoints {
-		endpoint.settle(c.Worker.Count, len(c.Proxy.Endpoints))
+		endpoint.complete(c.Worker.Count, len(c.Proxy.Endpoints))
 		c.Proxy.Endpoints[name] = endpoint
 	}
 }
 
-// settle needs to know how many calls the worker makes at once, and how many endpoints share them.
-func (e *Endpoint) settle(calls, endpoints int) {
+// complete shares the calls that the worker makes at once among so many endpoints.
+func (e *Endpoint) complete(calls, endpoints int) {
 	if e.Auth.Type == AuthAPIKey && e.Auth.Header == "" {
 		e.Auth.Header = "X-API-Key"
 	}
-	e.RateLimit.settle()
+	e.RateLimit.complete()
 	calls = min(max(calls, 1), maxWorkers) // a count out of range is reported where it stands, not here
 	switch {
 	case e.MaxInFlight != 0:

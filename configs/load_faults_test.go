@@ -137,8 +137,8 @@ proxy:
 		`f.yaml:2: role: "boss": must be one of all, api, worker`,
 		`OPENHQM_LOG_LEVEL: log.level: "loud": must be one of debug, info, warn, error`,
 		`f.yaml:4: server.port: "99999": must be 0 to 65535`,
-		`--queue.type: queue.type: "rabbit": must be one of embedded, redis, kafka, sqs`,
-		`f.yaml:9: proxy.default_endpoint: "billing": must be empty or an endpoint that there is: orders`,
+		`--queue.type: queue.type: "rabbit": must be one of ` + strings.Join(QueueTypes(), ", "),
+		`f.yaml:9: proxy.default_endpoint: "billing": must be empty or one of the endpoints: orders`,
 		"f.yaml:11: proxy.endpoints.orders.url: is required",
 		"f.yaml:14: proxy.endpoints.orders.auth.token: is required for auth type bearer",
 	}, got)

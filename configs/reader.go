@@ -25,7 +25,7 @@ func (s *setting) key() string { return strings.Join(s.path, ".") }
 
 // reader turns what one source says into settings, checks it against the schema and reports what does not fit. YAML
 // nodes serve as the tree for all sources: they keep lines, and they keep values as text. So a value is read by what
-// its key wants, and never by what YAML takes it for: no 0123 becomes octal, no 60 becomes nanoseconds.
+// its key wants, and never by what YAML guesses: no 0123 becomes octal, no 60 becomes nanoseconds.
 type reader struct {
 	source string      // as faults name it
 	lines  bool        // whether the source is a file and nodes have lines
@@ -114,7 +114,7 @@ func (r *reader) list(n *yaml.Node, s *spec, path []string) {
 }
 
 // sections reads a list of sections as one value: sources replace lists, they do not merge them. What the entries say
-// is kept beside it, under their numbers, so that faults can tell where.
+// is kept beside it, under their numbers, so that faults can name the place.
 func (r *reader) sections(n *yaml.Node, elem *spec, path []string) {
 	outer := r.settings
 	r.settings = nil
@@ -247,7 +247,7 @@ func (r *reader) merged(n *yaml.Node, path []string) []pair {
 // child makes a path of its own: siblings must not share memory.
 func child(path []string, name string) []string { return append(slices.Clip(path), name) }
 
-// follow gives the node that an alias stands for.
+// follow returns the node that an alias stands for, or the node itself.
 func follow(n *yaml.Node) *yaml.Node {
 	if n.Kind == yaml.AliasNode {
 		return n.Alias

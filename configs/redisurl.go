@@ -28,8 +28,8 @@ func checkRedisURL(text string) string {
 
 var redisDatabase = regexp.MustCompile(`^/?[0-9]{0,5}$`)
 
-// redisParameters are what may stand behind "?", with what each takes. Those of go-redis that are not here would break
-// a promise: reads from replicas see what is old, and without a deadline nothing ends.
+// redisParameters are what may stand behind "?", with the values that each accepts. Other parameters of go-redis would
+// break a promise: reads from replicas may be stale, and without a deadline a call may never end.
 var redisParameters = map[string]func(value string) bool{
 	"addr":          validAddress,
 	"master_name":   func(value string) bool { return value != "" },
@@ -73,7 +73,7 @@ func validPoolSize(text string) bool {
 	return err == nil && n > 0 && n <= maxWorkers
 }
 
-// validTimeout takes what go-redis takes, a duration or a number of seconds, but not "none".
+// validTimeout accepts what go-redis accepts, a duration or a number of seconds, but not "none".
 func validTimeout(text string) bool {
 	d, err := time.ParseDuration(text)
 	if err != nil {

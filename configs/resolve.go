@@ -29,41 +29,6 @@ func (c *Config) ResolveSecrets() error {
 	return check.report.err()
 }
 
-// ResolveRedis gives redis.url, and checks that it is one and that the files of redis.tls can be read. It is for
-// processes that use Redis. Its error is an *Error that never repeats the URL, which may hold a password.
-func (c *Config) ResolveRedis() (string, error) {
-	check := secretCheck{origins: c.origins}
-	text, err := c.Redis.URL.Resolve()
-	if err != nil {
-		check.bad("redis.url", err.Error())
-		return "", check.report.err()
-	}
-	switch reason := checkRedisURL(text); {
-	case reason != "":
-		check.bad("redis.url", reason)
-	case strings.HasPrefix(text, "redis:") && c.Redis.TLS != (TLS{}):
-		check.bad("redis.url", "must begin with rediss://, because redis.tls is set")
-	default:
-		check.tls("redis.tls.", c.Redis.TLS)
-	}
-	return text, check.report.err()
-}
-
-// ResolveKafka gives kafka.sasl.password, and checks that the files of kafka.tls can be read. It is for processes that
-// use Kafka. Its error is an *Error that never repeats the password.
-func (c *Config) ResolveKafka() (string, error) {
-	check := secretCheck{origins: c.origins}
-	password, err := c.Kafka.SASL.Password.Resolve()
-	switch {
-	case err != nil:
-		check.bad("kafka.sasl.password", err.Error())
-	case c.Kafka.UsesSASL() && password == "":
-		check.bad("kafka.sasl.password", "resolves to nothing")
-	}
-	check.tls("kafka.tls.", c.Kafka.TLS)
-	return password, check.report.err()
-}
-
 type secretCheck struct {
 	origins map[string]origin
 	report  report

@@ -42,7 +42,7 @@ const (
 	kindSection
 )
 
-// nameRule says which names a dict takes.
+// nameRule says which names a dict accepts.
 type nameRule struct {
 	pattern *regexp.Regexp
 	allowed string
@@ -68,8 +68,8 @@ func schemaOf(t reflect.Type, names string) *spec {
 		s.kind = kindValue
 	case t.Kind() == reflect.Struct:
 		s.kind = kindSection
-		for f := range t.Fields() {
-			if name, isKey := f.Tag.Lookup("koanf"); isKey {
+		for _, f := range reflect.VisibleFields(t) { // with the fields of what is embedded, in its place
+			if name, isKey := f.Tag.Lookup("koanf"); isKey && !f.Anonymous {
 				s.fields = append(s.fields, field{name, f.Index, schemaOf(f.Type, f.Tag.Get("keys"))})
 			}
 		}
@@ -91,7 +91,7 @@ func (s *spec) show(text string) string {
 	return quote(text)
 }
 
-// field gives what a section has under a name, or nil.
+// field returns what a section has under a name, or nil.
 func (s *spec) field(name string) *spec {
 	for _, f := range s.fields {
 		if f.name == name {

@@ -11,7 +11,7 @@ import (
 )
 
 // Secret refers to a value that must not be seen. However it is printed, logged or encoded, it shows "***", or nothing
-// when it is empty; only Resolve gives the value.
+// when it is empty; only Resolve returns the value.
 type Secret struct {
 	reference string      // as it was written
 	env       environment // where ${NAME} is looked up
@@ -26,10 +26,10 @@ const (
 // IsSet reports whether anything was written.
 func (s Secret) IsSet() bool { return s.reference != "" }
 
-// Resolve gives the value. ${NAME} and ${NAME:-default} are replaced from the environment (and .env) that Load was
-// given; a reference that begins with "file:" gives the content of that file, up to 64 KiB, without one final newline.
-// Anything else stands for itself. It reads the file anew at each call. The error names the variable or the file, never
-// the value.
+// Resolve returns the value. ${NAME} and ${NAME:-default} are replaced from the environment (and .env) that Load was
+// given. A reference that begins with "file:" stands for the content of that file, up to 64 KiB, without one final
+// newline; the file is read again at each call. Anything else stands for itself. The error names the variable or the
+// file, never the value.
 func (s Secret) Resolve() (string, error) {
 	path, isFile := strings.CutPrefix(s.reference, filePrefix)
 	value, err := s.env.expand(path)
@@ -95,7 +95,7 @@ func (s Secret) Format(f fmt.State, verb rune) {
 	if verb == 'v' && f.Flag('#') {
 		text = s.GoString()
 	}
-	// A state that cannot be written to has nobody to tell.
+	// A state that cannot be written to has no way to report it.
 	_, _ = io.WriteString(f, text)
 }
 

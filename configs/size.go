@@ -13,25 +13,24 @@ type ByteSize int64
 
 // The units of sizes.
 const (
-	Byte ByteSize = 1
-	KiB           = 1024 * Byte
-	MiB           = 1024 * KiB
-	GiB           = 1024 * MiB
-	TiB           = 1024 * GiB
+	kib ByteSize = 1024
+	mib          = 1024 * kib
+	gib          = 1024 * mib
+	tib          = 1024 * gib
 )
 
 // sizeUnits goes from the largest to the smallest; "B" is a suffix of all others and must come last.
 var sizeUnits = []struct {
 	name string
 	size ByteSize
-}{{"TiB", TiB}, {"GiB", GiB}, {"MiB", MiB}, {"KiB", KiB}, {"B", Byte}}
+}{{"TiB", tib}, {"GiB", gib}, {"MiB", mib}, {"KiB", kib}, {"B", 1}}
 
-// errSize tells how a size is written. Decimal units are left out on purpose: half of the world reads MB as MiB.
+// errSize says how a size is written. Decimal units are left out on purpose: half of the world reads MB as MiB.
 var errSize = errors.New("must be a size: a whole number with B, KiB, MiB, GiB or TiB, for instance 10MiB")
 
-// ParseByteSize reads a size. Its error says what is allowed, without the text.
-func ParseByteSize(text string) (ByteSize, error) {
-	digits, unit := text, Byte
+// parseByteSize reads a size. Its error says what is allowed, and does not repeat the text.
+func parseByteSize(text string) (ByteSize, error) {
+	digits, unit := text, ByteSize(1)
 	for _, u := range sizeUnits {
 		if before, found := strings.CutSuffix(text, u.name); found {
 			digits, unit = before, u.size
@@ -45,7 +44,7 @@ func ParseByteSize(text string) (ByteSize, error) {
 	return ByteSize(n) * unit, nil
 }
 
-// String writes the size in the largest unit that divides it; ParseByteSize reads it back.
+// String writes the size in the largest unit that divides it; parseByteSize reads it back.
 func (s ByteSize) String() string {
 	for _, u := range sizeUnits {
 		if s != 0 && s%u.size == 0 {

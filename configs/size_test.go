@@ -16,17 +16,17 @@ func TestSizesAreReadAndWritten(t *testing.T) {
 	}{
 		{give: "0", want: 0, text: "0B"},
 		{give: "1000", want: 1000, text: "1000B"},
-		{give: "1048576B", want: MiB, text: "1MiB"},
-		{give: "256KiB", want: 256 * KiB, text: "256KiB"},
-		{give: "10MiB", want: 10 * MiB, text: "10MiB"},
-		{give: "1536MiB", want: 1536 * MiB, text: "1536MiB"},
-		{give: "2GiB", want: 2 * GiB, text: "2GiB"},
-		{give: "3TiB", want: 3 * TiB, text: "3TiB"},
+		{give: "1048576B", want: mib, text: "1MiB"},
+		{give: "256KiB", want: 256 * kib, text: "256KiB"},
+		{give: "10MiB", want: 10 * mib, text: "10MiB"},
+		{give: "1536MiB", want: 1536 * mib, text: "1536MiB"},
+		{give: "2GiB", want: 2 * gib, text: "2GiB"},
+		{give: "3TiB", want: 3 * tib, text: "3TiB"},
 		{give: "9223372036854775807", want: 1<<63 - 1, text: "9223372036854775807B"},
 	} {
 		t.Run(test.give, func(t *testing.T) {
 			t.Parallel()
-			got, err := ParseByteSize(test.give)
+			got, err := parseByteSize(test.give)
 			require.NoError(t, err)
 			require.Equal(t, test.want, got)
 			require.Equal(t, test.text, got.String())
@@ -34,7 +34,7 @@ func TestSizesAreReadAndWritten(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoSizeIsRefused(t *testing.T) {
+func TestInvalidSizesAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, give := range []string{
 		"", "MiB", "-1", "+1", "1.5MiB", "10 MiB", "10MB", "10mib", "10K", "0x10", "1_000", "9223372036854775808",
@@ -42,7 +42,7 @@ func TestWhatIsNoSizeIsRefused(t *testing.T) {
 	} {
 		t.Run(give, func(t *testing.T) {
 			t.Parallel()
-			_, err := ParseByteSize(give)
+			_, err := parseByteSize(give)
 			require.ErrorIs(t, err, errSize)
 		})
 	}
@@ -71,7 +71,7 @@ func TestDurationsNeedAUnit(t *testing.T) {
 	}
 }
 
-func TestDurationsAreWrittenShortly(t *testing.T) {
+func TestDurationsAreWrittenInTheirShortForm(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		give time.Duration

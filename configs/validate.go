@@ -14,8 +14,8 @@ import (
 // Limits that nobody should meet: they keep sums from overflowing and typing errors from going unnoticed.
 const (
 	maxDuration    = 365 * 24 * time.Hour
-	maxBody        = GiB // bodies are held in memory
-	maxBytes       = TiB
+	maxBody        = gib // bodies are held in memory
+	maxBytes       = tib
 	maxConnections = 1_000_000
 	maxWorkers     = 65_536
 	maxAttempts    = 1000
@@ -39,13 +39,7 @@ func (c *Config) validate(v *validator) {
 	between(v, "request.idempotency_ttl", c.Request.IdempotencyTTL, time.Second, maxDuration)
 	c.Queue.validate(v)
 	c.Store.validate(v)
-	c.Embedded.validate(v)
-	c.Redis.validate(v)
-	c.Kafka.validate(v)
-	c.SQS.validate(v)
-	c.validateSQS(v)
-	c.validateRemembering(v)
-	c.validateDivision(v)
+	c.validateQueue(v)
 	between(v, "worker.count", c.Worker.Count, 1, maxWorkers)
 	between(v, "worker.timeout", c.Worker.Timeout, time.Millisecond, maxDuration)
 	between(v, "worker.drain", c.Worker.Drain, 0, time.Hour)
@@ -63,7 +57,7 @@ func (s *Server) validate(v *validator) {
 	if s.PublicURL != "" {
 		validateURL(v, "server.public_url", s.PublicURL)
 	}
-	between(v, "server.max_body_size", s.MaxBodySize, Byte, maxBody)
+	between(v, "server.max_body_size", s.MaxBodySize, 1, maxBody)
 	between(v, "server.read_timeout", s.ReadTimeout, time.Millisecond, maxDuration)
 	between(v, "server.max_connections", s.MaxConnections, 1, maxConnections)
 	between(v, "server.shutdown_delay", s.ShutdownDelay, 0, time.Hour)
@@ -71,7 +65,7 @@ func (s *Server) validate(v *validator) {
 }
 
 func (c *Config) validateMemory(v *validator) {
-	between(v, "worker.max_bytes", c.Worker.MaxBytes, Byte, maxBytes)
+	between(v, "worker.max_bytes", c.Worker.MaxBytes, 1, maxBytes)
 	largest := max(c.Server.MaxBodySize, c.Proxy.MaxResponseSize)
 	if c.Worker.MaxBytes/2 < largest && v.fine("server.max_body_size", "proxy.max_response_size") {
 		v.bad("worker.max_bytes", fmt.Sprintf("must be at least twice the larger of server.max_body_size (%s) and "+
@@ -106,7 +100,7 @@ type validator struct {
 	origins  map[string]origin
 }
 
-// fine tells whether nothing is wrong with single keys, so that it makes sense to compare them.
+// fine reports whether nothing is wrong with single keys, so that it makes sense to compare them.
 func (v *validator) fine(keys ...string) bool {
 	return !slices.ContainsFunc(keys, func(key string) bool { return v.report.blamed[key] })
 }
@@ -149,7 +143,7 @@ func validHost(host string) bool {
 	return err == nil || hostName.MatchString(host)
 }
 
-// validateURL wants what paths can be appended to.
+// validateURL accepts URLs that paths can be appended to.
 func validateURL(v *validator, key, text string) {
 	u, err := url.Parse(text)
 	switch {

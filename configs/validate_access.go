@@ -23,7 +23,7 @@ func (s *Server) validateAccess(v *validator) {
 	s.RateLimit.validate(v, "server.rate_limit.")
 }
 
-// validListen takes any free port, as server.port does, and no host for all addresses, as Go does.
+// validListen also accepts port 0 for any free one, as server.port does, and no host for all addresses, as Go does.
 func validListen(address string) bool {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil || host != "" && !validHost(host) {
@@ -80,7 +80,7 @@ func (k *APIKey) validate(v *validator, prefix string, endpoints []string) {
 	for _, name := range k.Endpoints {
 		if !slices.Contains(endpoints, name) {
 			v.badValue(prefix+"endpoints", quote(name),
-				"must be endpoints that there are: "+strings.Join(endpoints, ", "))
+				"must be among the endpoints: "+strings.Join(endpoints, ", "))
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 func (p *Proxy) validate(v *validator) {
 	names := p.names()
 	if p.DefaultEndpoint != "" && !slices.Contains(names, p.DefaultEndpoint) {
-		v.bad("proxy.default_endpoint", "must be empty or an endpoint that there is: "+strings.Join(names, ", "))
+		v.bad("proxy.default_endpoint", "must be empty or one of the endpoints: "+strings.Join(names, ", "))
 	}
 	for _, name := range p.ForwardHeaders {
 		if name != "*" && !validHeaderPattern(name) {
@@ -26,7 +26,7 @@ func (p *Proxy) validate(v *validator) {
 			v.badValue("proxy.strip_headers", quote(name), "must be whole header names")
 		}
 	}
-	between(v, "proxy.max_response_size", p.MaxResponseSize, Byte, maxBody)
+	between(v, "proxy.max_response_size", p.MaxResponseSize, 1, maxBody)
 	oneOf(v, "proxy.forwarded", p.Forwarded, ForwardedOff, ForwardedX, ForwardedRFC7239)
 	for _, name := range slices.Sorted(maps.Keys(p.Endpoints)) {
 		endpoint := p.Endpoints[name]
@@ -46,14 +46,14 @@ func (c *Config) validateTransparent(v *validator) {
 	case !validListen(t.Listen):
 		v.bad(listen, "must be empty or host:port, for instance 127.0.0.1:8080")
 	case c.Role == RoleWorker:
-		v.bad(listen, "has no use with role worker, which takes no requests")
+		v.bad(listen, "has no use with role worker, which accepts no requests")
 	case samePort(t.Listen, net.JoinHostPort("", strconv.Itoa(c.Server.Port))):
 		v.bad(listen, "must have another port than server.port")
 	case samePort(t.Listen, c.Server.AdminListen):
 		v.bad(listen, "must have another port than server.admin_listen")
 	}
 	if !slices.Contains(names, t.Endpoint) {
-		v.bad(endpoint, "must be an endpoint that there is: "+strings.Join(names, ", "))
+		v.bad(endpoint, "must be one of the endpoints: "+strings.Join(names, ", "))
 	}
 }
 
@@ -74,7 +74,7 @@ func (p *Proxy) names() []string {
 	return slices.Sorted(maps.Keys(p.Endpoints))
 }
 
-// validHeaderPattern takes no "*", though a token may hold one: it would look like a wildcard and match nothing.
+// validHeaderPattern refuses "*", though a token may hold one: it would look like a wildcard and match nothing.
 func validHeaderPattern(name string) bool {
 	return token.MatchString(name) && !strings.Contains(name, "*")
 }

@@ -25,10 +25,10 @@ func TestTheTransparentListenerAndWhatItForwards(t *testing.T) {
 			`f.yaml:1: proxy.transparent.listen: "8080": must be empty or host:port, for instance 127.0.0.1:8080`,
 		}},
 		{give: "proxy: {transparent: {listen: '127.0.0.1:8080'}}", want: []string{
-			`default: proxy.transparent.endpoint: "": must be an endpoint that there is: echo`,
+			`default: proxy.transparent.endpoint: "": must be one of the endpoints: echo`,
 		}},
 		{give: "proxy: {transparent: {listen: ':8080', endpoint: b}, endpoints: {a: {url: http://a}}}", want: []string{
-			`f.yaml:1: proxy.transparent.endpoint: "b": must be an endpoint that there is: a`,
+			`f.yaml:1: proxy.transparent.endpoint: "b": must be one of the endpoints: a`,
 		}},
 		{give: "proxy: {transparent: {endpoint: echo}}", want: []string{
 			`default: proxy.transparent.listen: "": is required with proxy.transparent.endpoint: host:port, ` +
@@ -42,7 +42,7 @@ func TestTheTransparentListenerAndWhatItForwards(t *testing.T) {
 		}},
 		{give: "{role: worker, proxy: {transparent: {listen: ':1', endpoint: echo}}}", want: []string{
 			`f.yaml:1: role: "worker": must be "all": the embedded queue and store belong to one process`,
-			`f.yaml:1: proxy.transparent.listen: ":1": has no use with role worker, which takes no requests`,
+			`f.yaml:1: proxy.transparent.listen: ":1": has no use with role worker, which accepts no requests`,
 		}},
 	} {
 		t.Run(test.give, func(t *testing.T) {

@@ -21,7 +21,7 @@ const (
 var serviceLinks = regexp.MustCompile(`^OPENHQM_(\w+_)?` +
 	`(SERVICE_(HOST|PORT(_\w+)?)=|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?=|=(tcp|udp|sctp)://))`)
 
-// assignment is a key with the text that a variable or a flag gives it.
+// assignment is a key with the text that a variable or a flag sets it to.
 type assignment struct {
 	source string
 	path   []string

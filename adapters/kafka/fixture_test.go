@@ -24,9 +24,9 @@ func options(tb testing.TB, brokers []string) kafka.Options {
 	tb.Helper()
 	name := fmt.Sprintf("%s-%d", strings.NewReplacer("/", "-", "#", "-", ",", "").Replace(tb.Name()), lastName.Add(1))
 	return kafka.Options{
-		Brokers: brokers, Topic: name, Group: name, InletGroup: name + ".results", Partitions: 4,
-		Retention: 96 * time.Hour, MaxMessage: 1 << 20,
-		SessionTimeout: 6 * time.Second, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+		Brokers: brokers, Topic: name, HighTopic: name + ".high", Group: name, InletGroup: name + ".results",
+		Partitions: 4, Retention: 96 * time.Hour, MaxMessage: 1 << 20, SessionTimeout: 6 * time.Second,
+		Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 	}
 }
 

@@ -35,7 +35,8 @@ import (
 // Options of a queue. All durations and limits come from the configuration; there are no defaults here.
 type Options struct {
 	Brokers           []string      // host:port, of which one must answer at the start
-	Topic             string        // of the low lane; that of the high lane has the suffix ".high"
+	Topic             string        // of the low lane
+	HighTopic         string        // of the high lane
 	Group             string        // the consumer group
 	InletGroup        string        // the consumer group of inlets; "": there can be none
 	Partitions        int           // of each topic, when we make it
@@ -82,22 +83,19 @@ var (
 // lanes are topics by lane.
 type lanes [domain.LaneCount]string
 
-// highSuffix makes the name of the high lane's topic.
-const highSuffix = ".high"
-
 // Open connects, makes the topics where they are missing, and looks whether they keep messages for long enough. When
 // Kafka is away, refuses us, or a topic will not do, that is an error within 10 s, which names the brokers and the
 // topic but never a password. What would make a 202 promise too much is logged as a warning. The group is joined by the
 // first Receive.
 func Open(ctx context.Context, opts Options) (*Queue, error) {
-	if len(opts.Brokers) == 0 || opts.Topic == "" || opts.Group == "" {
+	if len(opts.Brokers) == 0 || opts.Topic == "" || opts.HighTopic == "" || opts.Group == "" {
 		return nil, errors.New("kafka.brokers, kafka.group and queue.requests must not be empty")
 	}
 	q := &Queue{opts: opts, outage: &outage.Log{Name: "kafka", Logger: opts.Logger, Now: opts.Now}}
 	q.ages.first = make(map[place]first)
-	q.topics[domain.LaneLow], q.topics[domain.LaneHigh] = opts.Topic, opts.Topic+highSuffix
+	q.topics[domain.LaneLow], q.topics[domain.LaneHigh] = opts.Topic, opts.HighTopic
 	var err error
-	if q.cluster, err = newCluster(&q.opts, []topic{{name: opts.Topic}, {name: opts.Topic + highSuffix}}); err != nil {
+	if q.cluster, err = newCluster(&q.opts, []topic{{name: opts.Topic}, {name: opts.HighTopic}}); err != nil {
 		return nil, err
 	}
 	q.ctx, q.cancel = context.WithCancel(context.Background())

@@ -12,7 +12,7 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-func TestBeginTellsWhatBecomesOfAMessage(t *testing.T) {
+func TestBeginSaysWhatToDoWithAMessage(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name string
@@ -84,7 +84,7 @@ func TestABeginRepeatedIsTheSameDelivery(t *testing.T) {
 	finishCarried(t, c, again, domain.Outcome{Status: domain.Completed})
 }
 
-func TestAMessageOfOthersKeepsItsAttempts(t *testing.T) {
+func TestAForeignMessageKeepsItsAttempts(t *testing.T) {
 	t.Parallel()
 	db := openDB(t, options(startServer(t).url()))
 	c, begun, delayed := consume(t, db), newRequest(), newRequest()

@@ -15,7 +15,7 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-func TestSettledWorkLeavesNoMemory(t *testing.T) {
+func TestFinishedWorkLeavesNoMemory(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	opts := options(s.url())
@@ -126,7 +126,7 @@ func TestARequestSentAgainIsOneRequest(t *testing.T) {
 	require.EqualValues(t, 1, depths.Ready)
 }
 
-func TestEndedIsToldOnce(t *testing.T) {
+func TestEndedIsCalledOnce(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	var mu sync.Mutex
@@ -260,7 +260,7 @@ func TestConsumersOfDeadProcessesAreRemovedWhenTheyHoldNothing(t *testing.T) {
 	require.NoError(t, db.Tidy(t.Context(), 0))
 	require.Zero(t, consumers())
 	accept(t, db, newRequest())
-	receive(t, idle) // it is made anew
+	receive(t, idle) // it is made again
 }
 
 func atoi(t *testing.T, text string) int {

@@ -22,14 +22,14 @@ import (
 
 const slots = 16384 // of a Cluster, by its specification
 
-// startCluster starts three masters that share the slots, and gives the URL of their Cluster.
+// startCluster starts three masters that share the slots, and returns the URL of their Cluster.
 func startCluster(tb testing.TB) string {
 	tb.Helper()
 	_, url := startMasters(tb)
 	return url
 }
 
-// startMasters is startCluster and also gives the masters, by their slots.
+// startMasters is startCluster and also returns the masters, by their slots.
 func startMasters(tb testing.TB, args ...string) (nodes []*server, url string) {
 	tb.Helper()
 	const masters = 3

@@ -3,131 +3,106 @@ package redis
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
-	"os"
 	"strconv"
+	"strings"
 	"sync"
-	"time"
 
+	"github.com/openhqm/openhqm/adapters/redis/internal/server"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/domain/outage"
 	"github.com/openhqm/openhqm/ports"
 )
 
-// Consumer hands out work. It implements ports.Work.
+// Consumer hands out work. It implements ports.Work, and ports.StoreWork for requests that a carrier has.
 type Consumer struct {
-	db     *DB
-	name   string // unique, for as long as it lives
-	life   context.Context
-	leases *leases
-	unsure unsure
+	opts     *Options
+	server   *server.Server
+	intake   *server.Committer
+	outcomes *server.Committer
+	sweeper  *sweeper
+	news     *news
 
-	mu     sync.Mutex
-	first  int     // the shard to begin with
-	streak int     // deliveries from the high lane since the last one from the low lane
-	turns  []int64 // by shard, the endpoint that comes next
+	name    string          // unique for as long as it lives
+	life    context.Context // when it ends, so does the consumer
+	leases  *leases
+	repeats repeats
+
+	mu    sync.Mutex // guards what follows
+	first int        // the shard to begin with
+	lanes domain.LaneTurn
+	turns []int64 // by shard, the endpoint that comes next
 }
 
-var _ ports.Work = (*Consumer)(nil)
+var (
+	_ ports.Work      = (*Consumer)(nil)
+	_ ports.StoreWork = (*Consumer)(nil)
+)
 
-// NewConsumer makes a consumer that lives until ctx ends. Then it gets nothing more, its leases run out, and what it
-// held is handed to others. The returned function waits for the goroutine that extends the leases, which also ends with
-// the database.
-func (db *DB) NewConsumer(ctx context.Context) (c *Consumer, wait func()) {
-	c = &Consumer{
-		db: db, name: consumerName(), life: ctx,
-		leases: newLeases(db), turns: make([]int64, len(db.shards)),
-		unsure: unsure{byToken: make(map[string]string)},
-	}
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		c.leases.keep(ctx)
-	}()
-	return c, func() { <-stopped }
-}
-
-// consumerName tells an operator where a consumer runs.
-func consumerName() string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
-	return host + "-" + strconv.Itoa(os.Getpid()) + "-" + unique()
-}
-
-func unique() string { return strconv.FormatUint(rand.Uint64(), 36) }
-
-// Receive hands out what is ready. When Redis began deliveries and its answer was lost, nobody knows their tokens: they
-// wait for the end of their lease, and are then handed out again with one more delivery counted.
+// Receive hands out what is ready, and waits until something is. When Redis began deliveries and its answer was lost,
+// nobody knows their tokens: they wait for the end of their lease, and are then handed out again with one more delivery
+// counted.
 func (c *Consumer) Receive(ctx context.Context, credit ports.Credit) ([]ports.Delivery, error) {
-	if !c.db.enter() {
+	if !c.server.Enter() {
 		return nil, ports.ErrClosed
 	}
-	defer c.db.leave()
+	defer c.server.Leave()
 	var pause outage.Backoff
 	for {
-		if err := c.ended(ctx); err != nil {
-			return nil, err
+		if c.ended() {
+			return nil, ports.ErrClosed
 		}
-		h, err := c.take(ctx, credit)
-		if len(h.deliveries) > 0 {
-			return h.deliveries, nil
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
 		}
-		if err == nil && !h.unfinished {
-			err = c.await(ctx, h.endpoints)
+		b, err := c.fetch(ctx, credit)
+		if len(b.deliveries) > 0 {
+			return b.deliveries, nil
+		}
+		if err == nil && !b.unfinished {
+			err = c.awaitWakeUp(ctx, b.endpoints)
 		}
 		switch {
 		case errors.Is(err, ports.ErrClosed):
 			return nil, err
 		case err != nil:
-			c.db.sleep(ctx, pause.Next())
+			c.server.Sleep(ctx, pause.Next())
 		default:
 			pause.Reset()
 		}
 	}
 }
 
-// ended tells why there is nothing to wait for any more.
-func (c *Consumer) ended(ctx context.Context) error {
-	if c.db.ctx.Err() != nil || c.life.Err() != nil {
-		return ports.ErrClosed
+// Take hands out what is ready, without waiting for anything.
+func (c *Consumer) Take(ctx context.Context, credit ports.Credit) ([]ports.Delivery, error) {
+	if !c.server.Enter() {
+		return nil, ports.ErrClosed
 	}
-	return context.Cause(ctx)
+	defer c.server.Leave()
+	if c.ended() {
+		return nil, ports.ErrClosed
+	}
+	b, err := c.fetch(ctx, credit)
+	if len(b.deliveries) > 0 {
+		return b.deliveries, nil
+	}
+	return nil, err
 }
 
-// deliveries reads what was begun. A request that cannot be read is a dead letter at once.
-func (c *Consumer) deliveries(s *shard, sent time.Time, items []any) []ports.Delivery {
-	out := make([]ports.Delivery, 0, len(items))
-	for _, item := range items {
-		fields, _ := item.([]any)
-		id, token := domain.ID(text(fields, 0)), text(fields, 1)
-		rec, err := decodeFacts(id, []byte(text(fields, 2)))
-		var req domain.Request
-		if err == nil {
-			req, err = decodeRequest(&rec, []byte(text(fields, 3)))
-		}
-		if err != nil {
-			c.reject(id, token, int(number(fields, 4)), err)
-			continue
-		}
-		out = append(out, ports.Delivery{
-			Request: req, Attempts: int(number(fields, 4)), Answered: number(fields, 6) == 1,
-			Deliveries: int(number(fields, 5)), Token: token, Lease: c.leases.add(s, id, token, sent),
-		})
-	}
-	return out
-}
+func (c *Consumer) ended() bool { return c.server.Context().Err() != nil || c.life.Err() != nil }
 
-func (c *Consumer) reject(id domain.ID, token string, attempts int, cause error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.db.ctx), c.db.opts.Lease)
-	defer cancel()
-	err := c.finish(ctx, []ports.Finish{{
-		ID: id, Token: token,
-		Outcome: domain.Outcome{
-			Status: domain.Failed, Attempts: attempts, At: c.db.opts.Now(),
-			Reason: domain.ReasonUndecodable, Error: cause.Error(),
-		},
-	}})[0]
-	c.db.opts.Logger.Error("request cannot be read", "correlation_id", id, "error", cause, "finish", err)
+// tokenShard ends the number of the shard, with which a token begins.
+const tokenShard = "-"
+
+func newTokenPrefix(s *server.Shard) string { return tokenIn(s, server.Unique()) }
+
+func tokenIn(s *server.Shard, rest string) string { return strconv.Itoa(s.Number) + tokenShard + rest }
+
+// shardOfToken returns the shard of a delivery, or nil if the token is not one of ours.
+func (c *Consumer) shardOfToken(token string) *server.Shard {
+	head, _, found := strings.Cut(token, tokenShard)
+	number, err := strconv.Atoi(head)
+	if !found || err != nil || number < 0 || number >= len(c.server.Shards) {
+		return nil
+	}
+	return c.server.Shards[number]
 }

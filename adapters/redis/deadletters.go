@@ -10,6 +10,9 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/openhqm/openhqm/adapters/redis/internal/codec"
+	"github.com/openhqm/openhqm/adapters/redis/internal/script"
+	"github.com/openhqm/openhqm/adapters/redis/internal/server"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
 )
@@ -20,33 +23,19 @@ const (
 )
 
 // DeadLetters is what Redis keeps of requests that failed. It implements ports.DeadLetters.
-type DeadLetters struct{ db *DB }
+type DeadLetters struct{ server *server.Server }
 
 var _ ports.DeadLetters = DeadLetters{}
 
-// DeadLetters gives the dead letters of the database.
-func (db *DB) DeadLetters() DeadLetters { return DeadLetters{db} }
-
-// letterFields are what a dead letter in a list is read from.
-var letterFields = []string{"facts", "status", "attempts", "reason", "error", "code", "size", "failed"}
-
-// wholeLetterFields are letterFields and the original: a request, or the message that could not be read.
-var wholeLetterFields = append(slices.Clone(letterFields), "request", "message")
-
-func (s *shard) letterKey(id domain.ID) string { return s.key + ":d:" + string(id) }
-
-// deadKey is the sorted set of a shard's dead letters.
-func (s *shard) deadKey() string { return s.key + ":dead" }
-
 // List merges the lists of the shards.
 func (l DeadLetters) List(ctx context.Context, filter ports.DeadLetterFilter) (ports.DeadLetterPage, error) {
-	if !l.db.enter() {
+	if !l.server.Enter() {
 		return ports.DeadLetterPage{}, ports.ErrClosed
 	}
-	defer l.db.leave()
+	defer l.server.Leave()
 	var letters []domain.DeadLetter
 	var seen ports.DeadLetterPlace // up to here every shard was looked at; zero: to its end
-	for _, s := range l.db.shards {
+	for _, s := range l.server.Shards {
 		part, err := l.listShard(ctx, s, filter)
 		if err != nil {
 			return ports.DeadLetterPage{}, err
@@ -87,9 +76,9 @@ func behind(place, other ports.DeadLetterPlace) bool {
 	}
 }
 
-// listShard gives what a shard has for a page. Its Next is how far it has looked, zero when to its end.
+// listShard returns what a shard has for a page. Its Next is how far it has looked, zero when to its end.
 func (l DeadLetters) listShard(
-	ctx context.Context, s *shard, filter ports.DeadLetterFilter,
+	ctx context.Context, s *server.Shard, filter ports.DeadLetterFilter,
 ) (ports.DeadLetterPage, error) {
 	var page ports.DeadLetterPage
 	place := filter.Before
@@ -124,22 +113,22 @@ func matches(filter ports.DeadLetterFilter, d *domain.DeadLetter) bool {
 		(filter.Reason == "" || filter.Reason == d.Reason)
 }
 
-// places gives the next places of a shard's list after a place, at most listedStep; fewer at the end.
+// places returns the next places of a shard's list after a place, at most listedStep; fewer at the end.
 func (l DeadLetters) places(
-	ctx context.Context, s *shard, after ports.DeadLetterPlace,
+	ctx context.Context, s *server.Shard, after ports.DeadLetterPlace,
 ) ([]ports.DeadLetterPlace, error) {
-	newest, moment := "+inf", millis(after.FailedAt)
+	newest, moment := "+inf", codec.Millis(after.FailedAt)
 	if !after.FailedAt.IsZero() {
 		newest = strconv.FormatInt(moment, 10)
 	}
 	var places []ports.DeadLetterPlace
 	// Of the same millisecond there may be many that were listed before.
 	for offset := int64(0); ; offset += listedStep {
-		some, err := l.db.client.ZRevRangeByScoreWithScores(ctx, s.deadKey(), &redis.ZRangeBy{
+		some, err := l.server.Client.ZRevRangeByScoreWithScores(ctx, s.LettersKey(), &redis.ZRangeBy{
 			Min: "-inf", Max: newest, Offset: offset, Count: listedStep,
 		}).Result()
 		if err != nil {
-			return nil, translate(err)
+			return nil, server.Translate(err)
 		}
 		for _, z := range some {
 			id, at := fmt.Sprint(z.Member), int64(z.Score)
@@ -158,22 +147,22 @@ func (l DeadLetters) places(
 
 // read reads the dead letters at the places, nil for those whose lifetime has just ended.
 func (l DeadLetters) read(
-	ctx context.Context, s *shard, places []ports.DeadLetterPlace,
+	ctx context.Context, s *server.Shard, places []ports.DeadLetterPlace,
 ) ([]*domain.DeadLetter, error) {
 	if len(places) == 0 {
 		return nil, nil
 	}
-	pipe := l.db.client.Pipeline()
+	pipe := l.server.Client.Pipeline()
 	answers := make([]*redis.SliceCmd, len(places))
 	for i, place := range places {
-		answers[i] = pipe.HMGet(ctx, s.letterKey(place.ID), letterFields...)
+		answers[i] = pipe.HMGet(ctx, s.LetterKey(place.ID), codec.LetterFields...)
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, translate(err)
+		return nil, server.Translate(err)
 	}
 	letters := make([]*domain.DeadLetter, len(places))
 	for i, place := range places {
-		letter, _, err := decodeLetter(place.ID, answers[i].Val())
+		letter, _, err := codec.ReadLetter(place.ID, script.Row{Names: codec.LetterFields, Values: answers[i].Val()})
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
 		}
@@ -182,82 +171,66 @@ func (l DeadLetters) read(
 	return letters, nil
 }
 
-// decodeLetter reads the values of letterFields, with the record that they come from. It gives nil when there are none.
-func decodeLetter(id domain.ID, values []any) (*domain.DeadLetter, *domain.Record, error) {
-	if len(values) == 0 || values[0] == nil {
-		return nil, nil, nil
-	}
-	rec, err := decodeFacts(id, []byte(text(values, 0)))
-	if err != nil {
-		return nil, nil, err
-	}
-	return &domain.DeadLetter{
-		ID: id, Endpoint: rec.Endpoint, ResentFrom: rec.ResentFrom, SubmittedAt: rec.SubmittedAt,
-		Status: domain.Status(text(values, 1)), Attempts: int(number(values, 2)),
-		Reason: domain.Reason(text(values, 3)), Error: text(values, 4), StatusCode: int(number(values, 5)),
-		RequestSize: number(values, 6), FailedAt: time.UnixMilli(number(values, 7)).UTC(),
-	}, &rec, nil
-}
-
 // State reads one without its original.
 func (l DeadLetters) State(ctx context.Context, id domain.ID) (domain.DeadLetter, error) {
-	letter, _, _, err := l.search(ctx, id, letterFields)
+	letter, _, _, err := l.search(ctx, id, codec.LetterFields)
 	return letter, err
 }
 
 // Find reads one with its original.
 func (l DeadLetters) Find(ctx context.Context, id domain.ID) (domain.DeadLetter, error) {
-	letter, rec, values, err := l.search(ctx, id, wholeLetterFields)
+	letter, rec, row, err := l.search(ctx, id, codec.WholeLetterFields)
 	if err != nil {
 		return domain.DeadLetter{}, err
 	}
-	if original := text(values, len(letterFields)); original != "" {
-		if req, err := decodeRequest(rec, []byte(original)); err == nil {
+	if original := row.Bytes("request"); len(original) > 0 {
+		if req, err := codec.DecodeRequest(rec, original); err == nil {
 			letter.Request = &req
 		}
 	}
 	return letter, nil
 }
 
-// search looks through the shards.
+// search looks in the shards.
 func (l DeadLetters) search(
 	ctx context.Context, id domain.ID, fields []string,
-) (domain.DeadLetter, *domain.Record, []any, error) {
-	if !l.db.enter() {
-		return domain.DeadLetter{}, nil, nil, ports.ErrClosed
+) (domain.DeadLetter, *domain.Record, script.Row, error) {
+	if !l.server.Enter() {
+		return domain.DeadLetter{}, nil, script.Row{}, ports.ErrClosed
 	}
-	defer l.db.leave()
-	for _, s := range l.db.searched(id) {
-		values, err := l.db.client.HMGet(ctx, s.letterKey(id), fields...).Result()
+	defer l.server.Leave()
+	for _, s := range l.server.Searched(id) {
+		values, err := l.server.Client.HMGet(ctx, s.LetterKey(id), fields...).Result()
 		if err != nil {
-			return domain.DeadLetter{}, nil, nil, translate(err)
+			return domain.DeadLetter{}, nil, script.Row{}, server.Translate(err)
 		}
-		letter, rec, err := decodeLetter(id, values)
+		row := script.Row{Names: fields, Values: values}
+		letter, rec, err := codec.ReadLetter(id, row)
 		switch {
 		case err != nil:
-			return domain.DeadLetter{}, nil, nil, fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
+			return domain.DeadLetter{}, nil, script.Row{}, fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
 		case letter != nil:
-			return *letter, rec, values, nil
+			return *letter, rec, row, nil
 		}
 	}
-	return domain.DeadLetter{}, nil, nil, ports.ErrNotFound
+	return domain.DeadLetter{}, nil, script.Row{}, ports.ErrNotFound
 }
 
-// Delete removes one, in whichever shard it is.
+// Delete removes one from the shard that has it.
 func (l DeadLetters) Delete(ctx context.Context, id domain.ID) error {
-	if !l.db.enter() {
+	if !l.server.Enter() {
 		return ports.ErrClosed
 	}
-	defer l.db.leave()
-	for _, s := range l.db.searched(id) {
+	defer l.server.Leave()
+	for _, s := range l.server.Searched(id) {
 		var deleted *redis.IntCmd
-		_, err := l.db.client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
-			deleted = pipe.Del(ctx, s.letterKey(id))
-			pipe.ZRem(ctx, s.deadKey(), string(id))
+		_, err := l.server.Client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+			deleted = pipe.Del(ctx, s.LetterKey(id))
+			pipe.ZRem(ctx, s.LettersKey(), string(id))
 			return nil
 		})
 		if err != nil {
-			return translate(err)
+			return server.Translate(err)
 		}
 		if deleted.Val() == 1 {
 			return nil

@@ -4,26 +4,30 @@ import (
 	"context"
 	"time"
 
-	"github.com/redis/go-redis/v9"
+	"github.com/openhqm/openhqm/domain"
 )
 
 // Tidy removes consumers of every shard that hold nothing and were not seen for so long.
 func (db *DB) Tidy(ctx context.Context, unseen time.Duration) error {
-	for _, s := range db.shards {
-		if err := db.tidy(ctx, s, unseen); err != nil {
+	for _, s := range db.server.Shards {
+		if err := db.sweeper.tidy(ctx, s, unseen); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Reader reads a stream of another program.
-type Reader struct{ reader }
+// ShardKey returns what the keys of a request begin with that has no idempotency key.
+func (db *DB) ShardKey(id domain.ID) string { return db.server.ShardOf(string(id)).Key }
 
-// NewReader makes one.
-func (db *DB) NewReader(stream string) *Reader {
-	return &Reader{newReader(db, stream, blockFor)}
+// ShardKeys returns what the keys of each shard begin with.
+func (db *DB) ShardKeys() []string {
+	keys := make([]string, len(db.server.Shards))
+	for i, s := range db.server.Shards {
+		keys[i] = s.Key
+	}
+	return keys
 }
 
-// Next returns what it reads next, as a process of its own would.
-func (r *Reader) Next(ctx context.Context) ([]redis.XMessage, error) { return r.next(ctx, 64, 16<<20) }
+// PassOn writes a wake-up again, as a worker does that received it too late.
+func (c *Consumer) PassOn(key string) { c.passOn(key) }

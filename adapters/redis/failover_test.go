@@ -16,7 +16,7 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// startSentinel starts one Sentinel that watches a master named main, and gives its URL.
+// startSentinel starts one Sentinel that watches a master named main, and returns its URL.
 func startSentinel(t *testing.T, master *server) string {
 	t.Helper()
 	host, port, err := net.SplitHostPort(master.address)
@@ -62,7 +62,7 @@ func TestAFailoverLosesNothingThatReplicasConfirmed(t *testing.T) {
 	require.NoError(t, master.stop())
 	require.Eventually(t, func() bool { return submit() == nil }, patience, 10*time.Millisecond,
 		"the new master never takes anything")
-	// go-redis has other connections for pipelines, and finds out about the others up to a second later.
+	// go-redis has other connections for pipelines, and notices their loss up to a second later.
 	require.Eventually(t, func() bool {
 		_, err := db.State(t.Context(), accepted[0])
 		return !errors.Is(err, ports.ErrUnavailable)

@@ -5,151 +5,162 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"sync"
 
+	"github.com/openhqm/openhqm/adapters/redis/internal/codec"
+	"github.com/openhqm/openhqm/adapters/redis/internal/script"
+	"github.com/openhqm/openhqm/adapters/redis/internal/server"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
 )
 
-// tokenShard ends the number of the shard, with which a token begins.
-const tokenShard = "-"
-
-// Finish saves the outcomes and settles the deliveries: each is one script, and many share a round trip. What is called
+// Finish saves outcomes and ends the deliveries: each with one script, and many share a round trip. What is called
 // again after ports.ErrUnavailable succeeds when the first call did, unless another delivery of the request has had its
-// outcome meanwhile.
+// outcome meanwhile. The walk goes through this file, the Committer and finish.lua.
 func (c *Consumer) Finish(ctx context.Context, finishes []ports.Finish) []error {
-	if !c.db.enter() {
-		errs := make([]error, len(finishes))
-		for i := range errs {
-			errs[i] = ports.ErrClosed
-		}
-		return errs
+	if !c.server.Enter() {
+		return server.Closed(len(finishes))
 	}
-	defer c.db.leave()
+	defer c.server.Leave()
 	return c.finish(ctx, finishes)
 }
 
 func (c *Consumer) finish(ctx context.Context, finishes []ports.Finish) []error {
 	errs := make([]error, len(finishes))
-	ops := make([]*op, 0, len(finishes))
-	calls := make([]string, 0, len(finishes))
-	places := make([]int, 0, len(finishes)) // of ops, in finishes
+	ops := make([]*server.Op, 0, len(finishes))
+	calls := make([]string, 0, len(finishes)) // of ops
+	places := make([]int, 0, len(finishes))   // of ops, in finishes
 	for i := range finishes {
 		f := &finishes[i]
-		s := c.db.shardOfToken(f.Token)
+		s := c.shardOfToken(f.Token)
 		if s == nil {
-			errs[i] = ports.ErrLost // no token of ours
+			errs[i] = ports.ErrLost // not a token of ours
 			continue
 		}
-		calls = append(calls, c.unsure.call(f.Token))
-		ops, places = append(ops, c.db.settlement(s, f, calls[len(ops)])), append(places, i)
-		c.db.sweeper.at(f.Outcome.NextAttemptAt)
+		call := c.repeats.call(f.Token)
+		calls, ops, places = append(calls, call), append(ops, c.finishing(s, f, call)), append(places, i)
+		c.sweeper.at(f.Outcome.NextAttemptAt)
 	}
-	gaveUp := c.db.outcomes.do(ctx, ops)
-	for n, o := range ops {
+	for n, result := range c.outcomes.Do(ctx, ops...) {
 		f := &finishes[places[n]]
-		err := c.settled(f, o, gaveUp)
-		c.unsure.note(f.Token, calls[n], err)
+		err := c.finished(f, result)
+		c.repeats.note(f.Token, calls[n], err)
 		errs[places[n]] = err
 	}
 	return errs
 }
 
-// unsure are the calls that may have saved an outcome although their answer was lost. Whoever makes one again gets that
-// answer, while a second outcome of a delivery, however alike, is lost. There are as many as callers that have not yet
-// repeated theirs.
-type unsure struct {
+// finishing is the script that saves an outcome.
+func (c *Consumer) finishing(s *server.Shard, f *ports.Finish, call string) *server.Op {
+	out := &f.Outcome
+	code, response, size := codec.ResponseFields(out.Response)
+	dueAt, dueMicros := int64(0), ""
+	if out.Status == domain.Pending {
+		dueAt, dueMicros = codec.Millis(out.NextAttemptAt), codec.Micros(out.NextAttemptAt)
+	}
+	original, queue := []byte{}, ""
+	if f.Original != nil && out.Status != domain.Completed {
+		original, queue = codec.EncodeRequest(f.Original), codec.QueueOf(f.Original)
+	}
+	return server.NewOp(s, len(response)+len(original), script.Finish.Call(
+		"id", string(f.ID),
+		"token", f.Token,
+		"call", call,
+		"status", string(out.Status),
+		"attempts", out.Attempts,
+		"updated", codec.Micros(out.At),
+		"dueAt", dueAt,
+		"dueMicros", dueMicros,
+		"reason", string(out.Reason),
+		"problem", out.Error,
+		"took", int64(out.ProcessingTime),
+		"code", code,
+		"response", response,
+		"answered", size,
+		"request", original,
+		"queue", queue,
+		"lifetime", c.opts.TTL.Milliseconds(),
+		"letterLifetime", c.opts.DeadLetterTTL.Milliseconds(),
+	))
+}
+
+// finished reads the answer of finish.lua. What was not confirmed stays leased, for the caller repeats it.
+func (c *Consumer) finished(f *ports.Finish, result server.Result) error {
+	if errors.Is(result.Err, ports.ErrFull) { // of memory: as good as away
+		return fmt.Errorf("%w: %w", ports.ErrUnavailable, result.Err)
+	}
+	if result.Err != nil {
+		return result.Err
+	}
+	switch result.Answer.Word() {
+	case "waits":
+		c.leases.end(f.ID, f.Token)
+		return nil
+	case "ended":
+		c.leases.end(f.ID, f.Token)
+		if state, err := endedBy(f, result.Answer); err == nil {
+			c.news.ended(&state)
+		}
+		return nil
+	case "lost":
+		c.leases.lose(f.ID, f.Token)
+		return ports.ErrLost
+	default:
+		return unexpected(result.Answer)
+	}
+}
+
+// endedBy returns the record that a finish made final.
+func endedBy(f *ports.Finish, answer script.Answer) (codec.State, error) {
+	rec, err := codec.DecodeFacts(f.ID, []byte(answer.Text("facts")))
+	if err != nil {
+		return codec.State{}, err
+	}
+	out := &f.Outcome
+	rec.Status, rec.UpdatedAt, rec.Attempts = out.Status, out.At, out.Attempts
+	rec.ResponseSize = answer.Number("answered")
+	return codec.EndedState(rec, domain.Result{
+		Reason: out.Reason, Error: out.Error, CompletedAt: out.At, ProcessingTime: out.ProcessingTime,
+	}), nil
+}
+
+// repeats knows the calls that may have saved an outcome although their answer was lost. A call that is made again gets
+// that answer, while a second outcome of a delivery, however alike, is lost. There are as many as callers that have not
+// repeated theirs yet.
+type repeats struct {
 	mu      sync.Mutex
 	byToken map[string]string
 }
 
-// call names a call of Finish, by its earlier name when it is a repeat.
-func (u *unsure) call(token string) string {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return cmp.Or(u.byToken[token], unique())
+// call returns the name of a call of Finish, the earlier one when it is a repeat.
+func (r *repeats) call(token string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return cmp.Or(r.byToken[token], server.Unique())
 }
 
-// note takes note of how a call ended.
-func (u *unsure) note(token, call string, err error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
+// note notes how a call ended.
+func (r *repeats) note(token, call string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if err == nil || errors.Is(err, ports.ErrLost) {
-		delete(u.byToken, token)
+		delete(r.byToken, token)
 	} else {
-		u.byToken[token] = call
+		r.byToken[token] = call
 	}
 }
 
-func (db *DB) shardOfToken(token string) *shard {
-	head, _, found := strings.Cut(token, tokenShard)
-	number, err := strconv.Atoi(head)
-	if !found || err != nil || number < 0 || number >= len(db.shards) {
-		return nil
-	}
-	return db.shards[number]
-}
-
-// settlement is the script that saves an outcome. Call names it, the same when it is repeated.
-func (db *DB) settlement(s *shard, f *ports.Finish, call string) *op {
-	out := &f.Outcome
-	code, response, size := "", []byte{}, int64(0)
-	if out.Response != nil {
-		code, response = strconv.Itoa(out.Response.StatusCode), encodeResponse(out.Response)
-		size = out.Response.Size()
-	}
-	next, at := "", int64(0)
-	if out.Status == domain.Pending {
-		next, at = micros(out.NextAttemptAt), millis(out.NextAttemptAt)
-	}
-	original, queue := []byte{}, ""
-	if f.Original != nil && out.Status != domain.Completed {
-		original, queue = encodeRequest(f.Original), queueOf(f.Original)
-	}
-	return newOp(s, db.scripts.finish, len(response)+len(original),
-		string(f.ID), f.Token, string(out.Status), out.Attempts, micros(out.At), next, at,
-		string(out.Reason), out.Error, int64(out.ProcessingTime), code, response, size,
-		db.opts.TTL.Milliseconds(), db.opts.DeadLetterTTL.Milliseconds(), call, original, queue)
-}
-
-// settled reads the answer. What was not confirmed stays leased, for the caller repeats it.
-func (c *Consumer) settled(f *ports.Finish, o *op, gaveUp error) error {
-	answer, err := o.result(gaveUp)
-	if err != nil {
-		if errors.Is(err, ports.ErrFull) { // of memory: as good as away
-			return fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
-		}
-		return err
-	}
-	switch word(answer) {
-	case "waits":
-		c.leases.settled(f.ID, f.Token)
-		return nil
-	case "ended":
-		c.leases.settled(f.ID, f.Token)
-		if st, err := endedBy(f, answer); err == nil {
-			c.db.tellEnded(&st)
-		}
-		return nil
-	case "lost":
-		c.leases.lost(f.ID, f.Token)
-		return ports.ErrLost
-	default:
-		return unexpected(answer)
-	}
-}
-
-// endedBy is a record that a finish made final.
-func endedBy(f *ports.Finish, answer []any) (state, error) {
-	rec, err := decodeFacts(f.ID, []byte(text(answer, 1)))
-	if err != nil {
-		return state{}, err
-	}
-	out := &f.Outcome
-	rec.Status, rec.UpdatedAt, rec.Attempts, rec.ResponseSize = out.Status, out.At, out.Attempts, number(answer, 2)
-	return state{Record: rec, result: domain.Result{
-		Reason: out.Reason, Error: out.Error, CompletedAt: out.At, ProcessingTime: out.ProcessingTime,
-	}}, nil
+// failUnreadable ends a request that was begun and cannot be read.
+func (c *Consumer) failUnreadable(id domain.ID, token string, attempts int, cause error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.server.Context()), c.opts.Lease)
+	defer cancel()
+	err := c.finish(ctx, []ports.Finish{{
+		ID: id, Token: token,
+		Outcome: domain.Outcome{
+			Status: domain.Failed, Attempts: attempts, At: c.opts.Now(),
+			Reason: domain.ReasonUndecodable, Error: cause.Error(),
+		},
+	}})[0]
+	c.opts.Logger.Error("a request in redis cannot be read: it fails", "correlation_id", id, "error", cause,
+		"finish", err)
 }

@@ -51,7 +51,7 @@ func handedOverIDs(t *testing.T, client goredis.UniversalClient) []domain.ID {
 	return ids
 }
 
-func TestRequestsAreHandedOverToOtherConsumers(t *testing.T) {
+func TestRequestsAreHandedOverToOtherPrograms(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	db := openDB(t, handover(s.url()))
@@ -97,7 +97,7 @@ func TestDelayedRequestsAreHandedOverWhenTheyAreDue(t *testing.T) {
 	}
 }
 
-func TestWhatIsOverIsTakenBackFromOtherConsumers(t *testing.T) {
+func TestWhatIsFinalIsTakenBackFromOtherPrograms(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	db := openDB(t, handover(s.url()))
@@ -147,14 +147,14 @@ func TestHandoverIsForOneQueueOnly(t *testing.T) {
 	_, err = db.Inlet(t.Context(), plainStream)
 	require.ErrorContains(t, err, "nothing is received from it")
 	_, err = redis.Open(t.Context(), options(s.url()))
-	require.ErrorContains(t, err, "consumers that are not ours")
+	require.ErrorContains(t, err, "workers of other programs")
 
 	opts = options(s.url())
 	opts.Queue = "another"
 	openDB(t, opts)
 	opts.Handover = true
 	_, err = redis.Open(t.Context(), opts)
-	require.ErrorContains(t, err, "our own consumers")
+	require.ErrorContains(t, err, "our own workers")
 }
 
 func TestRequestsAreHandedOverToAnotherBroker(t *testing.T) {
@@ -177,7 +177,7 @@ func TestRequestsAreHandedOverToAnotherBroker(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, domain.TimedOut, rec.Status)
 
-	owed := workOff(t, db, ports.NoticeHandover).await(t, 2) // what is over by now is not handed over
+	owed := workOff(t, db, ports.NoticeHandover).await(t, 2) // what has ended by now is not handed over
 	require.False(t, time.Now().Before(later.NotBefore), "not too early")
 	for i, want := range []domain.Request{now, later} {
 		require.Equal(t, &want, owed[i].Request, "once and whole")
@@ -201,7 +201,7 @@ func TestRequestsAreHandedOverToAnotherBroker(t *testing.T) {
 	require.Equal(t, ports.Depths{DeadLetters: 1}, depths)
 }
 
-func TestAQueueIsForConsumersOfOneBroker(t *testing.T) {
+func TestAQueueIsForWorkersOfOneBroker(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	opts := handoverTo(s.url())
@@ -212,8 +212,8 @@ func TestAQueueIsForConsumersOfOneBroker(t *testing.T) {
 		want string
 	}{
 		{"more shards", func(o *redis.Options) { o.Shards = 2 }, "redis.shards is 2, but the queue was made with 1"},
-		{"of redis", func(o *redis.Options) { o.HandoverOutbox = false }, "consumers of another broker"},
-		{"our own", func(o *redis.Options) { o.Handover = false }, "consumers that are not ours"},
+		{"of redis", func(o *redis.Options) { o.HandoverOutbox = false }, "workers that read another broker"},
+		{"our own", func(o *redis.Options) { o.Handover = false }, "workers of other programs"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -5,62 +5,65 @@ import (
 	"sync"
 	"time"
 
+	"github.com/openhqm/openhqm/adapters/redis/internal/script"
+	"github.com/openhqm/openhqm/adapters/redis/internal/server"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
 )
 
-// A lease is extended when a third of it is over, so two tries may go wrong.
+// A lease is extended when a third of it has passed, so two tries may fail.
 const triesPerLease = 3
 
-// leases are what a consumer holds.
+// leases are those that a consumer holds.
 type leases struct {
-	db *DB
+	server *server.Server
+	length time.Duration
 
 	mu      sync.Mutex
 	byToken map[string]*lease
 }
 
-// lease is a delivery that is held. When its time is over and nobody could extend it, it is lost as far as we know:
-// Redis may be handing it to another worker.
+// lease is a delivery that is held. When it ends because nobody could extend it, it is lost as far as we know: Redis
+// may be handing it to another worker.
 type lease struct {
-	shard *shard
-	id    domain.ID
-	token string
-	over  *time.Timer
-	lose  context.CancelCauseFunc
+	shard  *server.Shard
+	id     domain.ID
+	token  string
+	timer  *time.Timer
+	cancel context.CancelCauseFunc
 }
 
-func newLeases(db *DB) *leases {
-	return &leases{db: db, byToken: make(map[string]*lease)}
+func newLeases(s *server.Server, length time.Duration) *leases {
+	return &leases{server: s, length: length, byToken: make(map[string]*lease)}
 }
 
-// add begins a lease that Redis gave after the time sent. The context ends when it is lost.
-func (l *leases) add(s *shard, id domain.ID, token string, sent time.Time) context.Context {
-	held, lose := context.WithCancelCause(context.Background())
-	one := &lease{shard: s, id: id, token: token, lose: lose}
+// add begins a lease that Redis granted after the time sent. The context ends when it is lost.
+func (l *leases) add(s *server.Shard, id domain.ID, token string, sent time.Time) context.Context {
+	held, cancel := context.WithCancelCause(context.Background())
+	one := &lease{shard: s, id: id, token: token, cancel: cancel}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	one.over = time.AfterFunc(time.Until(sent.Add(l.db.opts.Lease)), func() { l.lost(id, token) })
+	one.timer = time.AfterFunc(time.Until(sent.Add(l.length)), func() { l.lose(id, token) })
 	l.byToken[token] = one
 	return held
 }
 
-// settled ends a lease that has served its purpose.
-func (l *leases) settled(id domain.ID, token string) {
-	if one := l.take(id, token); one != nil {
-		one.over.Stop()
+// end ends a lease that is not needed any more.
+func (l *leases) end(id domain.ID, token string) {
+	if one := l.remove(id, token); one != nil {
+		one.timer.Stop()
 	}
 }
 
-// lost ends a lease and tells the holder.
-func (l *leases) lost(id domain.ID, token string) {
-	if one := l.take(id, token); one != nil {
-		one.over.Stop()
-		one.lose(ports.ErrLost)
+// lose ends a lease, and its context with ports.ErrLost.
+func (l *leases) lose(id domain.ID, token string) {
+	if one := l.remove(id, token); one != nil {
+		one.timer.Stop()
+		one.cancel(ports.ErrLost)
 	}
 }
 
-func (l *leases) take(id domain.ID, token string) *lease {
+func (l *leases) remove(id domain.ID, token string) *lease {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	one := l.byToken[token]
@@ -73,7 +76,7 @@ func (l *leases) take(id domain.ID, token string) *lease {
 
 // keep extends the leases until ctx ends or the database is closed.
 func (l *leases) keep(ctx context.Context) {
-	every := l.db.opts.Lease / triesPerLease
+	every := l.length / triesPerLease
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
@@ -81,21 +84,21 @@ func (l *leases) keep(ctx context.Context) {
 		case <-ticker.C:
 		case <-ctx.Done():
 			return
-		case <-l.db.ctx.Done():
+		case <-l.server.Context().Done():
 			return
 		}
 		l.extendAll(ctx, every)
 	}
 }
 
-// extendAll tries once to extend all leases, in so much time. Shards that fail alone are called side by side: one that
-// hangs costs only its own leases a try.
+// extendAll tries once to extend all leases, within so much time. Shards that fail independently are called side by
+// side: one that hangs costs only its own leases a try.
 func (l *leases) extendAll(ctx context.Context, within time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	held := l.held()
 	var extending sync.WaitGroup
-	for _, shards := range l.db.apart() {
+	for _, shards := range l.server.Apart() {
 		extending.Go(func() {
 			for _, s := range shards {
 				l.extend(ctx, s, held[s])
@@ -105,11 +108,11 @@ func (l *leases) extendAll(ctx context.Context, within time.Duration) {
 	extending.Wait()
 }
 
-// held lists the leases by shard.
-func (l *leases) held() map[*shard][]*lease {
+// held returns the leases by shard.
+func (l *leases) held() map[*server.Shard][]*lease {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	byShard := make(map[*shard][]*lease)
+	byShard := make(map[*server.Shard][]*lease)
 	for _, one := range l.byToken {
 		byShard[one.shard] = append(byShard[one.shard], one)
 	}
@@ -119,26 +122,26 @@ func (l *leases) held() map[*shard][]*lease {
 // maxExtended bounds one script.
 const maxExtended = 256
 
-// extend makes leases longer. Those that belong to others by now are lost.
-func (l *leases) extend(ctx context.Context, s *shard, held []*lease) {
+// extend makes leases longer. Those that other workers hold by now are lost.
+func (l *leases) extend(ctx context.Context, s *server.Shard, held []*lease) {
 	for len(held) > 0 {
 		part := held[:min(len(held), maxExtended)]
 		held = held[len(part):]
-		args := make([]any, 1, 1+2*len(part))
-		args[0] = l.db.opts.Lease.Milliseconds()
+		deliveries := make([]any, 0, 2*len(part))
 		for _, one := range part {
-			args = append(args, string(one.id), one.token)
+			deliveries = append(deliveries, string(one.id), one.token)
 		}
 		sent := time.Now()
-		answer, err := l.db.run(ctx, s, l.db.scripts.extend, args...)
+		answer, err := l.server.Run(ctx, s, script.Extend.Call("lease", l.length.Milliseconds()).And(deliveries...))
 		if err != nil {
-			return // there is another try before they are over
+			return // there is another try before they end
 		}
+		held := answer.List("held")
 		for i, one := range part {
-			if number(answer, i) == 1 {
-				one.over.Reset(time.Until(sent.Add(l.db.opts.Lease)))
+			if i < len(held) && held[i] == any(int64(1)) {
+				one.timer.Reset(time.Until(sent.Add(l.length)))
 			} else {
-				l.lost(one.id, one.token)
+				l.lose(one.id, one.token)
 			}
 		}
 	}

@@ -49,7 +49,7 @@ func (m *move) set(t *testing.T, node *goredis.Client, args ...any) {
 	require.NoError(t, node.Do(t.Context(), append([]any{"CLUSTER", "SETSLOT", m.slot}, args...)...).Err())
 }
 
-// keys moves at most n keys, and tells how many there were.
+// keys moves at most n keys, and returns how many there were.
 func (m *move) keys(t *testing.T, n int) int {
 	t.Helper()
 	keys, err := m.source.ClusterGetKeysInSlot(t.Context(), int(m.slot), n).Result()

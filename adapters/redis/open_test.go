@@ -12,7 +12,7 @@ import (
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
-func TestOpenTellsWhatIsWrong(t *testing.T) {
+func TestOpenSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	guarded := startServer(t, "--requirepass", "sesame")
 	replica := startServer(t, "--replicaof", "127.0.0.1 1")
@@ -73,7 +73,7 @@ func TestAPasswordOpens(t *testing.T) {
 	accept(t, openDB(t, options("redis://:sesame@"+s.address)), newRequest())
 }
 
-func TestWhatPromisesTooMuchIsTold(t *testing.T) {
+func TestSettingsThatMayLoseRequestsAreReported(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string

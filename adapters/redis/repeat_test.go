@@ -14,7 +14,7 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// giveUp finishes a delivery and goes away before the answer comes. Redis does what it was told all the same.
+// giveUp finishes a delivery and goes away before the answer comes. Redis runs the script all the same.
 func giveUp(t *testing.T, s *server, c *redis.Consumer, f ports.Finish) {
 	t.Helper()
 	client := s.client()
@@ -69,7 +69,7 @@ func TestAFinishWhoseAnswerWasLostCanBeRepeated(t *testing.T) {
 	}
 }
 
-// TestARepeatComesTooLateForTheNextDelivery gives the request to another worker before the repeat.
+// TestARepeatComesTooLateForTheNextDelivery hands the request to another worker before the repeat.
 func TestARepeatComesTooLateForTheNextDelivery(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)

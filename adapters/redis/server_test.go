@@ -65,7 +65,7 @@ func launch(tb testing.TB, args []string) *server {
 	return nil
 }
 
-// serverProgram gives the path of redis-server, which it fetches at the first call.
+// serverProgram returns the path of redis-server, which it fetches at the first call.
 var serverProgram = sync.OnceValues(func() (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()

@@ -12,7 +12,7 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// create makes the record of a request that a broker carries.
+// create makes the record of a request that a carrier has.
 func create(t *testing.T, db *redis.DB, r domain.Request) {
 	t.Helper()
 	created := db.Create(t.Context(), []ports.Creation{{Request: r, Carried: true}})[0]
@@ -22,7 +22,7 @@ func create(t *testing.T, db *redis.DB, r domain.Request) {
 	require.Equal(t, r.ID, created.Record.ID)
 }
 
-// arrival is what a message tells of a request.
+// arrival is what a message says of a request.
 func arrival(r domain.Request, try string) ports.Arrival {
 	r.Owner, r.ResentFrom, r.Idempotency = "", "", nil
 	return ports.Arrival{Request: r, Try: try}
@@ -79,8 +79,8 @@ func requireNothingToTake(t *testing.T, c *redis.Consumer) {
 	require.Empty(t, deliveries)
 }
 
-// TestARecordHoldsNothingThatABrokerCarries follows a request through its life.
-func TestARecordHoldsNothingThatABrokerCarries(t *testing.T) {
+// TestARecordHoldsNothingThatACarrierHas follows a request through its life.
+func TestARecordHoldsNothingThatACarrierHas(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
 	db, client := openDB(t, options(server.url())), server.client()
@@ -104,8 +104,8 @@ func TestARecordHoldsNothingThatABrokerCarries(t *testing.T) {
 	require.ElementsMatch(t, []string{key + string(r.ID), "{openhqm-requests}:shards"}, left)
 }
 
-// TestWhatIsNotOverGoesOnInRedis holds that after the first outcome no broker is needed.
-func TestWhatIsNotOverGoesOnInRedis(t *testing.T) {
+// TestWhatIsNotFinalGoesOnInRedis holds that after the first outcome no broker is needed.
+func TestWhatIsNotFinalGoesOnInRedis(t *testing.T) {
 	t.Parallel()
 	db := openDB(t, options(startServer(t).url()))
 	c, r := consume(t, db), newRequest()
@@ -121,7 +121,7 @@ func TestWhatIsNotOverGoesOnInRedis(t *testing.T) {
 	require.Equal(t, &r, letter.Request)
 }
 
-func TestADeadLetterHasTheOriginalThatTheBrokerCarried(t *testing.T) {
+func TestADeadLetterHasTheOriginalThatTheCarrierHad(t *testing.T) {
 	t.Parallel()
 	db := openDB(t, options(startServer(t).url()))
 	c, r := consume(t, db), newRequest()
@@ -132,8 +132,8 @@ func TestADeadLetterHasTheOriginalThatTheBrokerCarried(t *testing.T) {
 	require.Equal(t, &r, letter.Request)
 }
 
-// TestWhoHasNotGotTheRequestCannotHandItBack has a token without the message: the request would be lost with it.
-func TestWhoHasNotGotTheRequestCannotHandItBack(t *testing.T) {
+// TestADeliveryWithoutItsMessageCannotBeHandedBack has a token without the message: the request would be lost with it.
+func TestADeliveryWithoutItsMessageCannotBeHandedBack(t *testing.T) {
 	t.Parallel()
 	db := openDB(t, options(startServer(t).url()))
 	c, r := consume(t, db), newRequest()
@@ -186,8 +186,8 @@ func TestARecordThatCannotBeReadEndsAsADeadLetter(t *testing.T) {
 	require.EqualValues(t, 1, d.DeadLetters)
 }
 
-// TestARepeatIsToldWhetherItsRequestIsPublished looks for the record in the shard of the key.
-func TestARepeatIsToldWhetherItsRequestIsPublished(t *testing.T) {
+// TestARepeatSaysWhetherItsRequestIsPublished looks for the record in the shard of the key.
+func TestARepeatSaysWhetherItsRequestIsPublished(t *testing.T) {
 	t.Parallel()
 	opts := options(startServer(t).url())
 	opts.Shards = 3
@@ -232,8 +232,8 @@ func TestTheCancelledIsRememberedWhileItsMessageMayCome(t *testing.T) {
 	require.Greater(t, left, time.Until(r.Deadline)+24*time.Hour)
 }
 
-// TestWhatIsToldIsRememberedWhileItsMessageMayCome has records whose lifetime is a second without their messages.
-func TestWhatIsToldIsRememberedWhileItsMessageMayCome(t *testing.T) {
+// TestFinalRecordsAreKeptWhileTheirMessagesMayCome has records whose lifetime is a second without their messages.
+func TestFinalRecordsAreKeptWhileTheirMessagesMayCome(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
 	client := server.client()
@@ -255,8 +255,8 @@ func TestWhatIsToldIsRememberedWhileItsMessageMayCome(t *testing.T) {
 	}
 }
 
-// TestADeadLetterIsToldAgainWhenItHasItsOriginal does not make up one that the broker still carries.
-func TestADeadLetterIsToldAgainWhenItHasItsOriginal(t *testing.T) {
+// TestADeadLetterThatGetsItsOriginalHasASecondNotice does not make up one that the carrier still has.
+func TestADeadLetterThatGetsItsOriginalHasASecondNotice(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
 	db := openDB(t, retaining(server.url()))
@@ -310,8 +310,8 @@ func TestAStoreThatIsClosedOrAwaySaysSo(t *testing.T) {
 	}
 }
 
-// TestTheDocumentedPermissionsAreEnoughForWhatABrokerCarries does each thing once.
-func TestTheDocumentedPermissionsAreEnoughForWhatABrokerCarries(t *testing.T) {
+// TestTheDocumentedPermissionsAreEnoughForWhatACarrierHas does each thing once.
+func TestTheDocumentedPermissionsAreEnoughForWhatACarrierHas(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
 	client := server.client()

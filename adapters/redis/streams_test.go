@@ -21,9 +21,9 @@ const (
 )
 
 // add writes to the plain stream as other programs do.
-func add(t *testing.T, client goredis.UniversalClient, payload string) string {
+func add(t *testing.T, client goredis.UniversalClient, payload string) {
 	t.Helper()
-	return addTo(t, client, plainStream, "payload", payload)
+	addTo(t, client, plainStream, "payload", payload)
 }
 
 func addTo(t *testing.T, client goredis.UniversalClient, stream string, values ...string) string {

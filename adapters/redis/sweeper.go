@@ -5,35 +5,42 @@ import (
 	"sync"
 	"time"
 
+	"github.com/openhqm/openhqm/adapters/redis/internal/codec"
+	"github.com/openhqm/openhqm/adapters/redis/internal/script"
+	"github.com/openhqm/openhqm/adapters/redis/internal/server"
+	"github.com/openhqm/openhqm/adapters/redis/internal/streams"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/domain/outage"
 )
 
 const (
-	sweepEvery = time.Second          // when nothing is known to be due: others may have made it so
+	sweepEvery = time.Second          // when nothing is known to be due: other processes may know more
 	sweepPause = 5 * time.Millisecond // between two sweeps at least, so that what is due together is moved together
 	sweepLimit = 256                  // requests of a kind in one sweep of one shard
 	tidyEvery  = 10 * time.Minute     // looks for consumers of dead processes
-	tidyUnseen = 24 * time.Hour       // how long those have done nothing
 )
 
-// sweeper does what time asks for: delays that are over, deadlines that are past, lifetimes of dead letters. Every
-// process has one, so that it gets done while any of them lives; they do not disturb each other. A process that makes
-// something due in the future sweeps at that moment by itself.
+// sweeper does what time asks for: delays that have passed, deadlines, lifetimes of dead letters. Every process has
+// one, so that it gets done while any of them lives; they do not disturb each other. A process that makes something due
+// in the future sweeps at that moment by itself.
 type sweeper struct {
-	db    *DB
-	parts []*sweep
+	opts   *Options
+	server *server.Server
+	health *server.Health
+	news   *news
+	parts  []*schedule // of the sweeps, each of shards that fail together
 }
 
-func newSweeper(db *DB) *sweeper {
-	s := &sweeper{db: db}
-	for _, shards := range db.apart() {
-		s.parts = append(s.parts, &sweep{db: db, shards: shards, wake: make(chan struct{}, 1)})
+func newSweeper(opts *Options, srv *server.Server, health *server.Health, n *news) *sweeper {
+	s := &sweeper{opts: opts, server: srv, health: health, news: n}
+	for _, shards := range srv.Apart() {
+		var pause outage.Backoff
+		s.parts = append(s.parts, newSchedule(opts.Now, func() time.Duration { return s.sweep(shards, &pause) }))
 	}
 	return s
 }
 
-// at sees to it that there is a sweep at that time.
+// at schedules a sweep at that time.
 func (s *sweeper) at(t time.Time) {
 	if t.IsZero() {
 		return
@@ -43,12 +50,12 @@ func (s *sweeper) at(t time.Time) {
 	}
 }
 
-// run sweeps and tidies up until the database is closed.
+// run sweeps and tidies up until the server is closed.
 func (s *sweeper) run() {
 	var parts sync.WaitGroup
 	defer parts.Wait()
 	for _, part := range s.parts {
-		parts.Go(part.run)
+		parts.Go(func() { part.run(s.server.Context().Done()) })
 	}
 	ticker := time.NewTicker(tidyEvery)
 	defer ticker.Stop()
@@ -56,109 +63,55 @@ func (s *sweeper) run() {
 		s.tidyUp()
 		select {
 		case <-ticker.C:
-		case <-s.db.ctx.Done():
+		case <-s.server.Context().Done():
 			return
 		}
 	}
 }
 
-// tidyUp removes consumers of processes that are gone for long. What is not done now is done the next time.
+// tidyUp removes consumers of processes that ended long ago. What is not done now is done the next time.
 func (s *sweeper) tidyUp() {
-	ctx := context.WithoutCancel(s.db.ctx)
-	s.db.inspect(ctx)
-	for _, shard := range s.db.shards {
-		if s.db.ctx.Err() != nil {
+	ctx := context.WithoutCancel(s.server.Context())
+	s.health.Inspect(ctx)
+	for _, shard := range s.server.Shards {
+		if s.server.Context().Err() != nil {
 			return
 		}
-		if !s.db.absence.isSilent(shard) {
-			_ = s.db.tidy(ctx, shard, tidyUnseen)
+		if !s.server.Silent(shard) {
+			_ = s.tidy(ctx, shard, streams.TidyUnseen)
 		}
 	}
 }
 
-// sweep is the sweeping of shards that fail together.
-type sweep struct {
-	db     *DB
-	shards []*shard
-
-	wake chan struct{} // next has become earlier
-	mu   sync.Mutex
-	next time.Time // when to sweep
-
-	pause outage.Backoff // the goroutine's own
-}
-
-func (s *sweep) at(t time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !t.Before(s.next) {
-		return
-	}
-	s.next = t
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
-
-// rest puts the next sweep off for as long as may be; at makes it earlier again.
-func (s *sweep) rest() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.next = s.db.opts.Now().Add(sweepEvery)
-}
-
-func (s *sweep) wait() time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return max(s.next.Sub(s.db.opts.Now()), sweepPause)
-}
-
-// run sweeps until the database is closed.
-func (s *sweep) run() {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-timer.C:
-			s.rest()
-			s.at(s.db.opts.Now().Add(s.sweep()))
-		case <-s.wake:
-		case <-s.db.ctx.Done():
-			return
-		}
-		timer.Reset(s.wait())
-	}
-}
-
-// sweep sweeps the shards, and gives how long nothing more is known to be due. One that fails keeps none of the others.
-func (s *sweep) sweep() time.Duration {
+// sweep sweeps shards that fail together, and returns how long nothing more is known to be due. A shard that fails does
+// not hold up the other shards.
+func (s *sweeper) sweep(shards []*server.Shard, pause *outage.Backoff) time.Duration {
 	wait, failures := sweepEvery, 0
-	for _, shard := range s.shards {
-		next, err := s.db.sweep(shard)
+	for _, shard := range shards {
+		next, err := s.sweepOne(shard)
 		if err != nil {
 			failures++
 			continue
 		}
 		wait = min(wait, next)
 	}
-	if failures == len(s.shards) {
-		return s.pause.Next()
+	if failures == len(shards) {
+		return pause.Next()
 	}
-	s.pause.Reset()
+	pause.Reset()
 	return wait
 }
 
 // tidy removes the consumers of a shard that hold nothing and were not seen for so long.
-func (db *DB) tidy(ctx context.Context, s *shard, unseen time.Duration) error {
-	endpoints, err := db.client.SMembers(ctx, s.key+":endpoints").Result()
+func (s *sweeper) tidy(ctx context.Context, shard *server.Shard, unseen time.Duration) error {
+	endpoints, err := s.server.Client.SMembers(ctx, shard.EndpointsKey()).Result()
 	if err != nil {
-		return translate(err)
+		return server.Translate(err)
 	}
 	for _, endpoint := range endpoints {
 		for _, lane := range []string{highLane, lowLane} {
-			stream := s.key + ":q:" + lane + endpoint
-			if _, err := db.runOn(ctx, stream, db.scripts.tidy, unseen.Milliseconds()); err != nil {
+			stream := shard.StreamKey(lane + endpoint)
+			if _, err := s.server.RunOn(ctx, stream, script.Tidy.Call("unseen", unseen.Milliseconds())); err != nil {
 				return err
 			}
 		}
@@ -167,48 +120,55 @@ func (db *DB) tidy(ctx context.Context, s *shard, unseen time.Duration) error {
 }
 
 // sweep does a part of what is due in a shard.
-func (db *DB) sweep(s *shard) (time.Duration, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(db.ctx), replyTimeout)
+func (s *sweeper) sweepOne(shard *server.Shard) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.server.Context()), server.ReplyTimeout)
 	defer cancel()
-	answer, err := db.run(ctx, s, db.scripts.sweep, db.sweeping()...)
-	db.note(s, err)
+	answer, err := s.server.Run(ctx, shard, s.sweeping(""))
+	s.server.Note(shard, err)
 	if err != nil {
 		return 0, err
 	}
-	db.tellSwept(answer)
-	if number(answer, 2) > 0 {
-		ring(db.ready)
+	s.swept(answer)
+	if answer.Number("ready") > 0 {
+		signal(s.news.ready)
 	}
-	return time.Duration(number(answer, 0)) * time.Millisecond, nil
+	return time.Duration(answer.Number("wait")) * time.Millisecond, nil
 }
 
-// expire ends one request that is past its deadline, unless somebody works on it.
-func (db *DB) expire(ctx context.Context, s *shard, id domain.ID) error {
-	answer, err := db.run(ctx, s, db.scripts.sweep, append(db.sweeping(), string(id))...)
+// expire ends one request that is overdue, unless somebody works on it.
+func (s *sweeper) expire(ctx context.Context, shard *server.Shard, id domain.ID) error {
+	answer, err := s.server.Run(ctx, shard, s.sweeping(id))
 	if err != nil {
 		return err
 	}
-	db.tellSwept(answer)
+	s.swept(answer)
 	return nil
 }
 
-// sweeping lists the arguments of every sweep.
-func (db *DB) sweeping() []any {
+// sweeping is the call of a sweep; only the request with that id, unless it is empty.
+func (s *sweeper) sweeping(only domain.ID) script.Call {
 	unanswered := domain.PastDeadline(0, false, time.Time{})
 	answered := domain.PastDeadline(0, true, time.Time{})
-	return []any{
-		sweepLimit, db.opts.TTL.Milliseconds(), db.opts.DeadLetterTTL.Milliseconds(), string(unanswered.Reason),
-		string(unanswered.Status), unanswered.Error, string(answered.Status), answered.Error,
-	}
+	return script.Sweep.Call(
+		"limit", sweepLimit,
+		"lifetime", s.opts.TTL.Milliseconds(),
+		"letterLifetime", s.opts.DeadLetterTTL.Milliseconds(),
+		"reason", string(unanswered.Reason),
+		"unanswered", string(unanswered.Status),
+		"unansweredProblem", unanswered.Error,
+		"answered", string(answered.Status),
+		"answeredProblem", answered.Error,
+		"only", string(only),
+	)
 }
 
-// tellSwept tells of the requests that a sweep made final.
-func (db *DB) tellSwept(answer []any) {
-	for _, item := range list(answer, 1) {
-		ended, _ := item.([]any)
-		st, found, err := decodeState(domain.ID(text(ended, 0)), list(ended, 1))
+// swept spreads the news of the requests that a sweep made final.
+func (s *sweeper) swept(answer script.Answer) {
+	for _, ended := range answer.Rows("ended") {
+		row := script.Row{Names: codec.StateFields, Values: ended.List("state")}
+		state, found, err := codec.ReadState(domain.ID(ended.Text("id")), row)
 		if err == nil && found {
-			db.tellEnded(&st)
+			s.news.ended(&state)
 		}
 	}
 }

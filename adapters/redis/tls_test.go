@@ -66,7 +66,7 @@ func writePEM(t *testing.T, kind string, der []byte) string {
 	return file
 }
 
-// issue gives the files of a certificate and its key.
+// issue returns the files of a certificate and its key.
 func (a *authority) issue(name string) (certFile, keyFile string) {
 	a.t.Helper()
 	key := newKey(a.t)
@@ -93,7 +93,7 @@ func (a *authority) trustWithCertificate() *tls.Config {
 	return config
 }
 
-// startTLSServer starts a server that asks for client certificates of the authority, and gives its address for TLS.
+// startTLSServer starts a server that asks for client certificates of the authority, and returns its address for TLS.
 func startTLSServer(t *testing.T, a *authority, args ...string) string {
 	t.Helper()
 	address := freeAddress(t)

@@ -38,7 +38,7 @@ func TestARedisThatComesBackEmptyIsUsedAgain(t *testing.T) {
 	}
 }
 
-func TestAGroupThatIsGoneIsMadeAnew(t *testing.T) {
+func TestAGroupThatIsGoneIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	db := openDB(t, options(s.url()))

@@ -22,8 +22,9 @@ const patience = time.Minute
 // options returns those of a queue of the test's own.
 func options(tb testing.TB, endpoint string) sqs.Options {
 	tb.Helper()
+	name := uniqueName(tb)
 	return sqs.Options{
-		Region: "eu-central-1", Endpoint: endpoint, Queue: uniqueName(tb), CreateQueues: true,
+		Region: "eu-central-1", Endpoint: endpoint, Queue: name, HighQueue: name + "-high", CreateQueues: true,
 		Retention: 96 * time.Hour, Visibility: time.Minute, MaxMessage: 1 << 20,
 		Credentials: sqs.Credentials{KeyID: "test", Secret: "no-such-secret"},
 		Now:         time.Now, Logger: slog.New(slog.DiscardHandler),

@@ -54,7 +54,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		want string
 	}{
 		{"no name", func(o *sqs.Options) { o.Queue = "" }, "1 to 80"},
-		{"a name that leaves no room for a suffix", func(o *sqs.Options) { o.Queue = string(make([]byte, 78)) }, "1 to 80"},
+		{"a name that is too long", func(o *sqs.Options) { o.HighQueue = strings.Repeat("a", 81) }, "1 to 80"},
 		{"a FIFO queue", func(o *sqs.Options) { o.Queue = "requests.fifo" }, "swallow repeats"},
 		{"a retention that is too long", func(o *sqs.Options) { o.Retention = 15 * 24 * time.Hour }, "at most 336h0m0s"},
 		{"a lease that is too long", func(o *sqs.Options) { o.Visibility = 13 * time.Hour }, "queue.lease"},

@@ -28,7 +28,8 @@ import (
 type Options struct {
 	Region       string // "": as the default chain of AWS says
 	Endpoint     string // URL of the service; "": that of the region
-	Queue        string // of the low lane; that of the high lane has the suffix "-high"
+	Queue        string // of the low lane
+	HighQueue    string // of the high lane
 	CreateQueues bool
 	Retention    time.Duration // of queues that we make, and the least that existing ones must have
 	Visibility   time.Duration // whole seconds after which other processes take over from one that crashed
@@ -77,9 +78,6 @@ var (
 	_ ports.Detailed = (*Queue)(nil)
 )
 
-// highSuffix makes the name of the high lane's queue.
-const highSuffix = "-high"
-
 // Open finds the queues, makes them where they are missing, and looks whether they keep messages for long enough. When
 // SQS is away, refuses us, or a queue will not do, that is an error within 10 s, which names the endpoint, the queue
 // and the permission, but never a secret. Polling begins with the first Receive.
@@ -95,7 +93,7 @@ func Open(ctx context.Context, opts Options) (*Queue, error) {
 	}
 	q := &Queue{link: l, lanes: make([]*remote, domain.LaneCount)}
 	var names [domain.LaneCount]string
-	names[domain.LaneLow], names[domain.LaneHigh] = opts.Queue, opts.Queue+highSuffix
+	names[domain.LaneLow], names[domain.LaneHigh] = opts.Queue, opts.HighQueue
 	for lane, name := range names {
 		if q.lanes[lane], err = l.open(starting, name); err != nil {
 			l.close()
@@ -116,7 +114,7 @@ func (o *Options) check() error {
 		return fmt.Errorf("queue.lease must be whole seconds from %s to %s for sqs, and is %s",
 			minVisibility, maxVisibility, o.Visibility)
 	}
-	return errors.Join(checkName(o.Queue), checkName(o.Queue+highSuffix), checkEndpoint(o.Endpoint))
+	return errors.Join(checkName(o.Queue), checkName(o.HighQueue), checkEndpoint(o.Endpoint))
 }
 
 // Publish sends each message to the queue of its lane. What SQS has refused for a reason that passes, and what nobody

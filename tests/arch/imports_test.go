@@ -55,6 +55,8 @@ func TestTheTableAllowsAndForbidsImports(t *testing.T) {
 		{module + "/application", "adapters/httpapi/server_test.go", false},
 		{module + "/adapters/embedded", "adapters/httpapi/server.go", false},
 		{module + "/configs", "adapters/httpapi/server.go", false},
+		{module + "/tests/memorycarrier", "bootstrap/testqueue.go", true},
+		{module + "/tests/memorycarrier", "bootstrap/queue.go", false},
 		{module + "/domain", "adapters/nobody/knows.go", false},
 		{"fmt", "main.go", false},
 		{"fmt", "internal/util/util.go", false},

@@ -4,20 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 
-	"github.com/openhqm/openhqm/tests/elasticmq"
-	"github.com/openhqm/openhqm/tests/kafkaserver"
-)
-
-// The servers that carry messages, as scripts/brokers/ensure names them.
-const (
-	brokerKafka = "kafka"
-	brokerSQS   = "elasticmq"
+	"github.com/openhqm/openhqm/tests/testkit"
 )
 
 // productionJVM undoes what scripts/brokers/ensure sets to make Java start fast, and then is what Kafka's own
@@ -25,54 +16,24 @@ const (
 const productionJVM = "-XX:TieredStopAtLevel=4 -XX:-UseSerialGC -XX:+UseG1GC -XX:MaxGCPauseMillis=20 " +
 	"-XX:InitiatingHeapOccupancyPercent=35 -XX:+ExplicitGCInvokesConcurrent -Xms1g -Xmx1g"
 
-// startBroker gives the one server of the run that carries the messages of a system, or nil if it has none: it is only
-// fast once its Java has compiled what it uses most. Each store has topics or queues of its own.
-func (b *bench) startBroker(name string) (*process, error) {
-	if name == "" || b.brokers[name] != nil {
-		return b.brokers[name], nil
+// startBroker returns the one broker of the run for a carrier; nil for none. There is one, because it is only fast once
+// its Java has compiled what it uses most. Each store has topics or queues of its own.
+func (b *bench) startBroker(carrier *testkit.Carrier) (*process, error) {
+	if carrier == nil {
+		return nil, nil //nolint:nilnil // there is none
 	}
-	start := b.startKafka
-	if name == brokerSQS {
-		start = b.startElasticMQ
+	if p := b.brokers[carrier.Name]; p != nil {
+		return p, nil
 	}
-	p, err := start()
-	if err == nil {
-		b.brokers[name] = p
-	}
-	return p, err
-}
-
-// startKafka starts a Kafka that writes to disk when the kernel does, as is its default: it promises what its replicas
-// have.
-func (b *bench) startKafka() (*process, error) {
-	cluster, err := kafkaserver.Start(kafkaserver.Options{
-		Program: b.servers[brokerKafka], Dir: filepath.Join(b.dir, brokerKafka), Brokers: 1, Protocol: "PLAINTEXT",
-		JVM: b.jvm,
+	running, err := carrier.Run(testkit.RunOptions{
+		Program: b.servers[carrier.Program], Dir: filepath.Join(b.dir, carrier.Name), JVM: b.jvm,
 	})
 	if err != nil {
 		return nil, err
 	}
-	b.kafka = cluster
-	return &process{pid: cluster.Process(0).Pid, address: cluster.Brokers[0]}, nil
-}
-
-// startElasticMQ starts an ElasticMQ that keeps its messages in memory: its disk is no part of what is measured.
-func (b *bench) startElasticMQ() (*process, error) {
-	dir := filepath.Join(b.dir, brokerSQS)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	return b.startServer(func(address string) (*exec.Cmd, error) {
-		args, err := elasticmq.Configure(dir, address, "")
-		args = append(strings.Fields(b.jvm), args...)
-		return exec.CommandContext(b.ctx, b.servers[brokerSQS], args...), err
-	}, accepts)
-}
-
-// accepts reports whether a server takes connections.
-func accepts(ctx context.Context, address string) bool {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
-	return err == nil && conn.Close() == nil
+	b.closers = append(b.closers, running.Close)
+	b.brokers[carrier.Name] = &process{pid: running.PID, address: running.Address}
+	return b.brokers[carrier.Name], nil
 }
 
 // startServer runs a server on a port that is free when it is chosen, and may be taken before the server has it. It

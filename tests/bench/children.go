@@ -28,8 +28,8 @@ func child(part string, args []string) error {
 		return serve(bareGin())
 	case "post":
 		return barePost(args)
-	case "sqs":
-		return bareSQSChild(args)
+	case "ceiling":
+		return ceilingChild(args)
 	default:
 		return fmt.Errorf("no part %q", part)
 	}

@@ -9,7 +9,7 @@ type figures struct {
 	Clients  int         `json:"clients"`
 	Gin      []sample    `json:"bare_gin"`
 	Post     []sample    `json:"bare_post"`
-	BareSQS  *bareSQS    `json:"bare_sqs,omitempty"`
+	Ceiling  *ceiling    `json:"bare_sdk,omitempty"`
 	Systems  []*measured `json:"systems"`
 }
 
@@ -26,9 +26,12 @@ type measured struct {
 	Latency  *latency `json:"latency,omitempty"`
 	Waiting  *waiting `json:"waiting,omitempty"`
 
-	// Calls are the requests of SQS for one of ours, by name.
-	Calls map[string]float64 `json:"sqs_requests_for_one,omitempty"`
+	// Calls are the requests to the broker for one of ours, by name.
+	Calls map[string]float64 `json:"broker_requests_for_one,omitempty"`
 }
+
+// counted reports whether the requests to the broker are counted.
+func (m *measured) counted() bool { return m.system != nil && m.system.counted }
 
 type idle struct {
 	ResidentMB       float64 `json:"resident_mb"`
@@ -37,7 +40,7 @@ type idle struct {
 	RedisCommands    float64 `json:"redis_commands_per_second,omitempty"`
 	BrokerCPUPercent float64 `json:"broker_cpu_percent_of_a_core,omitempty"`
 
-	SQSRequests map[string]float64 `json:"sqs_requests_per_minute,omitempty"`
+	Requests map[string]float64 `json:"broker_requests_per_minute,omitempty"`
 }
 
 // quantiles in milliseconds.

@@ -9,8 +9,8 @@ import (
 const (
 	// idleFor is how long an idle process is watched.
 	idleFor = 10 * time.Second
-	// idleForSQS is the same on SQS, where a poll takes 20 s.
-	idleForSQS = time.Minute
+	// idleForPolls is the same where a poll takes 20 s.
+	idleForPolls = time.Minute
 )
 
 func (b *bench) idle(sys *system) (*idle, error) {
@@ -20,8 +20,8 @@ func (b *bench) idle(sys *system) (*idle, error) {
 	}
 	defer s.drop()
 	watched := idleFor
-	if sys.broker == brokerSQS {
-		watched = idleForSQS
+	if sys.counted {
+		watched = idleForPolls
 		if err := s.ask(b.ctx); err != nil {
 			return nil, err
 		}
@@ -40,9 +40,9 @@ func (b *bench) idle(sys *system) (*idle, error) {
 	return i, errors.Join(err, err2)
 }
 
-// watch waits and takes note of what Redis and SQS are asked for meanwhile.
+// watch waits, and records what Redis and the broker are asked for meanwhile.
 func (i *idle) watch(ctx context.Context, s *store, watched time.Duration) error {
-	sqs := s.asked.soFar()
+	asked := s.asked.soFar()
 	before, err := s.commands(ctx)
 	if err != nil {
 		return err
@@ -52,7 +52,7 @@ func (i *idle) watch(ctx context.Context, s *store, watched time.Duration) error
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	i.SQSRequests = s.asked.per(watched.Minutes(), sqs)
+	i.Requests = s.asked.per(watched.Minutes(), asked)
 	if s.redis == nil {
 		return nil
 	}

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -44,9 +45,9 @@ func main() {
 	var o options
 	flag.StringVar(&o.binary, "binary", "bin/openhqm", "the built program")
 	flag.StringVar(&o.queues, "queues", "",
-		"queues to measure, with commas between them: "+
-			"embedded, redis, kafka, sqs (default all for which a server can be had)")
-	flag.StringVar(&o.jvm, "jvm", productionJVM, "options of the Java of Kafka and ElasticMQ, beside those for tests")
+		"queues to measure, with commas between them: "+strings.Join(queueNames(), ", ")+
+			" (default all for which a server can be had)")
+	flag.StringVar(&o.jvm, "jvm", productionJVM, "options of Java for brokers, beside those for tests")
 	flag.BoolVar(&o.asynq, "asynq", true, "also measure hibiken/asynq if redis is among the queues")
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds, of which the median counts")
 	flag.IntVar(&o.requests, "requests", 20000, "requests a round")

@@ -30,11 +30,11 @@ func (c cost) of(n int) sample {
 	}
 }
 
-// measure takes the rounds, each kind of work in turn, and then what is measured once.
+// measure runs the rounds, each kind of work in turn, and then what is measured once.
 func (b *bench) measure(systems []*system) (*figures, error) {
 	f := &figures{Requests: b.requests, Rounds: b.rounds, Clients: b.clients}
-	if slices.ContainsFunc(systems, func(sys *system) bool { return sys.broker == brokerSQS }) {
-		f.BareSQS = &bareSQS{}
+	if slices.ContainsFunc(systems, func(sys *system) bool { return sys.counted }) {
+		f.Ceiling = &ceiling{}
 	}
 	for _, sys := range systems {
 		f.Systems = append(f.Systems, &measured{Name: sys.name, system: sys})
@@ -43,7 +43,7 @@ func (b *bench) measure(systems []*system) (*figures, error) {
 		return nil, err
 	}
 	for range b.rounds {
-		if err := errors.Join(keep(&f.Gin, b.gin), keep(&f.Post, b.post), b.bareRound(f.BareSQS)); err != nil {
+		if err := errors.Join(keep(&f.Gin, b.gin), keep(&f.Post, b.post), b.bareRound(f.Ceiling)); err != nil {
 			return nil, err
 		}
 		for _, m := range f.Systems {
@@ -66,11 +66,11 @@ func (b *bench) measure(systems []*system) (*figures, error) {
 // warmRounds is how many rounds it takes until a broker's Java has compiled most of what it uses.
 const warmRounds = 2
 
-// warm takes rounds that do not count of what is slow at first: see startBroker.
+// warm runs rounds that do not count, for brokers that are slow at first: see startBroker.
 func (b *bench) warm(systems []*measured) error {
 	for _, m := range systems {
 		for range warmRounds {
-			if m.system.broker == "" {
+			if m.system.carrier == nil {
 				break
 			}
 			if err := b.round(&measured{Name: m.Name, system: m.system}); err != nil {
@@ -81,7 +81,7 @@ func (b *bench) warm(systems []*measured) error {
 	return nil
 }
 
-// keep takes a sample into a row of them.
+// keep adds a sample to a row of them.
 func keep(into *[]sample, take func() (sample, error)) error {
 	s, err := take()
 	*into = append(*into, s)
@@ -118,7 +118,7 @@ func (b *bench) once(m *measured) (err error) {
 	if m.Latency, err = b.latency(m.system); err != nil {
 		return err
 	}
-	if m.system.broker == brokerSQS {
+	if m.counted() {
 		if m.Calls, err = b.economy(m.system); err != nil {
 			return err
 		}
@@ -173,7 +173,7 @@ func (b *bench) gin() (sample, error) {
 	return counted(b.requests, nil, []*process{p}, func() error { return b.submit(p.address, b.requests) })
 }
 
-// post runs the bare POSTs to their end; the kernel tells what they cost.
+// post runs the bare POSTs to their end; the kernel says what they cost.
 func (b *bench) post() (sample, error) {
 	p, err := b.startChild("post", "http://"+b.backend.address+"/", strconv.Itoa(b.requests), strconv.Itoa(workers))
 	if err != nil {
@@ -182,7 +182,7 @@ func (b *bench) post() (sample, error) {
 	return b.finished(p, nil)
 }
 
-// finished waits for a program that does a round's work and ends; the kernel tells what it cost.
+// finished waits for a program that does a round's work and ends; the kernel says what it cost.
 func (b *bench) finished(p *process, s *store) (sample, error) {
 	c, err := costOf(s, nil, func() error {
 		<-p.done
@@ -210,7 +210,7 @@ func (b *bench) fill(sys *system, s *store, n int) (sample, error) {
 		return sample{}, err
 	}
 	defer p.kill()
-	s.taken += n
+	s.filled += n
 	return counted(n, s, []*process{p}, func() error { return b.submit(p.address, n) })
 }
 
@@ -221,10 +221,10 @@ func (b *bench) workOff(sys *system, s *store) (sample, error) {
 		return sample{}, err
 	}
 	defer p.stop()
-	return counted(s.taken, s, []*process{p}, func() error { return sys.drained(b.ctx, p, s) })
+	return counted(s.filled, s, []*process{p}, func() error { return sys.drained(b.ctx, p, s) })
 }
 
-// endToEnd takes requests in and works them off at the same time, by a process for each of the roles.
+// endToEnd accepts requests and works them off at the same time, by a process for each of the roles.
 func (b *bench) endToEnd(sys *system, roles ...string) (sample, error) {
 	s, err := b.open(sys)
 	if err != nil {
@@ -238,7 +238,7 @@ func (b *bench) endToEnd(sys *system, roles ...string) (sample, error) {
 		}
 		defer programs[i].stop()
 	}
-	s.taken = b.requests
+	s.filled = b.requests
 	return counted(b.requests, s, programs, func() error {
 		return errors.Join(b.submit(programs[0].address, b.requests), sys.drained(b.ctx, programs[0], s))
 	})

@@ -14,8 +14,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/openhqm/openhqm/tests/kafkaserver"
 )
 
 // process is a running program that said where it listens.
@@ -48,8 +46,8 @@ type bench struct {
 	running     []*process
 	serial      int
 	servers     map[string]string   // paths of the programs, as scripts/brokers/ensure names them
-	brokers     map[string]*process // likewise; started for the first that needs one
-	kafka       *kafkaserver.Cluster
+	brokers     map[string]*process // by carrier; started for the first that needs one
+	closers     []func()            // of the brokers
 	asynqBinary string
 }
 
@@ -57,8 +55,8 @@ func (b *bench) close() error {
 	for _, p := range b.running {
 		p.kill()
 	}
-	if b.kafka != nil {
-		b.kafka.Close()
+	for _, end := range b.closers {
+		end()
 	}
 	return os.RemoveAll(b.dir)
 }

@@ -36,7 +36,7 @@ func TestTheReportComparesWhatWasMeasured(t *testing.T) {
 	}
 	tests := []struct {
 		name string
-		bare *bareSQS
+		bare *ceiling
 		more []*measured
 		want []string
 		not  []string
@@ -52,7 +52,7 @@ func TestTheReportComparesWhatWasMeasured(t *testing.T) {
 		{
 			name: "with kafka",
 			more: []*measured{{
-				Name: onKafka, system: &system{name: onKafka, redis: true, broker: brokerKafka},
+				Name: "kafka", system: &system{name: "kafka", redis: true, carrier: carrierOf("kafka")},
 				Submit: onBoth, Worker: onBoth, EndToEnd: onBoth,
 				Idle: &idle{BrokerCPUPercent: 2.5}, Latency: &latency{Rate: 50},
 			}},
@@ -62,13 +62,13 @@ func TestTheReportComparesWhatWasMeasured(t *testing.T) {
 			},
 		},
 		{
-			name: "with sqs",
-			bare: &bareSQS{Send: row(9, 0.02, 0), Take: row(7, 0.03, 0), Both: row(4, 0.05, 0)},
+			name: "with a broker that is billed by the request",
+			bare: &ceiling{Send: row(9, 0.02, 0), Take: row(7, 0.03, 0), Both: row(4, 0.05, 0)},
 			more: []*measured{{
-				Name: onSQS, system: &system{name: onSQS, redis: true, broker: brokerSQS},
+				Name: billed, system: &system{name: billed, redis: true, carrier: carrierOf(billed), counted: true},
 				Submit: onBoth, Worker: onBoth, EndToEnd: onBoth, Latency: &latency{Rate: 50},
 				Calls: map[string]float64{"SendMessageBatch": 0.125, "ReceiveMessage": 0.25},
-				Idle:  &idle{SQSRequests: map[string]float64{"ReceiveMessage": 6}, BrokerCPUPercent: 2.5},
+				Idle:  &idle{Requests: map[string]float64{"ReceiveMessage": 6}, BrokerCPUPercent: 2.5},
 			}},
 			want: []string{
 				"bare SDK: all (ceiling)              4    0.0500",
@@ -92,7 +92,7 @@ func TestTheReportComparesWhatWasMeasured(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			whole := f
-			whole.BareSQS = tt.bare
+			whole.Ceiling = tt.bare
 			whole.Systems = append(append([]*measured(nil), f.Systems...), tt.more...)
 			var text strings.Builder
 			whole.print(&text)

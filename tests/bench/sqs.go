@@ -15,13 +15,14 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// sqsRegion and sqsUser are any: ElasticMQ takes all.
-const sqsRegion = "us-east-1"
-
-var sqsUser = []string{"AWS_ACCESS_KEY_ID=bench", "AWS_SECRET_ACCESS_KEY=bench"}
-
 const (
-	// sqsBatch is how many messages SQS takes in a request at most.
+	// billed is the carrier that is billed by the request. So its requests are counted, and what the bare SDK can do is
+	// measured beside it.
+	billed = "sqs"
+
+	// sqsRegion does not matter: ElasticMQ accepts all.
+	sqsRegion = "us-east-1"
+	// sqsBatch is the most messages that SQS accepts in a request.
 	sqsBatch = 10
 	// sqsParallel is how many requests of each kind the adapter has under way at most.
 	sqsParallel = 8
@@ -36,32 +37,32 @@ var sqsBody = `{"correlation_id":"01a20a76-9b4e-77d0-a46b-3c51d18c53ad","timesta
 	`"payload":` + string(payload) + `,"headers":{"Content-Type":"application/json"},` +
 	`"metadata":{"endpoint":"b","timeout":259200}}`
 
-// bareSQS is the ceiling of SQS: as many messages by the SDK alone, in the requests that the adapter makes.
-type bareSQS struct {
+// ceiling is what SQS can do at most: as many messages by the SDK alone, in the requests that the adapter makes.
+type ceiling struct {
 	Send []sample `json:"send"`
 	Take []sample `json:"receive_and_delete"`
 	Both []sample `json:"both_at_once"`
 }
 
 // bareRound takes one sample of everything that is measured of the SDK alone; nil: nothing is.
-func (b *bench) bareRound(f *bareSQS) error {
+func (b *bench) bareRound(f *ceiling) error {
 	if f == nil {
 		return nil
 	}
 	waiting, both := b.nextName(), b.nextName()
 	return errors.Join(
-		keep(&f.Send, func() (sample, error) { return b.bareSQS(roleAPI, waiting) }),
-		keep(&f.Take, func() (sample, error) { return b.bareSQS(roleWorker, waiting) }),
-		keep(&f.Both, func() (sample, error) { return b.bareSQS(roleAll, both) }),
+		keep(&f.Send, func() (sample, error) { return b.bareSDK(roleAPI, waiting) }),
+		keep(&f.Take, func() (sample, error) { return b.bareSDK(roleWorker, waiting) }),
+		keep(&f.Both, func() (sample, error) { return b.bareSDK(roleAll, both) }),
 	)
 }
 
-func (b *bench) bareSQS(role, queue string) (sample, error) {
-	broker, err := b.startBroker(brokerSQS)
+func (b *bench) bareSDK(role, queue string) (sample, error) {
+	broker, err := b.startBroker(carrierOf(billed))
 	if err != nil {
 		return sample{}, err
 	}
-	p, err := b.startChild("sqs", "http://"+broker.address, queue, role, strconv.Itoa(b.requests))
+	p, err := b.startChild("ceiling", "http://"+broker.address, queue, role, strconv.Itoa(b.requests))
 	if err != nil {
 		return sample{}, err
 	}
@@ -75,10 +76,10 @@ type bareCalls struct {
 	n      int64
 }
 
-// bareSQSChild is what runs in a process of its own.
-func bareSQSChild(args []string) error {
+// ceilingChild is what runs in a process of its own.
+func ceilingChild(args []string) error {
 	if len(args) != 4 {
-		return errors.New("sqs ENDPOINT QUEUE ROLE N")
+		return errors.New("ceiling ENDPOINT QUEUE ROLE N")
 	}
 	n, err := strconv.ParseInt(args[3], 10, 64)
 	if err != nil {
@@ -121,12 +122,12 @@ func (c *bareCalls) send(ctx context.Context) error {
 			for i := range entries {
 				entries[i] = types.SendMessageBatchRequestEntry{Id: aws.String(strconv.Itoa(i)), MessageBody: &sqsBody}
 			}
-			told, err := c.client.SendMessageBatch(ctx, &sqs.SendMessageBatchInput{QueueUrl: &c.url, Entries: entries})
+			answer, err := c.client.SendMessageBatch(ctx, &sqs.SendMessageBatchInput{QueueUrl: &c.url, Entries: entries})
 			if err != nil {
 				return err
 			}
-			if len(told.Failed) > 0 {
-				return errors.New("sqs does not take a message")
+			if len(answer.Failed) > 0 {
+				return errors.New("sqs refused a message")
 			}
 		}
 	})
@@ -170,7 +171,7 @@ func (c *bareCalls) take(ctx context.Context) error {
 // brought comes again when its visibility is over.
 func (c *bareCalls) receive(ctx context.Context, to chan<- []types.Message) error {
 	for failed := 0; ; {
-		told, err := c.client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
+		answer, err := c.client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
 			QueueUrl: &c.url, MaxNumberOfMessages: sqsBatch, VisibilityTimeout: 30, WaitTimeSeconds: 20,
 			MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameSentTimestamp},
 			MessageAttributeNames:       []string{"openhqm-encoding"},
@@ -181,11 +182,11 @@ func (c *bareCalls) receive(ctx context.Context, to chan<- []types.Message) erro
 			}
 			continue
 		}
-		if len(told.Messages) == 0 {
+		if len(answer.Messages) == 0 {
 			continue
 		}
 		select {
-		case to <- told.Messages:
+		case to <- answer.Messages:
 		case <-ctx.Done():
 			return nil
 		}
@@ -199,9 +200,9 @@ func (c *bareCalls) remove(ctx context.Context, some []types.Message) error {
 			Id: aws.String(strconv.Itoa(i)), ReceiptHandle: some[i].ReceiptHandle,
 		}
 	}
-	told, err := c.client.DeleteMessageBatch(ctx, &sqs.DeleteMessageBatchInput{QueueUrl: &c.url, Entries: entries})
-	if err == nil && len(told.Failed) > 0 {
-		err = errors.New("sqs does not delete a message")
+	answer, err := c.client.DeleteMessageBatch(ctx, &sqs.DeleteMessageBatchInput{QueueUrl: &c.url, Entries: entries})
+	if err == nil && len(answer.Failed) > 0 {
+		err = errors.New("sqs did not delete a message")
 	}
 	return err
 }

@@ -11,32 +11,33 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/openhqm/openhqm/tests/testkit"
 )
 
-// The roles of a process. What takes requests in and does no work is an api.
+// The roles of a process. A process that accepts requests and does no work is an api.
 const (
 	roleAll    = "all"
 	roleAPI    = "api"
 	roleWorker = "worker"
 )
 
-// The systems that do the whole work: ours by the queue they use, and the other one.
+// The systems that do the whole work beside those on carriers: ours by the queue they use, and the other one.
 const (
 	embedded = "embedded"
 	onRedis  = "redis"
-	onKafka  = "kafka"
-	onSQS    = "sqs"
 	onAsynq  = "asynq"
 )
 
 // workers is how many calls each system makes at the same time: the default of worker.count.
 const workers = 64
 
-// system does the whole work: it takes requests in, keeps them, and works them off.
+// system does the whole work: it accepts requests, keeps them, and works them off.
 type system struct {
 	name    string
 	redis   bool                                                  // keeps them in Redis
-	broker  string                                                // and has this server carry them; "": none
+	carrier *testkit.Carrier                                      // and has this one carry them; nil: none
+	counted bool                                                  // what the carrier is asked for counts: it is billed
 	start   func(role string, s *store) (*process, error)         // a process on a store
 	drained func(ctx context.Context, p *process, s *store) error // waits until all that p's store had is worked off
 }
@@ -48,7 +49,7 @@ type store struct {
 	redis  *process // nil for a system without it
 	broker *process // likewise
 	asked  *asked   // counts what the broker is asked for; nil: nobody does
-	taken  int      // requests that were put in
+	filled int      // requests that were put in
 }
 
 // open makes an empty store.
@@ -62,14 +63,14 @@ func (b *bench) open(sys *system) (*store, error) {
 		return nil, err
 	}
 	var err error
-	if s.broker, err = b.startBroker(sys.broker); err != nil {
+	if s.broker, err = b.startBroker(sys.carrier); err != nil {
 		return nil, err
 	}
 	s.redis, err = b.startRedis(s.dir)
 	return s, err
 }
 
-// nextName gives a name that nothing in the run has.
+// nextName returns a name that nothing in the run has.
 func (b *bench) nextName() string {
 	b.serial++
 	return "data-" + strconv.Itoa(b.serial)
@@ -84,21 +85,53 @@ func (s *store) drop() {
 	_ = os.RemoveAll(s.dir) // else it goes with the directory of the run
 }
 
-// systems finds out what can be measured, and gets ready what it takes.
+// queueNames lists the queues that can be measured.
+func queueNames() []string {
+	carriers := testkit.Carriers()
+	names := make([]string, len(carriers))
+	for i, carrier := range carriers {
+		names[i] = carrier.Name
+	}
+	return append([]string{embedded, onRedis}, names...)
+}
+
+// carrierOf returns the carrier with a name; nil: there is none.
+func carrierOf(name string) *testkit.Carrier {
+	for _, carrier := range testkit.Carriers() {
+		if carrier.Name == name {
+			return &carrier
+		}
+	}
+	return nil
+}
+
+// systemOn returns the program on a queue; nil: there is no such queue.
+func (b *bench) systemOn(queue string) *system {
+	carrier := carrierOf(queue)
+	switch {
+	case queue == embedded:
+		return &system{name: queue, start: b.startEmbedded, drained: drained}
+	case queue == onRedis:
+		return &system{name: queue, start: b.startOnRedis, drained: drained, redis: true}
+	case carrier != nil:
+		start := func(role string, s *store) (*process, error) { return b.startOnCarrier(carrier, role, s) }
+		return &system{
+			name: queue, start: start, drained: drained, redis: true, carrier: carrier, counted: queue == billed,
+		}
+	default:
+		return nil
+	}
+}
+
+// systems finds out what can be measured, and prepares what it needs.
 func (b *bench) systems() ([]*system, error) {
 	queues := strings.Split(b.queues, ",")
 	if b.queues == "" {
-		queues = []string{embedded, onRedis, onKafka, onSQS}
-	}
-	all := map[string]*system{
-		embedded: {name: embedded, start: b.startEmbedded, drained: drained},
-		onRedis:  {name: onRedis, start: b.startOnRedis, drained: drained, redis: true},
-		onKafka:  {name: onKafka, start: b.startOnKafka, drained: drained, redis: true, broker: brokerKafka},
-		onSQS:    {name: onSQS, start: b.startOnSQS, drained: drained, redis: true, broker: brokerSQS},
+		queues = queueNames()
 	}
 	var systems []*system
 	for _, name := range queues {
-		sys := all[name]
+		sys := b.systemOn(name)
 		if sys == nil {
 			return nil, fmt.Errorf("there is no queue %q", name)
 		}
@@ -124,12 +157,16 @@ func (b *bench) needs(sys *system) error {
 	if !sys.redis {
 		return nil
 	}
-	return errors.Join(b.need("redis-server"), b.need(sys.broker))
+	err := b.need("redis-server")
+	if sys.carrier != nil {
+		err = errors.Join(err, b.need(sys.carrier.Program))
+	}
+	return err
 }
 
 // need gets the path of a server, unless it is known.
 func (b *bench) need(server string) error {
-	if server == "" || b.servers[server] != "" {
+	if b.servers[server] != "" {
 		return nil
 	}
 	text, err := b.output("scripts/brokers/ensure", server)
@@ -143,7 +180,7 @@ func (b *bench) buildAsynq() error {
 	return err
 }
 
-// output runs a program to its end and gives what it prints.
+// output runs a program to its end, and returns what it prints.
 func (b *bench) output(program string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(b.ctx, 10*time.Minute) // the first time it may have to download
 	defer cancel()
@@ -171,16 +208,9 @@ func (b *bench) startOnRedis(role string, s *store) (*process, error) {
 	return b.startGateway(role, workers, "/", queue)
 }
 
-func (b *bench) startOnKafka(role string, s *store) (*process, error) {
-	queue := fmt.Sprintf("queue: {type: kafka, requests: %[1]s}\nredis: {url: 'redis://%[2]s'}\n"+
-		"kafka: {brokers: ['%[3]s'], group: %[1]s}", s.name, s.redis.address, s.broker.address)
-	return b.startGateway(role, workers, "/", queue)
-}
-
-func (b *bench) startOnSQS(role string, s *store) (*process, error) {
-	queue := fmt.Sprintf("queue: {type: sqs, requests: %s}\nredis: {url: 'redis://%s'}\n"+
-		"sqs: {region: %s, endpoint: 'http://%s'}", s.name, s.redis.address, sqsRegion, s.broker.address)
-	return b.startGateway(role, workers, "/", queue, sqsUser...)
+func (b *bench) startOnCarrier(carrier *testkit.Carrier, role string, s *store) (*process, error) {
+	queue := fmt.Sprintf("redis: {url: 'redis://%s'}", s.redis.address)
+	return b.startGateway(role, workers, "/", queue, carrier.Variables(s.broker.address, s.name)...)
 }
 
 // startGateway starts the measured program with a configuration of its queue and its work, and further variables.
@@ -223,10 +253,10 @@ func (b *bench) completed(ctx context.Context, _ *process, s *store) error {
 			return false, err
 		}
 		n, err := strconv.Atoi(text)
-		if n > s.taken {
-			err = errors.Join(err, fmt.Errorf("%d tasks of %d are completed", n, s.taken))
+		if n > s.filled {
+			err = errors.Join(err, fmt.Errorf("%d tasks of %d are completed", n, s.filled))
 		}
-		return n == s.taken, err
+		return n == s.filled, err
 	})
 }
 

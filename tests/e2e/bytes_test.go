@@ -14,8 +14,13 @@ import (
 
 func TestPayloadAndResultSurviveByteForByte(t *testing.T) {
 	t.Parallel()
+	inOneProcess(t, byteForByte)
+}
+
+func byteForByte(t *testing.T, install processInstaller) {
+	t.Helper()
 	backend := testkit.NewBackend(t, testkit.Echo())
-	client := testkit.NewGateway(t, testkit.OneBackend(backend.URL)).Start().Client()
+	client := install(t, testkit.OneBackend(backend.URL)).Start().Client()
 	tests := []struct{ name, give string }{
 		{name: "spaces and line ends", give: "{ \"a\" :\t[ 1 ,\r\n 2 ] ,\n\n  \"b\":{ } }"},
 		{name: "characters that encoders like to escape", give: `{"html": "<a href='x?y&z'>é \/ </a>", "\u0061": "\u00e9"}`},
@@ -52,6 +57,11 @@ func TestPayloadAndResultSurviveByteForByte(t *testing.T) {
 
 func TestAResultThatIsNotJSONComesAsTextOrBase64(t *testing.T) {
 	t.Parallel()
+	inOneProcess(t, textOrBase64)
+}
+
+func textOrBase64(t *testing.T, install processInstaller) {
+	t.Helper()
 	const binary = "\x00\x01\xff\xfe\x80JSON?"
 	quoted := func(text string) string { return `"` + text + `"` }
 	tests := []struct {
@@ -77,7 +87,7 @@ func TestAResultThatIsNotJSONComesAsTextOrBase64(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			backend := testkit.NewBackend(t, testkit.Respond(http.StatusOK, tt.contentType, tt.body))
-			client := testkit.NewGateway(t, testkit.OneBackend(backend.URL)).Start().Client()
+			client := install(t, testkit.OneBackend(backend.URL)).Start().Client()
 
 			result := client.Result(client.Submit(`{"payload": 1}`).CorrelationID)
 

@@ -12,12 +12,17 @@ import (
 
 func TestADelayedRequestCanBeCancelled(t *testing.T) {
 	t.Parallel()
+	inOneProcess(t, cancelDelayed)
+}
+
+func cancelDelayed(t *testing.T, install processInstaller) {
+	t.Helper()
 	backend := testkit.NewBackend(t, testkit.Echo())
-	client := testkit.NewGateway(t, testkit.OneBackend(backend.URL)).Start().Client()
+	client := install(t, testkit.OneBackend(backend.URL)).Start().Client()
 	id := client.Submit(`{"payload": 1, "metadata": {"delay": "3s"}}`).CorrelationID
 	marker := client.Submit(`{"payload": 2, "metadata": {"delay": "4s"}}`).CorrelationID
 
-	for range 2 { // again gives the same answer
+	for range 2 { // again it is answered the same
 		answer := cancel(t, client, id)
 		require.Equal(t, http.StatusOK, answer.Code)
 		require.Equal(t, "CANCELLED", answer.Header.Get("X-Openhqm-Status"))
@@ -35,9 +40,14 @@ func TestADelayedRequestCanBeCancelled(t *testing.T) {
 
 func TestARequestThatWaitsForARetryCanBeCancelled(t *testing.T) {
 	t.Parallel()
+	inOneProcess(t, cancelBeforeRetry)
+}
+
+func cancelBeforeRetry(t *testing.T, install processInstaller) {
+	t.Helper()
 	later := testkit.With("Retry-After", "3600", testkit.Refuse(http.StatusServiceUnavailable))
 	backend := testkit.NewBackend(t, later)
-	client := testkit.NewGateway(t, testkit.OneBackend(backend.URL)).Start().Client()
+	client := install(t, testkit.OneBackend(backend.URL)).Start().Client()
 	id := client.Submit(`{"payload": 1}`).CorrelationID
 	testkit.Until(t, "it waits for a retry", func() bool { return client.Status(id).NextAttemptAt != nil })
 
@@ -50,9 +60,14 @@ func TestARequestThatWaitsForARetryCanBeCancelled(t *testing.T) {
 
 func TestWhatIsBegunOrDoneCannotBeCancelled(t *testing.T) {
 	t.Parallel()
+	inOneProcess(t, cancelTooLate)
+}
+
+func cancelTooLate(t *testing.T, install processInstaller) {
+	t.Helper()
 	release := make(chan struct{})
 	backend := testkit.NewBackend(t, testkit.Hold(release, testkit.Echo()))
-	client := testkit.NewGateway(t, testkit.OneBackend(backend.URL)).Start().Client()
+	client := install(t, testkit.OneBackend(backend.URL)).Start().Client()
 	id := client.Submit(`{"payload": 1}`).CorrelationID
 	backend.Await(1)
 
@@ -73,10 +88,15 @@ func TestWhatIsBegunOrDoneCannotBeCancelled(t *testing.T) {
 // Slots that were held are freed at the same moment as many cancels come: each request is either called or cancelled.
 func TestACancelledRequestIsNeverCalledAndACalledOneNeverCancelled(t *testing.T) {
 	t.Parallel()
+	inOneProcess(t, cancelledOrCalled)
+}
+
+func cancelledOrCalled(t *testing.T, install processInstaller) {
+	t.Helper()
 	const requests, slots, cancellers = 400, 4, 8
 	release := make(chan struct{})
 	backend := testkit.NewBackend(t, testkit.Hold(release, testkit.Echo()))
-	client := testkit.NewGateway(t, testkit.OneBackend(backend.URL)+"worker: {count: 4}\n").Start().Client()
+	client := install(t, testkit.OneBackend(backend.URL)+"worker: {count: 4}\n").Start().Client()
 	ids := make([]string, requests)
 	for i := range ids {
 		ids[i] = client.Submit(`{"payload": 1}`).CorrelationID
@@ -107,7 +127,7 @@ func TestACancelledRequestIsNeverCalledAndACalledOneNeverCancelled(t *testing.T)
 	require.Equal(t, testkit.Depth{}, client.Depth())
 }
 
-// cancelAll cancels all requests from several goroutines, after start, and gives the codes of the answers.
+// cancelAll cancels all requests from several goroutines, after start, and returns the codes of the answers.
 func cancelAll(t *testing.T, client *testkit.Client, cancellers int, ids []string, start func()) []int {
 	t.Helper()
 	codes := make([]int, len(ids))

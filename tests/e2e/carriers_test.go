@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,25 +16,23 @@ import (
 // installer makes installations whose processes have one role each, and share a broker with those of other roles.
 type installer func(t *testing.T, role, config string, variables ...string) *testkit.Gateway
 
-// carriers are the brokers that only carry messages: the records are in Redis.
-var carriers = map[string]func(*testing.T) installer{
-	"kafka": func(t *testing.T) installer {
-		t.Helper()
-		return onKafka(t, testkit.SharedKafka(t).NewQueue())
-	},
-	"sqs": func(t *testing.T) installer {
-		t.Helper()
-		return onSQS(t, testkit.SharedSQS(t).NewQueue())
-	},
+// site is where installations share a queue of a carrier, in the broker of all tests, and a Redis of their own.
+type site struct {
+	testkit.Broker
+	testkit.Carrier
+
+	queue testkit.Queue
+	redis *testkit.Redis
 }
 
-// onEachCarrier runs a test on each.
-func onEachCarrier(t *testing.T, test func(*testing.T, installer)) {
+// onEachCarrier runs a test on each broker that only carries messages.
+func onEachCarrier(t *testing.T, test func(*testing.T, site)) {
 	t.Helper()
-	for name, start := range carriers {
-		t.Run(name, func(t *testing.T) {
+	for _, carrier := range testkit.Carriers() {
+		t.Run(carrier.Name, func(t *testing.T) {
 			t.Parallel()
-			test(t, start(t))
+			broker := carrier.Shared(t)
+			test(t, site{broker, carrier, carrier.NewQueue(broker), testkit.StartRedis(t)})
 		})
 	}
 }
@@ -41,7 +40,10 @@ func onEachCarrier(t *testing.T, test func(*testing.T, installer)) {
 // onEachBroker runs a test on each broker that processes can share.
 func onEachBroker(t *testing.T, test func(*testing.T, installer)) {
 	t.Helper()
-	onEachCarrier(t, test)
+	onEachCarrier(t, func(t *testing.T, s site) {
+		t.Helper()
+		test(t, s.install)
+	})
 	t.Run("redis", func(t *testing.T) {
 		t.Parallel()
 		server := testkit.StartRedis(t)
@@ -52,38 +54,30 @@ func onEachBroker(t *testing.T, test func(*testing.T, installer)) {
 	})
 }
 
-// onKafka installs on a queue of Kafka, with the records in a Redis of its own.
-func onKafka(t *testing.T, queue testkit.KafkaQueue) installer {
+func (s *site) install(t *testing.T, role, config string, variables ...string) *testkit.Gateway {
 	t.Helper()
-	return carriedBy(t, queue.Variables())
+	return onCarrier(t, s.queue, s.redis, role, config, variables...)
 }
 
-// onSQS installs on a queue of SQS, with the records in a Redis of its own.
-func onSQS(t *testing.T, queue testkit.SQSQueue) installer {
+// onCarrier makes an installation whose processes have one role, on a queue of a carrier with the records in Redis.
+func onCarrier(
+	t *testing.T, queue testkit.Queue, redis *testkit.Redis, role, config string, variables ...string,
+) *testkit.Gateway {
 	t.Helper()
-	return carriedBy(t, queue.Variables())
+	return onRedis(t, redis, role, config, slices.Concat(queue.Variables(), variables)...)
 }
 
-func carriedBy(t *testing.T, carrier []string) installer {
-	t.Helper()
-	server := testkit.StartRedis(t)
-	return func(t *testing.T, role, config string, variables ...string) *testkit.Gateway {
-		t.Helper()
-		return onRedis(t, server, role, config, slices.Concat(carrier, variables)...)
-	}
-}
-
-func TestWhatABrokerCarriesIsCountedAndTheUrgentGoesFirst(t *testing.T) {
+func TestWhatACarrierHoldsIsCountedAndTheUrgentGoesFirst(t *testing.T) {
 	t.Parallel()
 	onEachCarrier(t, countedAndUrgentFirst)
 }
 
-func countedAndUrgentFirst(t *testing.T, install installer) {
+func countedAndUrgentFirst(t *testing.T, s site) {
 	t.Helper()
 	const each = 40
 	backend := testkit.NewBackend(t, testkit.Delay(10*time.Millisecond, testkit.Echo()))
 	config := testkit.OneBackend(backend.URL) + "worker: {count: 1}\n"
-	client := install(t, "api", config).Start().Client()
+	client := s.install(t, "api", config).Start().Client()
 	for _, priority := range []int{0, 9} {
 		for range each {
 			client.Submit(fmt.Sprintf(`{"payload": %d, "metadata": {"priority": %d}}`, priority, priority))
@@ -94,7 +88,7 @@ func countedAndUrgentFirst(t *testing.T, install installer) {
 	require.InDelta(t, 1, metrics["openhqm_queue_depth_approximate"], 0)
 	require.Positive(t, metrics["openhqm_queue_oldest_age_seconds"])
 
-	install(t, "worker", config).Start()
+	s.install(t, "worker", config).Start()
 
 	calls := backend.Await(2 * each)
 	lastUrgent := 0
@@ -107,17 +101,17 @@ func countedAndUrgentFirst(t *testing.T, install installer) {
 	client.RequireDepth(testkit.Depth{})
 }
 
-func TestBodiesOfAnySizeTravelWithABroker(t *testing.T) {
+func TestBodiesOfAnySizeTravelWithACarrier(t *testing.T) {
 	t.Parallel()
 	onEachCarrier(t, bodiesOfAnySize)
 }
 
-func bodiesOfAnySize(t *testing.T, install installer) {
+func bodiesOfAnySize(t *testing.T, s site) {
 	t.Helper()
 	backend := testkit.NewBackend(t, testkit.Echo())
 	config := testkit.OneBackend(backend.URL)
-	api := install(t, "api", config).Start()
-	workers := install(t, "worker", config)
+	api := s.install(t, "api", config).Start()
+	workers := s.install(t, "worker", config)
 	first, second := workers.Start(), workers.Start()
 	uploads, ctx := errgroup.WithContext(t.Context())
 	for i, size := range []int{1, 256 << 10, 256<<10 + 1, 1 << 20, 10 << 20} {
@@ -126,4 +120,40 @@ func bodiesOfAnySize(t *testing.T, install installer) {
 	require.NoError(t, uploads.Wait())
 	api.Client().RequireDepth(testkit.Depth{})
 	endWell(t, api, first, second)
+}
+
+func TestACarrierThatCannotBeReachedFailsTheStart(t *testing.T) {
+	t.Parallel()
+	silent := testkit.NewPort(t)
+	listener := silent.Listen()
+	t.Cleanup(func() { _ = listener.Close() }) // nobody was accepted
+	tests := []struct {
+		name, address, want string
+	}{
+		{"nobody is there", testkit.NewPort(t).Address, "connection refused"},
+		{"nobody answers", silent.Address, silent.Address},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			onEachCarrier(t, func(t *testing.T, s site) {
+				t.Helper()
+				elsewhere := onCarrier(t, s.queue.At(tt.address), s.redis, "all", "")
+				requireStartFails(t, elsewhere, tt.want, tt.address)
+			})
+		})
+	}
+}
+
+// requireStartFails runs a process that cannot use its broker, and checks that it says why, soon and once.
+func requireStartFails(t *testing.T, gateway *testkit.Gateway, want ...string) {
+	t.Helper()
+	output := gateway.RunSoon(10 * time.Second)
+
+	require.Equal(t, exitFailed, output.Code, output.Stderr)
+	require.Equal(t, 1, strings.Count(output.Stderr, `"level":"ERROR"`), output.Stderr)
+	for _, text := range want {
+		require.Contains(t, output.Stderr, text)
+	}
+	require.NotContains(t, output.Stderr, "secret")
 }

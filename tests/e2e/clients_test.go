@@ -43,7 +43,7 @@ type reply struct {
 	Body   []byte      `json:"body"`
 }
 
-// header gives the fields by their canonical names.
+// header returns the fields by their canonical names.
 func (r *reply) header() http.Header {
 	header := make(http.Header)
 	for _, field := range r.Fields {
@@ -64,7 +64,7 @@ func missing(t *testing.T, what string, err error) {
 	require.NoError(t, err)
 }
 
-// python gives the path of a Python with the packages that tests need.
+// python returns the path of a Python with the packages that tests need.
 func python(t *testing.T) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "../../scripts/python/ensure")
@@ -219,7 +219,7 @@ func runCurl(t *testing.T, program string, args []string) reply {
 	return reply{Status: lastStatus(t, fields), Fields: lastFields(t, fields), Body: readContent(t, content)}
 }
 
-// readContent gives what curl wrote, which is no file at all where there was nothing to write.
+// readContent returns what curl wrote, which is no file at all where there was nothing to write.
 func readContent(t *testing.T, file string) []byte {
 	t.Helper()
 	content, err := os.ReadFile(file)
@@ -230,7 +230,7 @@ func readContent(t *testing.T, file string) []byte {
 	return content
 }
 
-// lastBlock gives the status line and the fields of the last response: those before are interim ones.
+// lastBlock returns the status line and the fields of the last response: those before are interim ones.
 func lastBlock(t *testing.T, file string) []string {
 	t.Helper()
 	written, err := os.ReadFile(file)

@@ -31,7 +31,7 @@ func moody(t *testing.T) (backend *testkit.Backend, cheerUp func()) {
 
 const oneAttempt = "retry: {max_attempts: 1}\n"
 
-// fails submits what the backend refuses, and gives its id.
+// fails submits what the backend refuses, and returns its id.
 func fails(t *testing.T, client *testkit.Client, document string) string {
 	t.Helper()
 	id := client.Submit(document).CorrelationID
@@ -88,7 +88,7 @@ func TestADeadLetterIsReadAndSentAgainAfterACrash(t *testing.T) {
 	require.Contains(t, string(result.Document), `"resent_from":"`+old+`"`)
 	sent := backend.CallsOf(resent.ID)
 	require.Len(t, sent, 1)
-	require.Equal(t, 1, sent[0].Attempt, "attempts begin anew")
+	require.Equal(t, 1, sent[0].Attempt, "attempts are counted from the start")
 	require.Equal(t, []string{"1", "2"}, sent[0].Header["X-One"])
 	require.Equal(t, payload, string(sent[0].Body))
 
@@ -97,10 +97,15 @@ func TestADeadLetterIsReadAndSentAgainAfterACrash(t *testing.T) {
 	require.Equal(t, `{"dead_letters":[]}`, string(call(t, client, http.MethodGet, "", "", http.StatusOK, nil).Body))
 }
 
-func TestTheCommandLineLooksAfterDeadLetters(t *testing.T) {
+func TestTheCommandLineManagesDeadLetters(t *testing.T) {
 	t.Parallel()
+	inOneProcess(t, deadLettersByCommandLine)
+}
+
+func deadLettersByCommandLine(t *testing.T, install processInstaller) {
+	t.Helper()
 	backend, cheerUp := moody(t)
-	gateway := testkit.NewGateway(t, testkit.OneBackend(backend.URL)+oneAttempt)
+	gateway := install(t, testkit.OneBackend(backend.URL)+oneAttempt)
 	client := gateway.Start().Client()
 	url := "http://" + client.Address
 	var ids []string
@@ -134,8 +139,13 @@ func TestTheCommandLineLooksAfterDeadLetters(t *testing.T) {
 
 func TestWhatFailsAgainIsADeadLetterAgainAndSentOnlyOnce(t *testing.T) {
 	t.Parallel()
+	inOneProcess(t, failsAgain)
+}
+
+func failsAgain(t *testing.T, install processInstaller) {
+	t.Helper()
 	backend, _ := moody(t)
-	gateway := testkit.NewGateway(t, testkit.OneBackend(backend.URL)+oneAttempt)
+	gateway := install(t, testkit.OneBackend(backend.URL)+oneAttempt)
 	client := gateway.Start().Client()
 	for range 2 {
 		fails(t, client, `{"payload": 1}`)

@@ -12,7 +12,7 @@ import (
 )
 
 // The worker applies the policy again to what the api stored, and forward_headers names none of these fields.
-func TestTheBackendLearnsWhoAskedAsTheGatewayKnowsIt(t *testing.T) {
+func TestTheBackendGetsTheClientsAddressAsTheGatewayKnowsIt(t *testing.T) {
 	t.Parallel()
 	const trust = "OPENHQM_SERVER_TRUSTED_PROXIES=127.0.0.0/8"
 	tests := []struct {
@@ -87,7 +87,7 @@ func TestTheSidecarIsTheEndpoint(t *testing.T) {
 	require.Equal(t, "/base/health/a%2Fb?q=1", call.Target)
 }
 
-func TestWhereABackendIsStaysInTheLog(t *testing.T) {
+func TestTheAddressOfABackendIsOnlyInTheLog(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

@@ -59,7 +59,7 @@ func TestAClientGetsTheAnswersOfARealServer(t *testing.T) {
 	}
 }
 
-func TestASubmitIsAnsweredWithWhereAndWhenToAsk(t *testing.T) {
+func TestASubmitAnswerSaysWhereAndWhenToAskForTheResult(t *testing.T) {
 	t.Parallel()
 	client := testkit.NewGateway(t, "").Start().Client()
 

@@ -13,9 +13,14 @@ import (
 
 func TestAThousandRequestsAtOnceAllGetTheirOwnAnswer(t *testing.T) {
 	t.Parallel()
+	inOneProcess(t, aThousandAtOnce)
+}
+
+func aThousandAtOnce(t *testing.T, install processInstaller) {
+	t.Helper()
 	const requests = 1000
 	backend := testkit.NewBackend(t, testkit.Echo())
-	client := testkit.NewGateway(t, testkit.OneBackend(backend.URL)).Start().Client()
+	client := install(t, testkit.OneBackend(backend.URL)).Start().Client()
 	ctx, cancel := testkit.WhileMoving(t, client.Bytes)
 	defer cancel()
 

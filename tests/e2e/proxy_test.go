@@ -27,7 +27,7 @@ var theClients = map[string]client{
 	"Python requests": pythonRequests,
 }
 
-// caseField tells the backend which case a request is of; its answers go by it.
+// caseField says the backend which case a request is of; its answers go by it.
 const caseField = "X-Case"
 
 // A proxyCase is an exchange that is the same whether the gateway is between or not.
@@ -143,9 +143,14 @@ func responseCases() []proxyCase {
 
 func TestTheGatewayChangesNothingBetweenClientAndBackend(t *testing.T) {
 	t.Parallel()
+	inOneProcess(t, nothingBetween)
+}
+
+func nothingBetween(t *testing.T, install processInstaller) {
+	t.Helper()
 	cases := proxyCases()
 	backend := newCaseBackend(t, cases)
-	gateway := testkit.NewGateway(t, caseConfig(backend)).Start()
+	gateway := install(t, caseConfig(backend)).Start()
 	requireNothingChanged(t, backend, cases, gateway.Client().Address, theClients)
 }
 
@@ -215,7 +220,7 @@ func requireForwarded(t *testing.T, backend *testkit.Backend, c *proxyCase, o *o
 	}
 }
 
-// requireReplayed checks that the client got from the gateway what the backend itself gives.
+// requireReplayed checks that the client got from the gateway what the backend itself answers.
 func requireReplayed(t *testing.T, c *proxyCase, o *outcome) {
 	t.Helper()
 	status := c.status

@@ -29,7 +29,7 @@ type storage struct {
 	body   []byte // what is uploaded
 }
 
-// upload sends the body through the proxy path and gives the id.
+// upload sends the body through the proxy path, and returns the id.
 func (s storage) upload(path string, header http.Header) string {
 	s.t.Helper()
 	answer, err := s.api.Call(s.t.Context(), http.MethodPut, "/proxy/backend"+path, header, s.body)
@@ -62,7 +62,7 @@ func (s storage) large() []string {
 	return large
 }
 
-// bytes is how much memory a key takes, every element counted. One that is gone by now takes none.
+// bytes is how much memory a key uses, every element counted; 0 if the key is gone.
 func (s storage) bytes(key string) int {
 	s.t.Helper()
 	text := s.server.Run("MEMORY", "USAGE", key, "SAMPLES", "0")
@@ -97,7 +97,7 @@ func (s storage) requireThinStreams(ids ...string) {
 	require.ElementsMatch(s.t, ids, found)
 }
 
-func TestBodiesLieBesideTheQueueOnRedisForAsLongAsTheyAreNeeded(t *testing.T) {
+func TestRedisKeepsBodiesBesideTheQueueForAsLongAsTheyAreNeeded(t *testing.T) {
 	t.Parallel()
 	backend := testkit.NewBackend(t, func(w http.ResponseWriter, r *http.Request, call *testkit.Call) {
 		if call.Target == "/fails" {

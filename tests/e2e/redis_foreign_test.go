@@ -35,7 +35,7 @@ type wireResult struct {
 	Timestamp  time.Time       `json:"timestamp"`
 }
 
-// wireDeadLetter is what they are told of a request that failed.
+// wireDeadLetter is the notice of a request that failed, as those programs see it.
 type wireDeadLetter struct {
 	Message  json.RawMessage `json:"message"`
 	Encoding string          `json:"message_encoding"`
@@ -57,7 +57,7 @@ proxy:
     large: {url: %q}
 `
 
-func TestMessagesOfOthersAreForwarded(t *testing.T) {
+func TestForeignMessagesOnRedisAreForwarded(t *testing.T) {
 	t.Parallel()
 	f := foreign{server: testkit.StartRedis(t), backend: testkit.NewBackend(t, testkit.Echo())}
 	sad := testkit.NewBackend(t, testkit.Refuse(http.StatusServiceUnavailable))
@@ -73,8 +73,8 @@ func TestMessagesOfOthersAreForwarded(t *testing.T) {
 		"a message that comes twice":                  foreign.aMessageThatComesTwice,
 		"a body that is no JSON":                      foreign.aBodyThatIsNoJSON,
 		"garbage is a dead letter":                    foreign.garbageIsADeadLetter,
-		"a request that fails is told of":             foreign.aFailureIsTold,
-		"a large result is told of by where it is":    foreign.aLargeResult,
+		"a request that fails is published":           foreign.aFailureIsPublished,
+		"a large result is published as its URL":      foreign.aLargeResult,
 		"an endpoint that no worker knows":            foreign.anUnknownEndpoint,
 		"fields of the gateway and of one connection": foreign.fieldsThatDoNotTravel,
 	})
@@ -83,7 +83,7 @@ func TestMessagesOfOthersAreForwarded(t *testing.T) {
 	endWell(t, worker)
 }
 
-// in gives it to a case.
+// in returns it to a case.
 func (f foreign) in(t *testing.T) foreign {
 	t.Helper()
 	f.t = t
@@ -97,7 +97,7 @@ func (f foreign) send(message string) (entryID string) {
 	return publish(t, f.server, requestStream, message)
 }
 
-// result waits for what is told of a request's end.
+// result waits for the notice of a request's end.
 func (f foreign) result(id string) wireResult {
 	t := f.t
 	t.Helper()
@@ -234,7 +234,7 @@ func (f foreign) garbageIsADeadLetter() {
 	require.Empty(t, f.backend.CallsOf("rude"))
 }
 
-func (f foreign) aFailureIsTold() {
+func (f foreign) aFailureIsPublished() {
 	t := f.t
 	const payload = `{ "n": 1e400 }`
 	written := time.Now()
@@ -297,7 +297,7 @@ func (f foreign) fieldsThatDoNotTravel() {
 	}
 }
 
-func TestWhatAnAPIEndsIsToldToo(t *testing.T) {
+func TestARequestThatAnAPIEndsIsPublishedToo(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
 	api := onRedis(t, server, "api", "", // as in its workers: whoever ends a request leaves word of it

@@ -14,7 +14,7 @@ import (
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
-// handover is an api whose requests are for somebody else's consumers, who send the results back.
+// handover is an api whose requests are for consumers of other programs, which send the results back.
 type handover struct {
 	t      *testing.T // of the case
 	server *testkit.Redis
@@ -40,7 +40,7 @@ type wireRequest struct {
 	} `json:"metadata"`
 }
 
-func TestRequestsAreHandedOverToConsumersOfOthers(t *testing.T) {
+func TestRequestsAreHandedOverToOtherPrograms(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
 	apis := onRedis(t, server, "api", testkit.OneBackend("http://shop.internal"), "OPENHQM_QUEUE_RESULTS_IN="+resultStream)
@@ -62,7 +62,7 @@ func TestRequestsAreHandedOverToConsumersOfOthers(t *testing.T) {
 	endWell(t, one, other)
 }
 
-// in gives it to a case.
+// in returns it to a case.
 func (h handover) in(t *testing.T) handover {
 	t.Helper()
 	h.t = t
@@ -302,7 +302,7 @@ func (h handover) aLargeBodyStandsInTheMessage() {
 	require.Equal(t, payload, string(request.Payload))
 }
 
-func TestResultsThatCameWhileNoAPIWasThereAreNotLost(t *testing.T) {
+func TestResultsThatArriveWhileNoAPIRunsAreNotLost(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
 	apis := onRedis(t, server, "api", "", "OPENHQM_QUEUE_RESULTS_IN="+resultStream)

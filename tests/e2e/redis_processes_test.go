@@ -16,9 +16,9 @@ import (
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
-// TestAWaitingClientIsToldWhenAWorkerFinishes has many who wait at an api for what a worker is doing. That nobody asks
-// Redis over and over is part of the promise.
-func TestAWaitingClientIsToldWhenAWorkerFinishes(t *testing.T) {
+// TestAWaitingClientGetsItsAnswerWhenAWorkerFinishes has many clients wait at an api for what a worker is doing. That
+// nobody asks Redis over and over is part of the promise.
+func TestAWaitingClientGetsItsAnswerWhenAWorkerFinishes(t *testing.T) {
 	t.Parallel()
 	const waiters = 300
 	release := make(chan struct{})
@@ -52,7 +52,7 @@ func TestAWaitingClientIsToldWhenAWorkerFinishes(t *testing.T) {
 	}
 }
 
-// waitFor asks once for a result, and tells what the answer was.
+// waitFor asks once for a result, and returns what the answer was.
 func waitFor(ctx context.Context, client *testkit.Client, id string) string {
 	answer, err := client.Response(ctx, id, "60s")
 	if err != nil {
@@ -103,7 +103,7 @@ func delayAndRetryOutliveARestart(t *testing.T, install installer) {
 	client.RequireDepth(testkit.Depth{})
 }
 
-func TestAWorkerTakesTheHighLaneFirst(t *testing.T) {
+func TestAWorkerReceivesTheHighLaneFirst(t *testing.T) {
 	t.Parallel()
 	backend := testkit.NewBackend(t, testkit.Echo())
 	server := testkit.StartRedis(t)

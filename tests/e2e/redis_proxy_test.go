@@ -13,7 +13,7 @@ import (
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
-// startProxyApart starts an api and a worker, and gives the client of the api.
+// startProxyApart starts an api and a worker, and returns the client of the api.
 func startProxyApart(t *testing.T, install installer, config string) *testkit.Client {
 	t.Helper()
 	api, worker := install(t, "api", config).Start(), install(t, "worker", config).Start()

@@ -65,15 +65,15 @@ func rolesApart(t *testing.T, install installer) {
 		"a submit that waits gets its response":      apart.aSubmitWaits,
 		"a delayed request is cancelled at any api":  apart.cancelApart,
 		"one key is one request at all apis":         apart.idempotencyApart,
-		"dead letters are looked after at any api":   apart.deadLettersApart,
-		"a worker serves health and metrics alone":   apart.theDoorOfAWorker,
-		"every role tells how it is":                 apart.healthOfRoles,
+		"dead letters are managed at any api":        apart.deadLettersApart,
+		"a worker serves health and metrics alone":   apart.onlyHealthAndMetrics,
+		"every role reports its health":              apart.healthOfRoles,
 		"every role has metrics of what it has done": apart.metricsOfRoles,
 	})
 	endWell(t, d.processes...)
 }
 
-// in gives it to a case.
+// in returns it to a case.
 func (d apart) in(t *testing.T) apart {
 	t.Helper()
 	d.t = t
@@ -179,7 +179,7 @@ func (d apart) deadLettersApart() {
 		string(call(t, d.first, http.MethodGet, "?endpoint=moody", "", http.StatusOK, nil).Body))
 }
 
-func (d apart) theDoorOfAWorker() {
+func (d apart) onlyHealthAndMetrics() {
 	t := d.t
 	id := d.first.Submit(`{"payload": 1}`).CorrelationID
 	require.Equal(t, "COMPLETED", d.first.Result(id).Status)

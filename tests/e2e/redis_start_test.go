@@ -22,11 +22,11 @@ func TestAConfigurationOfRedisThatMakesNoSenseIsRefused(t *testing.T) {
 			want: `OPENHQM_STORE_TYPE: store.type: "embedded": must be auto or "redis" with queue.type "redis"`,
 		},
 		{
-			name: "results of others in a worker", give: []string{"OPENHQM_ROLE=worker", "OPENHQM_QUEUE_RESULTS_IN=in"},
+			name: "results of other programs in a worker", give: []string{"OPENHQM_ROLE=worker", "OPENHQM_QUEUE_RESULTS_IN=in"},
 			want: `OPENHQM_QUEUE_RESULTS_IN: queue.results_in: "in": needs role "api"`,
 		},
 		{
-			name: "results of others beside workers of ours", give: []string{"OPENHQM_QUEUE_RESULTS_IN=in"},
+			name: "results of other programs beside our own workers", give: []string{"OPENHQM_QUEUE_RESULTS_IN=in"},
 			want: `OPENHQM_QUEUE_RESULTS_IN: queue.results_in: "in": needs role "api"`,
 		},
 		{
@@ -40,7 +40,7 @@ func TestAConfigurationOfRedisThatMakesNoSenseIsRefused(t *testing.T) {
 			want: `OPENHQM_REDIS_SHARDS: redis.shards: "0": must be 1 to 256`,
 		},
 		{
-			name: "two streams for others", give: []string{
+			name: "two streams for other programs", give: []string{
 				"OPENHQM_ROLE=api", "OPENHQM_QUEUE_RESULTS_IN=in", "OPENHQM_REDIS_SHARDS=2",
 			},
 			want: `OPENHQM_REDIS_SHARDS: redis.shards: "2": must be 1 with queue.results_in`,

@@ -32,7 +32,7 @@ func onRedis(t *testing.T, server *testkit.Redis, role, config string, variables
 // entry is an entry of a stream with the one field payload.
 type entry struct{ id, payload string }
 
-// entries gives what is in a stream, the oldest first. A payload must have no line ends.
+// entries returns what is in a stream, the oldest first. A payload must have no line ends.
 func entries(t *testing.T, server *testkit.Redis, stream string) []entry {
 	t.Helper()
 	return parseEntries(t, server.Run("XRANGE", stream, "-", "+"))
@@ -49,7 +49,7 @@ func parseEntries(t *testing.T, text string) []entry {
 	return all
 }
 
-// awaitEntry waits for an entry that has a text, and gives the first.
+// awaitEntry waits for an entry that has a text, and returns the first.
 func awaitEntry(t *testing.T, server *testkit.Redis, stream, text string) entry {
 	t.Helper()
 	var found entry
@@ -79,7 +79,7 @@ func decode[T any](t *testing.T, document string) T {
 	return value
 }
 
-// components asks a process how it is, and gives the names of its components, which must be well.
+// components asks a process for its health, and returns the names of its components, which must be well.
 func components(t *testing.T, client *testkit.Client) []string {
 	t.Helper()
 	answer := client.Get("/health")
@@ -94,7 +94,7 @@ func components(t *testing.T, client *testkit.Client) []string {
 	return names
 }
 
-// runAll runs cases at the same time, each with what share gives it, and waits for their end.
+// runAll runs cases at the same time, each with what share returns, and waits for their end.
 func runAll[T any](t *testing.T, share func(*testing.T) T, cases map[string]func(T)) {
 	t.Helper()
 	t.Run("all", func(t *testing.T) {
@@ -107,7 +107,7 @@ func runAll[T any](t *testing.T, share func(*testing.T) T, cases map[string]func
 	})
 }
 
-// endWell asks processes to end, and sees that they do so well.
+// endWell asks processes to end, and checks that they do so well.
 func endWell(t *testing.T, processes ...*testkit.Process) {
 	t.Helper()
 	for _, process := range processes {

@@ -17,9 +17,14 @@ const quickRetries = "retry: {base: 20ms, max: 200ms}\n"
 
 func TestARequestIsTriedAgainUntilTheBackendAnswersWell(t *testing.T) {
 	t.Parallel()
+	inOneProcess(t, triedAgain)
+}
+
+func triedAgain(t *testing.T, install processInstaller) {
+	t.Helper()
 	refuse := testkit.Refuse(http.StatusServiceUnavailable)
 	backend := testkit.NewBackend(t, testkit.InTurn(refuse, refuse, testkit.Echo()))
-	client := testkit.NewGateway(t, testkit.OneBackend(backend.URL)+quickRetries).Start().Client()
+	client := install(t, testkit.OneBackend(backend.URL)+quickRetries).Start().Client()
 
 	id := client.Submit(`{"payload": "third time lucky"}`).CorrelationID
 	result := client.Result(id)
@@ -33,11 +38,16 @@ func TestARequestIsTriedAgainUntilTheBackendAnswersWell(t *testing.T) {
 
 func TestWhenTheAttemptsAreUsedUpTheLastResponseIsKept(t *testing.T) {
 	t.Parallel()
+	inOneProcess(t, attemptsUsedUp)
+}
+
+func attemptsUsedUp(t *testing.T, install processInstaller) {
+	t.Helper()
 	backend := testkit.NewBackend(t, testkit.InTurn(
 		testkit.Refuse(http.StatusBadGateway),
 		testkit.Respond(http.StatusServiceUnavailable, "application/json", `{"try": "tomorrow"}`),
 	))
-	client := testkit.NewGateway(t, testkit.OneBackend(backend.URL)+quickRetries).Start().Client()
+	client := install(t, testkit.OneBackend(backend.URL)+quickRetries).Start().Client()
 
 	id := client.Submit(`{"payload": 1, "metadata": {"max_attempts": 2}}`).CorrelationID
 	result := client.Result(id)
@@ -52,8 +62,13 @@ func TestWhenTheAttemptsAreUsedUpTheLastResponseIsKept(t *testing.T) {
 
 func TestAnAnswerThatNoRetryMendsIsFinal(t *testing.T) {
 	t.Parallel()
+	inOneProcess(t, finalAnswer)
+}
+
+func finalAnswer(t *testing.T, install processInstaller) {
+	t.Helper()
 	backend := testkit.NewBackend(t, testkit.Refuse(http.StatusUnprocessableEntity))
-	client := testkit.NewGateway(t, testkit.OneBackend(backend.URL)+quickRetries).Start().Client()
+	client := install(t, testkit.OneBackend(backend.URL)+quickRetries).Start().Client()
 
 	id := client.Submit(`{"payload": 1}`).CorrelationID
 	result := client.Result(id)
@@ -85,8 +100,13 @@ func TestARequestWaitsForABackendThatIsDown(t *testing.T) {
 
 func TestAConnectionThatBreaksIsAFailedAttempt(t *testing.T) {
 	t.Parallel()
+	inOneProcess(t, brokenConnection)
+}
+
+func brokenConnection(t *testing.T, install processInstaller) {
+	t.Helper()
 	backend := testkit.NewBackend(t, testkit.InTurn(testkit.Cut(), testkit.Echo()))
-	client := testkit.NewGateway(t, testkit.OneBackend(backend.URL)+quickRetries).Start().Client()
+	client := install(t, testkit.OneBackend(backend.URL)+quickRetries).Start().Client()
 
 	// Both have what makes net/http repeat a request by itself: an Idempotency-Key, or a method that is idempotent.
 	post := client.Submit(`{"payload": 1}`).CorrelationID
@@ -100,9 +120,14 @@ func TestAConnectionThatBreaksIsAFailedAttempt(t *testing.T) {
 
 func TestRetryAfterIsNeverCutShort(t *testing.T) {
 	t.Parallel()
+	inOneProcess(t, retryAfter)
+}
+
+func retryAfter(t *testing.T, install processInstaller) {
+	t.Helper()
 	later := testkit.With("Retry-After", "2", testkit.Refuse(http.StatusTooManyRequests))
 	backend := testkit.NewBackend(t, testkit.InTurn(later, testkit.Echo()))
-	client := testkit.NewGateway(t, testkit.OneBackend(backend.URL)+quickRetries).Start().Client()
+	client := install(t, testkit.OneBackend(backend.URL)+quickRetries).Start().Client()
 
 	id := client.Submit(`{"payload": 1}`).CorrelationID
 	require.Equal(t, "COMPLETED", client.Result(id).Status)
@@ -114,9 +139,14 @@ func TestRetryAfterIsNeverCutShort(t *testing.T) {
 
 func TestABackendThatIsTooSlowForTheDeadlineIsATimeout(t *testing.T) {
 	t.Parallel()
+	inOneProcess(t, tooSlowForTheDeadline)
+}
+
+func tooSlowForTheDeadline(t *testing.T, install processInstaller) {
+	t.Helper()
 	never := make(chan struct{})
 	backend := testkit.NewBackend(t, testkit.Hold(never, testkit.Echo()))
-	client := testkit.NewGateway(t, testkit.OneBackend(backend.URL)+quickRetries).Start().Client()
+	client := install(t, testkit.OneBackend(backend.URL)+quickRetries).Start().Client()
 
 	receipt := client.Submit(`{"payload": 1, "metadata": {"timeout": "2s"}}`)
 	result := client.Result(receipt.CorrelationID)
@@ -131,10 +161,15 @@ func TestABackendThatIsTooSlowForTheDeadlineIsATimeout(t *testing.T) {
 
 func TestAnAttemptThatTakesTooLongIsRepeatedWithinTheDeadline(t *testing.T) {
 	t.Parallel()
+	inOneProcess(t, slowAttempt)
+}
+
+func slowAttempt(t *testing.T, install processInstaller) {
+	t.Helper()
 	never := make(chan struct{})
 	backend := testkit.NewBackend(t, testkit.InTurn(testkit.Hold(never, testkit.Echo()), testkit.Echo()))
 	config := testkit.OneBackend(backend.URL) + quickRetries + "worker: {timeout: 2s}\n"
-	client := testkit.NewGateway(t, config).Start().Client()
+	client := install(t, config).Start().Client()
 
 	id := client.Submit(`{"payload": 1}`).CorrelationID
 	result := client.Result(id)

@@ -13,7 +13,7 @@ import (
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
-// Secrets, as variables give them to the program. That of secretFile is in a file.
+// Secrets, as variables hand them to the program. That of secretFile is in a file.
 const (
 	secretBearer = "bearer-s3cr3t-1f6b"
 	secretBasic  = "basic-s3cr3t-77aa"

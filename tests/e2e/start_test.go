@@ -47,7 +47,7 @@ func TestAPortThatIsTakenFailsTheStart(t *testing.T) {
 	require.Contains(t, output.Stderr, listener.Addr().String())
 }
 
-func TestADirectoryOfSomebodyElseIsRefusedAndLeftAlone(t *testing.T) {
+func TestADirectoryWithForeignFilesIsRefusedAndLeftAlone(t *testing.T) {
 	t.Parallel()
 	gateway := testkit.NewGateway(t, "embedded: {dir: theirs}\n")
 	theirs := filepath.Join(gateway.Dir, "theirs")
@@ -63,7 +63,7 @@ func TestADirectoryOfSomebodyElseIsRefusedAndLeftAlone(t *testing.T) {
 	require.Equal(t, before, contents(t, theirs))
 }
 
-// contents gives what is in a directory, files by path.
+// contents returns what is in a directory, files by path.
 func contents(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	found := make(map[string]string)
@@ -79,7 +79,7 @@ func contents(t *testing.T, dir string) map[string]string {
 	return found
 }
 
-func TestADataDirectoryWithoutItsDatabaseIsNoFreshStart(t *testing.T) {
+func TestADataDirectoryWithoutItsDatabaseFailsTheStart(t *testing.T) {
 	t.Parallel()
 	gateway := testkit.NewGateway(t, "")
 	process := gateway.Start()
@@ -128,7 +128,7 @@ proxy:
 	}
 }
 
-func TestASecretThatCannotBeHadStopsTheStart(t *testing.T) {
+func TestASecretThatCannotBeReadFailsTheStart(t *testing.T) {
 	t.Parallel()
 	const config = `
 proxy: {endpoints: {orders: {url: "http://127.0.0.1:1", auth: {type: bearer, token: "${ORDERS_TOKEN}"}}}}

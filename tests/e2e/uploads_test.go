@@ -16,8 +16,13 @@ import (
 
 func TestManyUploadsAtOnceComeBackAsTheyWere(t *testing.T) {
 	t.Parallel()
+	inOneProcess(t, manyUploads)
+}
+
+func manyUploads(t *testing.T, install processInstaller) {
+	t.Helper()
 	backend := testkit.NewBackend(t, testkit.Echo())
-	client := testkit.NewGateway(t, testkit.OneBackend(backend.URL)).Start().Client()
+	client := install(t, testkit.OneBackend(backend.URL)).Start().Client()
 	uploads, ctx := errgroup.WithContext(t.Context())
 	for i := range 50 {
 		uploads.Go(func() error { return upload(ctx, client, byte(i), 1<<20) })

@@ -16,29 +16,28 @@ import (
 // over, from its last sign of life on.
 type installer func(t *testing.T, config string, lease time.Duration) *fleet
 
-// carriers install on each broker that only carries messages: the records are in Redis.
-var carriers = map[string]installer{
-	"kafka": func(t *testing.T, config string, lease time.Duration) *fleet {
-		t.Helper()
-		f, _ := onKafka(t, testkit.SharedKafka(t), config, lease)
-		return f
-	},
-	"sqs": func(t *testing.T, config string, lease time.Duration) *fleet {
-		t.Helper()
-		f, _ := onSQS(t, testkit.SharedSQS(t), config, lease)
-		return f
-	},
-}
-
-// onEachCarrier runs a test on each.
+// onEachCarrier runs a test on each broker that only carries messages. All tests share it.
 func onEachCarrier(t *testing.T, test func(*testing.T, installer)) {
 	t.Helper()
-	for name, install := range carriers {
-		t.Run(name, func(t *testing.T) {
+	for _, carrier := range testkit.Carriers() {
+		t.Run(carrier.Name, func(t *testing.T) {
 			t.Parallel()
-			test(t, install)
+			test(t, installerOn(carrier, carrier.Shared(t)))
 		})
 	}
+}
+
+// installerOn makes installations on a broker, each with a queue of its own and its records in a Redis of its own.
+func installerOn(carrier testkit.Carrier, broker testkit.Broker) installer {
+	return func(t *testing.T, config string, lease time.Duration) *fleet {
+		t.Helper()
+		return onQueue(t, carrier.NewQueue(broker), config, lease)
+	}
+}
+
+func onQueue(t *testing.T, queue testkit.Queue, config string, lease time.Duration) *fleet {
+	t.Helper()
+	return newFleet(t, testkit.StartRedis(t), config, append(queue.Variables(), queue.Lease(lease))...)
 }
 
 // onEachBroker runs a test on each broker that processes can share.
@@ -49,28 +48,9 @@ func onEachBroker(t *testing.T, test func(*testing.T, installer)) {
 		t.Parallel()
 		test(t, func(t *testing.T, config string, lease time.Duration) *fleet {
 			t.Helper()
-			return newFleet(t, testkit.StartRedis(t), config, leaseOf(lease))
+			return newFleet(t, testkit.StartRedis(t), config, "OPENHQM_QUEUE_LEASE="+lease.String())
 		})
 	})
-}
-
-func leaseOf(lease time.Duration) (variable string) { return "OPENHQM_QUEUE_LEASE=" + lease.String() }
-
-// onKafka makes an installation on Kafka, with its records in a Redis of its own.
-func onKafka(
-	t *testing.T, kafka *testkit.Kafka, config string, lease time.Duration,
-) (*fleet, testkit.KafkaQueue) {
-	t.Helper()
-	queue := kafka.NewQueue()
-	variables := append(queue.Variables(), "OPENHQM_KAFKA_SESSION_TIMEOUT="+lease.String())
-	return newFleet(t, testkit.StartRedis(t), config, variables...), queue
-}
-
-// onSQS makes an installation on SQS, with its records in a Redis of its own.
-func onSQS(t *testing.T, server *testkit.SQS, config string, lease time.Duration) (*fleet, testkit.SQSQueue) {
-	t.Helper()
-	queue := server.NewQueue()
-	return newFleet(t, testkit.StartRedis(t), config, append(queue.Variables(), leaseOf(lease))...), queue
 }
 
 // busy is an installation with a worker that is busy with calls, until they are released. Requests behind them wait for

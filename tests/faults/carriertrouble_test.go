@@ -11,29 +11,18 @@ import (
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
-func TestWhatKafkaHasConfirmedSurvivesItsDeath(t *testing.T) {
+func TestWhatACarrierHasConfirmedSurvivesItsDeath(t *testing.T) {
 	t.Parallel()
-	kafka := testkit.StartKafka(t, 1)
-	carrierDies(t, func() { kafka.Kill(0) }, func() { kafka.Restart(t, 0) },
-		func(t *testing.T, config string, lease time.Duration) *fleet {
-			t.Helper()
-			f, _ := onKafka(t, kafka, config, lease)
-			return f
+	for _, carrier := range testkit.Carriers() {
+		t.Run(carrier.Name, func(t *testing.T) {
+			t.Parallel()
+			broker := carrier.Start(t)
+			carrierDies(t, broker, installerOn(carrier, broker))
 		})
+	}
 }
 
-func TestWhatSQSHasConfirmedSurvivesItsDeath(t *testing.T) {
-	t.Parallel()
-	server := testkit.StartSQS(t)
-	carrierDies(t, server.Kill, func() { server.Restart(t) },
-		func(t *testing.T, config string, lease time.Duration) *fleet {
-			t.Helper()
-			f, _ := onSQS(t, server, config, lease)
-			return f
-		})
-}
-
-func carrierDies(t *testing.T, kill, restart func(), install installer) {
+func carrierDies(t *testing.T, broker testkit.Broker, install installer) {
 	t.Helper()
 	backend := testkit.NewBackend(t, answerLoad)
 	f := install(t, fleetConfig(backend), lease)
@@ -42,14 +31,14 @@ func carrierDies(t *testing.T, kill, restart func(), install installer) {
 	load := startLoad(t, f.api)
 
 	awaitMoment(t, load.ledger, backend)
-	kill()
+	broker.Kill()
 	refused := load.refused.Load()
 	testkit.Until(t, "submits are refused", func() bool { return load.refused.Load() > refused })
 	awaitReadiness(t, http.StatusServiceUnavailable, processes...)
 	known := load.ledger.entries()[0].id
 	require.Equal(t, http.StatusOK, client.Get("/api/v1/response/"+known).Code, "the records are in Redis")
 	require.Equal(t, http.StatusOK, client.Get("/health/live").Code)
-	restart()
+	broker.Restart(t)
 	fresh := f.api.Twin().Start() // which is ready as soon as the broker can be used
 	clock := testkit.StartClock(t, fresh.Client())
 	awaitAccepted(t, load.ledger, 1)
@@ -68,48 +57,42 @@ func carrierDies(t *testing.T, kill, restart func(), install installer) {
 	require.Less(t, accepting, 5*time.Second, "nobody waits for longer than two seconds before the next try")
 }
 
-func TestTopicsOfKafkaThatAreDeletedAreMadeAgain(t *testing.T) {
+func TestTopicsAndQueuesThatAreDeletedAreCreatedAgain(t *testing.T) {
 	t.Parallel()
-	backend, kafka := testkit.NewBackend(t, testkit.Echo()), testkit.SharedKafka(t)
-	f, queue := onKafka(t, kafka, testkit.OneBackend(backend.URL), lease)
-	madeAgain(t, f, func(processes []*testkit.Process) {
-		before := topicsMade(processes)
-		kafka.DeleteTopics(t, queue)
-		// Kafka deletes later than it says, and accepts messages until then, which go with the topic.
-		testkit.Until(t, "both topics are made again", func() bool {
-			processes[0].Client().Post(`{"payload": 1}`, nil)
-			return topicsMade(processes) >= before+2
+	for _, carrier := range testkit.Carriers() {
+		t.Run(carrier.Name, func(t *testing.T) {
+			t.Parallel()
+			createdAgain(t, carrier, carrier.Shared(t))
 		})
-	})
+	}
 }
 
-// topicsMade counts the topics that processes have made.
-func topicsMade(processes []*testkit.Process) (n int) {
+// created counts the topics that processes have created.
+func created(processes []*testkit.Process, carrier testkit.Carrier) (n int) {
 	for _, process := range processes {
-		n += strings.Count(process.Log.Text(), `"topic made"`)
+		n += strings.Count(process.Log.Text(), `"`+carrier.Created+`"`)
 	}
 	return n
 }
 
-func TestQueuesOfSQSThatAreDeletedAreMadeAgain(t *testing.T) {
-	t.Parallel()
-	backend, server := testkit.NewBackend(t, testkit.Echo()), testkit.SharedSQS(t)
-	f, queue := onSQS(t, server, testkit.OneBackend(backend.URL), lease)
-	madeAgain(t, f, func([]*testkit.Process) {
-		server.DeleteQueue(t, queue.Name)
-		server.DeleteQueue(t, queue.Name+"-high")
-	})
-}
-
-func madeAgain(t *testing.T, f *fleet, remove func(processes []*testkit.Process)) {
+func createdAgain(t *testing.T, carrier testkit.Carrier, broker testkit.Broker) {
 	t.Helper()
+	backend, queue := testkit.NewBackend(t, testkit.Echo()), carrier.NewQueue(broker)
+	f := onQueue(t, queue, testkit.OneBackend(backend.URL), lease)
 	const some = 50
 	processes := f.start(1)
 	client := processes[0].Client()
 	requireCompleted(t, client, submitMany(t, client, some, to("backend")))
 	client.RequireDepth(testkit.Depth{})
 
-	remove(processes)
+	before := created(processes, carrier)
+	broker.Delete(t, queue.Name, queue.High())
+	if carrier.Created != "" { // until then the broker accepts messages, which go with the topic
+		testkit.Until(t, "both topics are created again", func() bool {
+			client.Post(`{"payload": 1}`, nil)
+			return created(processes, carrier) >= before+2
+		})
+	}
 
 	testkit.Until(t, "requests are accepted", func() bool {
 		return client.Post(`{"payload": 1}`, nil).Code == http.StatusAccepted
@@ -119,7 +102,7 @@ func madeAgain(t *testing.T, f *fleet, remove func(processes []*testkit.Process)
 	requireFewComplaints(t, fewComplaints, processes...)
 }
 
-func TestWhatABrokerCarriesOutlivesARedisThatForgetsEverything(t *testing.T) {
+func TestWhatACarrierHoldsOutlivesARedisThatForgetsEverything(t *testing.T) {
 	t.Parallel()
 	onEachCarrier(t, redisForgets)
 }

@@ -14,7 +14,7 @@ func TestOneOfThreeBrokersOfKafkaDiesUnderLoad(t *testing.T) {
 	t.Parallel()
 	backend := testkit.NewBackend(t, answerLoad)
 	kafka := testkit.StartKafka(t, 3)
-	f, _ := onKafka(t, kafka, fleetConfig(backend), lease)
+	f := onQueue(t, kafka.NewQueue(), fleetConfig(backend), lease)
 	processes := f.start(2)
 	load := startLoad(t, f.api)
 	awaitMoment(t, load.ledger, backend)

@@ -63,7 +63,7 @@ func Start(opts Options) (*Cluster, error) {
 }
 
 func (c *Cluster) startNodes() error {
-	addresses, err := FreeAddresses(3 * len(c.nodes))
+	addresses, err := freeAddresses(3 * len(c.nodes))
 	if err != nil {
 		return err
 	}
@@ -106,8 +106,8 @@ func (c *Cluster) startNodes() error {
 	return errors.Join(errs...)
 }
 
-// FreeAddresses returns addresses of the loopback interface, host:port, that were free a moment ago.
-func FreeAddresses(n int) ([]string, error) {
+// freeAddresses returns addresses of the loopback interface, host:port, that were free a moment ago.
+func freeAddresses(n int) ([]string, error) {
 	addresses := make([]string, n)
 	for i := range addresses {
 		listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
@@ -163,7 +163,7 @@ func (c *Cluster) Run(input string, args ...string) (string, error) {
 // Process returns the process of a broker, counted from 0.
 func (c *Cluster) Process(broker int) *os.Process { return c.nodes[broker].process }
 
-// Node tells which broker, counted from 0, has an id; -1: none.
+// Node says which broker, counted from 0, has an id; -1: none.
 func (c *Cluster) Node(id int) int {
 	return slices.IndexFunc(c.nodes, func(n *node) bool { return n.id == id })
 }

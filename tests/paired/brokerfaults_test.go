@@ -19,41 +19,21 @@ import (
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
-// mortal is a broker that can be killed, and started again with what it had.
-type mortal struct {
-	join          func() (queue ports.Carrier, leave func())
-	kill, restart func()
-}
-
 // TestABrokerDiesAndComesBackUnderLoad has a worker die too while the broker is away, with what it holds.
 func TestABrokerDiesAndComesBackUnderLoad(t *testing.T) {
 	t.Parallel()
-	tests := []struct {
-		name  string
-		start func(t *testing.T) mortal
-	}{
-		{"Kafka", func(t *testing.T) mortal {
-			t.Helper()
-			b := testkit.StartKafka(t, 1)
-			return mortal{newMembers(t, b.Brokers).join, func() { b.Kill(0) }, func() { b.Restart(t, 0) }}
-		}},
-		{"SQS", func(t *testing.T) mortal {
-			t.Helper()
-			b := testkit.StartSQS(t)
-			return mortal{newPollers(t, b.URL).join, b.Kill, func() { b.Restart(t) }}
-		}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
+	for _, carrier := range testkit.Carriers() {
+		t.Run(carrier.Name, func(t *testing.T) {
 			t.Parallel()
-			diesAndComesBack(t, tt.start(t))
+			broker := carrier.Start(t)
+			diesAndComesBack(t, broker, join(t, carrier, broker))
 		})
 	}
 }
 
-func diesAndComesBack(t *testing.T, broker mortal) {
+func diesAndComesBack(t *testing.T, broker testkit.Broker, queue joined) {
 	t.Helper()
-	l := startLoad(t, broker)
+	l := startLoad(t, queue)
 	dying, die := context.WithCancel(t.Context())
 	defer die()
 	stopWorkers := l.loop(func(ctx context.Context) { l.work(ctx, l.NewConsumer(ctx)) })
@@ -63,11 +43,11 @@ func diesAndComesBack(t *testing.T, broker mortal) {
 	held, err := l.NewConsumer(dying).Receive(t.Context(), ports.Credit{Count: 16, Bytes: 1 << 30})
 	require.NoError(t, err)
 
-	broker.kill()
+	broker.Kill()
 	refused := l.refused.Load()
 	testkit.Until(t, "nothing is taken in", func() bool { return l.refused.Load() > refused })
 	die()
-	broker.restart()
+	broker.Restart(t)
 	before := l.done()
 	testkit.Until(t, "work is done again", func() bool { return l.done() > before+some })
 
@@ -101,10 +81,10 @@ type load struct {
 	completed map[domain.ID]int
 }
 
-func startLoad(t *testing.T, broker mortal) *load {
+func startLoad(t *testing.T, queue joined) *load {
 	t.Helper()
 	store := testkit.StartRedis(t)
-	instance, err := open(t.Context(), broker.join, redis.Options{
+	instance, err := open(t.Context(), queue.join, redis.Options{
 		URL: store.URL(), Queue: "openhqm-requests", Shards: 1,
 		Lease: time.Second, TTL: time.Hour, DeadLetterTTL: time.Hour,
 		Now: time.Now, Logger: slog.New(slog.DiscardHandler),

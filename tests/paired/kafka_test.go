@@ -2,10 +2,9 @@ package paired_test
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,31 +12,11 @@ import (
 
 	"github.com/openhqm/openhqm/adapters/kafka"
 	"github.com/openhqm/openhqm/ports"
-	"github.com/openhqm/openhqm/tests/conformance"
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
-func TestConformanceOfKafka(t *testing.T) { //nolint:paralleltest // it looks for goroutines left behind, its own alone
-	testkit.SharedKafka(t) // before the suite counts goroutines
-	conformance.Run(t, startKafkaHarness)
-}
-
-func BenchmarkKafka(b *testing.B) {
-	conformance.Benchmark(b, startKafkaHarness)
-}
-
 // missed is how soon Kafka misses a member that has crashed: as short as the broker of testkit allows.
 const missed = time.Second
-
-func startKafkaHarness(tb testing.TB, settings conformance.Settings) conformance.Harness {
-	tb.Helper()
-	queues := newMembers(tb, testkit.SharedKafka(tb).Brokers)
-	return newHarness(tb, settings, queues.join, queues.network.setUp, conformance.Traits{
-		OriginalWithMessage: true,
-		ApproximateDepth:    true,
-		Joining:             2 * missed, // until a crash is missed, and all the others have joined anew
-	})
-}
 
 // members makes the connections of a test to Kafka, over topics and a group of its own.
 type members struct {
@@ -47,26 +26,41 @@ type members struct {
 	leaving sync.WaitGroup
 }
 
-var lastName atomic.Int64
-
-// uniqueName makes a name that nothing else has in this run.
-func uniqueName(of string) string { return fmt.Sprintf("%s-%d", of, lastName.Add(1)) }
-
-func newMembers(tb testing.TB, brokers []string) *members {
+func joinKafka(tb testing.TB, broker testkit.Broker) joined {
 	tb.Helper()
-	name := uniqueName("paired")
+	m := newMembers(tb, uniqueName("paired"), strings.Split(broker.Address(), ","), 1<<20)
+	return joined{
+		join: m.join, setUp: m.network.setUp,
+		joining: 2 * missed, // until a crash is noticed, and all other members have joined again
+	}
+}
+
+func newMembers(tb testing.TB, name string, brokers []string, maxMessage int) *members {
+	tb.Helper()
 	m := &members{
 		tb: tb, network: newNetwork(),
 		options: kafka.Options{
-			Brokers: brokers, Topic: name, Group: name, Partitions: 4, Retention: 200 * time.Hour, MaxMessage: 1 << 20,
-			SessionTimeout: missed, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+			Brokers: brokers, Topic: name, HighTopic: name + ".high", Group: name, InletGroup: name + "-inlets",
+			Partitions: 4, Retention: 200 * time.Hour, MaxMessage: maxMessage, SessionTimeout: missed,
+			Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 		},
 	}
 	tb.Cleanup(m.leaving.Wait)
 	return m
 }
 
-// join opens a queue, and what ends that as a crash does: the group is not told.
+// openKeyed connects to a carrier that keeps ids beside messages, until the test ends. Limit is that of a message in
+// bytes.
+func openKeyed(t *testing.T, queue string, limit int) ports.Carrier {
+	t.Helper()
+	opts := newMembers(t, queue, testkit.SharedKafka(t).Brokers, limit).options
+	q, err := kafka.Open(t.Context(), opts)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, q.Close()) })
+	return q
+}
+
+// join opens a queue, and returns what ends it as a crash does: it does not leave the group.
 func (m *members) join() (ports.Carrier, func()) {
 	l := &line{network: m.network}
 	opts := m.options
@@ -77,6 +71,6 @@ func (m *members) join() (ports.Carrier, func()) {
 	return queue, sync.OnceFunc(func() {
 		defer m.leaving.Done()
 		l.cut()
-		_ = queue.Close() // it can say nothing any more
+		_ = queue.Close() // nothing that it says gets through
 	})
 }

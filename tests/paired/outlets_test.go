@@ -9,7 +9,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/openhqm/openhqm/adapters/kafka"
 	"github.com/openhqm/openhqm/adapters/redis"
 	"github.com/openhqm/openhqm/application/exchange"
 	"github.com/openhqm/openhqm/application/paired"
@@ -19,7 +18,7 @@ import (
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
-// site is a Redis and a Kafka that our processes and other programs share.
+// site is a Redis and a broker that our processes and other programs share.
 type site struct {
 	t     *testing.T
 	store *testkit.Redis
@@ -28,7 +27,6 @@ type site struct {
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	testkit.SharedKafka(t)
 	return &site{t: t, store: testkit.StartRedis(t), name: uniqueName("site")}
 }
 
@@ -37,27 +35,20 @@ func (s *site) resultsIn() string { return s.name + "-results-in" }
 func (s *site) responses() string { return s.name + "-responses" }
 func (s *site) letters() string   { return s.name + "-letters" }
 
-// queue connects a process to Kafka until the test ends. Limit is that of a message in bytes.
-func (s *site) queue(limit int) *kafka.Queue {
+// queue connects a process to the broker until the test ends. Limit is that of a message in bytes.
+func (s *site) queue(limit int) ports.Carrier {
 	s.t.Helper()
-	q, err := kafka.Open(s.t.Context(), kafka.Options{
-		Brokers: testkit.SharedKafka(s.t).Brokers, Topic: s.requests(), Group: s.name + "-workers", Partitions: 2,
-		InletGroup: s.name + "-inlets", Retention: 200 * time.Hour, MaxMessage: limit, SessionTimeout: missed,
-		Now: time.Now, Logger: slog.New(slog.DiscardHandler),
-	})
-	require.NoError(s.t, err)
-	s.t.Cleanup(func() { require.NoError(s.t, q.Close()) })
-	return q
+	return openKeyed(s.t, s.requests(), limit)
 }
 
-func (s *site) outlet(q *kafka.Queue, topic string) ports.Publisher {
+func (s *site) outlet(q ports.Carrier, topic string) ports.Publisher {
 	s.t.Helper()
 	o, err := q.Outlet(s.t.Context(), topic)
 	require.NoError(s.t, err)
 	return o
 }
 
-func (s *site) inlet(q *kafka.Queue, topic string) ports.Receiver {
+func (s *site) inlet(q ports.Carrier, topic string) ports.Receiver {
 	s.t.Helper()
 	in, err := q.Inlet(s.t.Context(), topic)
 	require.NoError(s.t, err)
@@ -136,8 +127,8 @@ func (s *site) write(o ports.Publisher, key domain.ID, value string) {
 	require.NoError(s.t, o.Publish(s.t.Context(), []ports.QueueMessage{{ID: key, Value: []byte(value)}})[0])
 }
 
-// TestOtherProgramsWorkOffWhatIsHandedOverToKafka has our api on one side and somebody else's consumer on the other.
-func TestOtherProgramsWorkOffWhatIsHandedOverToKafka(t *testing.T) {
+// TestOtherProgramsWorkOffWhatIsHandedOver has our api on one side and another program's consumer on the other.
+func TestOtherProgramsWorkOffWhatIsHandedOver(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	ours, theirs := s.queue(1<<20), s.queue(1<<20)
@@ -223,9 +214,7 @@ func TestOtherProgramsGetNoticesOnTopics(t *testing.T) {
 	require.Equal(t, "sorry", string(told[small.ID].Result.Response.Body))
 	require.Equal(t, "http://localhost/results/large", told[large.ID].URL)
 	values, _ = s.messagesOf(s.inlet(q, s.letters()), 2)
-	letters := decodeAll(t, values, func(v []byte) (envelope.DeadLetter, error) {
-		return testkit.DecodeDeadLetter(v)
-	})
+	letters := decodeAll(t, values, testkit.DecodeDeadLetter)
 	require.Contains(t, string(letters[small.ID].Message), `"correlation_id":"small"`)
 	require.Equal(t, "http://localhost/letters/large", letters[large.ID].URL)
 }

@@ -12,31 +12,11 @@ import (
 
 	"github.com/openhqm/openhqm/adapters/sqs"
 	"github.com/openhqm/openhqm/ports"
-	"github.com/openhqm/openhqm/tests/conformance"
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
-func TestConformanceOfSQS(t *testing.T) { //nolint:paralleltest // it looks for goroutines left behind, its own alone
-	testkit.SharedSQS(t) // before the suite counts goroutines
-	conformance.Run(t, startSQSHarness)
-}
-
-func BenchmarkSQS(b *testing.B) {
-	conformance.Benchmark(b, startSQSHarness)
-}
-
 // invisible is how soon SQS hands out again what a consumer had that has crashed: as short as it counts.
 const invisible = time.Second
-
-func startSQSHarness(tb testing.TB, settings conformance.Settings) conformance.Harness {
-	tb.Helper()
-	queues := newPollers(tb, testkit.SharedSQS(tb).URL)
-	return newHarness(tb, settings, queues.join, queues.network.setUp, conformance.Traits{
-		OriginalWithMessage: true,
-		ApproximateDepth:    true,
-		Joining:             invisible, // until what a crashed one had read ahead is visible
-	})
-}
 
 // pollers makes the connections of a test to SQS, over queues of its own.
 type pollers struct {
@@ -46,22 +26,27 @@ type pollers struct {
 	leaving sync.WaitGroup
 }
 
-func newPollers(tb testing.TB, endpoint string) *pollers {
+func joinSQS(tb testing.TB, broker testkit.Broker) joined {
 	tb.Helper()
+	name := uniqueName("paired")
 	p := &pollers{
 		tb: tb, network: newNetwork(),
 		options: sqs.Options{
-			Region: "eu-central-1", Endpoint: endpoint, Queue: uniqueName("paired"), CreateQueues: true,
-			Retention: 200 * time.Hour, Visibility: invisible, MaxMessage: 1 << 20,
+			Region: "eu-central-1", Endpoint: "http://" + broker.Address(), Queue: name, HighQueue: name + "-high",
+			CreateQueues: true,
+			Retention:    200 * time.Hour, Visibility: invisible, MaxMessage: 1 << 20,
 			Credentials: sqs.Credentials{KeyID: "test", Secret: "test"},
 			Now:         time.Now, Logger: slog.New(slog.DiscardHandler),
 		},
 	}
 	tb.Cleanup(p.leaving.Wait)
-	return p
+	return joined{
+		join: p.join, setUp: p.network.setUp,
+		joining: invisible, // until what a crashed one had read ahead is visible
+	}
 }
 
-// join opens a queue, and what ends that as a crash does: nothing is handed back.
+// join opens a queue, and returns what ends it as a crash does: nothing is handed back.
 func (p *pollers) join() (ports.Carrier, func()) {
 	l := &line{network: p.network}
 	opts := p.options
@@ -72,6 +57,6 @@ func (p *pollers) join() (ports.Carrier, func()) {
 	return queue, sync.OnceFunc(func() {
 		defer p.leaving.Done()
 		l.cut()
-		_ = queue.Close() // it can say nothing any more
+		_ = queue.Close() // nothing that it says gets through
 	})
 }

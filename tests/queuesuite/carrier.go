@@ -222,8 +222,8 @@ func outageIsLoggedOnce(e *carrierEnv) {
 	require.ErrorIs(e.t, err, ports.ErrUnavailable)
 	e.harness.Broker.Start()
 	e.until("the end of the outage is logged", func() bool {
-		return !e.publishSome(p, all) && strings.Contains(e.log.String(), "a broker can be used again")
+		return !e.publishSome(p, all) && strings.Contains(e.log.String(), "broker available again")
 	})
-	require.Equal(e.t, 1, strings.Count(e.log.String(), "a broker cannot be used"), e.log.String())
+	require.Equal(e.t, 1, strings.Count(e.log.String(), "broker unavailable"), e.log.String())
 	e.until("it is healthy again", func() bool { return p.Probe(e.ctx) == nil })
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Backend is a service that the gateway calls. It remembers every whole request that reached it, and answers as it is
-// told. It is safe for concurrent use.
+// Backend is a service that the gateway calls. It remembers every whole request that reached it, and answers with its
+// Reply. It is safe for concurrent use.
 type Backend struct {
 	URL string
 
@@ -52,7 +52,7 @@ func NewBackend(tb testing.TB, reply Reply) *Backend {
 	return NewBackendAt(tb, listener, reply)
 }
 
-// NewBackendAt starts a backend that listens where it is told.
+// NewBackendAt starts a backend that listens at an address.
 func NewBackendAt(tb testing.TB, listener net.Listener, reply Reply) *Backend {
 	tb.Helper()
 	b := &Backend{tb: tb, reply: reply, moves: Moves(tb)}
@@ -87,19 +87,19 @@ func (b *Backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	b.reply(w, r, call)
 }
 
-// Calls gives all calls so far, in the order of arrival.
+// Calls returns all calls so far, in the order of arrival.
 func (b *Backend) Calls() []*Call {
 	var all []*Call
 	b.seen.read(func(s seen) { all = slices.Clone(s.calls) })
 	return all
 }
 
-// CallsOf gives the calls of one request so far.
+// CallsOf returns the calls of one request so far.
 func (b *Backend) CallsOf(id string) []*Call {
 	return slices.DeleteFunc(b.Calls(), func(c *Call) bool { return c.ID != id })
 }
 
-// Await waits until there have been n calls in all, and gives them.
+// Await waits until there have been n calls in all, and returns them.
 func (b *Backend) Await(n int) []*Call {
 	b.tb.Helper()
 	ctx, cancel := Patiently(b.tb)

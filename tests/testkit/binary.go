@@ -25,7 +25,7 @@ const (
 	buildTimeout = 15 * time.Minute
 )
 
-// Binary gives the path of the program under test: OPENHQM_TEST_BINARY, or one that is built at the first call, with
+// Binary returns the path of the program under test: OPENHQM_TEST_BINARY, or one that is built at the first call, with
 // the race detector if the tests have it. Under -short the test is skipped.
 func Binary(tb testing.TB) string {
 	tb.Helper()
@@ -35,10 +35,18 @@ func Binary(tb testing.TB) string {
 	return built(tb, withoutRace)
 }
 
-// PlainBinary gives the path of the program as users have it, without the race detector. It is for tests that measure.
+// PlainBinary returns the path of the program as users have it, without the race detector. It is for tests that
+// measure.
 func PlainBinary(tb testing.TB) string {
 	tb.Helper()
 	return built(tb, withoutRace)
+}
+
+// testQueueBinary returns the path of the program with one more queue, "memory": a carrier that holds its messages in
+// the memory of the process.
+func testQueueBinary(tb testing.TB) string {
+	tb.Helper()
+	return built(tb, withTestQueue)
 }
 
 func built(tb testing.TB, binary func() (string, error)) string {
@@ -54,20 +62,32 @@ func built(tb testing.TB, binary func() (string, error)) string {
 // The program, built at the first call. Without the race detector it is built as `task build` does, which has left most
 // of the work in Go's cache.
 var (
-	withRace    = sync.OnceValues(func() (string, error) { return build("openhqm-race", nil, "-race") })
+	withRace    = sync.OnceValues(func() (string, error) { return given("openhqm-race", "nomsgpack", nil, "-race") })
 	withoutRace = sync.OnceValues(func() (string, error) {
-		return build("openhqm", []string{"CGO_ENABLED=0"}, "-trimpath")
+		return given("openhqm", "nomsgpack", withoutCgo, "-trimpath")
 	})
+	withTestQueue = sync.OnceValues(func() (string, error) {
+		if raceDetector {
+			return build("openhqm-test-queue", "nomsgpack,testqueue", nil, "-race")
+		}
+		return build("openhqm-test-queue", "nomsgpack,testqueue", withoutCgo, "-trimpath")
+	})
+
+	withoutCgo = []string{"CGO_ENABLED=0"}
 )
 
 // buildDir is where programs are built; it is made for the first.
 var buildDir = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "openhqm-test") })
 
-// build builds the program in a way, unless there is one already that is to be tested.
-func build(name string, environment []string, flags ...string) (string, error) {
+// given returns the program that is to be tested, and builds one only if none is named.
+func given(name, tags string, environment []string, flags ...string) (string, error) {
 	if path := os.Getenv(binaryVariable); path != "" {
 		return filepath.Abs(path)
 	}
+	return build(name, tags, environment, flags...)
+}
+
+func build(name, tags string, environment []string, flags ...string) (string, error) {
 	dir, err := buildDir()
 	if err != nil {
 		return "", fmt.Errorf("make a directory for the program: %w", err)
@@ -76,7 +96,7 @@ func build(name string, environment []string, flags ...string) (string, error) {
 	defer cancel()
 	path := filepath.Join(dir, name)
 	// Without Go's own stamp (buildvcs): it fails the build where git distrusts the owner of the checkout.
-	args := slices.Concat([]string{"build", "-buildvcs=false", "-tags", "nomsgpack", "-o", path}, flags, []string{program})
+	args := slices.Concat([]string{"build", "-buildvcs=false", "-tags", tags, "-o", path}, flags, []string{program})
 	cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // the arguments are those above
 	cmd.Env = append(os.Environ(), environment...)
 	output, err := cmd.CombinedOutput()
@@ -93,7 +113,7 @@ func removeBinaries() {
 	}
 }
 
-// repository gives the root of the checkout.
+// repository returns the root of the checkout.
 func repository() (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()

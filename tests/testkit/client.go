@@ -25,7 +25,7 @@ type Client struct {
 	bytes *atomic.Int64 // that were sent and received
 }
 
-// longWait is how long the client asks an answer to be held. It is less than the longest there may be, 60 seconds.
+// longWait is how long the client asks the server to wait with its answer. The most that the server does is 60 seconds.
 const longWait = "30s"
 
 func newClient(tb testing.TB, address string) *Client {
@@ -66,7 +66,7 @@ func (a *Answer) decode(code int, into any) error {
 	return nil
 }
 
-// Problem gives the answer's problem document, and ends the test when it has another code or none.
+// Problem returns the answer's problem document, and ends the test when it has another code or none.
 func (a *Answer) Problem(tb testing.TB, code int) Problem {
 	tb.Helper()
 	var problem Problem
@@ -149,7 +149,7 @@ func (c *Client) Status(id string) Status {
 	return status
 }
 
-// Response asks for the result once: 202 when there is none yet. wait is what ?wait takes, or empty.
+// Response asks for the result once: 202 when there is none yet. wait is the value of ?wait, or empty.
 func (c *Client) Response(ctx context.Context, id, wait string) (*Answer, error) {
 	path := "/api/v1/response/" + id
 	if wait != "" {
@@ -158,7 +158,7 @@ func (c *Client) Response(ctx context.Context, id, wait string) (*Answer, error)
 	return c.Call(ctx, http.MethodGet, path, nil, nil)
 }
 
-// TryResult waits until the request is final, or ctx ends, and gives its result.
+// TryResult waits until the request is final, or ctx ends, and returns its result.
 func (c *Client) TryResult(ctx context.Context, id string) (Result, error) {
 	for {
 		answer, err := c.Response(ctx, id, longWait)
@@ -172,7 +172,7 @@ func (c *Client) TryResult(ctx context.Context, id string) (Result, error) {
 	}
 }
 
-// Result waits until the request is final and gives its result.
+// Result waits until the request is final, and returns its result.
 func (c *Client) Result(id string) Result {
 	c.tb.Helper()
 	ctx, cancel := Patiently(c.tb)

@@ -14,7 +14,7 @@ type Receipt struct {
 	SubmittedAt   time.Time `json:"submitted_at"`
 }
 
-// Status tells where a request stands.
+// Status says where a request stands.
 type Status struct {
 	CorrelationID string     `json:"correlation_id"`
 	Status        string     `json:"status"`

@@ -179,7 +179,7 @@ func (p *FaultProxy) hold() {
 	<-resume
 }
 
-// shorten gives what of an answer goes through before the cut.
+// shorten returns what of an answer goes through before the cut.
 func (p *FaultProxy) shorten(data []byte) ([]byte, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -40,6 +40,12 @@ func NewPlainGateway(tb testing.TB, config string, variables ...string) *Gateway
 	return newGateway(tb, PlainBinary(tb), config, variables)
 }
 
+// NewTestQueueGateway is NewGateway with the program of the test build, which knows the queue memory too.
+func NewTestQueueGateway(tb testing.TB, config string, variables ...string) *Gateway {
+	tb.Helper()
+	return newGateway(tb, testQueueBinary(tb), config, variables)
+}
+
 func newGateway(tb testing.TB, binary, config string, variables []string) *Gateway {
 	tb.Helper()
 	dir := tb.TempDir()
@@ -65,7 +71,7 @@ func (g *Gateway) Launch() *Process {
 	require.NoError(g.tb, p.cmd.Start())
 	go func() {
 		defer close(p.done)
-		_ = p.cmd.Wait() // ProcessState tells the same, and more
+		_ = p.cmd.Wait() // ProcessState says the same, and more
 		g.serving.change(func(serving **Process) {
 			if *serving == p {
 				*serving = nil
@@ -85,7 +91,7 @@ func (g *Gateway) Start() *Process {
 	return p
 }
 
-// Serving gives the process that serves, and waits for the next one while there is none. It is for goroutines that go
+// Serving returns the process that serves, and waits for the next one while there is none. It is for goroutines that go
 // on while processes die and come back.
 func (g *Gateway) Serving(ctx context.Context) (*Process, error) {
 	var process *Process
@@ -114,7 +120,7 @@ func (g *Gateway) Run(args ...string) Output {
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	require.NoError(g.tb, cmd.Start())
 	started.Store(int64(cmd.Process.Pid))
-	_ = cmd.Wait() // ProcessState tells the same, and more
+	_ = cmd.Wait() // ProcessState says the same, and more
 	return Output{Code: cmd.ProcessState.ExitCode(), Stdout: stdout.String(), Stderr: stderr.String()}
 }
 
@@ -124,7 +130,7 @@ func (g *Gateway) command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// OneBackend is the configuration of a gateway with a single endpoint, "backend", which takes what names none. Other
+// OneBackend is the configuration of a gateway with a single endpoint, "backend", for requests that name none. Other
 // top-level sections may follow it.
 func OneBackend(url string) string {
 	return fmt.Sprintf("proxy: {default_endpoint: backend, endpoints: {backend: {url: %q}}}\n", url)

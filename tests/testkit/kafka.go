@@ -12,24 +12,71 @@ import (
 	"github.com/openhqm/openhqm/tests/kafkaserver"
 )
 
-// Kafka is a real cluster of brokers. Starting one takes a few seconds, so tests that do no harm to it share one.
+// Kafka is a real cluster of brokers. Starting one takes a few seconds, so tests that do not disturb it share one.
 type Kafka struct{ *kafkaserver.Cluster }
 
-// KafkaUsers are the users of a cluster that asks for a user, and their passwords. The administrator may do everything,
-// the others nothing but what an access control list says.
+func kafkaCarrier() Carrier {
+	return Carrier{
+		Name: "kafka", Program: "kafka", HighSuffix: ".high", Lease: "OPENHQM_KAFKA_SESSION_TIMEOUT",
+		MaxBody: 2 << 20, Keyed: true, Created: "topic made",
+		Shared: func(tb testing.TB) Broker {
+			tb.Helper()
+			return kafkaBroker{SharedKafka(tb)}
+		},
+		Start: func(tb testing.TB) Broker {
+			tb.Helper()
+			return kafkaBroker{StartKafka(tb, 1)}
+		},
+		Run:       runKafka,
+		Variables: kafkaVariables,
+	}
+}
+
+// kafkaVariables take the addresses of several brokers too, with commas between them.
+func kafkaVariables(address, queue string) []string {
+	return []string{
+		"OPENHQM_QUEUE_TYPE=kafka", "OPENHQM_KAFKA_BROKERS=" + address,
+		"OPENHQM_QUEUE_REQUESTS=" + queue, "OPENHQM_KAFKA_GROUP=" + queue + "-workers",
+	}
+}
+
+// runKafka starts a Kafka that writes to disk when the kernel does, as is its default: it promises what its replicas
+// have.
+func runKafka(opts RunOptions) (Running, error) {
+	cluster, err := kafkaserver.Start(kafkaserver.Options{
+		Program: opts.Program, Dir: opts.Dir, Brokers: 1, Protocol: "PLAINTEXT", JVM: opts.JVM,
+	})
+	if err != nil {
+		return Running{}, err
+	}
+	return Running{Address: cluster.Brokers[0], PID: cluster.Process(0).Pid, Close: cluster.Close}, nil
+}
+
+// kafkaBroker is a cluster of one broker.
+type kafkaBroker struct{ *Kafka }
+
+func (b kafkaBroker) Kill() { b.Kafka.Kill(0) }
+
+func (b kafkaBroker) Restart(tb testing.TB) {
+	tb.Helper()
+	b.Kafka.Restart(tb, 0)
+}
+
+// KafkaUsers are the users of a cluster that requires one, and their passwords. The administrator may do everything,
+// the other users only what an access control list allows.
 var KafkaUsers = map[string]string{KafkaAdmin: "admin-secret", "plain": "plain-secret", "scram": "scram-secret"}
 
 // KafkaAdmin is the administrator among KafkaUsers.
 const KafkaAdmin = "admin"
 
-// StartKafka starts a cluster of so many brokers, which ends with the test. Where Kafka cannot be had the test is
-// skipped, and with CI=true it fails.
+// StartKafka starts a cluster of that many brokers, which ends with the test. Where Kafka cannot be fetched the test is
+// skipped; with CI=true it fails.
 func StartKafka(tb testing.TB, brokers int) *Kafka {
 	tb.Helper()
 	return startKafka(tb, kafkaserver.Options{Brokers: brokers, Protocol: "PLAINTEXT"})
 }
 
-// StartSecureKafka starts a broker that speaks TLS with the certificate and key, as PEM, and asks for one of
+// StartSecureKafka starts a broker that speaks TLS with the certificate and key, as PEM, and requires one of
 // KafkaUsers: PLAIN for the user plain, SCRAM-SHA-256 and SCRAM-SHA-512 for scram, all of them for the administrator.
 func StartSecureKafka(tb testing.TB, certificate, key string) *Kafka {
 	tb.Helper()
@@ -44,7 +91,7 @@ func StartSecureKafka(tb testing.TB, certificate, key string) *Kafka {
 	})
 }
 
-// SharedKafka gives a broker that all tests of a package share. Main ends it.
+// SharedKafka returns a broker that all tests of a package share. Main ends it.
 func SharedKafka(tb testing.TB) *Kafka {
 	tb.Helper()
 	requireKafka(tb)
@@ -53,27 +100,25 @@ func SharedKafka(tb testing.TB) *Kafka {
 	return k
 }
 
-var (
-	sharedKafkaStarted *Kafka
-	sharedKafkaDir     string
-	sharedKafka        = sync.OnceValues(func() (*Kafka, error) {
-		program, err := kafkaProgram()
-		if err != nil {
-			return nil, err
-		}
-		if sharedKafkaDir, err = os.MkdirTemp("", "openhqm-kafka"); err != nil {
-			return nil, err
-		}
-		cluster, err := kafkaserver.Start(kafkaserver.Options{
-			Program: program, Dir: sharedKafkaDir, Brokers: 1, Protocol: "PLAINTEXT",
-		})
-		if err != nil {
-			return nil, err
-		}
-		sharedKafkaStarted = &Kafka{cluster}
-		return sharedKafkaStarted, nil
+var sharedKafka = sync.OnceValues(func() (*Kafka, error) {
+	program, err := kafkaProgram()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "openhqm-kafka")
+	if err != nil {
+		return nil, err
+	}
+	doAtEnd(func() { _ = os.RemoveAll(dir) }) // what is left over is in the system's directory for such things
+	cluster, err := kafkaserver.Start(kafkaserver.Options{
+		Program: program, Dir: dir, Brokers: 1, Protocol: "PLAINTEXT",
 	})
-)
+	if err != nil {
+		return nil, err
+	}
+	doAtEnd(cluster.Close)
+	return &Kafka{cluster}, nil
+})
 
 func startKafka(tb testing.TB, opts kafkaserver.Options) *Kafka {
 	tb.Helper()
@@ -92,7 +137,7 @@ func requireKafka(tb testing.TB) string {
 	return requireProgram(tb, kafkaProgram)
 }
 
-// kafkaProgram gives the path of what runs the classes of Kafka, which it fetches at the first call.
+// kafkaProgram returns the path of what runs the classes of Kafka, which it fetches at the first call.
 var kafkaProgram = sync.OnceValues(func() (string, error) { return ensure("kafka") })
 
 // Restart starts a broker that was killed, on its ports and with what it had on its disk, and waits until it serves.
@@ -101,7 +146,7 @@ func (k *Kafka) Restart(tb testing.TB, broker int) {
 	require.NoError(tb, k.Cluster.Restart(broker))
 }
 
-// secureSettings are those of a broker that asks for a user.
+// secureSettings are the settings of a broker that requires a user.
 func secureSettings(certificate, key string) string {
 	var plain strings.Builder
 	for name, password := range KafkaUsers {

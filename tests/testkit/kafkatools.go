@@ -5,75 +5,53 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
 
-// KafkaQueue is the queue of one installation: topics and a group that nobody else has in this run. Nothing of it
-// exists before somebody makes it.
-type KafkaQueue struct {
-	Topic string // of the low lane; that of the high lane has ".high" behind it
-	Group string
+// Address names all brokers.
+func (k *Kafka) Address() string { return strings.Join(k.Brokers, ",") }
 
-	kafka *Kafka
-}
-
-var lastKafkaQueue atomic.Int64
-
-// NewQueue chooses the names of a queue.
-func (k *Kafka) NewQueue() KafkaQueue {
-	number := lastKafkaQueue.Add(1)
-	return KafkaQueue{Topic: fmt.Sprintf("requests-%d", number), Group: fmt.Sprintf("workers-%d", number), kafka: k}
-}
-
-// Variables configure an installation that uses the queue; where its Redis is comes in addition.
-func (q KafkaQueue) Variables() []string {
-	return []string{
-		"OPENHQM_QUEUE_TYPE=kafka", "OPENHQM_KAFKA_BROKERS=" + strings.Join(q.kafka.Brokers, ","),
-		"OPENHQM_QUEUE_REQUESTS=" + q.Topic, "OPENHQM_KAFKA_GROUP=" + q.Group,
-	}
-}
-
-// KafkaRecord is a record as other programs write and read it, with neither tabs nor line ends. Without a key it has
-// none in Kafka.
-type KafkaRecord struct{ Key, Value string }
+// NewQueue chooses the name of a queue.
+func (k *Kafka) NewQueue() Queue { return kafkaCarrier().NewQueue(kafkaBroker{k}) }
 
 const noKafkaKey = "null"
 
-// Produce writes records with Kafka's own console producer.
-func (k *Kafka) Produce(tb testing.TB, topic string, records ...KafkaRecord) {
+// Send writes messages with Kafka's own console producer. Without a key they have none in Kafka.
+func (k *Kafka) Send(tb testing.TB, topic string, messages ...Message) (ids []string) {
 	tb.Helper()
 	var lines strings.Builder
-	for _, r := range records {
-		if r.Key == "" {
-			r.Key = noKafkaKey
+	for _, m := range messages {
+		if m.Key == "" {
+			m.Key = noKafkaKey
 		}
-		fmt.Fprintf(&lines, "%s\t%s\n", r.Key, r.Value)
+		fmt.Fprintf(&lines, "%s\t%s\n", m.Key, m.Value)
+		ids = append(ids, "message-"+regexp.QuoteMeta(topic)+`-\d+-\d+`) // partition and offset are Kafka's choice
 	}
 	k.tool(tb, lines.String(), "org.apache.kafka.tools.ConsoleProducer", "--topic", topic,
 		"--reader-property", "parse.key=true", "--reader-property", "null.marker="+noKafkaKey)
+	return ids
 }
 
-// Consume reads the first records of a topic with Kafka's own console consumer, which waits until there are so many.
+// Read reads the first messages of a topic with Kafka's own console consumer, which waits until there are so many.
 // Those of different partitions come in any order.
-func (k *Kafka) Consume(tb testing.TB, topic string, records int) []KafkaRecord {
+func (k *Kafka) Read(tb testing.TB, topic string, n int) []Message {
 	tb.Helper()
 	output := k.tool(tb, "", "org.apache.kafka.tools.consumer.ConsoleConsumer", "--topic", topic, "--from-beginning",
-		"--max-messages", strconv.Itoa(records), "--timeout-ms", strconv.FormatInt(Patience.Milliseconds(), 10),
+		"--max-messages", strconv.Itoa(n), "--timeout-ms", strconv.FormatInt(Patience.Milliseconds(), 10),
 		"--formatter-property", "print.key=true")
-	var read []KafkaRecord
+	var read []Message
 	for line := range strings.Lines(output) {
 		if key, value, found := strings.Cut(strings.TrimSuffix(line, "\n"), "\t"); found {
-			read = append(read, KafkaRecord{Key: strings.TrimPrefix(key, noKafkaKey), Value: value})
+			read = append(read, Message{Key: strings.TrimPrefix(key, noKafkaKey), Value: value})
 		}
 	}
-	require.Len(tb, read, records, output)
+	require.Len(tb, read, n, output)
 	return read
 }
 
-// MakeTopic makes a topic of one partition with settings ("retention.ms=1000").
+// MakeTopic creates a topic of one partition with settings ("retention.ms=1000").
 func (k *Kafka) MakeTopic(tb testing.TB, topic string, settings ...string) {
 	tb.Helper()
 	args := make([]string, 0, 6+2*len(settings))
@@ -86,26 +64,28 @@ func (k *Kafka) MakeTopic(tb testing.TB, topic string, settings ...string) {
 
 const topicCommand = "org.apache.kafka.tools.TopicCommand"
 
-// DeleteTopics deletes the topics whose names begin with that of a queue.
-func (k *Kafka) DeleteTopics(tb testing.TB, queue KafkaQueue) {
+// Delete deletes topics.
+func (k *Kafka) Delete(tb testing.TB, topics ...string) {
 	tb.Helper()
-	k.tool(tb, "", topicCommand, "--delete", "--topic", regexp.QuoteMeta(queue.Topic)+`(\..*)?`)
+	for _, topic := range topics {
+		k.tool(tb, "", topicCommand, "--delete", "--topic", regexp.QuoteMeta(topic))
+	}
 }
 
 // Allow lets one of KafkaUsers do something ("Describe") with the topics of a queue.
-func (k *Kafka) Allow(tb testing.TB, user, operation string, queue KafkaQueue) {
+func (k *Kafka) Allow(tb testing.TB, user, operation string, queue Queue) {
 	tb.Helper()
 	k.tool(tb, "", "org.apache.kafka.tools.AclCommand", "--add", "--allow-principal", "User:"+user,
-		"--operation", operation, "--topic", queue.Topic, "--resource-pattern-type", "prefixed")
+		"--operation", operation, "--topic", queue.Name, "--resource-pattern-type", "prefixed")
 }
 
-// Coordinator tells which broker, counted from 0, coordinates all groups: there is one partition of their offsets.
+// Coordinator returns which broker, counted from 0, coordinates all groups: there is one partition of their offsets.
 func (k *Kafka) Coordinator(tb testing.TB) int {
 	tb.Helper()
 	return k.Leader(tb, "__consumer_offsets")
 }
 
-// Leader tells which broker, counted from 0, leads the first partition of a topic.
+// Leader returns which broker, counted from 0, leads the first partition of a topic.
 func (k *Kafka) Leader(tb testing.TB, topic string) int {
 	tb.Helper()
 	output := k.tool(tb, "", topicCommand, "--describe", "--topic", topic)
@@ -116,7 +96,7 @@ func (k *Kafka) Leader(tb testing.TB, topic string) int {
 	return k.Node(id)
 }
 
-// tool runs a command-line tool of Kafka that must succeed, and gives what it prints.
+// tool runs a command-line tool of Kafka that must succeed, and returns what it prints.
 func (k *Kafka) tool(tb testing.TB, input string, args ...string) string {
 	tb.Helper()
 	output, err := k.Run(input, append(args, "--bootstrap-server", strings.Join(k.Inside, ","))...)

@@ -24,7 +24,7 @@ func newLog(tb testing.TB) *Log {
 	return &Log{moves: Moves(tb)}
 }
 
-// Write takes output in. One goroutine at a time calls it: the one that os/exec reads the pipe with.
+// Write adds output. One goroutine at a time calls it: the one that os/exec reads the pipe with.
 func (l *Log) Write(output []byte) (int, error) {
 	l.rest = append(l.rest, output...)
 	for {
@@ -40,14 +40,14 @@ func (l *Log) Write(output []byte) (int, error) {
 	}
 }
 
-// Lines gives all whole lines so far.
+// Lines returns all whole lines so far.
 func (l *Log) Lines() []string {
 	var all []string
 	l.lines.read(func(lines []string) { all = slices.Clone(lines) })
 	return all
 }
 
-// Text gives all whole lines so far as one text.
+// Text returns all whole lines so far as one text.
 func (l *Log) Text() string { return strings.Join(l.Lines(), "\n") }
 
 // size returns the number of lines.
@@ -56,7 +56,7 @@ func (l *Log) size() (n int64) {
 	return n
 }
 
-// find gives the first line with that message, as soon as there is one.
+// find returns the first line with that message, as soon as there is one.
 func (l *Log) find(ctx context.Context, message string) (map[string]any, error) {
 	var found map[string]any
 	read := 0 // lines that are no such line
@@ -76,7 +76,7 @@ func (l *Log) find(ctx context.Context, message string) (map[string]any, error) 
 // maxShown is how many lines of a log are worth reading when a test has failed.
 const maxShown = 100
 
-// tail gives the last lines.
+// tail returns the last lines.
 func (l *Log) tail() string {
 	lines := l.Lines()
 	return strings.Join(lines[max(len(lines)-maxShown, 0):], "\n")

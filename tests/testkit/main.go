@@ -1,7 +1,8 @@
-// Package testkit runs the built program for tests and meets it as its users do: over HTTP, by signals, by its files
-// and its output. It knows nothing of the product's code, so a test that uses it holds whatever the inside looks like.
+// Package testkit runs the built program for tests, and uses it as its users do: over HTTP, by signals, by its files
+// and its output. It also runs real brokers; Carriers is the table of those that only carry messages. It knows nothing
+// of the product's code, so its tests stay valid whatever the inside looks like.
 //
-// Helpers that take no error end the test when something is wrong, so they belong into the test's own goroutine. Those
+// Helpers that return no error end the test when something is wrong. Call them from the test's own goroutine. Those
 // that return an error may be called from any.
 package testkit
 
@@ -24,19 +25,4 @@ func Main(m *testing.M) {
 		code = 1
 	}
 	os.Exit(code)
-}
-
-// endShared ends the servers that tests of a package shared. What is left over is in the system's directory for such
-// things.
-func endShared() {
-	if sharedKafkaStarted != nil {
-		sharedKafkaStarted.Close()
-	}
-	if sharedKafkaDir != "" {
-		_ = os.RemoveAll(sharedKafkaDir)
-	}
-	if sharedSQSStarted != nil {
-		sharedSQSStarted.Kill()
-		_ = os.RemoveAll(sharedSQSStarted.dir)
-	}
 }

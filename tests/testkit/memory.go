@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// PeakMemory gives the most bytes that the process had resident since it began. On systems without /proc
+// PeakMemory returns the most bytes that the process had resident since it began. On systems without /proc
 // the test is skipped.
 func (p *Process) PeakMemory() int64 {
 	p.tb.Helper()

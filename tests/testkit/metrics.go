@@ -48,7 +48,7 @@ func (c *Client) TryMetrics(ctx context.Context) (Metrics, error) {
 // Depth is how many requests are in the queue.
 type Depth struct{ Ready, Delayed, Leased float64 }
 
-// Depth takes the depth of the queue out of a scrape; false where it is not there.
+// Depth returns the depth of the queue in a scrape; false where it is missing.
 func (m Metrics) Depth() (Depth, bool) {
 	ready, isReady := m[`openhqm_queue_depth{state="ready"}`]
 	delayed, isDelayed := m[`openhqm_queue_depth{state="delayed"}`]
@@ -56,7 +56,7 @@ func (m Metrics) Depth() (Depth, bool) {
 	return Depth{ready, delayed, leased}, isReady && isDelayed && isLeased
 }
 
-// Depth gives the depth of the queue.
+// Depth returns the depth of the queue.
 func (c *Client) Depth() Depth {
 	c.tb.Helper()
 	depth, found := c.Metrics().Depth()
@@ -64,10 +64,10 @@ func (c *Client) Depth() Depth {
 	return depth
 }
 
-// approximate says of a queue whose depth is not exact that it is so.
+// approximate is 1 for a queue whose depth is not exact.
 const approximate = "openhqm_queue_depth_approximate"
 
-// RequireDepth looks whether the queue is that deep. Where the metrics say that they are approximate it waits for that,
+// RequireDepth checks that the queue is that deep. Where the metrics say that they are approximate it waits for that,
 // and more may be ready, unless nothing is left: a broker may still have messages of what a worker has or had.
 func (c *Client) RequireDepth(want Depth) {
 	c.tb.Helper()

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Nginx is a real web server that nobody of us wrote.
+// Nginx is a real web server that is not ours.
 type Nginx struct {
 	URL string
 	Log *Log // its error log
@@ -51,7 +51,7 @@ http {
 `
 
 // StartNginx starts nginx with the given location blocks and static files by name. It ends with the test. Where nginx
-// cannot be had the test is skipped, and with CI=true it fails.
+// cannot be fetched the test is skipped; with CI=true it fails.
 func StartNginx(tb testing.TB, locations string, files map[string]string) *Nginx {
 	tb.Helper()
 	return startNginx(tb, &Nginx{tb: tb, dir: tb.TempDir()}, locations, files)
@@ -82,7 +82,7 @@ func startNginx(tb testing.TB, n *Nginx, locations string, files map[string]stri
 	return nil
 }
 
-// nginxProgram gives the path of nginx, which it fetches at the first call.
+// nginxProgram returns the path of nginx, which it fetches at the first call.
 var nginxProgram = sync.OnceValues(func() (string, error) { return ensure("nginx") })
 
 // start runs nginx on a port that is free, and reports whether it serves there.
@@ -130,7 +130,7 @@ func (n *Nginx) Calls() int {
 	return strings.Count(string(record), "/work ")
 }
 
-// CallsOf gives nginx's own record of what it was asked for with that X-OpenHQM-ID: method, target, ID and status.
+// CallsOf returns nginx's own record of what it was asked for with that X-OpenHQM-ID: method, target, ID and status.
 func (n *Nginx) CallsOf(id string) []string {
 	n.tb.Helper()
 	record, err := os.ReadFile(filepath.Join(n.dir, "calls.log"))

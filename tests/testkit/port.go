@@ -11,7 +11,7 @@ import (
 )
 
 // Port is a TCP port of the loopback interface that belongs to the test but refuses all connections, until Listen. A
-// port that was merely free a moment ago could be taken by anybody.
+// port that was merely free a moment ago could be used by another process.
 type Port struct {
 	Address string // host:port
 
@@ -19,7 +19,7 @@ type Port struct {
 	file *os.File
 }
 
-// NewPort takes a port: bound, and not listening.
+// NewPort reserves a port: bound, and not listening.
 func NewPort(tb testing.TB) *Port {
 	tb.Helper()
 	syscall.ForkLock.RLock() // see there: no process that is started meanwhile may inherit the socket

@@ -14,8 +14,8 @@ import (
 	"github.com/openhqm/openhqm/tests/moving"
 )
 
-// Process is one run of the program in an installation. It is killed at the end of the test, by its own process id. One
-// that ended before without anybody waiting for that fails the test, and so does a data race in it.
+// Process is one run of the program in an installation. It is killed at the end of the test, by its own process id. If
+// it ended before and the test did not wait for that, the test fails, and so it does after a data race.
 type Process struct {
 	Log *Log
 
@@ -36,9 +36,9 @@ func (p *Process) Kill() {
 	p.Wait()
 }
 
-// Signal sends a signal and returns at once. One that comes too late is no fault.
+// Signal sends a signal and returns at once. It does nothing if the process has ended.
 func (p *Process) Signal(signal os.Signal) {
-	_ = p.cmd.Process.Signal(signal) // the only error is that the process has ended, which Wait tells
+	_ = p.cmd.Process.Signal(signal) // the only error is that the process has ended, which Wait reports
 }
 
 // Ended reports whether the process is gone.
@@ -51,7 +51,7 @@ func (p *Process) Ended() bool {
 	}
 }
 
-// Wait blocks until the process has ended, and tells how: ProcessState.ExitCode, and the signal that ended it.
+// Wait blocks until the process has ended, and says how: ProcessState.ExitCode, and the signal that ended it.
 func (p *Process) Wait() *os.ProcessState {
 	p.tb.Helper()
 	p.waited = true
@@ -68,7 +68,7 @@ func (p *Process) Wait() *os.ProcessState {
 // moves counts what shows that the process, or its test, gets on.
 func (p *Process) moves() int64 { return Moves(p.tb).Load() + moving.CPU(p.cmd.Process.Pid) }
 
-// AwaitLog gives the first line of the log with that message, as soon as there is one.
+// AwaitLog returns the first line of the log with that message, as soon as there is one.
 func (p *Process) AwaitLog(message string) map[string]any {
 	p.tb.Helper()
 	ctx, cancel := patiently(p.tb.Context(), Patience, p.moves)
@@ -80,11 +80,11 @@ func (p *Process) AwaitLog(message string) map[string]any {
 	return line
 }
 
-// awaitReady waits for the line that tells the address, and then until /health/ready agrees.
+// awaitReady waits for the line that names the address, and then until /health/ready agrees.
 func (p *Process) awaitReady() {
 	p.tb.Helper()
 	address, _ := p.AwaitLog("listening")["address"].(string)
-	require.NotEmpty(p.tb, address, "the line that tells the address")
+	require.NotEmpty(p.tb, address, "the line that names the address")
 	p.client = newClient(p.tb, address)
 	Until(p.tb, "the process is ready", func() bool {
 		return p.client.Get("/health/ready").Code == http.StatusOK

@@ -2,5 +2,5 @@
 
 package testkit
 
-// raceDetector tells whether the tests run with the race detector; then so does the program.
+// raceDetector reports whether the tests run with the race detector; then so does the program.
 const raceDetector = true

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Redis is a real redis-server on the loopback interface. Unless it is told otherwise, what it acknowledges is on its
-// disk. It may be ended and started again, on the same port and with the same data. Its methods belong into the test's
+// Redis is a real redis-server on the loopback interface. What it acknowledges is on its disk, unless its arguments say
+// otherwise. It may be ended and started again, on the same port and with the same data. Its methods are for the test's
 // own goroutine, but for Do.
 type Redis struct {
 	Address string // host:port
@@ -27,8 +27,8 @@ type Redis struct {
 	server  *server // the run that was begun last
 }
 
-// StartRedis starts a Redis that ends with the test; args are further options ("--requirepass", "sesame"). Where none
-// can be had the test is skipped, and with CI=true it fails.
+// StartRedis starts a Redis that ends with the test; args are further options ("--requirepass", "sesame"). Where it
+// cannot be fetched the test is skipped; with CI=true it fails.
 func StartRedis(tb testing.TB, args ...string) *Redis {
 	tb.Helper()
 	return newRedis(tb, slices.Concat([]string{
@@ -44,8 +44,8 @@ func StartReplica(tb testing.TB, master *Redis, args ...string) *Redis {
 	return StartRedis(tb, append([]string{"--replicaof", host + " " + port}, args...)...)
 }
 
-// sentinelConfig is of one Sentinel that decides alone. It takes a master for dead only after a time in which a busy
-// machine lets every living one answer.
+// sentinelConfig is of one Sentinel that decides alone. It considers a master dead only after a time in which every
+// living one answers, also on a busy machine.
 const sentinelConfig = `
 bind 127.0.0.1
 dir %s
@@ -54,8 +54,8 @@ sentinel down-after-milliseconds main 3000
 sentinel failover-timeout main 5000
 `
 
-// StartSentinel starts a Sentinel for a master and its replicas, of which it knows so many when this returns, and gives
-// the URL that leads to whichever is the master.
+// StartSentinel starts a Sentinel for a master and waits until it knows that many replicas. It returns the URL that
+// leads to whichever is the master.
 func StartSentinel(tb testing.TB, master *Redis, replicas int) (url string) {
 	tb.Helper()
 	host, port, err := net.SplitHostPort(master.Address)
@@ -72,7 +72,7 @@ func StartSentinel(tb testing.TB, master *Redis, replicas int) (url string) {
 	return sentinel.URL() + "?master_name=main"
 }
 
-// redisProgram gives the path of redis-server, which it fetches at the first call.
+// redisProgram returns the path of redis-server, which it fetches at the first call.
 var redisProgram = sync.OnceValues(func() (string, error) { return ensure("redis-server") })
 
 func newRedis(tb testing.TB, args []string) *Redis {
@@ -97,7 +97,7 @@ func (r *Redis) cleanUp() {
 	}
 }
 
-// start runs redis-server and waits until it is as it should be; false when it ends in place of that.
+// start runs redis-server and waits until it is ready; false when it ends before.
 func (r *Redis) start(args []string, ready func(context.Context) bool) bool {
 	r.tb.Helper()
 	_, port, err := net.SplitHostPort(r.Address)
@@ -110,7 +110,7 @@ func (r *Redis) start(args []string, ready func(context.Context) bool) bool {
 	return false
 }
 
-// URL is where clients find it, in the form that redis.url takes, without user or password.
+// URL is where clients find it, in the form of redis.url, without user or password.
 func (r *Redis) URL() string { return "redis://" + r.Address }
 
 // Kill ends it with SIGKILL, as a power cut would, and waits until it is gone.

@@ -19,7 +19,7 @@ type redisError string
 
 func (e redisError) Error() string { return string(e) }
 
-// Do runs one command, on a connection of its own and as the default user, and gives the answer as redis-cli --raw
+// Do runs one command, on a connection of its own and as the default user, and returns the answer as redis-cli --raw
 // prints it: lists with one element a line, nothing as an empty text.
 func (r *Redis) Do(ctx context.Context, command ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, Patience)
@@ -94,7 +94,7 @@ func (r *Redis) FlushAll() {
 	r.Run("FLUSHALL")
 }
 
-// Info gives what INFO tells in a section, by name.
+// Info returns what INFO says in a section, by name.
 func (r *Redis) Info(section string) map[string]string {
 	r.tb.Helper()
 	info := make(map[string]string)

@@ -17,14 +17,14 @@ import (
 	"github.com/openhqm/openhqm/tests/moving"
 )
 
-// server is one run of a server program that is none of ours.
+// server is one run of a server program that is not ours.
 type server struct {
 	process *os.Process
 	log     *Log
 	ended   chan struct{} // closed when the process has ended
 }
 
-// ensure gives the path of a server program, which is fetched at the first call.
+// ensure returns the path of a server program, which is fetched at the first call.
 func ensure(name string) (string, error) {
 	root, err := repository()
 	if err != nil {
@@ -43,13 +43,13 @@ func ensure(name string) (string, error) {
 	return strings.TrimSpace(string(path)), nil
 }
 
-// requireProgram gives the path of a server program. Where it cannot be had the test is skipped, and with CI=true it
-// fails.
+// requireProgram returns the path of a server program. Where it cannot be fetched the test is skipped; with CI=true
+// it fails.
 func requireProgram(tb testing.TB, program func() (string, error)) string {
 	tb.Helper()
 	path, err := program()
 	if err != nil && os.Getenv("CI") != "true" {
-		tb.Skipf("a server cannot be had here: %v", err)
+		tb.Skipf("a server cannot be fetched: %v", err)
 	}
 	require.NoError(tb, err)
 	return path
@@ -106,11 +106,19 @@ func (s *server) end(signal syscall.Signal) {
 	<-s.ended
 }
 
-// freeAddress gives an address of the loopback interface that is free when it is chosen, and may be taken any time.
+// freeAddress returns an address of the loopback interface that is free when it is chosen, and may be taken any time.
 func freeAddress(tb testing.TB) string {
 	tb.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")
+	address, err := chooseAddress(tb.Context())
 	require.NoError(tb, err)
-	require.NoError(tb, listener.Close())
-	return listener.Addr().String()
+	return address
+}
+
+// chooseAddress is freeAddress outside of a test.
+func chooseAddress(ctx context.Context) (string, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return listener.Addr().String(), listener.Close()
 }

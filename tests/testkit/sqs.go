@@ -7,18 +7,17 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/openhqm/openhqm/tests/elasticmq"
-	"github.com/openhqm/openhqm/tests/kafkaserver"
 )
 
-// SQS is a server that speaks the protocol of Amazon SQS on the loopback interface. It takes any credentials. Starting
-// one takes about a second, so tests that do no harm to it share one.
+// SQS is a server that speaks the protocol of Amazon SQS on the loopback interface. It accepts any credentials.
+// Starting one takes about a second, so tests that do not disturb it share one.
 type SQS struct {
 	URL string // the endpoint for clients
 
@@ -27,11 +26,59 @@ type SQS struct {
 	args    func(address string) ([]string, error)
 	log     *Log
 	server  *server
-	dir     string // of SharedSQS; "": none
+
+	mu   sync.Mutex
+	read map[string][]Message // what Read has received, by queue
 }
 
+func sqsCarrier() Carrier {
+	return Carrier{
+		Name: "sqs", Program: "elasticmq", HighSuffix: "-high", Lease: "OPENHQM_QUEUE_LEASE", Secret: SQSSecret,
+		MaxBody: 200 << 10,
+		Shared: func(tb testing.TB) Broker {
+			tb.Helper()
+			return SharedSQS(tb)
+		},
+		Start: func(tb testing.TB) Broker {
+			tb.Helper()
+			return StartSQS(tb)
+		},
+		Run:       runSQS,
+		Variables: sqsVariables,
+	}
+}
+
+func sqsVariables(address, queue string) []string {
+	return []string{
+		"OPENHQM_QUEUE_TYPE=sqs", "OPENHQM_SQS_ENDPOINT=http://" + address, "OPENHQM_SQS_REGION=" + sqsRegion,
+		"OPENHQM_QUEUE_REQUESTS=" + queue, "AWS_ACCESS_KEY_ID=openhqm", "AWS_SECRET_ACCESS_KEY=" + SQSSecret,
+		"AWS_EC2_METADATA_DISABLED=true",
+	}
+}
+
+// runSQS starts an ElasticMQ that keeps its messages in memory: its disk is no part of what is measured.
+func runSQS(opts RunOptions) (Running, error) {
+	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
+		return Running{}, err
+	}
+	s := newElasticMQ(opts.Program, opts.Dir, "")
+	configure := s.args
+	s.args = func(address string) ([]string, error) {
+		args, err := configure(address)
+		return append(strings.Fields(opts.JVM), args...), err
+	}
+	if err := s.begin(); err != nil {
+		s.Kill()
+		return Running{}, err
+	}
+	return Running{Address: s.address, PID: s.server.process.Pid, Close: s.Kill}, nil
+}
+
+// Address is where it listens.
+func (s *SQS) Address() string { return s.address }
+
 // StartSQS starts an ElasticMQ, which ends with the test. What it has acknowledged survives Kill and Restart: queues
-// and messages lie in a database on its disk. Where it cannot be had the test is skipped, and with CI=true it fails.
+// and messages are in a database on its disk. Where it cannot be fetched the test is skipped; with CI=true it fails.
 func StartSQS(tb testing.TB) *SQS {
 	tb.Helper()
 	dir := tb.TempDir()
@@ -39,7 +86,7 @@ func StartSQS(tb testing.TB) *SQS {
 }
 
 // StartMoto starts a Moto, another server of that protocol, which ends with the test. Its queues and messages are in
-// its memory. Where it cannot be had the test is skipped, and with CI=true it fails.
+// its memory. Where it cannot be fetched the test is skipped; with CI=true it fails.
 func StartMoto(tb testing.TB) *SQS {
 	tb.Helper()
 	s := &SQS{log: &Log{}, program: requireSQS(tb, motoProgram)}
@@ -62,7 +109,7 @@ func startSQS(tb testing.TB, s *SQS) *SQS {
 	return s
 }
 
-// SharedSQS gives an ElasticMQ that all tests of a package share. Its queues and messages are in its memory, which is
+// SharedSQS returns an ElasticMQ that all tests of a package share. Its queues and messages are in its memory, which is
 // faster. Main ends it.
 func SharedSQS(tb testing.TB) *SQS {
 	tb.Helper()
@@ -72,22 +119,22 @@ func SharedSQS(tb testing.TB) *SQS {
 	return s
 }
 
-var (
-	sharedSQSStarted *SQS
-	sharedSQS        = sync.OnceValues(func() (*SQS, error) {
-		program, err := elasticMQProgram()
-		if err != nil {
-			return nil, err
-		}
-		dir, err := os.MkdirTemp("", "openhqm-sqs")
-		if err != nil {
-			return nil, err
-		}
-		sharedSQSStarted = newElasticMQ(program, dir, "")
-		sharedSQSStarted.dir = dir
-		return sharedSQSStarted, sharedSQSStarted.begin()
+var sharedSQS = sync.OnceValues(func() (*SQS, error) {
+	program, err := elasticMQProgram()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "openhqm-sqs")
+	if err != nil {
+		return nil, err
+	}
+	s := newElasticMQ(program, dir, "")
+	doAtEnd(func() {
+		s.Kill()
+		_ = os.RemoveAll(dir) // what is left over is in the system's directory for such things
 	})
-)
+	return s, s.begin()
+})
 
 var (
 	elasticMQProgram = sync.OnceValues(func() (string, error) { return ensure("elasticmq") })
@@ -111,10 +158,29 @@ messages-storage {
 }
 `
 
-// newElasticMQ makes an ElasticMQ whose files are in a directory.
-func newElasticMQ(program, dir, storage string) *SQS {
+// elasticMQSettings hold it to the limits of AWS, and let a poll wait for as long as there.
+const elasticMQSettings = `
+pekko.http.parsing.illegal-header-warnings = off
+pekko.http.server.request-timeout = 40 s
+pekko.http.server.idle-timeout = 120 s
+pekko.coordinated-shutdown.run-by-jvm-shutdown-hook = off
+node-address { protocol = http, host = "%[1]s", port = %[2]s, context-path = "" }
+rest-sqs { enabled = true, bind-hostname = "%[1]s", bind-port = %[2]s, sqs-limits = strict }
+rest-stats { enabled = false }
+`
+
+// newElasticMQ makes an ElasticMQ whose files are in a directory. Further settings come last.
+func newElasticMQ(program, dir, further string) *SQS {
 	s := &SQS{log: &Log{}, program: program}
-	s.args = func(address string) ([]string, error) { return elasticmq.Configure(dir, address, storage) }
+	s.args = func(address string) ([]string, error) {
+		host, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		path := filepath.Join(dir, "elasticmq.conf")
+		text := fmt.Sprintf(elasticMQSettings, host, port) + further
+		return []string{"-Dconfig.file=" + path}, os.WriteFile(path, []byte(text), 0o600)
+	}
 	return s
 }
 
@@ -122,11 +188,9 @@ func newElasticMQ(program, dir, storage string) *SQS {
 func (s *SQS) begin() error {
 	var err error
 	for range 3 {
-		var addresses []string
-		if addresses, err = kafkaserver.FreeAddresses(1); err != nil {
+		if s.address, err = chooseAddress(context.Background()); err != nil {
 			return err
 		}
-		s.address = addresses[0]
 		s.URL = "http://" + s.address
 		if err = s.launch(); err == nil {
 			return nil

@@ -3,81 +3,72 @@ package testkit
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
-	"strconv"
-	"sync/atomic"
+	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
 
-// SQSSecret is what installations have for a key. It must be seen nowhere.
+// SQSSecret is the secret key of installations. No output may show it.
 const SQSSecret = "aws-secret-5fa1" //nolint:gosec // it opens nothing
 
-// SQSQueue is the queue of one installation: names that nobody else has in this run. Nothing of it exists before
-// somebody makes it.
-type SQSQueue struct {
-	Name string // of the low lane; that of the high lane has "-high" behind it
-
-	sqs *SQS
-}
-
-var lastSQSQueue atomic.Int64
-
 // NewQueue chooses the name of a queue.
-func (s *SQS) NewQueue() SQSQueue {
-	return SQSQueue{Name: "requests-" + strconv.FormatInt(lastSQSQueue.Add(1), 10), sqs: s}
-}
+func (s *SQS) NewQueue() Queue { return sqsCarrier().NewQueue(s) }
 
-// Variables configure an installation that uses the queue; where its Redis is comes in addition.
-func (q SQSQueue) Variables() []string {
-	return []string{
-		"OPENHQM_QUEUE_TYPE=sqs", "OPENHQM_SQS_ENDPOINT=" + q.sqs.URL, "OPENHQM_SQS_REGION=" + sqsRegion,
-		"OPENHQM_QUEUE_REQUESTS=" + q.Name, "AWS_ACCESS_KEY_ID=openhqm", "AWS_SECRET_ACCESS_KEY=" + SQSSecret,
-		"AWS_EC2_METADATA_DISABLED=true",
-	}
-}
-
-// MakeQueue makes a queue with attributes ("MessageRetentionPeriod").
+// MakeQueue creates a queue with attributes ("MessageRetentionPeriod").
 func (s *SQS) MakeQueue(tb testing.TB, name string, attributes map[string]string) {
 	tb.Helper()
 	s.do(tb, "CreateQueue", map[string]any{"QueueName": name, "Attributes": attributes})
 }
 
-// DeleteQueue deletes a queue with all that is in it.
-func (s *SQS) DeleteQueue(tb testing.TB, name string) {
+// Delete deletes queues.
+func (s *SQS) Delete(tb testing.TB, names ...string) {
 	tb.Helper()
-	s.do(tb, "DeleteQueue", map[string]any{"QueueUrl": s.queueURL(name)})
+	for _, name := range names {
+		s.do(tb, "DeleteQueue", map[string]any{"QueueUrl": s.queueURL(name)})
+	}
 }
 
-// Send writes messages as other programs do, and gives their ids.
-func (s *SQS) Send(tb testing.TB, name string, bodies ...string) (ids []string) {
+// Send writes messages. SQS chooses an id for each, from which that of a request is made.
+func (s *SQS) Send(tb testing.TB, name string, messages ...Message) (ids []string) {
 	tb.Helper()
-	for _, body := range bodies {
-		sent := s.do(tb, "SendMessage", map[string]any{"QueueUrl": s.queueURL(name), "MessageBody": body})
-		ids = append(ids, sent.MessageID)
+	for _, m := range messages {
+		sent := s.do(tb, "SendMessage", map[string]any{"QueueUrl": s.queueURL(name), "MessageBody": m.Value})
+		ids = append(ids, "message-"+regexp.QuoteMeta(sent.MessageID))
 	}
 	return ids
 }
 
-// Take waits for a message as other programs do, and deletes it.
-func (s *SQS) Take(tb testing.TB, name string) (body string) {
+// Read receives messages and deletes them, so it keeps them for the next call.
+func (s *SQS) Read(tb testing.TB, name string, n int) []Message {
 	tb.Helper()
-	Until(tb, "there is a message in "+name, func() bool {
-		told := s.do(tb, "ReceiveMessage", map[string]any{"QueueUrl": s.queueURL(name), "WaitTimeSeconds": 1})
-		if len(told.Messages) == 0 {
-			return false
+	s.mu.Lock()
+	read := s.read[name]
+	s.mu.Unlock()
+	Until(tb, fmt.Sprintf("there are %d messages in %s", n, name), func() bool {
+		if len(read) >= n {
+			return true
 		}
-		m := told.Messages[0]
-		s.do(tb, "DeleteMessage", map[string]any{"QueueUrl": s.queueURL(name), "ReceiptHandle": m.ReceiptHandle})
-		body = m.Body
-		return true
+		answer := s.do(tb, "ReceiveMessage", map[string]any{"QueueUrl": s.queueURL(name), "WaitTimeSeconds": 1})
+		for _, m := range answer.Messages {
+			s.do(tb, "DeleteMessage", map[string]any{"QueueUrl": s.queueURL(name), "ReceiptHandle": m.ReceiptHandle})
+			read = append(read, Message{Value: m.Body})
+		}
+		return false
 	})
-	return body
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.read == nil {
+		s.read = make(map[string][]Message)
+	}
+	s.read[name] = read
+	return read[:n]
 }
 
-// sqsAnswer is what answers have that we look at.
+// sqsAnswer is the part of answers that we read.
 type sqsAnswer struct {
 	MessageID string `json:"MessageId"` //nolint:tagliatelle // its name
 	Messages  []struct {

@@ -12,7 +12,7 @@ type watched[T any] struct {
 	changed chan struct{} // closed at the next change; nil while nobody waits
 }
 
-// change runs f on the value and tells everybody who waits.
+// change runs f on the value and wakes everybody who waits.
 func (w *watched[T]) change(f func(*T)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

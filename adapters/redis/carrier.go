@@ -1,0 +1,124 @@
+package redis
+
+import (
+	"context"
+
+	"github.com/openhqm/openhqm/adapters/redis/internal/codec"
+	"github.com/openhqm/openhqm/adapters/redis/internal/script"
+	"github.com/openhqm/openhqm/adapters/redis/internal/server"
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+)
+
+// CarrierStore keeps the records of requests that a carrier has. With Requests it implements ports.Store.
+type CarrierStore struct {
+	server   *server.Server
+	intake   *server.Committer
+	sweeper  *sweeper
+	requests *Requests
+}
+
+// Create makes records: each with one script, and many share a round trip.
+func (st *CarrierStore) Create(ctx context.Context, creations []ports.Creation) []ports.Created {
+	answers := make([]ports.Created, len(creations))
+	if !st.server.Enter() {
+		for i := range answers {
+			answers[i].Err = ports.ErrClosed
+		}
+		return answers
+	}
+	defer st.server.Leave()
+	ops := make([]*server.Op, len(creations))
+	for i := range creations {
+		r := &creations[i].Request
+		if creations[i].Carried {
+			ops[i] = st.requests.saving(r, 0, codec.CarriedQueue, []byte{}, []byte{})
+			continue
+		}
+		ops[i] = st.requests.accepting(r, 0)
+		st.sweeper.at(r.NotBefore)
+	}
+	for i, result := range st.intake.Do(ctx, ops...) {
+		answers[i] = created(&creations[i], result)
+	}
+	return answers
+}
+
+// created reads the answer of accept.lua.
+func created(c *ports.Creation, result server.Result) ports.Created {
+	answer := ports.Created{Accepted: accepted(&c.Request, result)}
+	if answer.Err != nil {
+		return answer
+	}
+	switch answer.Outcome {
+	case ports.AcceptedNew:
+		answer.Unpublished = c.Carried
+	case ports.AcceptedSame:
+		answer.Unpublished = result.Answer.Flag("unsent")
+	case ports.AcceptedMismatch:
+	}
+	return answer
+}
+
+// Published notes which requests the carrier has.
+func (st *CarrierStore) Published(ctx context.Context, reqs []domain.Request) error {
+	if !st.server.Enter() {
+		return ports.ErrClosed
+	}
+	defer st.server.Leave()
+	byShard := make(map[*server.Shard][]any)
+	for i := range reqs {
+		s := st.server.Home(&reqs[i])
+		byShard[s] = append(byShard[s], string(reqs[i].ID))
+	}
+	ops := make([]*server.Op, 0, len(byShard))
+	for s, ids := range byShard {
+		ops = append(ops, server.NewOp(s, 0, script.Published.Call().And(ids...)))
+	}
+	for _, result := range st.intake.Do(ctx, ops...) {
+		if result.Err != nil {
+			return result.Err
+		}
+	}
+	return nil
+}
+
+// Keep saves all of what a carrier has: each with one script, and many share a round trip.
+func (st *CarrierStore) Keep(ctx context.Context, arrivals []ports.Arrival) []error {
+	if !st.server.Enter() {
+		return server.Closed(len(arrivals))
+	}
+	defer st.server.Leave()
+	places := make([][]*server.Shard, len(arrivals))
+	for i := range arrivals {
+		places[i] = st.server.Places(&arrivals[i].Request)
+	}
+	found := st.intake.Search(ctx, places, func(i int, s *server.Shard, last bool) *server.Op {
+		return keeping(s, &arrivals[i], last)
+	})
+	errs := make([]error, len(arrivals))
+	for i := range found {
+		errs[i] = found[i].Err
+		st.sweeper.at(arrivals[i].Request.NotBefore)
+	}
+	return errs
+}
+
+// keeping is the script that saves all of a request; create: also when there is no record.
+func keeping(s *server.Shard, a *ports.Arrival, create bool) *server.Op {
+	r := &a.Request
+	request := codec.EncodeRequest(r)
+	return server.NewOp(s, len(request), script.Keep.Call(
+		"id", string(r.ID),
+		"request", request,
+		"queue", codec.QueueOf(r),
+		"create", create,
+		"dueAt", codec.Millis(r.NotBefore),
+		"dueMicros", codec.Micros(r.NotBefore),
+		"facts", codec.EncodeFacts(r),
+		"submitted", codec.Micros(r.SubmittedAt),
+		"overdueAt", codec.Millis(codec.OverdueAt(r.Deadline)),
+		"size", r.Size(),
+		"attempts", a.Attempts,
+	))
+}

@@ -1,0 +1,33 @@
+-- begin makes a request PROCESSING whose message a carrier has delivered, unless there is a reason not to. The same
+-- call made again, because its answer was lost on its way, gets the same answer.
+--   lease         milliseconds
+--   create        1: make the record if there is none, from facts and what follows it
+--   dueAt         the millisecond
+local id, token, lease, create, dueAt, facts, submitted, overdueAt, size, attempts = unpack(ARGV, 1, NAMED)
+
+local key = recordKey(id)
+local function read()
+    return redis.call('HMGET', key, 'facts', 'queue', 'status', 'token', 'attempts', 'deliveries', 'code')
+end
+
+local r = read()
+if not r[1] then
+    if create ~= '1' then return {'missing'} end
+    if tonumber(dueAt) > now then return {'keep'} end
+    born(id, facts, submitted, overdueAt, size, attempts)
+    r = read()
+end
+if not r[2] then return {incomplete(id) and 'keep' or 'done'} end -- it is final
+if r[2] ~= CARRIED then return {'done'} end -- Redis has all of it: this message is a copy
+local deliveries = tonumber(r[6]) or 0
+if r[3] ~= 'PROCESSING' then
+    redis.call('ZREM', carried, id)
+    deliveries = deliveries + 1
+elseif r[4] ~= token then
+    if tonumber(redis.call('ZSCORE', lent, id) or '0') > now then return {'keep'} end
+    deliveries = deliveries + 1
+end
+redis.call('HSET', key, 'status', 'PROCESSING', 'token', token, 'updated', nowMicros(), 'deliveries', deliveries)
+redis.call('HDEL', key, 'unsent')
+redis.call('ZADD', lent, now + tonumber(lease), id)
+return {'go', 'facts', r[1], 'attempts', r[5] or '0', 'deliveries', deliveries, 'answered', r[7] and 1 or 0}

@@ -1,0 +1,131 @@
+package server
+
+import (
+	"cmp"
+	"crypto/tls"
+	"errors"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// Limits of connections. A URL may set other timeouts and another pool size.
+const (
+	dialTimeout  = 5 * time.Second
+	blockingPool = 1024 // connections that may block at once; there are as many as are needed
+
+	// BlockFor is how long a blocking read waits for something to read.
+	BlockFor = time.Second
+
+	// ReplyTimeout is how long one answer, or all answers of a pipeline, may take.
+	ReplyTimeout = 5 * time.Second
+)
+
+// connect makes two clients of a URL: redis:// or rediss:// for one server, with addr=host:port for more seeds of a
+// Cluster, with master_name= for Sentinel (see ParseURL, ParseClusterURL and ParseFailoverURL of go-redis). Secure
+// configures TLS where the URL asks for it; nil is go-redis's own configuration. It does not dial.
+func connect(rawURL string, secure *tls.Config) (client, blocking redis.UniversalClient, err error) {
+	silence()
+	parsed, err := url.Parse(rawURL)
+	if err != nil {
+		// What url.Parse says repeats the URL, password included.
+		return nil, nil, errors.New("redis.url is not a valid URL")
+	}
+	build, err := clientOf(rawURL, parsed.Query(), secure)
+	if err != nil {
+		// What go-redis says repeats a part of it, and a password with a "/" may be there.
+		return nil, nil, errors.New("redis.url is not a valid Redis URL")
+	}
+	return build(0), build(blockingPool), nil
+}
+
+// clientOf returns a function that makes a client with a pool of that size; 0 is the URL's, or go-redis's own.
+func clientOf(
+	rawURL string, query url.Values, secure *tls.Config,
+) (func(pool int) redis.UniversalClient, error) {
+	switch {
+	case query.Has("master_name"):
+		opts, err := redis.ParseFailoverURL(rawURL)
+		return func(pool int) redis.UniversalClient {
+			o := *opts
+			settings{
+				&o.MaxRetries, &o.DialerRetries, &o.PoolSize, &o.DisableIdentity, &o.ContextTimeoutEnabled,
+				&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.TLSConfig,
+			}.set(pool, secure)
+			return redis.NewFailoverClient(&o)
+		}, err
+	case query.Has("addr"):
+		opts, err := redis.ParseClusterURL(rawURL)
+		return func(pool int) redis.UniversalClient {
+			o := *opts
+			o.MaintNotificationsConfig = noNotifications()
+			settings{
+				&o.MaxRetries, &o.DialerRetries, &o.PoolSize, &o.DisableIdentity, &o.ContextTimeoutEnabled,
+				&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.TLSConfig,
+			}.set(pool, secure)
+			return redis.NewClusterClient(&o)
+		}, err
+	default:
+		opts, err := redis.ParseURL(rawURL)
+		return func(pool int) redis.UniversalClient {
+			o := *opts
+			o.MaintNotificationsConfig = noNotifications()
+			settings{
+				&o.MaxRetries, &o.DialerRetries, &o.PoolSize, &o.DisableIdentity, &o.ContextTimeoutEnabled,
+				&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.TLSConfig,
+			}.set(pool, secure)
+			return redis.NewClient(&o)
+		}, err
+	}
+}
+
+// settings are what the options of all three kinds of client have in common.
+type settings struct {
+	maxRetries, dialerRetries, poolSize    *int
+	disableIdentity, contextTimeoutEnabled *bool
+	dialTimeout, readTimeout, writeTimeout *time.Duration
+	tls                                    **tls.Config
+}
+
+func (s settings) set(pool int, secure *tls.Config) {
+	*s.maxRetries, *s.dialerRetries, *s.disableIdentity = noRetries, 1, true
+	*s.contextTimeoutEnabled = true
+	*s.dialTimeout = cmp.Or(*s.dialTimeout, dialTimeout)
+	*s.readTimeout, *s.writeTimeout = cmp.Or(*s.readTimeout, ReplyTimeout), cmp.Or(*s.writeTimeout, ReplyTimeout)
+	*s.poolSize = cmp.Or(pool, *s.poolSize)
+	if fromURL := *s.tls; fromURL != nil && secure != nil {
+		config := secure.Clone()
+		config.ServerName = cmp.Or(config.ServerName, fromURL.ServerName)
+		config.InsecureSkipVerify = config.InsecureSkipVerify || fromURL.InsecureSkipVerify
+		*s.tls = config
+	}
+}
+
+// noRetries is for go-redis: a command whose answer was lost may have been done, and the caller knows whether to repeat
+// it.
+const noRetries = -1
+
+// noNotifications leaves out what only one vendor's cloud offers.
+func noNotifications() *maintnotifications.Config {
+	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+}
+
+// silence stops go-redis from writing a line to stderr for each failed connection: our log has what an operator must
+// know, once.
+var silence = sync.OnceFunc(logging.Disable)
+
+// address names the server for messages, without user, password and parameters.
+func address(rawURL string) string {
+	parsed, err := url.Parse(rawURL)
+	if err != nil {
+		return "redis.url"
+	}
+	if parsed.Host == "" {
+		return parsed.Path // of a socket
+	}
+	return parsed.Host
+}

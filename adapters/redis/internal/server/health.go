@@ -1,0 +1,141 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/openhqm/openhqm/ports"
+)
+
+// Health checks Redis for operators. It implements ports.Probe and ports.Detailed.
+type Health struct {
+	server  *Server
+	details atomic.Pointer[map[string]string]
+	full    atomic.Bool // the last probe found no memory to write to
+}
+
+var (
+	_ ports.Probe    = (*Health)(nil)
+	_ ports.Detailed = (*Health)(nil)
+)
+
+// NewHealth returns a Health that has not looked yet.
+func NewHealth(s *Server) *Health { return &Health{server: s} }
+
+// Probe writes to every shard. Full memory is not an error but a detail: what was accepted can be read and finished.
+func (h *Health) Probe(ctx context.Context) error {
+	if !h.server.Enter() {
+		return ports.ErrClosed
+	}
+	defer h.server.Leave()
+	full := false
+	for _, s := range h.server.Shards {
+		err := Translate(h.server.Client.Set(ctx, s.Key+":probe", "1", time.Minute).Err())
+		switch {
+		case errors.Is(err, ports.ErrFull):
+			full = true
+		case err != nil:
+			return err
+		}
+	}
+	h.full.Store(full)
+	return nil
+}
+
+// Details returns which settings may lose requests after a 202: no persistence, or a policy that evicts keys when
+// memory runs out. Where Redis refuses to show its settings there are none. On a Cluster one node is asked. It also
+// returns whether memory was full at the last Probe.
+func (h *Health) Details() map[string]string {
+	details := make(map[string]string)
+	if configured := h.details.Load(); configured != nil {
+		maps.Copy(details, *configured)
+	}
+	if h.full.Load() {
+		details["memory"] = "redis has reached maxmemory: new requests are refused"
+	}
+	return details
+}
+
+// Inspect reads how Redis is configured, and logs a warning for each setting that is new and may lose requests.
+func (h *Health) Inspect(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, ReplyTimeout)
+	defer cancel()
+	details := make(map[string]string)
+	if text := h.persistence(ctx); text != "" {
+		details["persistence"] = text
+	}
+	if text := h.eviction(ctx); text != "" {
+		details["eviction"] = text
+	}
+	if known := h.details.Load(); known == nil || !maps.Equal(details, *known) {
+		for part, text := range details {
+			h.server.opts.Logger.Warn("redis may lose accepted requests: change this setting", "part", part, "reason", text)
+		}
+	}
+	h.details.Store(&details)
+}
+
+func (h *Health) persistence(ctx context.Context) string {
+	appendOnly, known := h.setting(ctx, "appendonly")
+	snapshots, alsoKnown := h.setting(ctx, "save")
+	switch {
+	case !known || !alsoKnown || appendOnly == "yes":
+		return ""
+	case snapshots == "":
+		return "appendonly is off and there are no snapshots: a restart loses everything"
+	default:
+		return "appendonly is off: a crash loses what came after the last snapshot"
+	}
+}
+
+func (h *Health) eviction(ctx context.Context) string {
+	policy, known := h.setting(ctx, "maxmemory-policy")
+	if !known || policy == "noeviction" {
+		return ""
+	}
+	limit, known := h.setting(ctx, "maxmemory")
+	if !known || strings.TrimSpace(limit) == "0" {
+		return "" // without a limit nothing is evicted
+	}
+	return "maxmemory-policy is " + policy + ": requests may be evicted, and only noeviction keeps them"
+}
+
+// setting reads one setting; it reports false where that is forbidden.
+func (h *Health) setting(ctx context.Context, name string) (string, bool) {
+	values, err := h.server.Client.ConfigGet(ctx, name).Result()
+	value, found := values[name]
+	return value, err == nil && found
+}
+
+// oldestVersion is the first major version of Redis that has all that we use.
+const oldestVersion = 7
+
+// requireVersion refuses a server that is too old. One that hides its version is used as it is.
+func (s *Server) requireVersion(ctx context.Context) error {
+	info, err := s.Client.Info(ctx, "server").Result()
+	if err != nil {
+		return nil //nolint:nilerr // INFO may be forbidden
+	}
+	version := infoField(info, "redis_version")
+	major, err := strconv.Atoi(strings.SplitN(version, ".", 2)[0])
+	if err == nil && major < oldestVersion {
+		return fmt.Errorf("version %s is too old: use at least %d.0", version, oldestVersion)
+	}
+	return nil
+}
+
+// infoField finds a line of INFO.
+func infoField(info, name string) string {
+	for line := range strings.Lines(info) {
+		if value, found := strings.CutPrefix(line, name+":"); found {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,43 @@
+package redis
+
+import (
+	"github.com/openhqm/openhqm/adapters/redis/internal/codec"
+	"github.com/openhqm/openhqm/adapters/redis/internal/script"
+	"github.com/openhqm/openhqm/domain"
+)
+
+// news is what this process has just done that other parts of it want to know at once.
+type news struct {
+	final, buried, ready chan struct{} // of which there may be a notice to send
+	observe              func(domain.Record)
+}
+
+func newNews(observe func(domain.Record)) *news {
+	return &news{make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1), observe}
+}
+
+// signal wakes who waits for the channel.
+func signal(wake chan<- struct{}) {
+	select {
+	case wake <- struct{}{}:
+	default: // it is not awake yet since the last signal
+	}
+}
+
+// ended spreads that this process made a request final.
+func (n *news) ended(s *codec.State) {
+	signal(n.final)
+	if s.Status.DeadLettered() {
+		signal(n.buried)
+	}
+	if n.observe != nil {
+		n.observe(s.WithResult())
+	}
+}
+
+// endedIn is ended with the record in an answer, if there is one.
+func (n *news) endedIn(id domain.ID, answer script.Answer) {
+	if state, found, err := stateIn(id, answer); err == nil && found {
+		n.ended(&state)
+	}
+}

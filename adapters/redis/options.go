@@ -1,0 +1,36 @@
+package redis
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"time"
+
+	"github.com/openhqm/openhqm/domain"
+)
+
+// Options of a connection. All durations and limits come from the configuration; there are no defaults here.
+type Options struct {
+	URL           string        // in one of the forms of go-redis: see ParseURL, ParseClusterURL and ParseFailoverURL
+	TLS           *tls.Config   // of a rediss:// URL, whose host is the ServerName unless one is set; nil: go-redis's own
+	Queue         string        // the name that all keys begin with, after "{"; without braces and slashes
+	Shards        int           // at least 1; the same in all processes that share the queue
+	WaitReplicas  int           // that must confirm what is accepted or finished; 0: none
+	MaxDepth      int64         // unfinished requests; 0: no limit. Each shard holds its part of it
+	Lease         time.Duration // of a delivery whose consumer is gone
+	TTL           time.Duration // of a record from its final state on
+	DeadLetterTTL time.Duration
+	Now           func() time.Time
+	Ended         func(domain.Record) // called with what this process made final; nil: nobody; must not block
+	Logger        *slog.Logger
+
+	// Handover: ready requests are for workers of other programs. They are messages in the plain stream that has the
+	// queue's name or, with HandoverOutbox, in an outbox on their way to another broker; Conclude saves their results.
+	// The same in all processes that share the queue, and with that stream with one shard only.
+	Handover       bool
+	HandoverOutbox bool
+
+	Retention time.Duration // of entries in the streams of Outlet, and of notices still owed: hours at least
+}
+
+// handsOverElsewhere reports whether ready requests go to another broker.
+func (o *Options) handsOverElsewhere() bool { return o.Handover && o.HandoverOutbox }

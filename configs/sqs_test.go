@@ -1,0 +1,52 @@
+package configs
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestTheDefaultsOfSQS(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, SQS{CreateQueues: true}, loadYAML(t, "").SQS)
+}
+
+func TestRulesOfSQS(t *testing.T) {
+	t.Parallel()
+	checkRules(t, []rule{
+		{give: "{role: api, queue: {type: sqs, requests: a_b, responses: c}, sqs: {endpoint: 'http://a:1'}}"},
+		{give: "{queue: {type: sqs, requests: a, responses: a-high}}", want: []string{
+			`f.yaml:1: queue.responses: "a-high": is also where requests of high priority are; they must be different`,
+		}},
+		{give: "queue: {type: sqs, requests: a.fifo, responses: a.b}", want: []string{
+			`f.yaml:1: queue.requests: "a.fifo": must not be a FIFO queue: it drops retries within 5 minutes, ` +
+				`and blocks messages behind one that is handled`,
+			`f.yaml:1: queue.responses: "a.b": must be 1 to 75 of A-Z a-z 0-9 _ - to name a queue of SQS`,
+		}},
+		{give: "{queue: {type: sqs, lease: 12h}, store: {ttl: 24h}, request: {max_age: 313h}, worker: {timeout: 12h}, " +
+			"sqs: {endpoint: 'ftp://a'}, proxy: {endpoints: {a: {url: http://a}, " +
+			"b: {url: http://b, timeout: 13h}}}}", want: []string{
+			`f.yaml:1: sqs.endpoint: "ftp://a": must be an absolute URL, http or https, for instance ` +
+				`https://orders.internal:8443/api`,
+			`f.yaml:1: request.max_age: "313h": must be at most 312h with SQS, which keeps messages for 14 days`,
+			`f.yaml:1: worker.timeout: "12h": must be at most 11h with SQS, which lends a message for 12h`,
+			`f.yaml:1: proxy.endpoints.b.timeout: "13h": must be at most 11h with SQS, which lends a message for 12h`,
+			`f.yaml:1: queue.lease: "12h": must be whole seconds up to 11h with SQS, which lends a message for 12h`,
+		}},
+	})
+}
+
+func TestTheExampleForSQS(t *testing.T) {
+	t.Parallel()
+	config := loadExample(t, QueueSQS)
+	require.Equal(t, "eu-central-1", config.SQS.Region)
+	require.Equal(t, 30*time.Second, config.Queue.Lease)
+}
+
+func TestTheLeaseAndTheHighLaneOfSQS(t *testing.T) {
+	t.Parallel()
+	config := loadYAML(t, "{queue: {type: sqs, lease: 20s, requests: a}}")
+	require.Equal(t, 20*time.Second, config.Lease())
+	require.Equal(t, "a-high", config.HighRequests())
+}
