@@ -2,6 +2,7 @@ package bootstrap
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -35,9 +36,17 @@ func openRedis(
 		return nil, err
 	}
 	options.Handover = config.Queue.HandsOver()
+	return openDB(lc, config, options)
+}
+
+// openDB opens Redis for a queue.type, unless another one still has work.
+func openDB(lc fx.Lifecycle, config configs.Config, options redis.Options) (*redis.DB, error) {
 	db, err := redis.Open(context.Background(), options)
 	if err != nil {
 		return nil, err
+	}
+	if err := db.Claim(context.Background(), config.Queue.Type); err != nil {
+		return nil, errors.Join(err, db.Close())
 	}
 	lc.Append(fx.StopHook(db.Close))
 	return db, nil
