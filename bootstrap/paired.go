@@ -38,7 +38,9 @@ func findLosses(config configs.Config, carrier ports.Carrier, db *redis.DB, logg
 	if config.Queue.HandsOver() {
 		return background{}
 	}
-	losses := paired.NewLosses(carrier, db, logger)
+	losses := paired.NewLosses(carrier, db, paired.LossOptions{
+		Age: paired.SuspectAge, Every: paired.LookEvery, Logger: logger,
+	})
 	return background{Loops: []backgroundLoop{{"search for lost messages", losses.Run}}}
 }
 

@@ -12,10 +12,10 @@ const (
 	// confirmWithin bounds the time from a record to its message: what took longer is not confirmed. It is more than a
 	// Publish usually takes.
 	confirmWithin = 30 * time.Second
-	// suspectAge is how old a record must be whose message should be in the carrier by now, or is not confirmed.
-	suspectAge = confirmWithin + 15*time.Second
-	// lookEvery is how often Losses looks. While nothing waits for long that is one question to the store.
-	lookEvery = 5 * time.Second
+	// SuspectAge is how old a record must be whose message should be in the carrier by now, or is not confirmed.
+	SuspectAge = confirmWithin + 15*time.Second
+	// LookEvery is how often Losses looks. While nothing waits for long that is one question to the store.
+	LookEvery = 5 * time.Second
 	// lossesAtOnce bounds one step of the store.
 	lossesAtOnce = 256
 )
@@ -28,20 +28,27 @@ const (
 type Losses struct {
 	carrier ports.Marking
 	store   ports.Losses
-	logger  *slog.Logger
+	opts    LossOptions
 
 	mark   ports.Mark // nil: no suspects are known
 	before time.Time  // suspects are older, by the store's clock; read before the mark was made
 }
 
+// LossOptions say how to find what is lost.
+type LossOptions struct {
+	Age    time.Duration // SuspectAge; nothing younger is lost
+	Every  time.Duration // LookEvery
+	Logger *slog.Logger
+}
+
 // NewLosses returns a Losses for a carrier and the store beside it.
-func NewLosses(carrier ports.Marking, store ports.Losses, logger *slog.Logger) *Losses {
-	return &Losses{carrier: carrier, store: store, logger: logger}
+func NewLosses(carrier ports.Marking, store ports.Losses, opts LossOptions) *Losses {
+	return &Losses{carrier: carrier, store: store, opts: opts}
 }
 
 // Run looks every few seconds until ctx ends. What fails is tried again: carrier and store log their own outages.
 func (l *Losses) Run(ctx context.Context) error {
-	ticker := time.NewTicker(lookEvery)
+	ticker := time.NewTicker(l.opts.Every)
 	defer ticker.Stop()
 	for {
 		select {
@@ -55,7 +62,7 @@ func (l *Losses) Run(ctx context.Context) error {
 
 // look does one step: it makes a mark, or asks whether the mark has passed. An answer that is missing changes nothing.
 func (l *Losses) look(ctx context.Context) {
-	before, err := l.store.Suspects(ctx, suspectAge)
+	before, err := l.store.Suspects(ctx, l.opts.Age)
 	switch {
 	case err != nil:
 	case before.IsZero(): // all were begun, or another process looks
@@ -81,6 +88,6 @@ func (l *Losses) end(ctx context.Context) {
 		total += ended
 	}
 	if total > 0 {
-		l.logger.Error("the broker lost the messages of requests; they ended FAILED, without originals", "count", total)
+		l.opts.Logger.Error("the broker lost the messages of requests; they ended FAILED, without originals", "count", total)
 	}
 }

@@ -21,6 +21,8 @@ type losses struct {
 	store   *mocks.MockLosses
 }
 
+const age = time.Minute
+
 // look lets it look so many times, after expect has said what it should do then.
 func look(t *testing.T, times int, expect func(l losses)) {
 	t.Helper()
@@ -28,16 +30,15 @@ func look(t *testing.T, times int, expect func(l losses)) {
 		ctrl := gomock.NewController(t)
 		l := losses{mocks.NewMockMarking(ctrl), mocks.NewMockMark(ctrl), mocks.NewMockLosses(ctrl)}
 		expect(l)
-		const every = 5 * time.Second
-		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(times)*every+every/2)
+		opts := paired.LossOptions{Age: age, Every: 5 * time.Second, Logger: slog.New(slog.DiscardHandler)}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(times)*opts.Every+opts.Every/2)
 		defer cancel()
-		logger := slog.New(slog.DiscardHandler)
-		require.NoError(t, paired.NewLosses(l.carrier, l.store, logger).Run(ctx))
+		require.NoError(t, paired.NewLosses(l.carrier, l.store, opts).Run(ctx))
 	})
 }
 
 func (l losses) suspects(before time.Time, err error) *gomock.Call {
-	return l.store.EXPECT().Suspects(gomock.Any(), 45*time.Second).Return(before, err)
+	return l.store.EXPECT().Suspects(gomock.Any(), age).Return(before, err)
 }
 
 func (l losses) marks(err error) *gomock.Call {
