@@ -181,7 +181,7 @@ func TestAnotherCarrierWaitsForTheWorkOfTheFormerOne(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	db := openDB(t, options(s.url()))
-	require.NoError(t, db.Claim(t.Context(), "kafka"))
+	require.NoError(t, db.Claim(t.Context(), "trucks"))
 	waiting, begun, kept := newRequest(), newRequest(), newRequest()
 	create(t, db, waiting)
 	create(t, db, begun)
@@ -190,17 +190,17 @@ func TestAnotherCarrierWaitsForTheWorkOfTheFormerOne(t *testing.T) {
 	c := consume(t, db)
 	d := beginNow(t, c, begun)
 
-	require.NoError(t, db.Claim(t.Context(), "kafka"))
-	for _, other := range []string{"redis", "sqs"} {
+	require.NoError(t, db.Claim(t.Context(), "trucks"))
+	for _, other := range []string{"redis", "pigeons"} {
 		err := db.Claim(t.Context(), other)
 		require.ErrorIs(t, err, ports.ErrMisconfigured)
-		require.ErrorContains(t, err, "queue.type is "+other+", but kafka still carries 2 unfinished requests")
+		require.ErrorContains(t, err, "queue.type is "+other+", but trucks still carries 2 unfinished requests")
 	}
 	finishCarried(t, c, d, domain.Outcome{Status: domain.Completed})
 	_, err := db.Cancel(t.Context(), waiting.ID)
 	require.NoError(t, err)
 
 	require.NoError(t, db.Claim(t.Context(), "redis"), "what Redis has all of goes on")
-	require.NoError(t, db.Claim(t.Context(), "sqs"))
-	require.Equal(t, "sqs", s.client().Get(t.Context(), "{openhqm-requests}:carrier").Val())
+	require.NoError(t, db.Claim(t.Context(), "pigeons"))
+	require.Equal(t, "pigeons", s.client().Get(t.Context(), "{openhqm-requests}:carrier").Val())
 }

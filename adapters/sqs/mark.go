@@ -19,12 +19,13 @@ type mark struct {
 	empty time.Time // since when the queues have been seen empty; zero: the last time they were not
 }
 
-// Mark asks nothing.
-func (q *Queue) Mark(context.Context) (ports.Mark, error) {
-	if q.link.ctx.Err() != nil {
-		return nil, ports.ErrClosed
+// Mark counts the messages of both queues, as Passed does.
+func (q *Queue) Mark(ctx context.Context) (ports.Mark, error) {
+	m := &mark{q: q}
+	if _, err := m.Passed(ctx); err != nil {
+		return nil, err
 	}
-	return &mark{q: q}, nil
+	return m, nil
 }
 
 // Passed counts the messages of both queues, with one request each, and reports whether they have been empty for long.

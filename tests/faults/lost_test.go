@@ -12,8 +12,8 @@ import (
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
-// lossPatience is how long tests wait for the end of what a broker has lost. The promise is two minutes; the rest is for
-// a busy machine.
+// lossPatience is how long tests wait for the end of what a broker has lost. The promise is two minutes; the rest is
+// for a busy machine.
 const lossPatience = 4 * time.Minute
 
 // awaitFinal waits until all requests are final, and returns how many were lost. The others are completed.
