@@ -88,6 +88,7 @@ func (l *Losses) end(ctx context.Context) {
 		total += ended
 	}
 	if total > 0 {
-		l.opts.Logger.Error("the broker lost the messages of requests; they ended FAILED, without originals", "count", total)
+		l.opts.Logger.Error("the broker has no messages of some requests (deleted, or never confirmed); "+
+			"they ended FAILED, without originals", "count", total)
 	}
 }
