@@ -137,7 +137,7 @@ func TestPollWaits(t *testing.T) {
 		caller time.Duration // the caller's own patience
 		want   time.Duration
 	}{
-		{"as long as it is told to", 20 * time.Second, time.Hour, 20 * time.Second},
+		{"as long as is asked", 20 * time.Second, time.Hour, 20 * time.Second},
 		{"no longer than its caller", 20 * time.Second, 3 * time.Second, 3 * time.Second},
 	}
 	for _, tt := range tests {

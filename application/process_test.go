@@ -65,7 +65,7 @@ func processIn(
 	observer.EXPECT().Attempted(ctx, gomock.Any()).Do(func(_ context.Context, a ports.Attempted) { seen = a })
 
 	out := application.NewProcess(opts, backend, observer).Process(ctx, d, nil)
-	require.Equal(t, out, seen.Outcome, "the observer is told what is done")
+	require.Equal(t, out, seen.Outcome, "the observer hears of the outcome")
 	require.Equal(t, d.Request.ID, seen.Request.ID)
 	require.Equal(t, d.Deliveries, seen.Deliveries)
 	seen.Request = nil

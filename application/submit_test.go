@@ -117,7 +117,7 @@ func TestSubmitPassesEverythingToTheQueue(t *testing.T) {
 	require.Equal(t, sent, header, "the client's header is not ours to change")
 }
 
-func TestSubmitLeavesOutWhatWasNotGiven(t *testing.T) {
+func TestSubmitLeavesOutWhatWasNotSent(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, domain.Request{
 		ID: "new-id", Endpoint: "orders", Header: domain.Header{}, Body: []byte("{}"),

@@ -69,16 +69,29 @@ func TestAProcessStopsWhenItsDrainHooksHaveEnded(t *testing.T) {
 			})
 			config.Role = role // behind the loader's back: the embedded queue has every graph
 			var ended atomic.Bool
+			last, inTime := make(chan struct{}), false
 			app := fx.New(
+				fx.Invoke(func(lc fx.Lifecycle) { // the first to start is the last to stop
+					lc.Append(fx.StopHook(func() {
+						inTime = ended.Load()
+						close(last)
+					}))
+				}),
 				Options(config, "test", slog.New(slog.DiscardHandler)),
 				fx.Provide(func() drainHook {
-					return drainHook{Run: func(context.Context) { ended.Store(true) }}
+					return drainHook{Run: func(context.Context) {
+						select {
+						case <-last: // nobody has waited for this hook
+						case <-time.After(300 * time.Millisecond):
+						}
+						ended.Store(true)
+					}}
 				}),
 			)
 			require.NoError(t, app.Start(t.Context()))
 			require.False(t, ended.Load())
 			require.NoError(t, app.Stop(t.Context()))
-			require.True(t, ended.Load())
+			require.True(t, inTime, "the hook was not waited for")
 		})
 	}
 }

@@ -10,7 +10,8 @@ import (
 )
 
 // silenceLibraries keeps what libraries write to Go's standard log off our output: net/http prints the beginning of
-// what a backend sends on an idle connection there, and that may be somebody's data. That there was something is logged.
+// what a backend sends on an idle connection there, and that may be somebody's data. Only that there was something is
+// logged.
 func silenceLibraries(logger *slog.Logger) {
 	log.SetFlags(0)
 	log.SetOutput(&libraryLog{logger: logger, now: time.Now})

@@ -74,7 +74,7 @@ func (w *workers) stop() {
 func runWorkers(lc fx.Lifecycle, s *supervisor, w *workers, config configs.Config, logger *slog.Logger) {
 	lc.Append(fx.StartStopHook(
 		func() {
-			logger.Info("working", "slots", config.Worker.Count)
+			logger.Info("worker started", "slots", config.Worker.Count)
 			w.loop = s.start("workers", w.pool.Run)
 		},
 		func(ctx context.Context) error { return w.loop.end(ctx) },

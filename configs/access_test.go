@@ -136,7 +136,7 @@ func TestRateLimits(t *testing.T) {
 		{give: "{rps: 2.1}", want: RateLimit{RPS: 2.1, Burst: 3}},
 		{give: "{rps: 1000000}", want: RateLimit{RPS: 1_000_000, Burst: 1_000_000}},
 		{give: "{rps: 2, burst: 1000000}", want: RateLimit{RPS: 2, Burst: 1_000_000}},
-		{give: "{burst: 5}", wantFault: `burst: "5": has no use while rps is 0, which is no limit`},
+		{give: "{burst: 5}", wantFault: `burst: "5": has no effect while rps is 0, which means no limit`},
 		{give: "{rps: 0.0009}", wantFault: `rps: "0.0009": ` + rates},
 		{give: "{rps: -1}", wantFault: `rps: "-1": ` + rates},
 		{give: "{rps: 1e300}", wantFault: `rps: "1e300": ` + rates},

@@ -49,7 +49,7 @@ const (
 	FormatText = "text"
 )
 
-// Server is the HTTP side of the api role.
+// Server configures the HTTP server of the api role.
 type Server struct {
 	Host           string        `koanf:"host"`            // an IP address or a host name, never empty
 	Port           int           `koanf:"port"`            // 0: any free one
@@ -95,7 +95,7 @@ type Store struct {
 // storeAuto stands for the store that goes with the queue.
 const storeAuto = "auto"
 
-// Worker is the side that calls backends.
+// Worker configures what calls backends.
 type Worker struct {
 	Count    int           `koanf:"count"`     // calls in flight at once, at least 1
 	Timeout  time.Duration `koanf:"timeout"`   // of one attempt, where the endpoint names none

@@ -71,7 +71,7 @@ func dotenvValue(text string) (value, fault string) {
 	case text[0] == '\'' || text[0] == '"':
 		value, rest, fault := unquote(text)
 		if rest = strings.TrimSpace(rest); fault == "" && rest != "" && rest[0] != '#' {
-			fault = "has something behind its closing quote"
+			fault = "has text after its closing quote"
 		}
 		return value, fault
 	default:

@@ -53,7 +53,7 @@ func TestDotenvFaults(t *testing.T) {
 		{give: `A="s3cret\"`, want: "A in .env:1: has no closing quote on its line"},
 		{give: `A="s3cret\`, want: `A in .env:1: has an unknown escape; known are \n \r \t \" \\ \$`},
 		{give: `A="s3cret\x"`, want: `A in .env:1: has an unknown escape; known are \n \r \t \" \\ \$`},
-		{give: `A="s3"cret`, want: "A in .env:1: has something behind its closing quote"},
+		{give: `A="s3"cret`, want: "A in .env:1: has text after its closing quote"},
 		{give: "A=s3cret\xff", want: "A in .env:1: " + errCharacters.Error()},
 		{give: "A=1\n\nA=s3cret", want: "A in .env:3: is already in .env:1"},
 	} {

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// Kafka is where the Kafka queue is. Its store is Redis.
+// Kafka says how to reach Apache Kafka, and how to create topics. The store beside it is Redis.
 type Kafka struct {
 	Brokers           []string      `koanf:"brokers"`            // host:port, at least one
 	Group             string        `koanf:"group"`              // the consumer group of the workers
 	Partitions        int           `koanf:"partitions"`         // of a topic that we create
 	ReplicationFactor int           `koanf:"replication_factor"` // of a topic that we create; 0: 3, or fewer brokers
-	SessionTimeout    time.Duration `koanf:"session_timeout"`    // after which a silent worker's work goes to others
+	SessionTimeout    time.Duration `koanf:"session_timeout"`    // after which other workers take over from a silent one
 	SecurityProtocol  string        `koanf:"security_protocol"`  // KafkaPlaintext to KafkaSASLSSL
 	SASL              SASL          `koanf:"sasl"`               // only with a protocol that begins with SASL
 	TLS               TLS           `koanf:"tls"`                // only with a protocol that ends with SSL
@@ -100,7 +100,7 @@ func (c *Config) ResolveKafka() (string, error) {
 	case err != nil:
 		check.bad("kafka.sasl.password", err.Error())
 	case c.Kafka.UsesSASL() && password == "":
-		check.bad("kafka.sasl.password", "resolves to nothing")
+		check.bad("kafka.sasl.password", "resolves to an empty value")
 	}
 	check.tls("kafka.tls.", c.Kafka.TLS)
 	return password, check.report.err()

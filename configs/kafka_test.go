@@ -84,7 +84,7 @@ func TestResolveKafka(t *testing.T) {
 		},
 		"no password": {
 			give: "{security_protocol: SASL_SSL, sasl: {username: u, password: '${EMPTY}'}}",
-			err:  "kafka.sasl.password: resolves to nothing",
+			err:  "kafka.sasl.password: resolves to an empty value",
 		},
 		"missing files": {
 			give: "{security_protocol: SSL, tls: {ca_file: /none}}",

@@ -28,7 +28,7 @@ func loadYAML(t *testing.T, content string, environ ...string) Config {
 	return config
 }
 
-// faultsOf loads sources that have faults and gives them, with the directory cut off the path of the file.
+// faultsOf loads sources that have faults and returns those, with the directory cut off the path of the file.
 func faultsOf(t *testing.T, sources Sources) []string {
 	t.Helper()
 	_, _, err := Load(sources)

@@ -19,9 +19,9 @@ func checkRedisURL(text string) string {
 	case err != nil || u.Scheme != "redis" && u.Scheme != "rediss" || u.Hostname() == "" || !validPort(u.Port()):
 		return "must be a URL that begins with redis:// or rediss:// and names a host"
 	case strings.Contains(u.Path+u.RawQuery, "@") || u.Fragment != "":
-		return "has an @ or # behind the host: in a password @ is written %40, # %23, / %2F, ? %3F and % %25"
+		return "has an @ or # after the host: in a password @ is written %40, # %23, / %2F, ? %3F and % %25"
 	case !redisDatabase.MatchString(u.Path):
-		return "may have the number of a database behind the host, and no other path"
+		return "may have a database number after the host, and no other path"
 	}
 	return checkRedisParameters(u.Query())
 }

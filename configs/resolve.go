@@ -21,7 +21,7 @@ func (c *Config) ResolveSecrets() error {
 			check.secret(prefix+"headers."+header, endpoint.Headers[header])
 		}
 		if check.secret(prefix+"auth.token", endpoint.Auth.Token) == "" && endpoint.Auth.Token.IsSet() {
-			check.bad(prefix+"auth.token", "resolves to nothing")
+			check.bad(prefix+"auth.token", "resolves to an empty value")
 		}
 		check.secret(prefix+"auth.password", endpoint.Auth.Password)
 		check.tls(prefix+"tls.", endpoint.TLS)

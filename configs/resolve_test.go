@@ -45,7 +45,7 @@ proxy:
 	want := []string{
 		at("7", "a.headers.X-A", "needs variables that are not set: MISSING_A"),
 		at("8", "a.headers.X-B", "resolves to a value with control characters, which no header may hold"),
-		at("10", "a.auth.token", "resolves to nothing"),
+		at("10", "a.auth.token", "resolves to an empty value"),
 		at("12", "a.tls.ca_file", "stat /none/ca.pem: no such file or directory"),
 		at("13", "a.tls.cert_file", "open /: not a regular file"),
 		at("14", "a.tls.key_file", "stat /none/key.pem: no such file or directory"),
@@ -75,7 +75,7 @@ proxy:
 
 func TestResolveRedis(t *testing.T) {
 	t.Parallel()
-	const escaped = "redis.url: has an @ or # behind the host: in a password @ is written %40, # %23, / %2F, ? %3F " +
+	const escaped = "redis.url: has an @ or # after the host: in a password @ is written %40, # %23, / %2F, ? %3F " +
 		"and % %25"
 	const parameters = "addr, client_name, dial_timeout, master_name, password, pool_size, read_timeout, skip_verify, " +
 		"username, write_timeout"
@@ -96,7 +96,7 @@ func TestResolveRedis(t *testing.T) {
 		"a password with a hash":     {give: "url: 'redis://u:12#s3cret@a'", err: escaped},
 		"a path": {
 			give: "url: redis://a/s3cret",
-			err:  "redis.url: may have the number of a database behind the host, and no other path",
+			err:  "redis.url: may have a database number after the host, and no other path",
 		},
 		"reads from replicas": {
 			give: "url: redis://a?addr=b:1&read_only=true",

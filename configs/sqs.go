@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// SQS is where the queue of Amazon SQS is. Its store is Redis. Credentials come from where the tools of AWS look.
+// SQS says how to reach Amazon SQS. The store beside it is Redis. Credentials are found where AWS tools look for them.
 type SQS struct {
 	Region       string `koanf:"region"`        // empty: as AWS's own tools find it
 	Endpoint     string `koanf:"endpoint"`      // a URL; empty: that of the region

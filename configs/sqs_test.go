@@ -32,7 +32,10 @@ func TestRulesOfSQS(t *testing.T) {
 			`f.yaml:1: request.max_age: "313h": must be at most 312h with SQS, which keeps messages for 14 days`,
 			`f.yaml:1: worker.timeout: "12h": must be at most 11h with SQS, which lends a message for 12h`,
 			`f.yaml:1: proxy.endpoints.b.timeout: "13h": must be at most 11h with SQS, which lends a message for 12h`,
-			`f.yaml:1: queue.lease: "12h": must be whole seconds up to 11h with SQS, which lends a message for 12h`,
+			`f.yaml:1: queue.lease: "12h": must be at most 11h with SQS, which lends a message for 12h`,
+		}},
+		{give: "queue: {type: sqs, lease: 1500ms}", want: []string{
+			`f.yaml:1: queue.lease: "1500ms": must be whole seconds with queue.type "sqs"`,
 		}},
 	})
 }

@@ -36,7 +36,7 @@ func validListen(address string) bool {
 func (r *RateLimit) validate(v *validator, prefix string) {
 	switch {
 	case r.RPS == 0 && r.Burst != 0:
-		v.bad(prefix+"burst", "has no use while rps is 0, which is no limit")
+		v.bad(prefix+"burst", "has no effect while rps is 0, which means no limit")
 	case r.RPS != 0 && (r.RPS < minRate || r.RPS > maxRate):
 		v.bad(prefix+"rps", fmt.Sprintf("must be 0 for no limit, or %g to %d", minRate, maxRate))
 	case r.RPS != 0:

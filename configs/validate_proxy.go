@@ -46,7 +46,7 @@ func (c *Config) validateTransparent(v *validator) {
 	case !validListen(t.Listen):
 		v.bad(listen, "must be empty or host:port, for instance 127.0.0.1:8080")
 	case c.Role == RoleWorker:
-		v.bad(listen, "has no use with role worker, which accepts no requests")
+		v.bad(listen, "has no effect with role worker, which accepts no requests")
 	case samePort(t.Listen, net.JoinHostPort("", strconv.Itoa(c.Server.Port))):
 		v.bad(listen, "must have another port than server.port")
 	case samePort(t.Listen, c.Server.AdminListen):
@@ -123,7 +123,7 @@ func (e *Endpoint) validateHeaders(v *validator, prefix string) {
 	}
 }
 
-// ofTheConnection are fields that the client's side of HTTP writes itself (RFC 9110 sections 7.2, 7.6.1 and 8.6). A
+// ofTheConnection are fields that the HTTP client writes itself (RFC 9110 sections 7.2, 7.6.1 and 8.6). A
 // fixed value would be ignored or break the message.
 var ofTheConnection = []string{
 	"Connection", "Content-Length", "Host", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding",
@@ -167,7 +167,7 @@ func (a *Auth) validate(v *validator, prefix string) {
 		case required && !field.set:
 			v.bad(prefix+field.name, "is required for auth type "+a.Type)
 		case field.set && !required && !slices.Contains(fields.optional, field.name):
-			v.bad(prefix+field.name, "has no use with auth type "+a.Type)
+			v.bad(prefix+field.name, "has no effect with auth type "+a.Type)
 		}
 	}
 	if strings.Contains(a.Username, ":") {
@@ -180,12 +180,12 @@ func (a *Auth) validate(v *validator, prefix string) {
 
 func (t *TLS) validate(v *validator, prefix string, plainHTTP bool) {
 	if (t.CertFile == "") != (t.KeyFile == "") {
-		v.bad(prefix+"cert_file", "goes only together with key_file")
+		v.bad(prefix+"cert_file", "must be set together with key_file")
 	}
 	if t.ServerName != "" && !validHost(t.ServerName) {
 		v.bad(prefix+"server_name", "must be a host name or an IP address")
 	}
 	if plainHTTP && *t != (TLS{}) {
-		v.bad(prefix[:len(prefix)-1], "has no use with an http URL")
+		v.bad(prefix[:len(prefix)-1], "has no effect with an http URL")
 	}
 }

@@ -42,7 +42,7 @@ func TestTheTransparentListenerAndWhatItForwards(t *testing.T) {
 		}},
 		{give: "{role: worker, proxy: {transparent: {listen: ':1', endpoint: echo}}}", want: []string{
 			`f.yaml:1: role: "worker": must be "all": the embedded queue and store belong to one process`,
-			`f.yaml:1: proxy.transparent.listen: ":1": has no use with role worker, which accepts no requests`,
+			`f.yaml:1: proxy.transparent.listen: ":1": has no effect with role worker, which accepts no requests`,
 		}},
 	} {
 		t.Run(test.give, func(t *testing.T) {

@@ -61,7 +61,7 @@ func (c *Config) validateNames(v *validator, q queueType) {
 		case used[n.value] != "":
 			v.bad(n.key, "is also "+used[n.value]+"; they must be different")
 		case optional && q.private:
-			v.bad(n.key, "has no use with the "+q.name+" queue, which no other program can reach")
+			v.bad(n.key, "has no effect with the "+q.name+" queue, which no other program can reach")
 		}
 		used[n.value] = n.key
 	}
@@ -88,8 +88,9 @@ func (c *Config) validateLimits(v *validator, q queueType) {
 			q.maxLease.check(v, "proxy.endpoints."+name+".timeout", timeout)
 		}
 	}
-	if q.wholeSeconds && (c.Queue.Lease > q.maxLease.most || c.Queue.Lease%time.Second != 0) {
-		v.bad("queue.lease", "must be whole seconds up to "+formatDuration(q.maxLease.most)+" with "+q.maxLease.with)
+	q.maxLease.check(v, "queue.lease", c.Queue.Lease)
+	if q.wholeSeconds && c.Queue.Lease%time.Second != 0 {
+		v.bad("queue.lease", "must be whole seconds with queue.type \""+q.name+"\"")
 	}
 }
 

@@ -164,9 +164,9 @@ func TestRulesBetweenKeys(t *testing.T) {
 			`f.yaml:1: redis.shards: "2": must be 1 with queue.results_in: other programs read one stream`,
 		}},
 		{give: "queue: {responses: a, results_in: b, dead_letters: c}", want: []string{
-			`f.yaml:1: queue.responses: "a": has no use with the embedded queue, which no other program can reach`,
-			`f.yaml:1: queue.results_in: "b": has no use with the embedded queue, which no other program can reach`,
-			`f.yaml:1: queue.dead_letters: "c": has no use with the embedded queue, which no other program can reach`,
+			`f.yaml:1: queue.responses: "a": has no effect with the embedded queue, which no other program can reach`,
+			`f.yaml:1: queue.results_in: "b": has no effect with the embedded queue, which no other program can reach`,
+			`f.yaml:1: queue.dead_letters: "c": has no effect with the embedded queue, which no other program can reach`,
 		}},
 		{give: "{role: api, queue: {type: redis, requests: '{a}', responses: b, results_in: b}}", want: []string{
 			`f.yaml:1: queue.requests: "{a}": must be 1 to 200 of A-Z a-z 0-9 . _ : -`,
@@ -268,14 +268,14 @@ func TestFieldsOfAnEndpoint(t *testing.T) {
 			`auth.type: "digest": must be one of none, bearer, api_key, basic, custom`,
 		}},
 		{give: "auth: {token: t, username: u, password: p, header: h}", want: []string{
-			"auth.token: " + secret + ": has no use with auth type none",
-			`auth.username: "u": has no use with auth type none`,
-			"auth.password: " + secret + ": has no use with auth type none",
-			`auth.header: "h": has no use with auth type none`,
+			"auth.token: " + secret + ": has no effect with auth type none",
+			`auth.username: "u": has no effect with auth type none`,
+			"auth.password: " + secret + ": has no effect with auth type none",
+			`auth.header: "h": has no effect with auth type none`,
 		}},
 		{give: "auth: {type: bearer, username: u}", want: []string{
 			"auth.token: is required for auth type bearer",
-			`auth.username: "u": has no use with auth type bearer`,
+			`auth.username: "u": has no effect with auth type bearer`,
 		}},
 		{give: "auth: {type: bearer, token: ''}", want: []string{
 			"auth.token: " + secret + ": is required for auth type bearer",
@@ -296,13 +296,13 @@ func TestFieldsOfAnEndpoint(t *testing.T) {
 		}},
 
 		{give: "tls: {ca_file: /none, cert_file: /none, key_file: /none, server_name: a.b}"},
-		{give: "tls: {cert_file: c}", want: []string{`tls.cert_file: "c": goes only together with key_file`}},
-		{give: "tls: {key_file: k}", want: []string{"tls.cert_file: goes only together with key_file"}},
+		{give: "tls: {cert_file: c}", want: []string{`tls.cert_file: "c": must be set together with key_file`}},
+		{give: "tls: {key_file: k}", want: []string{"tls.cert_file: must be set together with key_file"}},
 		{give: "tls: {server_name: 'a:443'}", want: []string{
 			`tls.server_name: "a:443": must be a host name or an IP address`,
 		}},
-		{give: "{url: http://a, tls: {ca_file: c}}", want: []string{"tls: has no use with an http URL"}},
-		{give: "{url: HTTP://a, tls: {ca_file: c}}", want: []string{"tls: has no use with an http URL"}},
+		{give: "{url: http://a, tls: {ca_file: c}}", want: []string{"tls: has no effect with an http URL"}},
+		{give: "{url: HTTP://a, tls: {ca_file: c}}", want: []string{"tls: has no effect with an http URL"}},
 	} {
 		t.Run(test.give, func(t *testing.T) {
 			t.Parallel()

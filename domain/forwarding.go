@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Origin is where a request came from, as far as we trust what we were told.
+// Origin is where a request came from, as far as we trust what the client and proxies say.
 type Origin struct {
 	Address netip.Addr // of the client; zero: unknown
 	Proto   string     // that the client used, "http" or "https"

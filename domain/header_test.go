@@ -88,7 +88,7 @@ func TestHeaderEndToEnd(t *testing.T) {
 			domain.Header{},
 		},
 		{
-			"also under an alias, on either side",
+			"also under an alias, in either list",
 			domain.Header{
 				"Connection": {"x-one, X_Two, Under_score"}, "X_one": {"1"}, "x-One": {"1"}, "X-Two": {"2"}, "X_TWO": {"2"},
 				"Under_Score": {"3"}, "X_other": {"kept"}, "Transfer_Encoding": {"chunked"}, "Proxy_authorization": {"x"},

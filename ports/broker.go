@@ -81,8 +81,8 @@ type Mark interface {
 // Leaver is a queue that hands its messages to other processes at once when this one stops.
 type Leaver interface {
 	// Leave settles what is to be settled and hands back everything else that was received, which ends its Received.Lost.
-	// Publishing, outlets and inlets go on. It blocks for at most 10 s; what cannot be handed back by then goes to others
-	// as after a crash. The second call does nothing.
+	// Publishing, outlets and inlets go on. It blocks for at most 10 s; what cannot be handed back by then goes to other
+	// processes as after a crash. The second call does nothing.
 	Leave()
 }
 
@@ -122,13 +122,14 @@ type Received struct {
 	Arrived time.Time // at the broker; where that is unknown, when its producer says it was sent
 	Ticket  Ticket
 
-	// Crowded is closed when the broker needs the message settled soon: it holds up others, or the broker will stop
-	// reserving it. Its holder should have the request kept in the store and settle the message. Nil: that never happens.
+	// Crowded is closed when the broker needs the message settled soon: it holds up other messages, or the broker will
+	// stop reserving it. Its holder should have the request kept in the store and settle the message. Nil: that never
+	// happens.
 	Crowded <-chan struct{}
 	// Lost ends, with the cause ErrLost, when the broker may hand the message to another holder. A call that runs may go
 	// on, since the store fences its result. Nil: the carrier cannot tell.
 	Lost context.Context
 }
 
-// Ticket stands for one hand-out. Only the receiver that made it can read it; others ignore it.
+// Ticket stands for one hand-out. Only the receiver that made it can read it; other receivers ignore it.
 type Ticket any

@@ -10,16 +10,16 @@ import (
 // may work it off, and each notice is handed to one of them at a time. Errors match ErrUnavailable, which the outbox
 // reports to operators by itself, or ErrClosed.
 type Outbox interface {
-	// Due returns notices that are owed, as many as may be in memory at once. It does not wait: none means that nothing is
-	// known to be owed until Wait returns. Notices that it returned before and that are not done come again, as they are
-	// by then. So do those that another process was handed and has not done within a lease.
+	// Due returns notices that are owed, as many as may be in memory at once. It does not wait: an empty answer means that
+	// nothing is known to be owed until Wait returns. Notices that were returned before and are not done come again, with
+	// what the store has by then. So do those that another process got and has not done within a lease.
 	Due(ctx context.Context) ([]Notice, error)
 
 	// Done removes notices, durably. When it fails they may come again.
 	Done(ctx context.Context, notices []Notice) error
 
-	// Wait blocks until something may be owed, or ctx ends. What this process owes wakes it at once; what other processes
-	// left behind it looks for once a second.
+	// Wait blocks until something may be owed, or ctx ends. A notice of this process wakes it at once. For notices that
+	// other processes left behind, it looks once a second.
 	Wait(ctx context.Context)
 }
 
@@ -38,11 +38,11 @@ type Notice struct {
 	ID     domain.ID
 	Ticket Ticket // for Outbox.Done
 
-	// Record is that of a result, with the result, or of a handover, without one. Nil: it is gone.
+	// Record is set for results, with the result, and for handovers, without one. Nil: it is gone.
 	Record *domain.Record
 	// Letter is the dead letter, with its original if there is one that can be read. Nil: it is gone.
 	Letter *domain.DeadLetter
-	// Original is what a dead letter was made of that nobody can read, as it came. Nil: Letter.Request counts.
+	// Original is the message of a dead letter that could not be read, as it came. Nil: Letter.Request counts.
 	Original []byte
 	// Request is the one to hand over.
 	Request *domain.Request

@@ -6,7 +6,8 @@ import (
 	"github.com/openhqm/openhqm/domain"
 )
 
-// Results reads records. What it shows is durable. ErrNotFound where there is no record, or none any more.
+// Results reads records. What it returns is durable. Errors match ErrNotFound when there is no record, or none any
+// more.
 type Results interface {
 	// State returns a record without its result: cheap, however large the response.
 	State(ctx context.Context, id domain.ID) (domain.Record, error)

@@ -7,47 +7,48 @@ import (
 	"github.com/openhqm/openhqm/domain"
 )
 
-// Store keeps the records of requests that a Carrier carries. It has the record alone until the request is to wait for
-// anything but its turn. Then the store keeps all of the request (Keep), and its message is settled; from then on
-// StoreWork.Receive hands it out, and the carrier knows nothing of it.
+// Store keeps the records of requests that a Carrier carries. While a request waits only for its turn, the store has
+// its record and the carrier has the request. When it must wait for anything else, the store keeps all of it (Keep),
+// and its message is settled. From then on StoreWork.Receive hands it out, and the carrier knows nothing of it.
 //
-// All errors match ErrUnavailable, "not confirmed", or ErrClosed, and Create has ErrFull too. Every call may be
-// repeated. Items are steps of their own: one that fails does not affect the rest. Nothing of the arguments is kept
-// after a call.
+// All errors match ErrUnavailable (not confirmed) or ErrClosed; those of Create may also match ErrFull. Every call may
+// be repeated. Each item is a step of its own: one that fails does not affect the rest. Nothing of the arguments is
+// kept after a call.
 type Store interface {
-	// Create makes the records, durably, as Intake.Accept does. The answers are aligned.
+	// Create makes the records durable, as Intake.Accept does. The answers are aligned with creations.
 	Create(ctx context.Context, creations []Creation) []Created
 
 	// Published notes that the carrier has the messages of requests with an idempotency key, so that a repeat need not
 	// publish again.
 	Published(ctx context.Context, reqs []domain.Request) error
 
-	// Keep saves whole requests, durably, that the carrier has handed out or never accepts, so that their messages can be
-	// settled. One that is not begun waits for its time; one that a worker holds stays with it, and is handed to another
-	// when the lease is over. Keep makes a record where there is none, and completes a dead letter that has no original.
-	// What is in the store already stays as it is. The errors are aligned.
+	// Keep saves whole requests durably: those that the carrier has handed out, so that their messages can be settled,
+	// and those that it never accepts. A request that is not begun waits until it is due. One that a worker holds stays
+	// with that worker, and is handed to another when the lease is over. Keep makes a record where there is none, and
+	// completes a dead letter that has no original. What is in the store already stays as it is. The errors are aligned
+	// with arrivals.
 	Keep(ctx context.Context, arrivals []Arrival) []error
 
-	// Reject makes a dead letter of a message that cannot be read, and a record that says so. The request has an id and
-	// times. The second time it does nothing.
+	// Reject saves a dead letter for a message that cannot be read, and a record that says so. Of req only the id and the
+	// times count. Called again it does nothing.
 	Reject(ctx context.Context, req domain.Request, message []byte, cause error) error
 
-	// Cancel is that of Intake.
+	// Cancel has the contract of Intake.Cancel.
 	Cancel(ctx context.Context, id domain.ID) (domain.Record, error)
 }
 
-// StoreWork is Work on what the store holds, and begins what the carrier hands out. Its leases are the consumer's.
+// StoreWork is Work on what the store holds. It also begins what the carrier hands out. Its leases are the consumer's.
 type StoreWork interface {
-	// Receive hands out what the store holds. Finish is for all that the store has begun: for a delivery that the carrier
-	// handed out it needs the Original where the outcome is not COMPLETED.
+	// Receive hands out what the store holds. Finish is for everything that the store has begun. For a delivery that the
+	// carrier handed out, Finish.Original is required unless the outcome is COMPLETED.
 	Work
 
-	// Take is a Receive that does not wait for anything: it may return none. It does not end with ctx.
+	// Take is Receive without waiting: it may return no deliveries. The end of ctx does not cut it short.
 	Take(ctx context.Context, credit Credit) ([]Delivery, error)
 
-	// Begin makes requests PROCESSING that the carrier has handed out, in one round trip where the store can. It makes
-	// records of those that have none: other programs wrote them, or the store has lost its data. The answers are
-	// aligned. Repeated with the same Try it returns the same delivery.
+	// Begin makes requests that the carrier has handed out PROCESSING, in one round trip where the store can. It makes a
+	// record where there is none, because another program wrote the request or the store has lost its data. The answers
+	// are aligned with arrivals. Repeated with the same Try it returns the same delivery.
 	Begin(ctx context.Context, arrivals []Arrival) []Begun
 }
 
@@ -76,7 +77,7 @@ type Creation struct {
 type Created struct {
 	Accepted
 
-	// Unpublished: the carrier is not known to have the request, which for a repeat is the earlier one, whose id is in
+	// Unpublished: the carrier is not known to have the request. For a repeat that is the earlier request, whose id is in
 	// Accepted.Record.
 	Unpublished bool
 }
@@ -91,7 +92,7 @@ type Arrival struct {
 // Begun is the answer to one Arrival.
 type Begun struct {
 	Verdict  BegunVerdict
-	Delivery Delivery // with BegunGo
+	Delivery Delivery // only with BegunGo
 	Err      error    // then the rest means nothing
 }
 

@@ -15,8 +15,8 @@ type Work interface {
 	// trying. ErrClosed after Close.
 	Receive(ctx context.Context, credit Credit) ([]Delivery, error)
 
-	// Finish makes each outcome durable and ends its delivery, as one step per item, and does what the outcome owes:
-	// waiters are woken, a FAILED or TIMEOUT becomes a dead letter. The errors are aligned with finishes. ErrLost:
+	// Finish makes each outcome durable and ends its delivery, as one step per item, with everything that follows from
+	// it: waiters are woken, a FAILED or TIMEOUT becomes a dead letter. The errors are aligned with finishes. ErrLost:
 	// another worker holds the request by now, and nothing was changed. ErrUnavailable: not confirmed; the caller
 	// repeats it, and the delivery stays leased meanwhile.
 	Finish(ctx context.Context, finishes []Finish) []error
@@ -52,7 +52,7 @@ type Finish struct {
 	Token   string
 	Outcome domain.Outcome
 
-	// Original is what a carrier has of the request, for a Store that is to hold it from now on. Nil: the store does
+	// Original is the request as the carrier has it, for a Store that must keep it from now on. Nil: the store has it
 	// already, or need not. Callers of Work leave it out.
 	Original *domain.Request
 }

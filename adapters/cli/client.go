@@ -172,7 +172,7 @@ func (c *client) call(method, path string, body []byte, want int, into any) ([]b
 		return answer, nil
 	}
 	if err := json.Unmarshal(answer, into); err != nil {
-		return nil, fmt.Errorf("dlq: this is no answer of an openhqm api: %w", err)
+		return nil, fmt.Errorf("dlq: the answer is not from an openhqm api: %w", err)
 	}
 	return answer, nil
 }

@@ -14,7 +14,7 @@ func (p *Program) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "openhqm",
 		Short: "A durable asynchronous HTTP gateway",
-		Long: `OpenHQM is a durable asynchronous HTTP gateway: it answers requests 202 at once, keeps them in a
+		Long: `OpenHQM is a durable asynchronous HTTP gateway: it answers requests with 202 at once, keeps them in a
 queue, forwards them to their backends and keeps the responses.
 
 Without a command it runs the gateway.`,
@@ -78,7 +78,7 @@ func (p *Program) configCommand() *cobra.Command {
 func (p *Program) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
-		Short:   "Print the version, that of Go, and the platform",
+		Short:   "Print the versions of OpenHQM and Go, and the platform",
 		Example: "  openhqm version",
 		Args:    noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {

@@ -231,7 +231,7 @@ func TestDLQErrorsOfTheAPI(t *testing.T) {
 		{401, `{"code":"UNAUTHORIZED","detail":"no key\u0007"}`, "openhqm: dlq: 401 UNAUTHORIZED: no key\uFFFD\n"},
 		{502, `<html>nginx</html>`, "openhqm: dlq: status 502 without a code: is this an openhqm api?\n"},
 		{307, ``, "openhqm: dlq: status 307 without a code: is this an openhqm api?\n"},
-		{200, `<html>hello</html>`, "no answer of an openhqm api"},
+		{200, `<html>hello</html>`, "not from an openhqm api"},
 	} {
 		code, stdout, stderr := runDLQ("show", "a", "--url",
 			scripted(t, exchange{"GET /api/v1/dead-letters/a", tt.status, tt.give}))

@@ -169,7 +169,7 @@ func (s *scheduler) first(lane domain.Lane, left *ports.Allowance) (q *queue, wa
 	return nil, waits
 }
 
-// took gives the next turn to the queue behind the one that was served.
+// took passes the turn to the queue after the one that was served.
 func (s *scheduler) took(q *queue) {
 	lane := q.id.lane
 	s.turn[lane] = slices.Index(s.lanes[lane], q) + 1

@@ -346,9 +346,9 @@ func TestPagesOfOtherSitesMayNotUseAnOpenGateway(t *testing.T) {
 	require.Equal(t, http.StatusAccepted, a.StatusCode)
 }
 
-// TestPagesOfOthersMayNotQueueAnything holds that on the proxy path no method is safe, as the backend is called
+// TestPagesOfOtherOriginsMayNotQueueAnything holds that on the proxy path no method is safe, as the backend is called
 // whatever it is; but that an address which stands for the application leaves it to that.
-func TestPagesOfOthersMayNotQueueAnything(t *testing.T) {
+func TestPagesOfOtherOriginsMayNotQueueAnything(t *testing.T) {
 	t.Parallel()
 	f, given := accepting()
 	r := start(t, f, sidecar)

@@ -198,7 +198,7 @@ func TestOneAnswerFitsHoweverLarge(t *testing.T) {
 	})
 }
 
-func TestReaderThatLeavesGivesItsRoomBack(t *testing.T) {
+func TestReaderThatLeavesReleasesItsMemory(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := newLibrary()

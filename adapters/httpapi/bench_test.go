@@ -20,7 +20,7 @@ import (
 var benchBody = `{"payload":{"order":1,"items":["` + strings.Repeat("x", 200) + `"]},` +
 	`"metadata":{"endpoint":"orders","labels":{"team":"a"}}}`
 
-// connection stands for the answer's side of a connection, and costs as little as possible.
+// connection stands for the sending half of a connection, and costs as little as possible.
 type connection struct {
 	header http.Header
 	status int

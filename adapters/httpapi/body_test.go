@@ -162,7 +162,7 @@ func TestTimeToReadBeginsWhenThereIsRoom(t *testing.T) {
 	}
 }
 
-func TestRefusedBodyGivesItsRoomBack(t *testing.T) {
+func TestRefusedBodyReleasesItsMemory(t *testing.T) {
 	t.Parallel()
 	f, given := accepting()
 	r := start(t, f)

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestOneClientLeavesRoomForOthers(t *testing.T) {
+func TestOneClientLeavesRoomForOtherClients(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		budget := newBodyBudget(400, 50)

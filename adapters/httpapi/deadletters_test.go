@@ -245,7 +245,7 @@ func TestAResendThatCannotBe(t *testing.T) {
 	}
 }
 
-func TestResendingManyTellsWhatBecameOfThem(t *testing.T) {
+func TestResendingManyReportsWhatBecameOfThem(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
@@ -351,7 +351,7 @@ func TestImpossibleIDsAreNotLookedFor(t *testing.T) {
 	}
 }
 
-func TestARequestTellsWhichDeadLetterItWasMadeFrom(t *testing.T) {
+func TestARequestNamesTheDeadLetterItWasMadeFrom(t *testing.T) {
 	t.Parallel()
 	resent := pendingRecord
 	resent.ResentFrom = "older"

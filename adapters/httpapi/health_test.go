@@ -18,7 +18,7 @@ import (
 
 func well(context.Context) error { return nil }
 
-func TestHealthTellsOfEveryComponent(t *testing.T) {
+func TestHealthReportsEveryComponent(t *testing.T) {
 	t.Parallel()
 	const head = `"version":"1.2.3","timestamp":"2026-03-04T04:06:07.891Z","components":`
 	down := func(context.Context) error { return errors.New(`dial "redis"`) }
@@ -149,7 +149,7 @@ func TestOneReportServesAllWhoAsk(t *testing.T) {
 	require.EqualValues(t, 1, probed.Load())
 	now = now.Add(reportLife)
 	h.check()
-	require.EqualValues(t, 2, probed.Load(), "an old report is made anew")
+	require.EqualValues(t, 2, probed.Load(), "an old report is replaced")
 }
 
 func TestProbesRunSideBySide(t *testing.T) {

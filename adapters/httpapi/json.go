@@ -26,7 +26,7 @@ func checkJSON(document []byte) error {
 }
 
 // reasonTwice is for what may be present once.
-const reasonTwice = "is given twice"
+const reasonTwice = "appears twice"
 
 // reasonUTF8 is for text that no JSON document can hold unchanged.
 const reasonUTF8 = "must be valid UTF-8"

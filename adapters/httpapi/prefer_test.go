@@ -122,7 +122,7 @@ func requireReceiptWith(t *testing.T, a answer, status domain.Status) {
 	requireRecordFields(t, a, status)
 }
 
-func TestSubmitTellsWhatItAppliedOfPrefer(t *testing.T) {
+func TestSubmitReportsWhatItAppliedOfPrefer(t *testing.T) {
 	t.Parallel()
 	f := ending(func(_ context.Context, _ domain.ID, wait time.Duration) (domain.Record, error) {
 		require.Equal(t, 7*time.Second, wait)

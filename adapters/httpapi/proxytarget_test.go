@@ -186,7 +186,7 @@ func TestOptionsThatAreRefusedNameTheField(t *testing.T) {
 	}
 }
 
-func TestPreferencesOfOthers(t *testing.T) {
+func TestOtherPreferences(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ give, want []string }{
 		{nil, nil},

@@ -131,17 +131,17 @@ func TestRawIsTheResponseAsItWas(t *testing.T) {
 // (RFC 9110 section 8.6).
 func TestRawOfAResponseToHEAD(t *testing.T) {
 	t.Parallel()
-	told := func(length ...string) domain.Header { return domain.Header{"Content-Length": length} }
+	declared := func(length ...string) domain.Header { return domain.Header{"Content-Length": length} }
 	for name, tt := range map[string]struct {
 		fields domain.Header
 		want   []string
 	}{
-		"told":              {told("1234"), []string{"1234"}},
-		"told to be empty":  {told("0"), []string{"0"}},
-		"not told":          {nil, nil},
-		"told encoded":      {domain.Header{"Content-Encoding": {"x"}, "Content-Length": {"12"}}, []string{"12"}},
-		"not told, encoded": {domain.Header{"Content-Encoding": {"x"}}, nil},
-		"nonsense":          {told("-1"), nil},
+		"declared":              {declared("1234"), []string{"1234"}},
+		"declared empty":        {declared("0"), []string{"0"}},
+		"not declared":          {nil, nil},
+		"declared, encoded":     {domain.Header{"Content-Encoding": {"x"}, "Content-Length": {"12"}}, []string{"12"}},
+		"not declared, encoded": {domain.Header{"Content-Encoding": {"x"}}, nil},
+		"nonsense":              {declared("-1"), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

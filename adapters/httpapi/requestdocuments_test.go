@@ -135,7 +135,7 @@ func TestResultKeepsItsBytes(t *testing.T) {
 	}
 }
 
-func TestLargeResultIsGivenWhole(t *testing.T) {
+func TestLargeResultIsReturnedWhole(t *testing.T) {
 	t.Parallel()
 	record := pendingRecord
 	record.Status = domain.Completed

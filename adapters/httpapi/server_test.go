@@ -42,7 +42,7 @@ func TestShutdownWithoutServeFreesThePort(t *testing.T) {
 	require.NoError(t, s.Serve(), "it has ended before it began")
 }
 
-func TestServeTellsWhyItEnded(t *testing.T) {
+func TestServeReportsWhyItEnded(t *testing.T) {
 	t.Parallel()
 	opts, _, _ := testOptions(&fakes{})
 	s := New(opts)

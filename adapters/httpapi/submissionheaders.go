@@ -41,7 +41,7 @@ func (h *headerReader) field(field, name string, value []byte) error {
 		return &domain.Invalid{Field: field, Reason: "is not a field name (RFC 9110 5.1)"}
 	}
 	if h.header.Has(name) {
-		return &domain.Invalid{Field: field, Reason: "is given twice; use a list"}
+		return &domain.Invalid{Field: field, Reason: "appears twice; use a list"}
 	}
 	if value[0] != '[' {
 		return h.line(field, name, value)

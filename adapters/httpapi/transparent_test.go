@@ -114,7 +114,7 @@ func TestTransparentAddressAnswersAsTheBackendDid(t *testing.T) {
 	})
 }
 
-func TestTransparentAddressIsClosedWithTheOthers(t *testing.T) {
+func TestTransparentAddressIsClosedWithTheMainAddress(t *testing.T) {
 	t.Parallel()
 	opts, _, _ := testOptions(&fakes{})
 	sidecar(&opts)

@@ -72,7 +72,7 @@ func TestDoRequiresTheClosureAlertOfTLS(t *testing.T) {
 	}
 }
 
-// answerOverTLS answers one request; then the connection is closed, after a closure alert if alert.
+// answerOverTLS answers one request; then the connection is closed, after a close_notify alert if alert is set.
 func (c *conversation) answerOverTLS(config *tls.Config, answer string, alert bool) {
 	secure := tls.Server(c.Conn, config)
 	req, err := http.ReadRequest(bufio.NewReader(secure))
@@ -107,7 +107,7 @@ func TestDoNeverTakesAPartForTheWholeOverHTTP2(t *testing.T) {
 			return f.WriteData(stream, true, nil)
 		}},
 		{"a connection that is closed", "", func(*http2.Framer, uint32) error { return io.EOF }},
-		{"a connection that is closed after it was told", "", func(f *http2.Framer, stream uint32) error {
+		{"a connection that is closed after GOAWAY", "", func(f *http2.Framer, stream uint32) error {
 			_ = f.WriteGoAway(stream, http2.ErrCodeNo, nil)
 			return io.EOF
 		}},

@@ -107,7 +107,7 @@ func TestAConnectionInUseOutlivesItsAge(t *testing.T) {
 			if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
 				<-slow
 				_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-				_, _ = conn.Read(make([]byte, 1)) // until the other side closes
+				_, _ = conn.Read(make([]byte, 1)) // until the peer closes
 			}
 			closed++
 		})

@@ -73,7 +73,7 @@ func (c *conversation) readRequest() bool {
 
 func (c *conversation) write(text string) { _, _ = io.WriteString(c, text) }
 
-// reset closes the connection so that the other side gets a reset, not an end.
+// reset closes the connection with a reset, so that the peer does not see an orderly end.
 func (c *conversation) reset() {
 	if tcp, ok := c.Conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
@@ -81,5 +81,5 @@ func (c *conversation) reset() {
 	_ = c.Close()
 }
 
-// waitForClose blocks until the other side closes.
+// waitForClose blocks until the peer closes.
 func (c *conversation) waitForClose() { _, _ = io.Copy(io.Discard, c.reader) }

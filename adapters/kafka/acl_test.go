@@ -80,7 +80,7 @@ func requireLeastRights(t *testing.T, opts kafka.Options) {
 	grant(kafkago.ResourceTypeTopic, opts.Topic, kafkago.ACLOperationTypeWrite)
 	until(t, "messages may be written", func() bool { return q.Publish(t.Context(), sent[:1])[0] == nil })
 	publish(t, q, sent[1:])
-	until(t, "it is told that the group may not be used", func() bool {
+	until(t, "the log says that the group may not be used", func() bool {
 		err := q.Probe(t.Context())
 		return err != nil && strings.Contains(err.Error(), "does not allow this user to use the group")
 	})

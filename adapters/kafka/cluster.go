@@ -37,7 +37,7 @@ type cluster struct {
 	topics    []topic // replaced, never changed
 	transport *kafka.Transport
 	addr      net.Addr
-	known     []string // brokers that the cluster has response of
+	known     []string // brokers that the cluster has reported
 	forgot    time.Time
 }
 

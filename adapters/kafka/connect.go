@@ -128,7 +128,7 @@ func (c *conns) cut() {
 	defer c.mu.Unlock()
 	c.closed = true
 	for one := range c.open {
-		_ = one.Conn.Close() // whoever uses it is response by the next thing that it does
+		_ = one.Conn.Close() // the next operation on it returns an error
 	}
 }
 

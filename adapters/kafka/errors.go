@@ -60,7 +60,7 @@ var refusals = []refusal{
 	{
 		codes{kafka.LeaderNotAvailable, kafka.NotLeaderForPartition},
 		ports.ErrUnavailable,
-		"the partition has no leader, or another one by now",
+		"the partition has no leader, or its leader has changed",
 	},
 }
 

@@ -82,7 +82,7 @@ func TestForeignTopicsMustDo(t *testing.T) {
 		_, inErr := q.Inlet(t.Context(), tt.topic)
 		requireFault(t, inErr, tt.wantIn, tt.name)
 	}
-	publish(t, q, messages(domain.LaneLow, 1)) // what would not do is nobody's trouble any more
+	publish(t, q, messages(domain.LaneLow, 1)) // the topic that was refused does not matter any more
 	healthy(t, q)
 }
 
@@ -110,17 +110,17 @@ func TestAForeignTopicThatIsDeletedIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	brokers := testkit.SharedKafka(t).Brokers
 	opts := options(t, brokers)
-	q, told, heard := open(t, opts), opts.Topic+"-told", opts.Topic+"-heard"
-	out, in := outlet(t, q, told), inlet(t, q, heard)
+	q, written, read := open(t, opts), opts.Topic+"-written", opts.Topic+"-read"
+	out, in := outlet(t, q, written), inlet(t, q, read)
 	publishIn(t, out, messages(domain.LaneLow, 5))
 	first := messages(domain.LaneLow, 5)
-	publishIn(t, outlet(t, q, heard), first)
+	publishIn(t, outlet(t, q, read), first)
 	require.ElementsMatch(t, sentIDs(first), receiveFrom(t, in, len(first)))
-	deleteTopics(t, brokers, told, heard)
+	deleteTopics(t, brokers, written, read)
 
 	publishIn(t, out, messages(domain.LaneLow, 5))
 	sent := messages(domain.LaneLow, 5)
-	publishIn(t, outlet(t, q, heard), sent)
+	publishIn(t, outlet(t, q, read), sent)
 	require.ElementsMatch(t, sentIDs(sent), receiveFrom(t, in, len(sent)))
-	until(t, "it is made as before", func() bool { return setting(t, brokers, told, "retention.ms") == "345600000" })
+	until(t, "it is made as before", func() bool { return setting(t, brokers, written, "retention.ms") == "345600000" })
 }

@@ -2,6 +2,7 @@ package kafka_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/openhqm/openhqm/adapters/kafka"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/tests/testkit"
 )
 
 // patience is how long tests wait for what must happen.
@@ -32,11 +34,17 @@ func options(tb testing.TB, brokers []string) kafka.Options {
 
 var lastName atomic.Int64 // a test may run more than once
 
-// open opens a queue that ends with the test.
-func open(tb testing.TB, opts kafka.Options) *kafka.Queue {
+// open opens a queue that ends with the test. A server on a busy machine may take longer than Open waits.
+func open(tb testing.TB, opts kafka.Options) (q *kafka.Queue) {
 	tb.Helper()
-	q, err := kafka.Open(tb.Context(), opts)
-	require.NoError(tb, err)
+	testkit.Until(tb, "the queue opens", func() bool {
+		var err error
+		if q, err = kafka.Open(tb.Context(), opts); errors.Is(err, ports.ErrUnavailable) {
+			return false
+		}
+		require.NoError(tb, err)
+		return true
+	})
 	tb.Cleanup(func() { require.NoError(tb, q.Close()) })
 	return q
 }

@@ -19,16 +19,17 @@ import (
 const (
 	// commitPause is how long marks gather before they are committed.
 	commitPause = 100 * time.Millisecond
-	// overduePause is how often it is looked for messages that are open for longer than crowdAge.
+	// overduePause is the time between two searches for messages that are open for longer than crowdAge.
 	overduePause = time.Second
-	// readAhead bounds what is read ahead in all partitions, in bytes; each has its share, and at least minShare.
+	// readAhead bounds the bytes read ahead of all partitions together. Each has an equal share, at least minShare.
 	readAhead = 16 << 20
 	minShare  = 64 << 10
-	// fetchersPerBroker lets partitions that have got room be read while a request for other partitions waits for news.
+	// fetchersPerBroker is 2, so that partitions that have room again are read while a request for other partitions waits
+	// for new messages.
 	fetchersPerBroker = 2
 )
 
-// generation is the time between two rebalances.
+// generation is our membership of the consumer group between two rebalances, with the partitions assigned to us.
 type generation struct {
 	q     *Queue
 	c     *consumer
@@ -43,11 +44,11 @@ type generation struct {
 	reroute carrier.WakeUp // leaders may have changed
 
 	// Guarded by the mutex of the consumer.
-	room     chan struct{} // closed and made anew when a partition may be read
-	idle     int           // fetchers that wait for that
+	room     chan struct{} // closed and replaced when a partition may be read
+	idle     int           // fetchers that wait for room
 	fetchers map[int32]bool
 	turn     [domain.LaneCount]int // the partition to begin with, by lane
-	first    int                   // likewise, for reading
+	first    int                   // the partition to begin reading with
 }
 
 func newGeneration(c *consumer, gen *kafka.Generation) *generation {
@@ -65,7 +66,8 @@ func newGeneration(c *consumer, gen *kafka.Generation) *generation {
 	return g
 }
 
-// participate reads and commits until the generation ends. It reports whether that went well for a while.
+// participate reads and commits until the generation ends. It reports whether the generation lasted for a heartbeat at
+// least.
 func (g *generation) participate() bool {
 	started := g.q.opts.Now()
 	ended := make(chan struct{})
@@ -77,8 +79,8 @@ func (g *generation) participate() bool {
 	return g.q.opts.Now().Sub(started) >= heartbeat
 }
 
-// run ends with ctx, which is the generation's own, or by itself when the group must be joined again. What is settled
-// by then is committed before the group goes on.
+// run reads and commits until ctx, which is the generation's own, ends or the group must be joined again. Before it
+// returns it commits what is settled.
 func (g *generation) run(ctx context.Context) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -102,7 +104,7 @@ func (g *generation) run(ctx context.Context) {
 func (g *generation) changed() { g.dirty.Signal() }
 
 // keepCommitted commits marks that have moved, and signals what keeps them from moving for long, until ctx ends or the
-// connection to the coordinator is no good any more.
+// connection to the coordinator breaks.
 func (g *generation) keepCommitted(ctx context.Context) {
 	pause := carrier.NewBackoff()
 	ticker := time.NewTicker(overduePause)
@@ -200,27 +202,27 @@ func (g *generation) follow(ctx context.Context, loops *sync.WaitGroup) {
 }
 
 // outdated reports whether a topic has more partitions by now, or was made again. One that cannot be made keeps the
-// generation: joining again makes Kafka make it in some other way, where it may.
+// generation: joining the group again could make Kafka create it with the broker's defaults.
 func (g *generation) outdated(ctx context.Context, known *layout) bool {
 	outdated := false
 	for _, topic := range g.c.topics {
-		trouble := known.missing(topic)
-		if topicMissing(trouble) {
+		err := known.missing(topic)
+		if topicMissing(err) {
 			g.disown(topic)
 		}
 		switch divided, dividing := g.c.divided.of(g.gen.ID, topic); {
 		case g.disowned(topic):
-			err := g.q.repair(ctx)
+			err = g.q.repair(ctx)
 			g.q.report(ctx, err)
 			outdated = outdated || err == nil || g.q.cluster.has(ctx, topic)
-		case trouble == nil && dividing && divided != known.partitions(topic):
+		case err == nil && dividing && divided != known.partitions(topic):
 			outdated = true
 		}
 	}
 	return outdated
 }
 
-// disown ends the partitions of a topic that is gone. Marks in it mean nothing in one of the same name.
+// disown ends the partitions of a topic that is gone. Their offsets mean nothing in a new topic of the same name.
 func (g *generation) disown(topic string) {
 	g.c.mu.Lock()
 	defer g.c.mu.Unlock()
@@ -256,7 +258,7 @@ func (g *generation) assign(ctx context.Context, known *layout, loops *sync.Wait
 	return led
 }
 
-// unreadable is why a partition cannot be read; nil: all can.
+// unreadable returns why a partition cannot be read, or nil when all can.
 func (g *generation) unreadable() error {
 	for _, p := range g.parts {
 		if p.unreadable != nil {

@@ -1,16 +1,16 @@
 // Package kafka carries messages over two topics of Apache Kafka, one for each priority lane, to one consumer group.
-// With the same connections it writes and reads topics that other programs have at their other end.
+// Over the same connections it writes topics that other programs read, and reads topics that they write.
 //
 // Publishing is acks=all by group commit: while one request to a broker is under way the next gathers, and there is no
 // timer. Consuming joins the group, reads a bounded number of bytes ahead of each partition, hands messages out in any
 // number and in any order of settling, and commits the offset below which all are settled.
 //
-// Of kafka-go it uses Transport and ConsumerGroup. Its Writer queues without a bound while the brokers are away and
-// delivers after it has given an error; its Reader commits whatever offset came last, also backwards, and messages of
-// one generation of the group with the next.
+// Of kafka-go it uses Transport and ConsumerGroup. Its Writer queues without a bound while the brokers are away and may
+// still deliver after it has returned an error; its Reader commits whatever offset came last, also backwards, and
+// commits messages of one generation of the group in the next.
 //
-// Two more habits of it matter to operators. Joining the group while a topic is missing makes Kafka create that with
-// the defaults of the broker, where auto.create.topics.enable is on. And it distinguishes topics by their names alone,
+// Two more of its habits matter to operators. Where auto.create.topics.enable is on, joining the group while a topic is
+// missing creates that topic with the defaults of the broker. And kafka-go distinguishes topics by their names alone,
 // not by their ids.
 package kafka
 
@@ -83,10 +83,9 @@ var (
 // lanes are topics by lane.
 type lanes [domain.LaneCount]string
 
-// Open connects, makes the topics where they are missing, and looks whether they keep messages for long enough. When
-// Kafka is away, refuses us, or a topic will not do, that is an error within 10 s, which names the brokers and the
-// topic but never a password. What would make a 202 promise too much is logged as a warning. The group is joined by the
-// first Receive.
+// Open connects, creates missing topics, and checks the settings of existing ones. When Kafka is away, refuses us, or a
+// topic has unsuitable settings, Open returns an error within 10 s, which names the brokers and the topic but never a
+// password. Settings that may lose requests after a 202 are logged as a warning. The first Receive joins the group.
 func Open(ctx context.Context, opts Options) (*Queue, error) {
 	if len(opts.Brokers) == 0 || opts.Topic == "" || opts.HighTopic == "" || opts.Group == "" {
 		return nil, errors.New("kafka.brokers, kafka.group and queue.requests must not be empty")
@@ -148,18 +147,18 @@ func (q *Queue) Close() error {
 }
 
 // Probe asks every broker that leads a partition of ours, and the one that coordinates the group. A topic that is
-// missing and cannot be made, a group that is used and cannot be joined, or a partition
-// whose data cannot be read, is an error too.
+// missing and cannot be made, a group that is used and cannot be joined, or a partition whose data cannot be read, is
+// an error too.
 func (q *Queue) Probe(ctx context.Context) error {
 	if q.ctx.Err() != nil {
 		return ports.ErrClosed
 	}
 	_, err := q.Lag(ctx)
-	trouble := q.repairError()
+	broken := q.repairError()
 	for _, c := range q.consumers() {
-		trouble = cmp.Or(trouble, c.health())
+		broken = cmp.Or(broken, c.health())
 	}
-	return cmp.Or(trouble, err)
+	return cmp.Or(broken, err)
 }
 
 // report notes how a call of Kafka ended. What its caller or Close cut off says nothing about Kafka.

@@ -48,7 +48,7 @@ func TestLagIsCheapWhateverTheBacklog(t *testing.T) { //nolint:paralleltest // s
 	require.Less(t, (after.TotalAlloc-before.TotalAlloc)/calls, uint64(2<<20))
 }
 
-func TestLagTellsTheOldestOfManyPartitions(t *testing.T) {
+func TestLagReportsTheOldestOfManyPartitions(t *testing.T) {
 	t.Parallel()
 	brokers := testkit.SharedKafka(t).Brokers
 	opts := options(t, brokers)

@@ -11,11 +11,11 @@ import (
 	"github.com/openhqm/openhqm/domain"
 )
 
-// partitionRead is what was read of a partition, or is to be.
+// partitionRead is one read of a partition: first what to read, then what was read.
 type partitionRead struct {
 	part *partition
 	from int64
-	now  time.Time // when it came
+	now  time.Time // when the answer came
 
 	read []*message
 	next int64
@@ -57,7 +57,7 @@ func (s *partitionRead) takeAll(batch protocol.RecordReader, skip bool) error {
 	}
 }
 
-// take copies one record, whose memory is used again.
+// take copies one record and releases its memory.
 func (s *partitionRead) take(record *protocol.Record, skip bool) error {
 	key, err := protocol.ReadAll(record.Key)
 	if err != nil {
@@ -92,12 +92,12 @@ func millis(written time.Time) int64 {
 	return written.UnixMilli()
 }
 
-// kafkaMade is when Kafka was published: nothing has arrived before.
+// kafkaMade is the year in which Kafka was published. No message can be older.
 var kafkaMade = time.Date(2011, time.January, 1, 0, 0, 0, 0, time.UTC)
 
-// arrival is when a message came, as far as its time can be one of that. kafka-go gives what the producer wrote, also
-// where the broker keeps its own time, and some write seconds or microseconds, or nothing. What cannot be is now: its
-// deadline is neither over at once nor never.
+// arrival returns when a message came: the time that its producer wrote if that is possible, else now. kafka-go returns
+// the producer's time even where the broker adds its own, and some producers write seconds, microseconds or nothing.
+// With such a time the deadline would be over at once, or never come.
 func arrival(written, now time.Time) time.Time {
 	if written.Before(kafkaMade) || written.After(now) {
 		written = now

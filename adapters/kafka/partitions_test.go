@@ -2,6 +2,7 @@ package kafka_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -98,11 +99,27 @@ func TestABatchThatIsTooLargeIsSentMessageByMessage(t *testing.T) {
 	})
 	require.NoError(t, err)
 	require.NoError(t, lowered.Resources[0].Error)
+	tooLarge := func() ports.QueueMessage {
+		m := messages(domain.LaneLow, 1)[0]
+		m.Value = make([]byte, 20_000)
+		return m
+	}
+	accepted := 0
+	testkit.Until(t, "the broker knows of the limit", func() bool {
+		err := q.Publish(t.Context(), []ports.QueueMessage{tooLarge()})[0]
+		if err == nil {
+			accepted++
+		}
+		return errors.Is(err, ports.ErrTooLarge)
+	})
+	if accepted > 0 {
+		settle(q, receive(t, q, accepted)...)
+	}
 	sent := messages(domain.LaneLow, 30)
 	for i := range sent {
 		sent[i].Value = make([]byte, 1000)
 	}
-	sent[7].Value = make([]byte, 20_000)
+	sent[7] = tooLarge()
 	for i, err := range q.Publish(t.Context(), sent) {
 		if i == 7 {
 			require.ErrorIs(t, err, ports.ErrTooLarge)

@@ -60,7 +60,7 @@ func (p *producer) publish(ctx context.Context, topics lanes, messages []ports.Q
 		m := &messages[i]
 		switch {
 		case len(m.Value) > p.q.opts.MaxMessage || len(m.ID) > maxKey:
-			c.Answer(i, fmt.Errorf("%w: it has %d bytes, and kafka takes %d",
+			c.Answer(i, fmt.Errorf("%w: it has %d bytes, and kafka accepts %d",
 				ports.ErrTooLarge, len(m.Value), p.q.opts.MaxMessage))
 		default:
 			p.accept(ctx, &op{

@@ -134,12 +134,12 @@ func (s *sender) send(ops []*op) {
 		for j := range topic.Partitions {
 			partition := &topic.Partitions[j]
 			batch := batches[place{topic.Topic, partition.Partition}]
-			s.settle(batch, partition.ErrorCode)
+			s.conclude(batch, partition.ErrorCode)
 			delete(batches, place{topic.Topic, partition.Partition})
 		}
 	}
 	for _, batch := range batches {
-		s.settle(batch, int16(kafka.Unknown)) // the answer says nothing about it
+		s.conclude(batch, int16(kafka.Unknown)) // the answer says nothing about it
 	}
 }
 
@@ -152,8 +152,8 @@ func (s *sender) failed(o *op, err error) {
 	s.p.retry(o, err)
 }
 
-// settle deals with the ops of one batch.
-func (s *sender) settle(batch []*op, code int16) {
+// conclude answers, or sends again, the ops of one batch.
+func (s *sender) conclude(batch []*op, code int16) {
 	err := kafka.Error(code)
 	for _, o := range batch {
 		switch {

@@ -35,7 +35,7 @@ const (
 const batchOverhead = 61 + 40
 
 // prepare makes the topics that are missing and looks whether all will do. Brokers hear of topics that were made or
-// deleted one after another, so it takes what they say about a missing one as settled only when ctx ends.
+// deleted one after another, so it believes that one is missing only when ctx ends.
 func (q *Queue) prepare(ctx context.Context) error {
 	pause := carrier.NewBackoff()
 	for {
@@ -103,15 +103,15 @@ func (q *Queue) makeTopic(ctx context.Context, topic string, brokers int) error 
 	}
 	switch {
 	case err == nil:
-		q.opts.Logger.Info("topic made", "topic", topic, "partitions", q.opts.Partitions, "replicas", replicas)
+		q.opts.Logger.Info("topic created", "topic", topic, "partitions", q.opts.Partitions, "replicas", replicas)
 		return nil
 	case errors.Is(err, kafka.TopicAlreadyExists): // by another process, a moment ago
 		return nil
 	case errors.Is(err, kafka.TopicAuthorizationFailed), errors.Is(err, kafka.ClusterAuthorizationFailed):
-		return fmt.Errorf("topic %q does not exist, and this user may not make it "+
+		return fmt.Errorf("topic %q does not exist, and this user may not create it "+
 			"(permission CREATE of the topic or the cluster): %w", topic, translate(err))
 	default:
-		return fmt.Errorf("topic %q does not exist, and cannot be made: %w", topic, translate(err))
+		return fmt.Errorf("topic %q does not exist, and cannot be created: %w", topic, translate(err))
 	}
 }
 
@@ -206,7 +206,7 @@ func (q *Queue) judge(t topic, s settings) error {
 			t.name, size, retentionBytes, unlimited)
 	}
 	if largest, found := s.number(maxBatchBytes); found && !t.foreign && largest < int64(q.batchLimit()) {
-		return fmt.Errorf("topic %q takes messages of %d bytes (%s), which must be at least %d",
+		return fmt.Errorf("topic %q accepts messages of %d bytes (%s), which must be at least %d",
 			t.name, largest, maxBatchBytes, q.batchLimit())
 	}
 	return nil
@@ -255,7 +255,7 @@ func (q *Queue) repair(ctx context.Context) error {
 // repairError returns how repair ended when it last tried.
 func (q *Queue) repairError() error {
 	if !q.repairing.TryLock() {
-		return fmt.Errorf("%w: a topic is missing and is being made", ports.ErrUnavailable)
+		return fmt.Errorf("%w: a topic is missing and is being created", ports.ErrUnavailable)
 	}
 	defer q.repairing.Unlock()
 	return q.broken

@@ -9,7 +9,7 @@ type tracker struct {
 	open  []*message // handed out, in their order, from the first that is not settled on
 	taken int64      // messages handed out so far
 	mark  int64
-	crowd int64 // messages, counted from the first ever handed out, that were response that they crowd
+	crowd int64 // messages, counted from the first ever handed out, whose holders were told that they crowd
 }
 
 // newTracker makes a tracker of a partition of which everything before the offset is settled.

@@ -15,8 +15,8 @@ func TestTheMarkNeverPassesAnOpenMessage(t *testing.T) {
 		start := rapid.Int64Range(0, 1000).Draw(t, "start")
 		bound := rapid.IntRange(1, 8).Draw(t, "bound")
 		tr, next := newTracker(start), start
-		var taken, told []*message
-		owed := make(map[*message]bool) // is to be told, for its age
+		var taken, reported []*message
+		owed := make(map[*message]bool) // is to be reported, for its age
 		now := time.Unix(0, 0)
 		last := tr.mark
 		t.Repeat(map[string]func(*rapid.T){
@@ -26,7 +26,7 @@ func TestTheMarkNeverPassesAnOpenMessage(t *testing.T) {
 				next++
 				tr.take(m)
 				taken = append(taken, m)
-				told = append(told, tr.crowded(bound)...)
+				reported = append(reported, tr.crowded(bound)...)
 			},
 			"settle": func(t *rapid.T) {
 				if len(taken) > 0 {
@@ -39,7 +39,7 @@ func TestTheMarkNeverPassesAnOpenMessage(t *testing.T) {
 			"overdue": func(t *rapid.T) {
 				before := now.Add(-time.Duration(rapid.IntRange(0, 9).Draw(t, "age")))
 				noteOwed(owed, taken, before)
-				told = append(told, tr.overdue(before)...)
+				reported = append(reported, tr.overdue(before)...)
 			},
 			"advance": func(t *rapid.T) {
 				next += rapid.Int64Range(0, 3).Draw(t, "hole")
@@ -50,7 +50,7 @@ func TestTheMarkNeverPassesAnOpenMessage(t *testing.T) {
 				last = tr.mark
 				require.Equal(t, wantGap(taken), tr.gap())
 				requireMark(t, tr, taken, next)
-				requireTold(t, told, taken, owed, bound)
+				requireReported(t, reported, taken, owed, bound)
 			},
 		})
 	})
@@ -91,10 +91,10 @@ func noteOwed(owed map[*message]bool, taken []*message, before time.Time) {
 	}
 }
 
-func requireTold(t *rapid.T, told, taken []*message, owed map[*message]bool, bound int) {
+func requireReported(t *rapid.T, reported, taken []*message, owed map[*message]bool, bound int) {
 	seen := make(map[*message]bool)
-	for _, m := range told {
-		require.False(t, seen[m], "each is told once")
+	for _, m := range reported {
+		require.False(t, seen[m], "each is reported once")
 		seen[m] = true
 	}
 	for i, m := range taken {

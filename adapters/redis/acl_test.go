@@ -183,9 +183,9 @@ func TestTheDocumentedPermissionsAreEnoughForACluster(t *testing.T) {
 	}))
 }
 
-// TestAPermissionThatIsMissingIsToldAtTheStart takes one after the other away, except those that are only used when
+// TestAPermissionThatIsMissingIsReportedAtTheStart takes one after the other away, except those that are only used when
 // something has happened.
-func TestAPermissionThatIsMissingIsToldAtTheStart(t *testing.T) {
+func TestAPermissionThatIsMissingIsReportedAtTheStart(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	client := s.client()

@@ -20,8 +20,8 @@ func TestBeginSaysWhatToDoWithAMessage(t *testing.T) {
 		arrange func(t *testing.T, db *redis.DB, c *redis.Consumer, r *domain.Request)
 		want    ports.BegunVerdict
 	}{
-		{"of others", func(*testing.T, *redis.DB, *redis.Consumer, *domain.Request) {}, ports.BegunGo},
-		{"of others, and delayed", func(_ *testing.T, _ *redis.DB, _ *redis.Consumer, r *domain.Request) {
+		{"of other programs", func(*testing.T, *redis.DB, *redis.Consumer, *domain.Request) {}, ports.BegunGo},
+		{"of other programs, and delayed", func(_ *testing.T, _ *redis.DB, _ *redis.Consumer, r *domain.Request) {
 			r.NotBefore = time.Now().Add(time.Hour)
 		}, ports.BegunKeep},
 		{"cancelled", func(t *testing.T, db *redis.DB, _ *redis.Consumer, r *domain.Request) {

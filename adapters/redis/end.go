@@ -155,7 +155,7 @@ func (r *rejections) log(logger *slog.Logger, now time.Time, id domain.ID, cause
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if n := r.rarer.Note(now); n > 0 {
-		logger.Error("messages cannot be read: each is a dead letter now", "count", n, "correlation_id", id,
-			"error", cause)
+		logger.Error("messages cannot be read; each is a dead letter now (fix their producer)",
+			"count", n, "correlation_id", id, "error", cause)
 	}
 }

@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"time"
 
@@ -28,7 +27,8 @@ const (
 
 // batch is what one Receive hands out.
 type batch struct {
-	left       ports.Credit
+	*ports.Allowance
+
 	deliveries []ports.Delivery
 	endpoints  [][]string // by shard, those to wait for when there is nothing
 	unfinished bool       // not all leases that ended were looked at
@@ -36,11 +36,10 @@ type batch struct {
 
 // fetch begins what the credit allows. Deliveries that were begun before an error are returned with it.
 func (c *Consumer) fetch(ctx context.Context, credit ports.Credit) (*batch, error) {
-	b := &batch{left: credit, endpoints: make([][]string, len(c.server.Shards))}
-	b.left.Count, b.left.Bytes = min(credit.Count, maxDeliveries), min(credit.Bytes, maxDeliveredBytes)
-	b.left.Endpoints = maps.Clone(credit.Endpoints)
+	credit.Count, credit.Bytes = min(credit.Count, maxDeliveries), min(credit.Bytes, maxDeliveredBytes)
+	b := &batch{Allowance: ports.NewAllowance(credit), endpoints: make([][]string, len(c.server.Shards))}
 	if len(c.server.Shards) == 1 {
-		return b, c.fetchFrom(ctx, c.server.Shards[0], b, bothLanes, b.left.Count)
+		return b, c.fetchFrom(ctx, c.server.Shards[0], b, bothLanes, credit.Count)
 	}
 	return b, c.fetchByLane(ctx, b)
 }
@@ -55,10 +54,10 @@ func (c *Consumer) fetchByLane(ctx context.Context, b *batch) error {
 	for _, part := range []struct {
 		lane  string
 		count int
-	}{{lowLane, c.lowShare(b.left.Count)}, {highLane, b.left.Count}, {lowLane, b.left.Count}} {
+	}{{lowLane, c.lowShare(b.Left().Count)}, {highLane, b.Left().Count}, {lowLane, b.Left().Count}} {
 		atMost := len(b.deliveries) + part.count
 		for _, s := range shards {
-			n := min(atMost-len(b.deliveries), b.left.Count)
+			n := min(atMost-len(b.deliveries), b.Left().Count)
 			if n <= 0 || failure != nil && c.server.Silent(s) {
 				continue
 			}
@@ -159,7 +158,7 @@ func (c *Consumer) receiving(s *server.Shard, b *batch, lanes string, n int) scr
 		"consumer", c.name,
 		"nonce", newTokenPrefix(s),
 		"count", n,
-		"bytes", b.left.Bytes,
+		"bytes", b.Left().Bytes,
 		"lease", c.opts.Lease.Milliseconds(),
 		"share", domain.LowLaneShare,
 		"streak", streak,
@@ -175,14 +174,15 @@ const unbounded = -1
 
 // credits lists endpoints and the credit of each in turn, and reports whether those that are not listed have none.
 func (b *batch) credits() (strict bool, list []any) {
-	known := b.left.Known
-	for endpoint, n := range b.left.Endpoints {
+	left := b.Left()
+	known := left.Known
+	for endpoint, n := range left.Endpoints {
 		if _, ok := known[endpoint]; ok || known == nil {
 			list = append(list, endpoint, n)
 		}
 	}
 	for endpoint := range known {
-		if _, bounded := b.left.Endpoints[endpoint]; !bounded {
+		if _, bounded := left.Endpoints[endpoint]; !bounded {
 			list = append(list, endpoint, unbounded)
 		}
 	}
@@ -210,9 +210,5 @@ func (c *Consumer) delivery(s *server.Shard, sent time.Time, row script.Row) (po
 // add charges a delivery to the credit.
 func (b *batch) add(d ports.Delivery) {
 	b.deliveries = append(b.deliveries, d)
-	b.left.Count--
-	b.left.Bytes -= d.Request.Size()
-	if n, limited := b.left.Endpoints[d.Request.Endpoint]; limited {
-		b.left.Endpoints[d.Request.Endpoint] = n - 1
-	}
+	b.Charge(d.Request.Endpoint, d.Request.Size())
 }

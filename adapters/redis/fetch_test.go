@@ -63,7 +63,7 @@ func TestCreditIsWrittenForTheScript(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			strict, named := (&batch{left: tt.give}).credits()
+			strict, named := (&batch{Allowance: ports.NewAllowance(tt.give)}).credits()
 			require.Equal(t, tt.give.Known != nil, strict)
 			got := make(map[any]any)
 			for pair := range slices.Chunk(named, 2) {

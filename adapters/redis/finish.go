@@ -161,6 +161,6 @@ func (c *Consumer) failUnreadable(id domain.ID, token string, attempts int, caus
 			Reason: domain.ReasonUndecodable, Error: cause.Error(),
 		},
 	}})[0]
-	c.opts.Logger.Error("a request in redis cannot be read: it fails", "correlation_id", id, "error", cause,
-		"finish", err)
+	c.opts.Logger.Error("stored request cannot be read; no call was made (check redis)",
+		"correlation_id", id, "error", cause, "finish", err)
 }

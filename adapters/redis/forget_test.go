@@ -73,7 +73,7 @@ func TestEndpointsThatAreNotInUseAreForgotten(t *testing.T) {
 		[]string{receive(t, c).Request.Endpoint, receive(t, c).Request.Endpoint})
 
 	accept(t, db, to("ended"))
-	require.Equal(t, "ended", receive(t, c).Request.Endpoint, "it is made anew")
+	require.Equal(t, "ended", receive(t, c).Request.Endpoint, "it is made again")
 }
 
 // TestADelayedRequestOfAForgottenEndpointBecomesReady has one whose streams are gone when it is due.

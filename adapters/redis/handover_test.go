@@ -211,7 +211,7 @@ func TestAQueueIsForWorkersOfOneBroker(t *testing.T) {
 		give func(*redis.Options)
 		want string
 	}{
-		{"more shards", func(o *redis.Options) { o.Shards = 2 }, "redis.shards is 2, but the queue was made with 1"},
+		{"more shards", func(o *redis.Options) { o.Shards = 2 }, "redis.shards is 2, but the queue was created with 1"},
 		{"of redis", func(o *redis.Options) { o.HandoverOutbox = false }, "workers that read another broker"},
 		{"our own", func(o *redis.Options) { o.Handover = false }, "workers of other programs"},
 	}

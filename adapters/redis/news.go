@@ -6,9 +6,9 @@ import (
 	"github.com/openhqm/openhqm/domain"
 )
 
-// news is what this process has just done that other parts of it want to know at once.
+// news tells other parts of this process at once what it has just done, so that they need not ask Redis.
 type news struct {
-	final, buried, ready chan struct{} // of which there may be a notice to send
+	final, buried, ready chan struct{} // a result, dead letter or handover may be due in the outbox
 	observe              func(domain.Record)
 }
 
@@ -16,7 +16,7 @@ func newNews(observe func(domain.Record)) *news {
 	return &news{make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1), observe}
 }
 
-// signal wakes who waits for the channel.
+// signal wakes whoever waits on the channel.
 func signal(wake chan<- struct{}) {
 	select {
 	case wake <- struct{}{}:
@@ -24,7 +24,7 @@ func signal(wake chan<- struct{}) {
 	}
 }
 
-// ended spreads that this process made a request final.
+// ended announces that this process made a request final.
 func (n *news) ended(s *codec.State) {
 	signal(n.final)
 	if s.Status.DeadLettered() {
@@ -35,7 +35,7 @@ func (n *news) ended(s *codec.State) {
 	}
 }
 
-// endedIn is ended with the record in an answer, if there is one.
+// endedIn calls ended with the record in a script's answer, if there is one.
 func (n *news) endedIn(id domain.ID, answer script.Answer) {
 	if state, found, err := stateIn(id, answer); err == nil && found {
 		n.ended(&state)

@@ -64,7 +64,7 @@ func TestAllProcessesHaveTheSameShards(t *testing.T) {
 	}
 	opts.Shards = 3
 	_, err := redis.Open(t.Context(), opts)
-	require.ErrorContains(t, err, "redis.shards is 3, but the queue was made with 2")
+	require.ErrorContains(t, err, "redis.shards is 3, but the queue was created with 2")
 }
 
 func TestAPasswordOpens(t *testing.T) {

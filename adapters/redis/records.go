@@ -58,7 +58,7 @@ func (r *Records) Wait(ctx context.Context, id domain.ID) (domain.Record, error)
 		return domain.Record{}, ports.ErrClosed
 	}
 	defer r.server.Leave()
-	look, leave := r.waiters.add(id)
+	look, leave := r.waiters.Add(id)
 	defer leave()
 	r.waiters.listen()
 	for {

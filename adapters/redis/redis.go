@@ -1,9 +1,9 @@
 // Package redis keeps queue and store in Redis, for any number of processes on any number of machines. Each of them may
 // die at any time.
 //
-// Whatever happens to a request is one Lua script, and so one step: see internal/script, whose prelude.lua
-// lists the keys. What many callers want at once shares a round trip (group commit without
-// a timer). The clock that delays, leases and deadlines go by is that of Redis.
+// Whatever happens to a request is one Lua script, and so one step: see internal/script, whose prelude.lua lists the
+// keys. What many callers want at once shares a round trip (group commit without a timer). Delays, leases and deadlines
+// go by the clock of Redis.
 //
 // It needs Redis 7.0; the form of the URL chooses Sentinel or Cluster. The keys of a shard have one hash tag, and a
 // request has all of its keys in one shard. While the slot of a shard is being moved to another node, its scripts are
@@ -46,11 +46,14 @@ type DB struct {
 	news     *news
 }
 
-var _ ports.Store = (*DB)(nil)
+var (
+	_ ports.Store     = (*DB)(nil)
+	_ ports.Exchanger = (*DB)(nil)
+)
 
 // Open connects, makes sure that Redis can be used, and begins to serve. When Redis is away, refuses us or is too old,
-// that is an error within 10 s; it names the server but never a password. Settings that may lose requests after a 202
-// are logged as a warning.
+// Open returns an error within 10 s, which names the server but never a password. Settings that may lose requests after
+// a 202 are logged as a warning.
 func Open(ctx context.Context, opts Options) (*DB, error) {
 	srv, err := server.Open(ctx, server.Options{
 		URL: opts.URL, TLS: opts.TLS, Queue: opts.Queue, Shards: opts.Shards, WaitReplicas: opts.WaitReplicas,

@@ -77,7 +77,7 @@ func (a *authority) issue(name string) (certFile, keyFile string) {
 	return writePEM(a.t, "CERTIFICATE", der), writePEM(a.t, "PRIVATE KEY", keyDER)
 }
 
-// trust is the side of a client that trusts the authority.
+// trust is the configuration of a client that trusts the authority.
 func (a *authority) trust() *tls.Config {
 	roots := x509.NewCertPool()
 	roots.AddCert(a.cert)

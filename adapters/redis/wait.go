@@ -12,6 +12,7 @@ import (
 	"github.com/openhqm/openhqm/adapters/redis/internal/server"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/domain/outage"
+	"github.com/openhqm/openhqm/domain/waitlist"
 )
 
 // silenceAllowed is how long nothing may come over a subscription before the server is pinged, and how long its answer
@@ -21,61 +22,13 @@ const silenceAllowed = 5 * time.Second
 // waiters are those in this process who wait for requests to become final. They share one subscription for each shard,
 // which is made when the first of them comes.
 type waiters struct {
+	waitlist.List
+
 	server *server.Server
 	once   sync.Once
-
-	mu   sync.Mutex
-	byID map[domain.ID]map[chan struct{}]struct{}
 }
 
-func newWaiters(s *server.Server) *waiters {
-	return &waiters{server: s, byID: make(map[domain.ID]map[chan struct{}]struct{})}
-}
-
-// add registers a waiter. The channel receives when it is to look again. Leave must be called in the end.
-func (w *waiters) add(id domain.ID) (look <-chan struct{}, leave func()) {
-	ch := make(chan struct{}, 1)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.byID[id] == nil {
-		w.byID[id] = make(map[chan struct{}]struct{})
-	}
-	w.byID[id][ch] = struct{}{}
-	return ch, func() { w.remove(id, ch) }
-}
-
-func (w *waiters) remove(id domain.ID, ch chan struct{}) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.byID[id], ch)
-	if len(w.byID[id]) == 0 {
-		delete(w.byID, id)
-	}
-}
-
-func (w *waiters) wake(id domain.ID) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.wakeAll(w.byID[id])
-}
-
-// wakeEverybody is for when something may have been missed.
-func (w *waiters) wakeEverybody() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, chans := range w.byID {
-		w.wakeAll(chans)
-	}
-}
-
-func (w *waiters) wakeAll(chans map[chan struct{}]struct{}) {
-	for ch := range chans {
-		select {
-		case ch <- struct{}{}:
-		default: // it has not looked yet since the last time
-		}
-	}
-}
+func newWaiters(s *server.Server) *waiters { return &waiters{server: s} }
 
 // listen subscribes to what becomes final. It does not wait for that: once subscribed everybody looks again.
 func (w *waiters) listen() { w.once.Do(w.subscribe) }
@@ -124,9 +77,9 @@ func (w *waiters) follow(s *server.Shard) (subscribed bool) {
 				return subscribed
 			}
 			subscribed = true
-			w.wakeEverybody() // something may have been missed
+			w.WakeAll() // something may have been missed
 		case *redis.Message:
-			w.wake(domain.ID(m.Payload))
+			w.Wake(domain.ID(m.Payload))
 		}
 	}
 }

@@ -93,15 +93,15 @@ func BenchmarkBareReceiveAndDelete(b *testing.B) {
 	left.Store(int64(b.N))
 	inParallel(func() {
 		for left.Load() > 0 {
-			told, err := client.ReceiveMessage(b.Context(), &awssqs.ReceiveMessageInput{
+			received, err := client.ReceiveMessage(b.Context(), &awssqs.ReceiveMessageInput{
 				QueueUrl: &url, MaxNumberOfMessages: 10,
 			})
 			if err != nil {
 				b.Error(err)
 				return
 			}
-			entries := make([]types.DeleteMessageBatchRequestEntry, len(told.Messages))
-			for i, m := range told.Messages {
+			entries := make([]types.DeleteMessageBatchRequestEntry, len(received.Messages))
+			for i, m := range received.Messages {
 				entries[i] = types.DeleteMessageBatchRequestEntry{Id: aws.String(strconv.Itoa(i)), ReceiptHandle: m.ReceiptHandle}
 			}
 			if len(entries) == 0 {

@@ -49,7 +49,7 @@ var knownErrors = []errorKind{
 		"AWS KMS cannot use the key of the queue",
 	},
 	{[]string{"NonExistentQueue", "QueueDoesNotExist"}, "the queue does not exist"},
-	{[]string{"QueueDeletedRecently"}, "the queue was deleted less than 60 s ago, and cannot be made again before"},
+	{[]string{"QueueDeletedRecently"}, "the queue was deleted less than 60 s ago; AWS refuses to create it before that"},
 }
 
 // code returns what SQS calls an error; "": it has not answered.

@@ -78,7 +78,7 @@ func TestSQSKeepsNobodyForEver(t *testing.T) {
 	got := receive(t, q, 1)
 	select {
 	case <-got[0].Lost.Done():
-		require.Fail(t, "it is to be told before")
+		require.Fail(t, "it is to be reported before")
 	case <-got[0].Crowded:
 	}
 	<-got[0].Lost.Done()
@@ -296,11 +296,11 @@ func TestAQueueThatIsGoneIsMadeAgain(t *testing.T) {
 	remove(t, server.URL, opts.Queue)
 	publish(t, q, messages(domain.LaneLow, 1))
 	receive(t, q, 1)
-	require.Contains(t, logged.String(), "made again")
+	require.Contains(t, logged.String(), "created it again")
 
 	remove(t, server.URL, opts.Queue+"-high")
 	until(t, "a probe makes it again", func() bool { return q.Probe(t.Context()) == nil })
-	require.Equal(t, 2, strings.Count(logged.String(), "made again"), logged.String())
+	require.Equal(t, 2, strings.Count(logged.String(), "created it again"), logged.String())
 	require.NotContains(t, logged.String(), opts.Credentials.Secret)
 	opts.CreateQueues = false
 	careful := open(t, opts)

@@ -2,6 +2,7 @@ package sqs_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/openhqm/openhqm/adapters/sqs"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/tests/testkit"
 )
 
 // patience is how long tests wait for what must happen.
@@ -39,11 +41,17 @@ func uniqueName(tb testing.TB) string {
 	return fmt.Sprintf("%.60s-%d", name, lastName.Add(1))
 }
 
-// open opens a queue that ends with the test.
-func open(tb testing.TB, opts sqs.Options) *sqs.Queue {
+// open opens a queue that ends with the test. A server on a busy machine may take longer than Open waits.
+func open(tb testing.TB, opts sqs.Options) (q *sqs.Queue) {
 	tb.Helper()
-	q, err := sqs.Open(tb.Context(), opts)
-	require.NoError(tb, err)
+	testkit.Until(tb, "the queue opens", func() bool {
+		var err error
+		if q, err = sqs.Open(tb.Context(), opts); errors.Is(err, ports.ErrUnavailable) {
+			return false
+		}
+		require.NoError(tb, err)
+		return true
+	})
 	tb.Cleanup(func() { require.NoError(tb, q.Close()) })
 	return q
 }

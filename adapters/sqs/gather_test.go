@@ -50,7 +50,7 @@ func (s *slow) sizes() []int {
 	return sizes
 }
 
-func TestRequestsGatherWhileOthersAreUnderWay(t *testing.T) {
+func TestRequestsGatherWhileOtherRequestsAreUnderWay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSlow()

@@ -55,7 +55,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	}{
 		{"no name", func(o *sqs.Options) { o.Queue = "" }, "1 to 80"},
 		{"a name that is too long", func(o *sqs.Options) { o.HighQueue = strings.Repeat("a", 81) }, "1 to 80"},
-		{"a FIFO queue", func(o *sqs.Options) { o.Queue = "requests.fifo" }, "swallow repeats"},
+		{"a FIFO queue", func(o *sqs.Options) { o.Queue = "requests.fifo" }, "drops repeats"},
 		{"a retention that is too long", func(o *sqs.Options) { o.Retention = 15 * 24 * time.Hour }, "at most 336h0m0s"},
 		{"a lease that is too long", func(o *sqs.Options) { o.Visibility = 13 * time.Hour }, "queue.lease"},
 		{"a lease that SQS cannot count", func(o *sqs.Options) { o.Visibility = 1500 * time.Millisecond }, "whole seconds"},
@@ -170,11 +170,11 @@ func TestWhatAQueueIsLikeCounts(t *testing.T) {
 
 	opts = options(t, endpoint)
 	dead := makeQueue(t, client, "dead", nil)
-	told, err := client.GetQueueAttributes(t.Context(), &awssqs.GetQueueAttributesInput{
+	answer, err := client.GetQueueAttributes(t.Context(), &awssqs.GetQueueAttributesInput{
 		QueueUrl: &dead, AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameQueueArn},
 	})
 	require.NoError(t, err)
-	arn := told.Attributes[string(types.QueueAttributeNameQueueArn)]
+	arn := answer.Attributes[string(types.QueueAttributeNameQueueArn)]
 	makeQueue(t, client, opts.Queue, map[string]string{
 		string(types.QueueAttributeNameMessageRetentionPeriod): "1209600",
 		string(types.QueueAttributeNameMaximumMessageSize):     "2000",
@@ -198,11 +198,11 @@ func TestWhatAQueueIsLikeCounts(t *testing.T) {
 	q = open(t, opts)
 	found, err := client.GetQueueUrl(t.Context(), &awssqs.GetQueueUrlInput{QueueName: aws.String(opts.Queue + "-high")})
 	require.NoError(t, err)
-	told, err = client.GetQueueAttributes(t.Context(), &awssqs.GetQueueAttributesInput{
+	answer, err = client.GetQueueAttributes(t.Context(), &awssqs.GetQueueAttributesInput{
 		QueueUrl: found.QueueUrl, AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameAll},
 	})
 	require.NoError(t, err)
-	require.Equal(t, "345600", told.Attributes["MessageRetentionPeriod"])
+	require.Equal(t, "345600", answer.Attributes["MessageRetentionPeriod"])
 	require.Empty(t, q.Details())
 }
 

@@ -50,7 +50,7 @@ func (p *publisher) Publish(ctx context.Context, messages []ports.QueueMessage) 
 }
 
 func (p *publisher) tooLarge(size, limit int) error {
-	return fmt.Errorf("%w: it has %d bytes, and sqs takes %d", ports.ErrTooLarge, size, limit)
+	return fmt.Errorf("%w: it has %d bytes, and sqs accepts %d", ports.ErrTooLarge, size, limit)
 }
 
 // answer ends an op.

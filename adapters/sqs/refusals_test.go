@@ -26,8 +26,8 @@ func refuse(w *wire, action, queue, code string) {
 	})
 }
 
-// TestProbeTellsOfWhatIsRefused has queues whose depth can be asked for, and one thing that cannot be done with them.
-func TestProbeTellsOfWhatIsRefused(t *testing.T) {
+// TestProbeReportsWhatIsRefused has queues whose depth can be asked for, and one thing that cannot be done with them.
+func TestProbeReportsWhatIsRefused(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ action, code, want string }{
 		{"ReceiveMessage", "KmsAccessDenied", "permission sqs:ReceiveMessage"},

@@ -39,8 +39,8 @@ var queueName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,80}$`)
 func checkName(name string) error {
 	switch {
 	case strings.HasSuffix(name, ".fifo"):
-		return fmt.Errorf("queue %q: a FIFO queue would swallow repeats that come within 5 minutes, and hold back "+
-			"messages behind others: name a standard queue", name)
+		return fmt.Errorf("queue %q: a FIFO queue drops repeats within 5 minutes and blocks messages behind one "+
+			"that is handled: name a standard queue", name)
 	case !queueName.MatchString(name):
 		return fmt.Errorf("queue %q: the name must be 1 to 80 of A-Z a-z 0-9 _ -", name)
 	}
@@ -137,14 +137,14 @@ func (r *remote) inspect(answer map[string]string) error {
 	_ = json.Unmarshal([]byte(answer[string(types.QueueAttributeNameRedrivePolicy)]), &policy) // mostly there is none
 	r.redrive.Store(policy.Target != "")
 	if policy.Target != "" {
-		r.link.opts.Logger.Warn("a queue has a redrive policy, which takes messages away that are received often",
+		r.link.opts.Logger.Warn("a queue has a redrive policy, which takes away messages received often; remove it",
 			"queue", r.name, "max_receive_count", policy.Most)
 	}
 	return nil
 }
 
-// learn notes the largest message that the queue takes. It is the bound that every queue once had where nothing
-// is told.
+// learn notes the largest message that the queue takes. Where SQS does not say, it is the
+// limit that every queue once had.
 func (r *remote) learn(answer map[string]string) {
 	r.limit.Store(cmp.Or(number(answer, types.QueueAttributeNameMaximumMessageSize), usualLimit))
 }
@@ -184,7 +184,7 @@ func (r *remote) recreate(ctx context.Context) error {
 	if r.broken != nil {
 		r.link.report(ctx, r.broken)
 	} else {
-		r.link.opts.Logger.Error("a queue was deleted, and was made again without its messages", "queue", r.name)
+		r.link.opts.Logger.Error("a queue was deleted; created it again, without its messages", "queue", r.name)
 	}
 	return r.broken
 }

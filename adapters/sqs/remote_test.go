@@ -21,8 +21,8 @@ func (a always) RoundTrip(*http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// TestAQueueIsMadeAgainWhileOthersUseIt is for the race detector.
-func TestAQueueIsMadeAgainWhileOthersUseIt(t *testing.T) {
+// TestAQueueIsCreatedAgainWhileOtherCallersUseIt is for the race detector.
+func TestAQueueIsCreatedAgainWhileOtherCallersUseIt(t *testing.T) {
 	t.Parallel()
 	const url = "http://sqs.invalid/1/requests"
 	l, err := newLink(t.Context(), Options{

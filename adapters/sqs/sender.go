@@ -81,13 +81,13 @@ func (s *sender) send(ops []*op) (again []*op) {
 	if err != nil {
 		return s.refused(ops, err)
 	}
-	again = s.settle(ops, answer)
+	again = s.conclude(ops, answer)
 	s.pause.rest(s.p.link.ctx, len(again) > 0)
 	return again
 }
 
-// settle answers the ops of a request that was answered, and returns those that are to be sent again.
-func (s *sender) settle(ops []*op, answer *sqs.SendMessageBatchOutput) (again []*op) {
+// conclude answers the ops of a request that was answered, and returns those that are to be sent again.
+func (s *sender) conclude(ops []*op, answer *sqs.SendMessageBatchOutput) (again []*op) {
 	sent, failures := make(map[string]bool), make(map[string]types.BatchResultErrorEntry)
 	for i := range answer.Successful {
 		sent[aws.ToString(answer.Successful[i].Id)] = true
@@ -103,7 +103,7 @@ func (s *sender) settle(ops []*op, answer *sqs.SendMessageBatchOutput) (again []
 		case s.retryable(o) && !failure.SenderFault:
 			again = append(again, o)
 		default:
-			s.p.answer(o, fmt.Errorf("%w: sqs does not take the message: %s: %s",
+			s.p.answer(o, fmt.Errorf("%w: sqs rejected the message: %s: %s",
 				ports.ErrUnavailable, aws.ToString(failure.Code), aws.ToString(failure.Message)))
 		}
 	}

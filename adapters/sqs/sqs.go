@@ -177,7 +177,7 @@ func (q *Queue) Details() map[string]string {
 	all := make(map[string]string)
 	for _, r := range q.lanes {
 		if r.redrive.Load() {
-			all["queue "+r.name] = "has a redrive policy, which takes messages away that are received often"
+			all["queue "+r.name] = "has a redrive policy, which takes away messages received often; remove it"
 		}
 	}
 	return all

@@ -14,18 +14,19 @@ import (
 )
 
 const (
-	// extendAfter is the part of its visibility after which that of a message is extended: there is time for failures.
+	// extendAfter: a message is extended after a third of its visibility, which leaves time to repeat a failed request.
 	extendAfter = 3
-	// lookEvery is the part of the visibility between two looks at what is due. What is nearly due goes along, so that
-	// requests are full.
+	// lookEvery: due messages are looked for twelve times per visibility. Those that are nearly due are extended along
+	// with them, so that requests are full.
 	lookEvery = 12
-	// longestLook and longestLost bound that: for what is to be extended, and for what was lost meanwhile.
+	// longestLook and longestLost bound the time between two looks: for messages to extend, and for messages whose
+	// visibility has run out.
 	longestLook = 5 * time.Second
 	longestLost = time.Second
-	// idleAfter is the part of the visibility after which a consumer that asked for nothing has no use for more.
+	// idleAfter: a consumer that has asked for nothing for a sixth of the visibility needs no messages in stock.
 	idleAfter = 6
-	// crowdMargin is how long before the end of its last visibility a message crowds, where that is long: SQS lets nobody
-	// keep one for more than 12 h, counted from its receipt.
+	// crowdMargin is how long before SQS takes a message away Received.Crowded is closed; half of its lifetime if that is
+	// shorter. SQS lets nobody keep a message for more than 12 h after its receipt ("Visibility timeout" in the manual).
 	crowdMargin = time.Hour
 )
 
@@ -49,7 +50,7 @@ func repeat(ctx context.Context, every time.Duration, f func()) {
 	}
 }
 
-// expire lets go of messages whose visibility is over, and signals those for which SQS will soon end it for good.
+// expire drops messages whose visibility is over, and signals those that SQS will soon extend no more.
 func (r *receiver) expire() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -66,8 +67,8 @@ func (r *receiver) expire() {
 	}
 }
 
-// extend extends the visibility of what is due. What lies on a shelf while nobody asks for anything is handed back in
-// place of that.
+// extend extends the visibility of messages that are due, or will be soon. Messages in stock that nobody asks for are
+// handed back instead.
 func (r *receiver) extend(soon time.Duration) {
 	var due, back []*message
 	r.mu.Lock()
@@ -90,13 +91,13 @@ func (r *receiver) extend(soon time.Duration) {
 	r.change(ctx, due, r.remaining)
 }
 
-// remaining is how long the visibility of a message may become, in whole seconds; false: SQS will not extend it.
+// remaining returns the longest visibility that a message may get, in whole seconds. False: SQS will not extend it.
 func (r *receiver) remaining(m *message) (time.Duration, bool) {
 	left := min(r.visibility, r.lifetime-r.link.opts.Now().Sub(m.received)).Truncate(time.Second)
 	return left, left > 0
 }
 
-// nothing hands a message back.
+// nothing is a visibility of zero, which hands a message back.
 func nothing(*message) (time.Duration, bool) { return 0, true }
 
 // change sets the visibility of messages from now on, ten in a request and a few requests at once.

@@ -180,8 +180,8 @@ func failures(body string, faults map[string]bool) *http.Response {
 			})
 		}
 	}
-	told, _ := json.Marshal(map[string]any{"Failed": failed, "Successful": []any{}})
-	return answered(string(told))
+	document, _ := json.Marshal(map[string]any{"Failed": failed, "Successful": []any{}})
+	return answered(string(document))
 }
 
 // polling is how many polls are under way.

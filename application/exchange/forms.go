@@ -104,7 +104,7 @@ func writeRequest(n *ports.Notice) ([]byte, error) {
 	return envelope.Append(nil, &m), nil
 }
 
-// drop gives a notice up.
+// drop gives up on a notice, and logs why.
 func (opts *NoticesOutOptions) drop(_ context.Context, id domain.ID, cause error) error {
 	opts.Logger.Error("notice dropped: it exceeds the broker's limit in every form", "correlation_id", id, "error", cause)
 	return nil

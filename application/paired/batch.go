@@ -16,8 +16,8 @@ type batch struct {
 	failure    error
 }
 
-// begin begins as much of what waits as the credit allows. What has no credit is kept in the store, where it costs
-// nothing until it has. It does not end with ctx: what is begun is handed out.
+// begin begins as many waiting messages as the credit allows. Those whose endpoint has no credit are kept in the store,
+// where waiting costs nothing. It does not end with ctx, because what is begun must be handed out.
 func (w *Work) begin(ctx context.Context, h *handout) error {
 	ctx = context.WithoutCancel(ctx)
 	all := w.takeWaiting()
@@ -37,7 +37,7 @@ func (w *Work) begin(ctx context.Context, h *handout) error {
 	return b.failure
 }
 
-// choose sorts arrivals. From the first one on that is beyond count and bytes all are left, in their order.
+// choose sorts arrivals. The first one that exceeds count or bytes is left for later, with all that follow it.
 func choose(h *handout, all []*arrival) *batch {
 	b := &batch{}
 	for i, a := range all {
@@ -45,13 +45,13 @@ func choose(h *handout, all []*arrival) *batch {
 		case a.lost():
 		case a.fault != nil:
 			b.unreadable = append(b.unreadable, a)
-		case !h.fits(&a.Request):
+		case !h.Fits(a.Request.Size()):
 			b.left = append(b.left, all[i:]...)
 			return b
-		case h.refuses(&a.Request):
+		case h.Refuses(a.Request.Endpoint):
 			b.keep = append(b.keep, a)
 		default:
-			h.charge(&a.Request, 1)
+			h.Charge(a.Request.Endpoint, a.Request.Size())
 			b.begin = append(b.begin, a)
 		}
 	}
@@ -80,7 +80,7 @@ func (w *Work) beginChosen(ctx context.Context, h *handout, b *batch) {
 			h.deliveries = append(h.deliveries, begun.Delivery)
 			continue
 		}
-		h.charge(&a.Request, -1)
+		h.Return(a.Request.Endpoint, a.Request.Size())
 		switch {
 		case begun.Err != nil:
 			b.left, b.failure = append(b.left, a), begun.Err
@@ -92,7 +92,7 @@ func (w *Work) beginChosen(ctx context.Context, h *handout, b *batch) {
 	}
 }
 
-// hold remembers the message of a delivery until that is finished.
+// hold remembers the message of a delivery until the delivery is finished.
 func (w *Work) hold(a *arrival, d *ports.Delivery) {
 	a.Request = d.Request
 	w.mu.Lock()

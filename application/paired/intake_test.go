@@ -71,7 +71,7 @@ func TestAcceptPublishesWhatIsDueAndFitsAMessage(t *testing.T) {
 		{"delayed", func(r *domain.Request) { r.NotBefore = noon.Add(time.Millisecond) }, false},
 		{"as large as may be", func(r *domain.Request) { r.Body = make([]byte, envelope.MaxInlineBody) }, true},
 		{"too large", func(r *domain.Request) { r.Body = make([]byte, envelope.MaxInlineBody+1) }, false},
-		{"not to be told in JSON", func(r *domain.Request) { r.Header = domain.Header{"X-A": {"\xff"}} }, false},
+		{"that JSON cannot express", func(r *domain.Request) { r.Header = domain.Header{"X-A": {"\xff"}} }, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -155,7 +155,7 @@ func TestARepeatPublishesAgain(t *testing.T) {
 		func(_ context.Context, reqs []domain.Request) error {
 			require.Equal(t, domain.ID("first"), reqs[0].ID)
 			require.Equal(t, repeat.Idempotency, reqs[0].Idempotency)
-			return errBehind // which is nobody's trouble
+			return errBehind // which nobody needs to know
 		})
 	answer := in.Accept(t.Context(), []domain.Request{repeat})[0]
 	require.Equal(t, ports.Accepted{Outcome: ports.AcceptedSame, Record: first}, answer)

@@ -47,8 +47,8 @@ func (q *Queue) Intake() ports.Intake { return q.intake }
 // Gauge returns what reads the depth of both.
 func (q *Queue) Gauge() ports.Gauge { return q.gauge }
 
-// NewWork returns what hands out the requests of both. It lives as long as the consumer of the store, and its Run must
-// run meanwhile.
+// NewWork returns a Work that hands out the requests of both. It lives as long as the consumer of the store, and its
+// Run must run meanwhile.
 func (q *Queue) NewWork(consumer ports.StoreWork) *Work {
 	w := NewWork(q.opts.Reader, q.carrier, q.store, consumer)
 	q.mu.Lock()

@@ -56,20 +56,20 @@ func (w *Work) Receive(ctx context.Context, credit ports.Credit) ([]ports.Delive
 // stuckFor is how long messages that could not be begun wait at most before they are tried again.
 const stuckFor = time.Second
 
-// attempt blocks until there is something to look at, which may turn out to be nothing to hand out. What waits here
-// goes first, then what the store has, then what the queue hands out meanwhile. So neither can hold up the other for
-// ever, since what the queue handed out beyond the credit waits here. Nor can messages that cannot be begun at the
-// moment: they are a bounded part.
+// attempt blocks until there is something to look at. That may turn out to be nothing to hand out. Messages that wait
+// here go first, then the store's requests, then what the queue hands out meanwhile. So neither the queue nor the store
+// holds up the other for ever: what the queue handed out beyond the credit waits here. Messages that cannot be begun at
+// the moment hold up nothing either, because their number is bounded.
 func (w *Work) attempt(ctx context.Context, h *handout) error {
 	if w.waits() == 0 {
 		return w.await(ctx, h)
 	}
 	err := w.begin(ctx, h)
 	switch {
-	case h.left.Count <= 0 || h.left.Bytes <= 0:
+	case h.Left().Count <= 0 || h.Left().Bytes <= 0:
 		return nil
 	case err == nil || len(h.deliveries) > 0:
-		return h.add(w.work.Take(ctx, h.left))
+		return h.add(w.work.Take(ctx, h.Left()))
 	case w.waits() >= maxBatch:
 		return err
 	}
@@ -85,18 +85,18 @@ func (w *Work) waits() int {
 	return len(w.waiting)
 }
 
-// await blocks until queue or store have something, and adds what both have by then: whichever answers first ends the
-// Receive of the other, which loses nothing by that.
+// await blocks until the queue or the store has something, and adds what both have by then. Whichever answers first
+// ends the Receive of the other, which loses nothing by that.
 func (w *Work) await(ctx context.Context, h *handout) error {
 	either, stop := context.WithCancel(ctx)
 	defer stop()
 	var received []ports.Received
 	var queueErr error
 	var listening sync.WaitGroup
-	count, bytes := h.left.Count, h.left.Bytes
+	left := h.Left()
 	listening.Go(func() {
 		defer stop()
-		received, queueErr = w.queue.Receive(either, count, bytes)
+		received, queueErr = w.queue.Receive(either, left.Count, left.Bytes)
 	})
 	storeErr := w.fromStore(either, h)
 	stop()
@@ -107,14 +107,15 @@ func (w *Work) await(ctx context.Context, h *handout) error {
 
 // fromStore adds what the store has, and blocks until it has something or ctx ends.
 func (w *Work) fromStore(ctx context.Context, h *handout) error {
-	err := h.add(w.work.Take(ctx, h.left))
+	err := h.add(w.work.Take(ctx, h.Left()))
 	if err != nil || len(h.deliveries) > 0 {
 		return err
 	}
-	return closed(h.add(w.work.Receive(ctx, h.left)))
+	return closed(h.add(w.work.Receive(ctx, h.Left())))
 }
 
-// closed returns the one error of a Receive that means something here: otherwise it keeps trying, or was ended.
+// closed returns err if it matches ErrClosed, else nil: a Receive keeps trying after other errors, or its context
+// ended.
 func closed(err error) error {
 	if errors.Is(err, ports.ErrClosed) {
 		return err
@@ -122,8 +123,8 @@ func closed(err error) error {
 	return nil
 }
 
-// Finish saves outcomes, and then settles the messages. What the queue carries of a request goes with its outcome: the
-// store may have to hold it from now on.
+// Finish saves outcomes, and then settles the messages. A request that the queue carries is passed to the store with
+// its outcome, because the store may have to keep it from now on.
 func (w *Work) Finish(ctx context.Context, finishes []ports.Finish) []error {
 	whole := make([]ports.Finish, len(finishes))
 	carried := make([]*arrival, len(finishes))
@@ -155,8 +156,8 @@ func (w *Work) Finish(ctx context.Context, finishes []ports.Finish) []error {
 	return errs
 }
 
-// abandon keeps deliveries in the store that another worker holds by now. That worker may have no message of its own,
-// so the store must hold the request before this message goes.
+// abandon saves in the store what another worker holds by now. That worker may have no message of its own, so the store
+// must have the request before our message is settled.
 func (w *Work) abandon(ctx context.Context, lost []*arrival) {
 	unkept, _ := w.keep(ctx, lost)
 	w.putBack(unkept)

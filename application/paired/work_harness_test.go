@@ -84,7 +84,7 @@ func message(id domain.ID, change ...func(*domain.Request)) ports.Received {
 	return raw(string(id), envelope.Append(nil, &envelope.Message{Request: r}))
 }
 
-// raw is a message of others. Its ticket is its place.
+// raw is a foreign message. Its ticket is its place.
 func raw(place string, value []byte) ports.Received {
 	return ports.Received{
 		QueueMessage: ports.QueueMessage{Value: value}, Place: place, Arrived: noon, Ticket: place,

@@ -51,7 +51,7 @@ func TestCallsInFlightAreLimited(t *testing.T) {
 	}
 	require.Zero(t, changed)
 	g.end("a")
-	require.Equal(t, 1, changed, "who was held back is told")
+	require.Equal(t, 1, changed, "whoever was held back is notified")
 	g.end("a")
 	require.Equal(t, 1, changed, "once, until it is held back again")
 	n, _ := creditOf(g)

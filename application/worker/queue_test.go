@@ -11,7 +11,7 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// queue is a ports.Work in memory that keeps its side of the contract and remembers what it was asked for. For one
+// queue is a ports.Work in memory that keeps the contract and remembers what it was asked for. For one
 // receiver, inside a synctest bubble.
 type queue struct {
 	// finish answers a Finish; nil: everything is saved.

@@ -148,7 +148,7 @@ func (d *document) setLabels(value []byte) (reason string) {
 		case len(key) > MaxLabelKey:
 			return fmt.Sprintf("a key is longer than %d bytes", MaxLabelKey)
 		case twice:
-			return "a key is given twice"
+			return "a key appears twice"
 		case len(labels) == MaxLabels:
 			return fmt.Sprintf("has more than %d entries", MaxLabels)
 		}

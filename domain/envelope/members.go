@@ -57,7 +57,7 @@ func readObject[T any](prefix string, object []byte, known []member[T], into *T)
 			if m.name != string(key) {
 				continue
 			}
-			reason := "is given twice"
+			reason := "appears twice"
 			if bit := uint32(1) << i; seen&bit == 0 {
 				seen |= bit
 				reason = m.value(into, value)

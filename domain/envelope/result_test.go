@@ -30,7 +30,7 @@ func TestDecodeResultRefuses(t *testing.T) {
 		{`{"status":"FAILED","result_url":"x"}`, "status_code: is needed with a result, unless it is COMPLETED"},
 		{completed(`"status_code":99`), "status_code: must be an integer from 100 to 999"},
 		{completed(`"status_code":"200"`), "status_code: must be an integer from 100 to 999"},
-		{completed(`"result":1,"result":1`), "result: is given twice"},
+		{completed(`"result":1,"result":1`), "result: appears twice"},
 		{completed(`"result":1,"result_url":"x"`), "message: has both result and result_url"},
 		{completed(`"result":1,"result_encoding":"base64"`), "result: must be a string"},
 		{completed(`"result":null,"result_encoding":"base64"`), "result: must be a string"},

@@ -13,7 +13,7 @@ import (
 func cancelling() []testCase {
 	return []testCase{
 		{name: "what is cancelled is never handed out", run: cancelledIsNeverHandedOut},
-		{name: "cancelling again gives the same answer", run: cancelAgain},
+		{name: "cancelling again returns the same answer", run: cancelAgain},
 		{name: "what is begun cannot be cancelled", run: begunCannotBeCancelled},
 		{name: "what is final cannot be cancelled", run: finalCannotBeCancelled},
 		{name: "of cancel and begin exactly one wins", run: cancelAgainstBegin},

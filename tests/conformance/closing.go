@@ -96,7 +96,7 @@ func closeAgain(e *env) {
 	e.closed = true
 }
 
-// closeUnderLoad closes while others accept and finish: what they were told must hold.
+// closeUnderLoad closes while other goroutines accept and finish: what was confirmed to them must hold.
 func closeUnderLoad(e *env) {
 	var calls errgroup.Group
 	accepted := make(chan domain.ID, 1<<16)

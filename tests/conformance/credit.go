@@ -14,7 +14,7 @@ func credits() []testCase {
 		{name: "no more than Count", run: creditOfCount},
 		{name: "no more than Bytes, but always one", run: creditOfBytes},
 		{name: "a refused endpoint waits and others flow", run: refusedEndpointWaits},
-		{name: "a limited endpoint gives no more than its credit", run: limitedEndpoint},
+		{name: "a limited endpoint gets no more than its credit", run: limitedEndpoint},
 		{name: "credit is for one call", run: creditIsForOneCall},
 		{name: "a refused endpoint comes when it has credit again, in both lanes", run: refusedEndpointReturns},
 	}

@@ -22,7 +22,7 @@ func leases() []testCase {
 		{name: "a lease is kept for as long as its holder lives", run: leaseIsKept, settings: settings},
 		{name: "a crash loses nothing", run: crashLosesNothing, settings: settings},
 		{
-			name: "deliveries count up over crashes, survive reopening and begin anew after an outcome",
+			name: "deliveries count up over crashes, survive reopening and start from zero after an outcome",
 			run:  deliveriesCount, settings: settings,
 		},
 		{name: "what a crashed consumer had finished stays finished", run: crashAfterFinish, settings: settings},

@@ -22,7 +22,7 @@ func priorities() []testCase {
 	}
 }
 
-// lanesShare looks at every stretch of deliveries while both lanes wait.
+// lanesShare looks at every run of deliveries while both lanes wait.
 func lanesShare(e *env, count int) {
 	const each = 800
 	for range each / 100 {

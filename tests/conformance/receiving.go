@@ -22,7 +22,7 @@ func receiving() []testCase {
 			name: "a waiting Receive wakes when a crashed consumer's lease is over", run: wakesOnLeaseEnd,
 			settings: Settings{Lease: short},
 		},
-		{name: "a Receive that is cancelled gives the error of its context", run: cancelledReceive},
+		{name: "a Receive that is cancelled returns the error of its context", run: cancelledReceive},
 		{name: "Receives that are cancelled lose nothing", run: cancelledReceivesLoseNothing},
 		{name: "many consumers share the work, each request once", run: consumersShare},
 		{name: "Receive keeps its hands off the credit while it waits", run: wakesWithinCredit},

@@ -19,10 +19,10 @@ func results() []testCase {
 		{name: "what does not exist is not found", run: unknownIsNotFound},
 		{name: "Wait wakes all who wait when the record becomes final", run: waitWakesMany},
 		{name: "Wait wakes when the request is cancelled", run: waitWakesOnCancel},
-		{name: "Wait gives the record as it is when its time is over", run: waitEndsWithContext},
+		{name: "Wait returns the record as it is when its time is over", run: waitEndsWithContext},
 		{name: "Wait for what is final does not block", run: waitForFinal},
 		{name: "Wait does not wake between attempts", run: waitOutlastsRetries},
-		{name: "the size of the kept response is told without reading it", run: responseSizeIsTold},
+		{name: "the size of the kept response is known without reading it", run: responseSizeIsKnown},
 	}
 }
 
@@ -163,7 +163,7 @@ func waitOutlastsRetries(e *env) {
 	require.NoError(e.t, waits.Wait())
 }
 
-func responseSizeIsTold(e *env) {
+func responseSizeIsKnown(e *env) {
 	w := e.consumer()
 	answered, withdrawn := newRequest(), newRequest()
 	e.accept(answered, withdrawn)

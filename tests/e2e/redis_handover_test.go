@@ -69,8 +69,8 @@ func (h handover) in(t *testing.T) handover {
 	return h
 }
 
-// settled waits until the api has dealt with all results that were sent.
-func (h handover) settled() {
+// awaitResults waits until the api has dealt with all results that were sent.
+func (h handover) awaitResults() {
 	t := h.t
 	t.Helper()
 	testkit.Until(t, "all results have left the stream", func() bool { return h.server.Run("XLEN", resultStream) == "0" })
@@ -138,7 +138,7 @@ func (h handover) theFirstResultWins() {
 		"headers": {"Content-Type": "text/plain", "X-Who": ["a", "b"]}, "result": "first", "processing_time_ms": 12}`, id))
 	publish(t, h.server, resultStream, fmt.Sprintf(`{"correlation_id": %q, "status": "FAILED", "error": "second"}`, id))
 	publish(t, h.server, resultStream, fmt.Sprintf(`{"correlation_id": %q, "status": "COMPLETED", "result": "third"}`, id))
-	h.settled()
+	h.awaitResults()
 
 	result := h.client.Result(id)
 
@@ -199,7 +199,7 @@ func (h handover) aResultOfNobody() {
 	publish(t, h.server, resultStream, fmt.Sprintf(`{"correlation_id": %q, "status": "COMPLETED", "result": 2}`, id))
 
 	require.Equal(t, "2", string(h.client.Result(id).Result))
-	h.settled()
+	h.awaitResults()
 	require.Equal(t, http.StatusNotFound, h.client.Get("/api/v1/status/nobody").Code)
 }
 
@@ -217,7 +217,7 @@ func (h handover) aMalformedResult() {
 		publish(t, h.server, resultStream, document)
 	}
 	h.server.Run("XADD", resultStream, "*", "field", "not the one")
-	h.settled()
+	h.awaitResults()
 
 	require.Equal(t, "PENDING", h.client.Status(id).Status, "the request that they name is not touched")
 	var page struct {
@@ -248,7 +248,7 @@ func (h handover) nobodyAnswers() {
 	letter := call(t, h.client, http.MethodGet, "/"+id, "", http.StatusOK, nil)
 	require.Contains(t, string(letter.Body), `"reason":"deadline"`)
 	publish(t, h.server, resultStream, fmt.Sprintf(`{"correlation_id": %q, "status": "COMPLETED", "result": 1}`, id))
-	h.settled()
+	h.awaitResults()
 	require.Equal(t, "TIMEOUT", h.client.Result(id).Status, "too late")
 }
 
@@ -261,7 +261,7 @@ func (h handover) cancelledLeavesTheStream() {
 
 	require.NotContains(t, h.server.Run("XRANGE", requestStream, "-", "+"), id)
 	publish(t, h.server, resultStream, fmt.Sprintf(`{"correlation_id": %q, "status": "COMPLETED", "result": 1}`, id))
-	h.settled()
+	h.awaitResults()
 	require.Equal(t, "CANCELLED", h.client.Result(id).Status)
 }
 

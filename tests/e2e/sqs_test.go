@@ -21,7 +21,7 @@ func TestARequestThatSQSCannotHandOverFails(t *testing.T) {
 	result := client.Result(id)
 
 	require.Equal(t, "FAILED", result.Status)
-	require.Contains(t, result.Error, "sqs takes 262144")
+	require.Contains(t, result.Error, "sqs accepts 262144")
 }
 
 func TestAnSQSThatCannotBeUsedFailsTheStart(t *testing.T) {
@@ -70,7 +70,7 @@ func TestAConfigurationOfSQSThatMakesNoSenseIsRefused(t *testing.T) {
 	}{
 		{"a FIFO queue", "OPENHQM_QUEUE_REQUESTS=requests.fifo", `queue.requests: "requests.fifo": `},
 		{"a secret in the endpoint", "OPENHQM_SQS_ENDPOINT=http://me:aws-secret@sqs", "sqs.endpoint: "},
-		{"a lease that SQS cannot do", "OPENHQM_QUEUE_LEASE=12h", `queue.lease: "12h": must be whole seconds up to 11h`},
+		{"a lease that SQS cannot do", "OPENHQM_QUEUE_LEASE=12h", `queue.lease: "12h": must be at most 11h`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -12,8 +12,8 @@ import (
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
-// installer makes an installation without any process yet. What a worker has begun goes to others when the lease is
-// over, from its last sign of life on.
+// installer makes an installation without any process yet. What a worker has begun goes to other workers when the lease
+// is over, from its last sign of life on.
 type installer func(t *testing.T, config string, lease time.Duration) *fleet
 
 // onEachCarrier runs a test on each broker that only carries messages. All tests share it.
@@ -95,7 +95,7 @@ func (b *busy) requireCalls(t *testing.T, held int) {
 	b.client.RequireDepth(testkit.Depth{})
 }
 
-func TestWhatADeadWorkerHeldAndWhatWaitedBehindGoesToOthers(t *testing.T) {
+func TestWhatADeadWorkerHeldAndWhatWaitedBehindGoesToOtherWorkers(t *testing.T) {
 	t.Parallel()
 	onEachCarrier(t, deadWorkerHeld)
 }
@@ -118,7 +118,7 @@ func deadWorkerHeld(t *testing.T, install installer) {
 	require.Less(t, took, lease+15*time.Second, "the promise is 5 s after the lease; the rest is for a busy machine")
 }
 
-func TestAWorkerThatDrainsLeavesToOthersWhatItHasNotBegun(t *testing.T) {
+func TestAWorkerThatDrainsLeavesToOtherWorkersWhatItHasNotBegun(t *testing.T) {
 	t.Parallel()
 	onEachCarrier(t, leavesWhatItHasNotBegun)
 }
@@ -166,7 +166,7 @@ func comeAndGo(t *testing.T, install installer) {
 	}
 	load.stop()
 
-	load.ledger.settle(t, processes[0].Client())
+	load.ledger.await(t, processes[0].Client())
 	repeated := load.ledger.audit(t, backend)
 	t.Logf("%d requests, %d calls repeated; the one that took longest took %s",
 		len(load.ledger.entries()), repeated, load.ledger.longest(t))

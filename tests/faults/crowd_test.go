@@ -35,7 +35,7 @@ func crowd(t *testing.T, n, atOnce int, f func(number int) error) {
 	}
 }
 
-// submitMany submits n requests and gives their ids.
+// submitMany submits n requests and returns their ids.
 func submitMany(t *testing.T, client *testkit.Client, n int, document func(number int) string) []string {
 	t.Helper()
 	ids := make([]string, n)
@@ -47,7 +47,7 @@ func submitMany(t *testing.T, client *testkit.Client, n int, document func(numbe
 	return ids
 }
 
-// to gives submit documents for an endpoint.
+// to returns submit documents for an endpoint.
 func to(endpoint string) func(int) string {
 	return func(number int) string {
 		return fmt.Sprintf(`{"payload": {"number": %d}, "metadata": {"endpoint": %q}}`, number, endpoint)

@@ -20,7 +20,7 @@ type smallDisk struct {
 	path string
 }
 
-// newSmallDisk mounts a disk of that many MiB. Only root may do that: for others the test is skipped.
+// newSmallDisk mounts a disk of that many MiB. Only root may do that: for other users the test is skipped.
 func newSmallDisk(t *testing.T, size int) *smallDisk {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -136,7 +136,7 @@ func TestAStartOnAFullDiskEndsOrServes(t *testing.T) {
 // noSpace is the text of ENOSPC.
 const noSpace = "no space left on device"
 
-// fillUp submits until the process does not take it any more, and gives the payloads of what was accepted, by id.
+// fillUp submits until the process accepts no more, and returns the payloads of what was accepted, by id.
 func fillUp(t *testing.T, client *testkit.Client) map[string]string {
 	t.Helper()
 	const most = 10_000

@@ -30,7 +30,7 @@ func TestAShutdownUnderLoadLosesNothingAndRepeatsNothing(t *testing.T) {
 	}
 	load.stop()
 
-	load.ledger.settle(t, process.Client())
+	load.ledger.await(t, process.Client())
 	require.Zero(t, load.ledger.audit(t, backend), "every call had the time to end")
 }
 

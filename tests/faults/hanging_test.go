@@ -57,7 +57,7 @@ func TestAnEndpointThatHangsWithAllTheMemoryItGetsLeavesTheOthersAlone(t *testin
 	}
 }
 
-// requireNotHeldUp gives one endpoint more than it may hold, and then the other what takes memory both ways.
+// requireNotHeldUp sends one endpoint more than it may hold, and then the other what needs memory both ways.
 func requireNotHeldUp(t *testing.T, client *testkit.Client, hangs, works *testkit.Backend, give []byte) {
 	t.Helper()
 	const hanging, good, called = 32, 20, 6 // calls that are made whatever the share is
@@ -85,7 +85,7 @@ func beginAndHang(size int) testkit.Reply {
 	}
 }
 
-// upload sends a body as it is to an endpoint and gives the id.
+// upload sends a body as it is to an endpoint and returns the id.
 func upload(t *testing.T, client *testkit.Client, endpoint string, body []byte) (string, error) {
 	t.Helper()
 	octets := http.Header{"Content-Type": {"application/octet-stream"}}

@@ -26,7 +26,7 @@ func TestOneOfThreeBrokersOfKafkaDiesUnderLoad(t *testing.T) {
 	awaitReadiness(t, http.StatusOK, processes...)
 	load.stop()
 
-	load.ledger.settle(t, processes[0].Client())
+	load.ledger.await(t, processes[0].Client())
 	require.Zero(t, load.ledger.audit(t, backend), "no worker died")
 	requireFewComplaints(t, fewComplaints, processes...)
 	t.Logf("%d requests, %d answers 503; the one that took longest took %s",

@@ -19,7 +19,7 @@ const (
 	slots = 8 // worker.count
 )
 
-// loadConfig gives room for many kills: a request that is in flight at each of them is delivered once more each time.
+// loadConfig leaves room for many kills: a request that is in flight at each of them is delivered once more each time.
 // The breaker stays closed: after a pause all clients go on at once, and their flaky requests follow each other.
 func loadConfig(backend *testkit.Backend) string {
 	return oneLimited(backend, "breaker: {ratio: 0}") + `
@@ -43,7 +43,7 @@ func TestWhatWasAcceptedEndsOnceHoweverOftenTheProcessIsKilled(t *testing.T) {
 		if kill%3 == 2 { // the next one dies while it starts
 			process = gateway.Launch()
 			if rand.N(2) == 0 {
-				process.AwaitLog("working")
+				process.AwaitLog("worker started")
 			}
 			process.Kill()
 		}
@@ -52,7 +52,7 @@ func TestWhatWasAcceptedEndsOnceHoweverOftenTheProcessIsKilled(t *testing.T) {
 	}
 	load.stop()
 
-	load.ledger.settle(t, process.Client())
+	load.ledger.await(t, process.Client())
 	repeated := load.ledger.audit(t, backend)
 	require.LessOrEqual(t, repeated, kills*slots, "only what was in flight at a kill may be called again")
 	t.Logf("%d kills, %d requests, %d calls repeated", kills, len(load.ledger.entries()), repeated)

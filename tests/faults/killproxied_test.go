@@ -103,7 +103,7 @@ func (u *uploads) await(t *testing.T, n int) {
 	}
 }
 
-// stop lets every client end, and gives the sums of all that was accepted.
+// stop lets every client end, and returns the sums of all that was accepted.
 func (u *uploads) stop(t *testing.T) map[string][sha256.Size]byte {
 	t.Helper()
 	u.end()

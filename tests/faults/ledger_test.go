@@ -44,7 +44,7 @@ func (l *ledger) accept(e *entry) {
 	})
 }
 
-// after gives a channel that is closed when n more requests have been accepted.
+// after returns a channel that is closed when n more requests have been accepted.
 func (l *ledger) after(n int) <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -86,9 +86,9 @@ func (l *ledger) spotCheck(t *testing.T, client *testkit.Client) {
 	}
 }
 
-// settle waits until everything that was promised is final, and checks that it is right: completed, with the answer
+// await waits until everything that was promised is final, and checks that it is right: completed, with the answer
 // that belongs to it, and the same whenever it is read.
-func (l *ledger) settle(t *testing.T, client *testkit.Client) {
+func (l *ledger) await(t *testing.T, client *testkit.Client) {
 	t.Helper()
 	entries := l.entries()
 	require.NotEmpty(t, entries)
@@ -96,7 +96,7 @@ func (l *ledger) settle(t *testing.T, client *testkit.Client) {
 	for part := range slices.Chunk(entries, len(entries)/8+1) {
 		group.Go(func() {
 			for _, e := range part {
-				if err := l.settleOne(t, client, e); err != nil {
+				if err := l.awaitOne(t, client, e); err != nil {
 					t.Errorf("%s: %v", e.key, err)
 					return
 				}
@@ -107,7 +107,7 @@ func (l *ledger) settle(t *testing.T, client *testkit.Client) {
 	client.RequireDepth(testkit.Depth{})
 }
 
-func (l *ledger) settleOne(t *testing.T, client *testkit.Client, e *entry) error {
+func (l *ledger) awaitOne(t *testing.T, client *testkit.Client, e *entry) error {
 	t.Helper()
 	ctx, cancel := testkit.Patiently(t)
 	defer cancel()
@@ -128,7 +128,7 @@ func (l *ledger) settleOne(t *testing.T, client *testkit.Client, e *entry) error
 }
 
 // audit compares the ledger with what the backend has seen: every request under one id, every attempt at least once.
-// It gives how many calls were repetitions of an attempt that had been made already.
+// It returns how many calls were repetitions of an attempt that had been made already.
 func (l *ledger) audit(t *testing.T, backend *testkit.Backend) (repeated int) {
 	t.Helper()
 	type attempt struct {
@@ -160,7 +160,7 @@ func (l *ledger) audit(t *testing.T, backend *testkit.Backend) (repeated int) {
 	return repeated
 }
 
-// longest gives the longest time from a submission to the end of a request, of those that settle has read.
+// longest returns the longest time from a submission to the end of a request, of those that await has read.
 func (l *ledger) longest(t *testing.T) time.Duration {
 	t.Helper()
 	l.mu.Lock()

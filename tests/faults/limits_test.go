@@ -91,7 +91,8 @@ func TestAnOpenBreakerCallsAndChargesNothing(t *testing.T) {
 		reply(w, r, call)
 	})
 	// One call at a time: of several that are under way when the breaker opens, all may fail.
-	client := testkit.NewGateway(t, oneLimited(backend, `max_in_flight: 1, breaker: {ratio: 0, failures: 5, cooldown: 1s, probes: 1},
+	client := testkit.NewGateway(t, oneLimited(backend, `max_in_flight: 1,
+		breaker: {ratio: 0, failures: 5, cooldown: 1s, probes: 1},
 		retry: {max_attempts: 1000, base: 1ms, max: 1ms}`)).Start().Client()
 
 	ids := submitMany(t, client, requests, to("backend"))

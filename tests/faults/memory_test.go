@@ -158,7 +158,7 @@ func TestMemoryIsBoundedWhileManyBackendsAnswerAsMuchAsTheyMay(t *testing.T) {
 	requireMemory(t, process, "all were answered at once")
 }
 
-// submitLarge submits a large text and gives the id.
+// submitLarge submits a large text and returns the id.
 func submitLarge(ctx context.Context, t *testing.T, address string, number int) (string, error) {
 	t.Helper()
 	begin := fmt.Sprintf(`{"metadata": {"path": "/%d"}, "payload": `, number)
@@ -188,7 +188,7 @@ func requireLarge(t *testing.T, client *testkit.Client, ids []string) {
 	}
 }
 
-// finalDocument gives the document of a result. It is not decoded, which would take its time.
+// finalDocument returns the document of a result. It is not decoded, which would take long.
 func finalDocument(ctx context.Context, t *testing.T, client *testkit.Client, id string) []byte {
 	t.Helper()
 	for {

@@ -43,7 +43,7 @@ func TestMemoryIsBoundedWhileManyReadALargeResultSlowly(t *testing.T) {
 		}
 		return err
 	})
-	t.Logf("%d read slowly, %d were told to come again", served.Load(), refused.Load())
+	t.Logf("%d read slowly, %d were asked to come again", served.Load(), refused.Load())
 	peak := process.PeakMemory()
 	t.Logf("at most %d MiB were resident", peak>>20)
 	require.Less(t, peak, int64(memoryBound))
@@ -56,7 +56,7 @@ func TestMemoryIsBoundedWhileManyReadALargeResultSlowly(t *testing.T) {
 	requireLargeResult(t, client, id, body)
 }
 
-// beginReading asks for a result and reads nothing of the answer but its header. The kernel is told to keep little.
+// beginReading asks for a result and reads nothing of the answer but its header. The kernel may buffer little.
 func beginReading(t *testing.T, address, id string) (conn net.Conn, code int, err error) {
 	t.Helper()
 	conn, err = (&net.Dialer{Timeout: testkit.Patience}).DialContext(t.Context(), "tcp", address)
@@ -83,7 +83,7 @@ func beginReading(t *testing.T, address, id string) (conn net.Conn, code int, er
 // requireLargeResult reads the whole result, as soon as there is room for it.
 func requireLargeResult(t *testing.T, client *testkit.Client, id string, body []byte) {
 	t.Helper()
-	testkit.Until(t, "the result is given", func() bool {
+	testkit.Until(t, "the result is there", func() bool {
 		answer, err := client.Response(t.Context(), id, "30s")
 		require.NoError(t, err)
 		if answer.Code == http.StatusServiceUnavailable {

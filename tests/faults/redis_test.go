@@ -29,9 +29,9 @@ func newFleet(t *testing.T, redis *testkit.Redis, config string, variables ...st
 	return &fleet{redis: redis, api: role("api"), workers: role("worker")}
 }
 
-// fleetConfig is for load on several workers. What is begun while its worker dies, or cannot be told, is taken over
-// when the lease is over. The breaker stays closed: after an outage all clients go on at once, and their flaky requests
-// follow each other.
+// fleetConfig is for load on several workers. What is begun while its worker dies, or cannot be confirmed, is taken
+// over when the lease is over. The breaker stays closed: after an outage all clients go on at once, and their flaky
+// requests follow each other.
 func fleetConfig(backend *testkit.Backend) string {
 	return oneLimited(backend, "breaker: {ratio: 0}") + fmt.Sprintf(`
 worker: {count: 8, drain: 20s}
@@ -46,7 +46,7 @@ const lease = 5 * time.Second
 // longLease is longer than testkit waits: whoever has to wait until it is over fails the test.
 const longLease = 10 * time.Minute
 
-// start starts one api and so many workers, and gives all of them, the api first.
+// start starts one api and so many workers, and returns all of them, the api first.
 func (f *fleet) start(workers int) []*testkit.Process {
 	processes := []*testkit.Process{f.api.Start()}
 	for range workers {
@@ -92,8 +92,8 @@ func requireUnavailable(t *testing.T, client *testkit.Client, known string) {
 	require.Equal(t, http.StatusOK, client.Get("/health/live").Code)
 }
 
-// complaints gives the warnings and errors of a process, without those that belong to one attempt each.
-func complaints(t *testing.T, process *testkit.Process) []string {
+// warnings returns the warnings and errors of a process, without those that belong to one attempt each.
+func warnings(t *testing.T, process *testkit.Process) []string {
 	t.Helper()
 	var found []string
 	for _, line := range process.Log.Lines() {
@@ -110,8 +110,8 @@ func complaints(t *testing.T, process *testkit.Process) []string {
 func requireFewComplaints(t *testing.T, most int, processes ...*testkit.Process) {
 	t.Helper()
 	for _, process := range processes {
-		found := complaints(t, process)
-		t.Logf("%d complaints: %.3000q", len(found), found)
+		found := warnings(t, process)
+		t.Logf("%d warnings: %.3000q", len(found), found)
 		require.LessOrEqual(t, len(found), most, "a storm in the log: %.3000q", found)
 	}
 }

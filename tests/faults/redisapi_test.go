@@ -29,7 +29,7 @@ func TestAnAPIThatDiesUnderLoadTakesNothingWithIt(t *testing.T) {
 	}
 	load.stop()
 
-	load.ledger.settle(t, api.Client())
+	load.ledger.await(t, api.Client())
 	require.Zero(t, load.ledger.audit(t, backend), "no worker died")
 	requireFewComplaints(t, 0, processes...)
 }

@@ -39,7 +39,7 @@ func redisDies(t *testing.T, install installer) {
 	awaitAccepted(t, load.ledger, 100)
 	load.stop()
 
-	load.ledger.settle(t, client)
+	load.ledger.await(t, client)
 	repeated := load.ledger.audit(t, backend)
 	require.LessOrEqual(t, repeated, outages*workers*slots, "only what was in flight at an outage may be called again")
 	requireFewComplaints(t, outages*fewComplaints, processes...)
@@ -66,7 +66,7 @@ func TestARedisThatHangsHoldsNobodyUpForEver(t *testing.T) {
 	load.stop()
 
 	require.Equal(t, "QUEUE_UNAVAILABLE", answer.Problem(t, http.StatusServiceUnavailable).Code)
-	load.ledger.settle(t, client)
+	load.ledger.await(t, client)
 	repeated := load.ledger.audit(t, backend)
 	require.LessOrEqual(t, repeated, workers*slots, "only what was in flight may be called again")
 	requireFewComplaints(t, fewComplaints, processes...)
@@ -93,7 +93,7 @@ func TestAFailoverUnderLoadLosesNothingThatAReplicaConfirmed(t *testing.T) {
 	awaitAccepted(t, load.ledger, 100)
 	load.stop()
 
-	load.ledger.settle(t, processes[0].Client())
+	load.ledger.await(t, processes[0].Client())
 	repeated := load.ledger.audit(t, backend)
 	require.LessOrEqual(t, repeated, workers*slots, "only what was in flight at the failover may be called again")
 	requireFewComplaints(t, fewComplaints, processes...)
@@ -133,7 +133,7 @@ func TestARedisThatForgetsEverythingUnderLoadIsUsedAgain(t *testing.T) {
 	}
 	after := ledger{finals: make(map[string]string), accepted: begunAfter(entries, known)}
 	require.NotEmpty(t, after.accepted)
-	after.settle(t, client)
+	after.await(t, client)
 	requireFewComplaints(t, fewComplaints, processes...)
 }
 

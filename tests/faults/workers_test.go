@@ -84,7 +84,7 @@ func stoppedPastItsLease(t *testing.T, install installer) {
 		require.Len(t, backend.CallsOf(id), 2)
 	}
 	client.RequireDepth(testkit.Depth{})
-	requireFewComplaints(t, 0, stopped)
+	requireFewComplaints(t, 1, stopped) // a command that was under way when it was stopped may have timed out
 }
 
 func TestWorkersAreReplacedOneByOneUnderLoad(t *testing.T) {
@@ -118,7 +118,7 @@ func replacedOneByOne(t *testing.T, install installer) {
 	}
 	load.stop()
 
-	load.ledger.settle(t, processes[0].Client())
+	load.ledger.await(t, processes[0].Client())
 	require.Zero(t, load.ledger.audit(t, backend), "every call had the time to end")
 	requireFewComplaints(t, 0, processes...)
 	longest := load.ledger.longest(t)

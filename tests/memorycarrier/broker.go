@@ -1,6 +1,6 @@
 // Package memorycarrier is a ports.Carrier in memory, for tests. A Broker keeps the messages; each process of a test
 // joins it with a Carrier of its own, which may crash. The broker can be taken away, and it can be as nasty as brokers
-// are allowed to be: see Troubles.
+// are allowed to be: see Mishaps.
 package memorycarrier
 
 import (
@@ -18,14 +18,14 @@ import (
 // Options of a broker.
 type Options struct {
 	MaxMessage int // bytes of a value; 0: no limit
-	Troubles   Troubles
+	Mishaps    Mishaps
 	Now        func() time.Time // nil: time.Now
 	Logger     *slog.Logger     // nil: nothing is logged
 }
 
-// Troubles are what a broker may do to its users without breaking a promise. Each number is how rare that is: it
+// Mishaps are what a broker may do to its users without breaking a promise. Each number is how rare that is: it
 // happens to one message in so many, at random; 0: never. The zero value is a broker that behaves.
-type Troubles struct {
+type Mishaps struct {
 	Twice   int // a published message lies in the queue twice, at two places
 	Shared  int // a message that is handed out goes to another holder too, and nobody learns of it
 	Lost    int // a message that is handed out goes to another holder, and Lost ends for the first
@@ -34,13 +34,13 @@ type Troubles struct {
 	ForgetsSettled bool
 }
 
-// Nasty returns all troubles at once.
-func Nasty() Troubles {
+// Nasty returns all mishaps at once.
+func Nasty() Mishaps {
 	const oneIn = 8
-	return Troubles{Twice: oneIn, Shared: oneIn, Lost: oneIn, Crowded: oneIn, ForgetsSettled: true}
+	return Mishaps{Twice: oneIn, Shared: oneIn, Lost: oneIn, Crowded: oneIn, ForgetsSettled: true}
 }
 
-// strikes reports whether a trouble befalls this message.
+// strikes reports whether a mishap befalls this message.
 func strikes(oneIn int) bool { return oneIn > 0 && rand.IntN(oneIn) == 0 }
 
 // Broker keeps messages for any number of carriers. It is safe for concurrent use.
@@ -165,7 +165,7 @@ func (b *Broker) add(t *topic, m ports.QueueMessage) error {
 	}
 	m.Value = slices.Clone(m.Value)
 	placed := b.place(t, m)
-	if strikes(b.opts.Troubles.Twice) {
+	if strikes(b.opts.Mishaps.Twice) {
 		b.places++
 		twin := *placed
 		twin.place = fmt.Sprintf("p-%d", b.places)

@@ -129,12 +129,12 @@ func (c *Carrier) Close() error {
 	return nil
 }
 
-// Crash ends the process without a word: others get what it holds, and with Troubles.ForgetsSettled some of what it
-// settled last.
+// Crash ends the process without a word: other processes get what it holds, and with Mishaps.ForgetsSettled some of
+// what it settled last.
 func (c *Carrier) Crash() {
 	c.broker.mu.Lock()
 	defer c.broker.mu.Unlock()
-	if c.broker.opts.Troubles.ForgetsSettled && !c.closed {
+	if c.broker.opts.Mishaps.ForgetsSettled && !c.closed {
 		for _, r := range append(c.inlets, c.receiver) {
 			r.unsettle()
 		}

@@ -97,7 +97,7 @@ func popFirst(list *[]*message) *message {
 	return m
 }
 
-// handOut gives a message to this receiver, and perhaps to another one after it.
+// handOut hands a message to this receiver, and perhaps to another one after it.
 func (r *receiver) handOut(m *message) ports.Received {
 	lost, lose := context.WithCancelCause(context.Background())
 	crowded := make(chan struct{})
@@ -111,14 +111,14 @@ func (r *receiver) handOut(m *message) ports.Received {
 		m.topic.again = append(m.topic.again, m.twin)
 		m.twin = nil
 	}
-	troubles := &r.broker.opts.Troubles
+	mishaps := &r.broker.opts.Mishaps
 	switch {
-	case strikes(troubles.Crowded):
+	case strikes(mishaps.Crowded):
 		close(crowded)
-	case strikes(troubles.Lost):
+	case strikes(mishaps.Lost):
 		m.retract = func() { lose(ports.ErrLost) }
 		r.giveAway(t)
-	case strikes(troubles.Shared):
+	case strikes(mishaps.Shared):
 		r.giveAway(t)
 	}
 	return ports.Received{

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// looks is how often While compares within idle. It counts these looks and not the time: while the machine gives us no
-// time to look, it gives none to what we wait for either.
+// looks is how often While compares within idle. It counts these looks and not the time: while the machine leaves us no
+// time to look, it leaves none to what we wait for either.
 const looks = 50
 
 // While returns a context that ends with ctx, or as soon as progress has returned the same number for idle; its cause

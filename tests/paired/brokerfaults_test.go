@@ -69,7 +69,7 @@ func requestIDs(deliveries []ports.Delivery) []domain.ID {
 	return ids
 }
 
-// load is clients and workers of one process, and the account of what they were told.
+// load is clients and workers of one process, and the account of what was confirmed to them.
 type load struct {
 	conformance.Instance
 

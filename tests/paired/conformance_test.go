@@ -37,7 +37,7 @@ func startHarness(tb testing.TB, settings conformance.Settings) conformance.Harn
 
 // nastyBroker makes a broker that does all to its users that a broker may do.
 func nastyBroker() *memorycarrier.Broker {
-	return memorycarrier.New(memorycarrier.Options{Troubles: memorycarrier.Nasty()})
+	return memorycarrier.New(memorycarrier.Options{Mishaps: memorycarrier.Nasty()})
 }
 
 // requests is the queue of requests at it.

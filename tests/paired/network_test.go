@@ -53,7 +53,7 @@ func (n *network) setUp(up bool) {
 func (n *network) sever() {
 	for conn, l := range n.open {
 		if !n.up || l.dead {
-			_ = conn.Close() // whoever uses it is told by the next thing that it does
+			_ = conn.Close() // whoever uses it gets an error from the next call
 			delete(n.open, conn)
 		}
 	}

@@ -127,7 +127,7 @@ func (s *site) write(o ports.Publisher, key domain.ID, value string) {
 	require.NoError(s.t, o.Publish(s.t.Context(), []ports.QueueMessage{{ID: key, Value: []byte(value)}})[0])
 }
 
-// TestOtherProgramsWorkOffWhatIsHandedOver has our api on one side and another program's consumer on the other.
+// TestOtherProgramsWorkOffWhatIsHandedOver has our api publish, and another program's consumer do the work.
 func TestOtherProgramsWorkOffWhatIsHandedOver(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -196,7 +196,7 @@ func TestOtherProgramsGetNoticesOnTopics(t *testing.T) {
 	results, buried := db.Outbox(ports.NoticeResult), db.Outbox(ports.NoticeDeadLetter)
 	s.run(exchange.NewResultsOut(results, s.outlet(q, s.responses()), noticeOptions()).Run)
 	s.run(exchange.NewDeadLettersOut(buried, s.outlet(q, s.letters()), noticeOptions()).Run)
-	testkit.Until(t, "everybody owes what is told", func() bool {
+	testkit.Until(t, "every process keeps notices", func() bool {
 		return s.store.Run("EXISTS", "{openhqm-requests}:told:results", "{openhqm-requests}:told:letters") == "2"
 	})
 	consumer, wait := db.NewConsumer(t.Context())
@@ -208,11 +208,11 @@ func TestOtherProgramsGetNoticesOnTopics(t *testing.T) {
 	s.fail(intake, work, small, []byte("sorry"))
 	s.fail(intake, work, large, make([]byte, limit+1))
 	values, _ := s.messagesOf(s.inlet(q, s.responses()), 2)
-	told := decodeAll(t, values, func(v []byte) (envelope.Result, error) {
+	published := decodeAll(t, values, func(v []byte) (envelope.Result, error) {
 		return envelope.DecodeResult(v, time.Time{}, 1<<20)
 	})
-	require.Equal(t, "sorry", string(told[small.ID].Result.Response.Body))
-	require.Equal(t, "http://localhost/results/large", told[large.ID].URL)
+	require.Equal(t, "sorry", string(published[small.ID].Result.Response.Body))
+	require.Equal(t, "http://localhost/results/large", published[large.ID].URL)
 	values, _ = s.messagesOf(s.inlet(q, s.letters()), 2)
 	letters := decodeAll(t, values, testkit.DecodeDeadLetter)
 	require.Contains(t, string(letters[small.ID].Message), `"correlation_id":"small"`)

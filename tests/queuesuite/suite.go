@@ -26,7 +26,7 @@ type StartExchange func(tb testing.TB, settings Settings) ExchangeHarness
 // Settings are what a case wants of the processes that it opens.
 type Settings struct {
 	MaxMessage int           // bytes of a value
-	Takeover   time.Duration // after which others get what a crashed process had
+	Takeover   time.Duration // after which other processes get what a crashed one had
 	OwnBroker  bool          // the case takes the broker away: nobody else may use it
 	Logger     *slog.Logger  // for all that processes log
 }

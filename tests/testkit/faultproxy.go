@@ -21,7 +21,7 @@ type FaultProxy struct {
 	running  sync.WaitGroup
 
 	mu      sync.Mutex
-	open    map[net.Conn]struct{} // of both sides
+	open    map[net.Conn]struct{} // of clients and of the server
 	latency time.Duration
 	silent  bool
 	resume  chan struct{} // closed at the end of silence
@@ -115,7 +115,7 @@ func (p *FaultProxy) accept() {
 	}
 }
 
-// serve carries one connection until either side ends it.
+// serve carries one connection until the client or the server ends it.
 func (p *FaultProxy) serve(client net.Conn) {
 	dialing, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()

@@ -14,7 +14,7 @@ import (
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
-func TestAFaultProxyIsAsBadAsItIsTold(t *testing.T) {
+func TestAFaultProxyDoesWhatItIsSetTo(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, strings.Repeat("x", 10_000))

@@ -28,7 +28,7 @@ type Gateway struct {
 }
 
 // NewGateway makes an installation from a YAML configuration. Its processes listen on a free port of the loopback
-// interface, and know only those variables ("NAME=value") that are given here, which are stronger than the YAML.
+// interface, and know only those variables ("NAME=value") that are passed here, which are stronger than the YAML.
 func NewGateway(tb testing.TB, config string, variables ...string) *Gateway {
 	tb.Helper()
 	return newGateway(tb, Binary(tb), config, variables)

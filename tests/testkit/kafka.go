@@ -18,7 +18,7 @@ type Kafka struct{ *kafkaserver.Cluster }
 func kafkaCarrier() Carrier {
 	return Carrier{
 		Name: "kafka", Program: "kafka", HighSuffix: ".high", Lease: "OPENHQM_KAFKA_SESSION_TIMEOUT",
-		MaxBody: 2 << 20, Keyed: true, Created: "topic made",
+		MaxBody: 2 << 20, Keyed: true, Created: "topic created",
 		Shared: func(tb testing.TB) Broker {
 			tb.Helper()
 			return kafkaBroker{SharedKafka(tb)}

@@ -57,7 +57,7 @@ func TestInfoFields(t *testing.T) {
 	require.Empty(t, infoField(info, "redis"))
 }
 
-func TestTLSIsWhatTheURLAsksForInTheGivenWay(t *testing.T) {
+func TestTLSIsUsedWhenTheURLAsksForIt(t *testing.T) {
 	t.Parallel()
 	given := &tls.Config{MinVersion: tls.VersionTLS13}
 	named := &tls.Config{MinVersion: tls.VersionTLS13, ServerName: "c"}

@@ -75,7 +75,7 @@ func (h *Health) Inspect(ctx context.Context) {
 	}
 	if known := h.details.Load(); known == nil || !maps.Equal(details, *known) {
 		for part, text := range details {
-			h.server.opts.Logger.Warn("redis may lose accepted requests: change this setting", "part", part, "reason", text)
+			h.server.opts.Logger.Warn("redis may lose accepted requests; change this setting", "part", part, "reason", text)
 		}
 	}
 	h.details.Store(&details)

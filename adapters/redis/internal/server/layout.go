@@ -51,13 +51,13 @@ func (s *Server) otherLayout(key, there, want string) error {
 	foreign := strings.HasPrefix(there, handedOver)
 	switch {
 	case foreign && !s.opts.Handover:
-		return errors.New("the queue was made for workers of other programs: " + remedy + key)
+		return errors.New("the queue was created for workers of other programs: " + remedy + key)
 	case !foreign && s.opts.Handover:
-		return errors.New("the queue was made for our own workers, not for other programs: " + remedy + key)
+		return errors.New("the queue was created for our own workers, not for other programs: " + remedy + key)
 	case (there == handedOver) != (want == handedOver):
-		return errors.New("the queue was made for workers that read another broker: " + remedy + key)
+		return errors.New("the queue was created for workers that read another broker: " + remedy + key)
 	default:
-		return fmt.Errorf("redis.shards is %d, but the queue was made with %s: %s",
+		return fmt.Errorf("redis.shards is %d, but the queue was created with %s: %s",
 			len(s.Shards), strings.TrimPrefix(there, handedOverElsewhere), remedy+key)
 	}
 }

@@ -24,7 +24,7 @@ import (
 //
 // A ready request stays in the outbox until it is handed over or final. Whether another kind is owed is written in
 // Redis by the processes that send it, and does not depend on which process makes a request final. An outbox keeps its
-// entries as long as a stream for others, and the note that it is owed is kept as long after the last of those
+// entries as long as a stream for other programs, and the note that it is owed is kept as long after the last of those
 // processes has renewed it. Records and dead letters that are owed are kept as long too; once the notices are sent,
 // what is left of their own lifetime counts again.
 

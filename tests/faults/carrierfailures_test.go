@@ -50,7 +50,7 @@ func carrierDies(t *testing.T, broker testkit.Broker, install installer) {
 	awaitAccepted(t, load.ledger, 100)
 	load.stop()
 
-	load.ledger.settle(t, client)
+	load.ledger.await(t, client)
 	require.Zero(t, load.ledger.audit(t, backend), "every call could be saved")
 	requireFewComplaints(t, fewComplaints, processes...)
 	t.Logf("%d requests; accepting %s after a fresh process was ready, and working after %s",

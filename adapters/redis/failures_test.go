@@ -96,7 +96,7 @@ func TestAnOutageIsLoggedWithTwoLines(t *testing.T) {
 	require.Eventually(t, func() bool { return tryAccept(t.Context(), db, newRequest()) == nil },
 		patience, 10*time.Millisecond)
 	require.NoError(t, <-received)
-	require.Eventually(t, func() bool { return strings.Contains(log.String(), "can be used again") },
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "broker available again") },
 		patience, 10*time.Millisecond)
 	require.Equal(t, 2, strings.Count(log.String(), "\n"), log.String())
 }

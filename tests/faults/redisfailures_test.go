@@ -81,9 +81,9 @@ func loadForever(redis *testkit.Redis) {
 
 func endLoading(redis *testkit.Redis) { redis.Run("CONFIG", "SET", "key-load-delay", "0") }
 
-// TestWhatIsWrongWithRedisIsTold has a Redis that is there but takes nothing. That lasts for a while, and then all goes
-// on.
-func TestWhatIsWrongWithRedisIsTold(t *testing.T) {
+// TestWhatIsWrongWithRedisIsReported has a Redis that is there but takes nothing. That lasts for a while, and then all
+// goes on.
+func TestWhatIsWrongWithRedisIsReported(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name  string
@@ -156,7 +156,7 @@ func TestAFullRedisTakesNothingMoreAndKeepsWhatItHas(t *testing.T) {
 		return strings.Contains(string(client.Get("/health").Body), "redis has reached maxmemory")
 	})
 	require.Equal(t, http.StatusOK, client.Get("/health/ready").Code, "what is there can be read")
-	f.workers.Launch().AwaitLog("working") // only workers can make room
+	f.workers.Launch().AwaitLog("worker started") // only workers can make room
 	close(release)
 	requireCompleted(t, client, ids)
 	require.Equal(t, testkit.Depth{}, client.Depth())
