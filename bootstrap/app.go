@@ -33,7 +33,7 @@ func NewLogger(config configs.Config, w io.Writer) (*slog.Logger, error) {
 
 // Run builds the process, runs it until stop ends or a component fails, and shuts it down. It blocks until that is
 // done, and returns nil after an orderly end. The error is a *configs.Error when a configured secret or file cannot be
-// read.
+// read, and ports.ErrMisconfigured when what is configured does not go with what is there.
 func Run(stop context.Context, config configs.Config, version string, logger *slog.Logger) error {
 	silenceLibraries(logger)
 	var supervisor *supervisor

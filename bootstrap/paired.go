@@ -23,6 +23,7 @@ func pairedModule() fx.Option {
 		func(config configs.Config, queue ports.Carrier, db *redis.DB, logger *slog.Logger) (background, error) {
 			return exchanging{config: config, broker: queue, store: db, logger: logger}.loops()
 		},
+		findLosses,
 		func(db *redis.DB) (ports.Results, ports.DeadLetters) { return db, db.DeadLetters() },
 		func(queue ports.Carrier, db *redis.DB) probes {
 			return probes{Probes: []probe{{"queue", queue}, {"store", db}}}
@@ -30,6 +31,17 @@ func pairedModule() fx.Option {
 		joinPaired,
 		func(queue *paired.Queue) drainHook { return drainHook{Run: queue.Leave} },
 	)
+}
+
+// findLosses ends what the carrier has lost, in every role. What is handed over to other programs is whole in Redis.
+func findLosses(config configs.Config, carrier ports.Carrier, db *redis.DB, logger *slog.Logger) background {
+	if config.Queue.HandsOver() {
+		return background{}
+	}
+	losses := paired.NewLosses(carrier, db, paired.LossOptions{
+		Age: paired.SuspectAge, Every: paired.LookEvery, Logger: logger,
+	})
+	return background{Loops: []backgroundLoop{{"search for lost messages", losses.Run}}}
 }
 
 // joinPaired joins the carrier with Redis.
@@ -70,12 +82,7 @@ func openStore(
 	}
 	options.Lease = config.Lease()
 	options.Handover, options.HandoverOutbox = config.Queue.HandsOver(), config.Queue.HandsOver()
-	db, err := redis.Open(context.Background(), options)
-	if err != nil {
-		return nil, err
-	}
-	lc.Append(fx.StopHook(db.Close))
-	return db, nil
+	return openDB(lc, config, options)
 }
 
 // largestMessage is the size of what a broker is to carry, in bytes. Other programs get all of a request there, while

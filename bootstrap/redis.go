@@ -3,6 +3,7 @@ package bootstrap
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -36,9 +37,17 @@ func openRedis(
 		return nil, err
 	}
 	options.Handover = config.Queue.HandsOver()
+	return openDB(lc, config, options)
+}
+
+// openDB opens Redis for a queue.type, unless another one still has work.
+func openDB(lc fx.Lifecycle, config configs.Config, options redis.Options) (*redis.DB, error) {
 	db, err := redis.Open(context.Background(), options)
 	if err != nil {
 		return nil, err
+	}
+	if err := db.Claim(context.Background(), config.Queue.Type); err != nil {
+		return nil, errors.Join(err, db.Close())
 	}
 	lc.Append(fx.StopHook(db.Close))
 	return db, nil

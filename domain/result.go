@@ -33,12 +33,14 @@ const (
 	ReasonMaxDeliveries Reason = "max_deliveries"     // begun too often by workers that crashed or lost it
 	ReasonUndecodable   Reason = "undecodable"        // not a message that we understand
 	ReasonTooLarge      Reason = "response_too_large" // the response is over proxy.max_response_size
+	ReasonLost          Reason = "lost_by_broker"     // the broker has no message of it any more, and nothing has begun it
 )
 
 // Reasons returns all reasons.
 func Reasons() []Reason {
 	return []Reason{
 		ReasonAttempts, ReasonDeadline, ReasonRejected, ReasonMaxDeliveries, ReasonUndecodable, ReasonTooLarge,
+		ReasonLost,
 	}
 }
 
@@ -66,5 +68,13 @@ func PastDeadline(attempts int, answered bool, at time.Time) Outcome {
 	return Outcome{
 		Status: TimedOut, Attempts: attempts, Reason: ReasonDeadline, At: at,
 		Error: "the deadline passed before the backend answered",
+	}
+}
+
+// Lost returns the outcome of a request whose message the broker has lost.
+func Lost(at time.Time) Outcome {
+	return Outcome{
+		Status: Failed, Reason: ReasonLost, At: at,
+		Error: "the broker deleted the message before a worker read it, or never confirmed it; there is no original",
 	}
 }

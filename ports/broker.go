@@ -17,6 +17,7 @@ type Carrier interface {
 	Publisher
 	Receiver
 	Lagging
+	Marking
 	Leaver
 	Exchanger
 
@@ -60,6 +61,21 @@ type Lagging interface {
 	// Lag returns an estimate, within the deadline of ctx. It is cheap enough to be called at every scrape. Errors match
 	// ErrUnavailable or ErrClosed.
 	Lag(ctx context.Context) (Lag, error)
+}
+
+// Marking is a queue that can tell when all that it had at some moment has left it.
+type Marking interface {
+	// Mark notes which messages the queue has: every one that was confirmed before the call. It blocks for a few round
+	// trips. Errors match ErrUnavailable or ErrClosed.
+	Mark(ctx context.Context) (Mark, error)
+}
+
+// Mark is what a queue had at some moment. It may be used by one caller at a time.
+type Mark interface {
+	// Passed reports whether nothing of that is left: each message is settled, or the broker has deleted it, and Receive
+	// will never hand it out. When in doubt it reports false, so it is to be asked again, every few seconds: some brokers
+	// must be seen empty for a while. It blocks for a few round trips. Errors match ErrUnavailable or ErrClosed.
+	Passed(ctx context.Context) (bool, error)
 }
 
 // Leaver is a queue that hands its messages to other processes at once when this one stops.

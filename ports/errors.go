@@ -16,6 +16,10 @@ var (
 	ErrMismatch        = errors.New("the idempotency key was used for another request")
 	ErrUnreadable      = errors.New("the original of the dead letter cannot be read")
 
+	// ErrMisconfigured: what is configured can never work with what is there, whoever tries again. It ends a start with
+	// the exit code of a wrong configuration.
+	ErrMisconfigured = errors.New("the configuration cannot be used")
+
 	// ErrInterrupted is the cause of a context that a shutdown or a lost lease cancelled in the middle of a call.
 	ErrInterrupted = errors.New("interrupted")
 )

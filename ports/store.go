@@ -2,6 +2,7 @@ package ports
 
 import (
 	"context"
+	"time"
 
 	"github.com/openhqm/openhqm/domain"
 )
@@ -49,6 +50,21 @@ type StoreWork interface {
 	// record where there is none, because another program wrote the request or the store has lost its data. The answers
 	// are aligned with arrivals. Repeated with the same Try it returns the same delivery.
 	Begin(ctx context.Context, arrivals []Arrival) []Begun
+}
+
+// Losses is a store that can end requests whose messages the carrier has lost.
+type Losses interface {
+	// Suspects returns the moment that was age ago, when a carried request was waiting to be begun before it, or a lease
+	// of one ended before it, and is not extended. It returns the zero time when there is no such request, and while
+	// another process looks for lost ones: one at a time does, and others take over within a minute.
+	//
+	// The moment is one of the store's clock, which must be that of the calls of Create, Begin and Keep. Create counts as
+	// one when it returns Unpublished. Errors match ErrUnavailable or ErrClosed.
+	Suspects(ctx context.Context, age time.Duration) (before time.Time, err error)
+
+	// EndLost ends those requests, at most limit in one step, as FAILED with domain.ReasonLost, and returns how many.
+	// Whoever receives one of their messages all the same settles it: Begin finds that the request is final.
+	EndLost(ctx context.Context, before time.Time, limit int) (ended int, err error)
 }
 
 // Creation is a request that is to have a record.

@@ -70,6 +70,8 @@ func TestATopicThatForgetsTooSoonIsRefused(t *testing.T) {
 		{"retention is longer", "retention.ms", "604800000", ""},
 		{"retention has no end", "retention.ms", "-1", ""},
 		{"bytes are limited", "retention.bytes", "1000000", "retention.bytes"},
+		{"only the last of a key is kept", "cleanup.policy", "compact", "cleanup.policy=compact,"},
+		{"likewise, for a while", "cleanup.policy", "compact,delete", "cleanup.policy=compact,delete,"},
 		{"messages must be small", "max.message.bytes", "1000", "max.message.bytes"},
 	}
 	for _, tt := range tests {

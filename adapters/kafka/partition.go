@@ -1,7 +1,7 @@
 package kafka
 
 import (
-	"strconv"
+	"fmt"
 	"time"
 
 	"github.com/openhqm/openhqm/domain"
@@ -21,6 +21,7 @@ type message struct {
 	offset  int64
 	id      domain.ID
 	value   []byte
+	written int64 // the time in it, in milliseconds, whatever that is
 	arrived time.Time
 
 	part    *partition
@@ -87,9 +88,15 @@ func (p *partition) handOut() ports.Received {
 	m.value = nil // the ticket may live for long
 	return ports.Received{
 		QueueMessage: ports.QueueMessage{ID: m.id, Lane: p.lane, Value: value},
-		Place:        p.topic + "-" + strconv.Itoa(int(p.id)) + "-" + strconv.FormatInt(m.offset, 10),
+		Place:        p.place(m),
 		Arrived:      m.arrived, Ticket: m, Crowded: m.crowded, Lost: p.gen.lost,
 	}
+}
+
+// place names a message. A topic that was deleted and made again has the same offsets again, so the time in the message
+// is part of it: kafka-go does not tell the ids of topics.
+func (p *partition) place(m *message) string {
+	return fmt.Sprintf("%s-%d-%d-%d", p.topic, p.id, m.offset, m.written)
 }
 
 // signalCrowded lets the holders of messages know that they crowd.

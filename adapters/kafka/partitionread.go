@@ -76,12 +76,20 @@ func (s *partitionRead) take(record *protocol.Record, skip bool) error {
 	if skip {
 		return nil
 	}
-	m := &message{offset: record.Offset, value: value, arrived: arrival(record.Time, s.now)}
+	m := &message{offset: record.Offset, value: value, written: millis(record.Time), arrived: arrival(record.Time, s.now)}
 	if id := domain.ID(key); id.Valid() {
 		m.id = id
 	}
 	s.read = append(s.read, m)
 	return nil
+}
+
+// millis is the time in a message as Kafka keeps it; 0: there is none.
+func millis(written time.Time) int64 {
+	if written.IsZero() {
+		return 0
+	}
+	return written.UnixMilli()
 }
 
 // kafkaMade is the year in which Kafka was published. No message can be older.

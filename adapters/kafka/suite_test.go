@@ -26,6 +26,7 @@ func TestQueueSuite(t *testing.T) {
 		}
 		opts := options(tb, broker.Brokers)
 		opts.MaxMessage, opts.SessionTimeout, opts.Logger = settings.MaxMessage, settings.Takeover, settings.Logger
+		h.Purge = func() { broker.Purge(tb, opts.Topic, opts.HighTopic) }
 		h.Other = opts.Topic + "-others"
 		h.Open = func() (queuesuite.Process, error) {
 			q := open(tb, opts)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -21,7 +22,9 @@ const (
 	maxBatchBytes    = "max.message.bytes"
 	minReplicas      = "min.insync.replicas"
 	timestampType    = "message.timestamp.type"
+	cleanupPolicy    = "cleanup.policy"
 	appendTime       = "LogAppendTime"
+	compact          = "compact" // alone, or "compact,delete": of messages with one key only the last one is kept
 	unlimited        = int64(-1)
 	defaultReplicas  = 3
 	defaultBatchSize = 1 << 20 // bytes, max.message.bytes unless it is set
@@ -91,6 +94,8 @@ func (q *Queue) makeTopic(ctx context.Context, topic string, brokers int) error 
 			{ConfigName: minReplicas, ConfigValue: strconv.Itoa(max(1, min(replicas-1, 2)))},
 			// Retention goes by it, whatever the clocks of producers say.
 			{ConfigName: timestampType, ConfigValue: appendTime},
+			// Whatever the brokers do by default.
+			{ConfigName: cleanupPolicy, ConfigValue: "delete"},
 		},
 	}}})
 	if err == nil {
@@ -142,11 +147,12 @@ func (q *Queue) inspect(ctx context.Context, known *layout) error {
 
 // weakness is why a message that is acknowledged may be lost with one broker, although other brokers could
 // have it; "": it may not.
-func (l *layout) weakness(topic string, settings map[string]int64) string {
+func (l *layout) weakness(topic string, s settings) string {
+	inSync, _ := s.number(minReplicas)
 	switch replicas := l.topics[topic].replicas; {
 	case replicas == 1 && l.brokers > 1:
 		return "it has 1 replica: one broker alone has each message, which is lost with that broker"
-	case replicas > 1 && settings[minReplicas] == 1:
+	case replicas > 1 && inSync == 1:
 		return "min.insync.replicas is 1: a message that one broker alone has is acknowledged, " +
 			"and is lost with that broker"
 	default:
@@ -154,12 +160,21 @@ func (l *layout) weakness(topic string, settings map[string]int64) string {
 	}
 }
 
-// settings reads those settings of a topic that are numbers.
-func (q *Queue) settings(ctx context.Context, topic string) (map[string]int64, error) {
+// settings are some of the settings of a topic, as Kafka writes them.
+type settings map[string]string
+
+// number returns a setting that is a number, and whether it is known.
+func (s settings) number(name string) (int64, bool) {
+	n, err := strconv.ParseInt(s[name], 10, 64)
+	return n, err == nil
+}
+
+// settings reads those of a topic.
+func (q *Queue) settings(ctx context.Context, topic string) (settings, error) {
 	answer, err := q.cluster.client().DescribeConfigs(ctx, &kafka.DescribeConfigsRequest{
 		Resources: []kafka.DescribeConfigRequestResource{{
 			ResourceType: kafka.ResourceTypeTopic, ResourceName: topic,
-			ConfigNames: []string{retentionMillis, retentionBytes, minReplicas, maxBatchBytes},
+			ConfigNames: []string{retentionMillis, retentionBytes, minReplicas, maxBatchBytes, cleanupPolicy},
 		}},
 	})
 	if err == nil {
@@ -168,27 +183,29 @@ func (q *Queue) settings(ctx context.Context, topic string) (map[string]int64, e
 	if err != nil {
 		return nil, err
 	}
-	settings := make(map[string]int64)
+	found := make(settings)
 	for _, entry := range answer.Resources[0].ConfigEntries {
-		if n, err := strconv.ParseInt(entry.ConfigValue, 10, 64); err == nil {
-			settings[entry.ConfigName] = n
-		}
+		found[entry.ConfigName] = entry.ConfigValue
 	}
-	return settings, nil
+	return found, nil
 }
 
 // judge looks whether a topic with these settings will do.
-func (q *Queue) judge(t topic, settings map[string]int64) error {
-	kept, found := settings[retentionMillis]
+func (q *Queue) judge(t topic, s settings) error {
+	if policy := s[cleanupPolicy]; strings.Contains(policy, compact) {
+		return fmt.Errorf("%w: topic %q has %s=%s, which deletes messages before they are read; it must be delete",
+			ports.ErrMisconfigured, t.name, cleanupPolicy, policy)
+	}
+	kept, found := s.number(retentionMillis)
 	if needed := q.opts.Retention; found && kept != unlimited && kept < needed.Milliseconds() {
 		return fmt.Errorf("topic %q keeps messages for %s (%s), which must be at least %s",
 			t.name, time.Duration(kept)*time.Millisecond, retentionMillis, needed)
 	}
-	if size, found := settings[retentionBytes]; found && size != unlimited {
+	if size, found := s.number(retentionBytes); found && size != unlimited {
 		return fmt.Errorf("topic %q keeps %d bytes of a partition (%s), which must be %d: no limit",
 			t.name, size, retentionBytes, unlimited)
 	}
-	if largest, found := settings[maxBatchBytes]; found && !t.foreign && largest < int64(q.batchLimit()) {
+	if largest, found := s.number(maxBatchBytes); found && !t.foreign && largest < int64(q.batchLimit()) {
 		return fmt.Errorf("topic %q accepts messages of %d bytes (%s), which must be at least %d",
 			t.name, largest, maxBatchBytes, q.batchLimit())
 	}

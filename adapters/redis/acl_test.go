@@ -41,6 +41,23 @@ func setUser(t *testing.T, client *goredis.Client, rules ...string) {
 
 func asUser(url string) string { return strings.Replace(url, "redis://", "redis://openhqm:sesame@", 1) }
 
+// loseEverything ends what a carrier has lost, after it has looked twice.
+func loseEverything(t *testing.T, db *redis.DB) {
+	t.Helper()
+	require.NoError(t, db.Claim(t.Context(), "carrier"))
+	create(t, db, newRequest())
+	looks := 0
+	require.Eventually(t, func() bool {
+		before, err := db.Suspects(t.Context(), 0)
+		require.NoError(t, err)
+		if !before.IsZero() {
+			looks++
+		}
+		return looks > 1
+	}, patience, time.Millisecond)
+	require.Equal(t, 1, endLost(t, db, time.Now().Add(time.Hour)))
+}
+
 // doEverything uses all that there is to use.
 func doEverything(t *testing.T, opts redis.Options, client goredis.UniversalClient) {
 	t.Helper()
@@ -98,6 +115,7 @@ func doEverything(t *testing.T, opts redis.Options, client goredis.UniversalClie
 	require.NoError(t, err)
 	require.Len(t, page.Letters, 3)
 	require.NoError(t, db.DeadLetters().Delete(t.Context(), retried.ID))
+	loseEverything(t, db)
 	require.NoError(t, client.ScriptFlush(t.Context()).Err())
 	_, err = db.Depths(t.Context())
 	require.NoError(t, err)

@@ -41,3 +41,13 @@ func (n *news) endedIn(id domain.ID, answer script.Answer) {
 		n.ended(&state)
 	}
 }
+
+// endedAll is ended with every record that an answer lists as ended.
+func (n *news) endedAll(answer script.Answer) {
+	for _, row := range answer.Rows("ended") {
+		state := script.Row{Names: codec.StateFields, Values: row.List("state")}
+		if s, found, err := codec.ReadState(domain.ID(row.Text("id")), state); err == nil && found {
+			n.ended(&s)
+		}
+	}
+}

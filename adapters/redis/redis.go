@@ -29,11 +29,13 @@ import (
 
 // DB is an open connection to queue and store. It hands out the parts, and has their methods: it implements
 // ports.Intake, ports.ForeignIntake and ports.Outcomes by Requests, ports.Store by CarrierStore and Requests,
-// ports.Results and ports.Gauge by Records, ports.Probe and ports.Detailed by Health. Streams has the streams for other
-// programs, and the outboxes. NewConsumer and DeadLetters return the parts that are made for each caller.
+// ports.Losses by Losses, ports.Results and ports.Gauge by Records, ports.Probe and ports.Detailed by Health. Streams
+// has the streams for other programs, and the outboxes. NewConsumer and DeadLetters return the parts that are made for
+// each caller.
 type DB struct {
 	*Requests
 	*CarrierStore
+	*Losses
 	*Records
 	*server.Health
 	*streams.Streams
@@ -75,6 +77,7 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 		opts: db.opts, server: srv, intake: db.intake, outcomes: db.outcomes, sweeper: db.sweeper, news: news,
 	}
 	db.CarrierStore = &CarrierStore{server: srv, intake: db.intake, sweeper: db.sweeper, requests: db.Requests}
+	db.Losses = &Losses{opts: db.opts, server: srv, news: news, name: server.ConsumerName()}
 	db.Records = &Records{opts: db.opts, server: srv, sweeper: db.sweeper, waiters: newWaiters(srv)}
 	db.Streams = streams.New(srv, streams.Options{
 		Queue: opts.Queue, Handover: opts.Handover, Lease: opts.Lease, Retention: opts.Retention, Now: opts.Now,

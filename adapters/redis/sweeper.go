@@ -5,7 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/openhqm/openhqm/adapters/redis/internal/codec"
 	"github.com/openhqm/openhqm/adapters/redis/internal/script"
 	"github.com/openhqm/openhqm/adapters/redis/internal/server"
 	"github.com/openhqm/openhqm/adapters/redis/internal/streams"
@@ -128,7 +127,7 @@ func (s *sweeper) sweepOne(shard *server.Shard) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	s.swept(answer)
+	s.news.endedAll(answer)
 	if answer.Number("ready") > 0 {
 		signal(s.news.ready)
 	}
@@ -141,7 +140,7 @@ func (s *sweeper) expire(ctx context.Context, shard *server.Shard, id domain.ID)
 	if err != nil {
 		return err
 	}
-	s.swept(answer)
+	s.news.endedAll(answer)
 	return nil
 }
 
@@ -160,15 +159,4 @@ func (s *sweeper) sweeping(only domain.ID) script.Call {
 		"answeredProblem", answered.Error,
 		"only", string(only),
 	)
-}
-
-// swept spreads the news of the requests that a sweep made final.
-func (s *sweeper) swept(answer script.Answer) {
-	for _, ended := range answer.Rows("ended") {
-		row := script.Row{Names: codec.StateFields, Values: ended.List("state")}
-		state, found, err := codec.ReadState(domain.ID(ended.Text("id")), row)
-		if err == nil && found {
-			s.news.ended(&state)
-		}
-	}
 }

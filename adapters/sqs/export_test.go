@@ -8,5 +8,8 @@ func SetLongPoll(opts *Options, d time.Duration) { opts.longPoll = d }
 // SetLifetime sets for how long a hand-out can be extended.
 func SetLifetime(opts *Options, d time.Duration) { opts.lifetime = d }
 
+// SetEmptyFor sets for how long the queues must be empty before a mark has passed.
+func SetEmptyFor(opts *Options, d time.Duration) { opts.emptyFor = d }
+
 // MaxAhead is how many messages of a lane are read ahead at most, with those of the last answers.
 const MaxAhead = maxAhead + maxBatch

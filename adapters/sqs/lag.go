@@ -19,18 +19,26 @@ var counts = []types.QueueAttributeName{
 // Lag asks for the depth of both queues, with one request each. SQS says of its own counts that they are approximate,
 // and no request returns the age of messages: Oldest is that of those which this process has.
 func (q *Queue) Lag(ctx context.Context) (ports.Lag, error) {
-	lag := ports.Lag{Oldest: q.receiver.oldest()}
+	messages, err := q.depth(ctx)
+	if err != nil {
+		return ports.Lag{}, err
+	}
+	return ports.Lag{Messages: messages, Oldest: q.receiver.oldest()}, nil
+}
+
+// depth counts the messages of both queues.
+func (q *Queue) depth(ctx context.Context) (messages int64, err error) {
 	for _, r := range q.lanes {
 		depth, err := r.depth(ctx)
 		switch {
 		case q.link.ctx.Err() != nil:
-			return ports.Lag{}, ports.ErrClosed
+			return 0, ports.ErrClosed
 		case err != nil:
-			return ports.Lag{}, err
+			return 0, err
 		}
-		lag.Messages += depth
+		messages += depth
 	}
-	return lag, nil
+	return messages, nil
 }
 
 // depth counts the messages of a queue. One that has gone is made again, if we may: a process that is not ready gets no

@@ -41,6 +41,7 @@ type Options struct {
 
 	longPoll time.Duration // in tests; 0: usualLongPoll
 	lifetime time.Duration // likewise
+	emptyFor time.Duration // likewise; 0: usualEmpty
 }
 
 // Credentials of a user. The zero value stands for those of the default chain of AWS: environment, shared files, the

@@ -2,7 +2,9 @@ package sqs_test
 
 import (
 	"testing"
+	"time"
 
+	"github.com/openhqm/openhqm/adapters/sqs"
 	"github.com/openhqm/openhqm/tests/queuesuite"
 	"github.com/openhqm/openhqm/tests/testkit"
 )
@@ -21,6 +23,12 @@ func TestQueueSuite(t *testing.T) {
 		}
 		opts := options(tb, server.URL)
 		opts.MaxMessage, opts.Logger, opts.Visibility = settings.MaxMessage, settings.Logger, settings.Takeover
+		sqs.SetEmptyFor(&opts, time.Second)
+		h.Purge = func() {
+			for _, name := range []string{opts.Queue, opts.HighQueue} {
+				server.Purge(tb, name)
+			}
+		}
 		h.Other = opts.Queue + "-others"
 		h.Open = func() (queuesuite.Process, error) {
 			opts, w := opts, newWire()

@@ -6,6 +6,7 @@ package paired
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/openhqm/openhqm/domain"
@@ -58,13 +59,20 @@ func (in *Intake) Accept(ctx context.Context, reqs []domain.Request) []ports.Acc
 		}
 	}
 	in.publish(ctx, all)
+	late := in.now().Sub(now) > confirmWithin
 	for _, p := range all {
+		if p.err == nil && late {
+			p.err = errLate
+		}
 		if p.err != nil {
 			answers[p.index] = ports.Accepted{Err: p.err}
 		}
 	}
 	return answers
 }
+
+// errLate: Losses may have ended the request before its message came.
+var errLate = fmt.Errorf("%w: not confirmed within %s", ports.ErrUnavailable, confirmWithin)
 
 func refused(reqs []domain.Request, err error) []ports.Accepted {
 	answers := make([]ports.Accepted, len(reqs))

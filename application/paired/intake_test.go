@@ -322,3 +322,17 @@ func TestCancelAsksTheStore(t *testing.T) {
 	require.Equal(t, domain.ID("a"), record.ID)
 	require.ErrorIs(t, err, ports.ErrConflict)
 }
+
+func TestAcceptConfirmsNothingThatTookSoLongThatItMayHaveEnded(t *testing.T) {
+	t.Parallel()
+	for took, want := range map[time.Duration]error{30 * time.Second: nil, 31 * time.Second: ports.ErrUnavailable} {
+		in := newIntake(t)
+		in.creates(fresh)
+		in.queue.EXPECT().Publish(gomock.Any(), gomock.Len(1)).DoAndReturn(
+			func(context.Context, []ports.QueueMessage) []error {
+				in.now = in.now.Add(took)
+				return []error{nil}
+			})
+		require.ErrorIs(t, in.Accept(t.Context(), []domain.Request{newRequest("a")})[0].Err, want, took)
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/openhqm/openhqm/adapters/cli"
 	"github.com/openhqm/openhqm/bootstrap"
 	"github.com/openhqm/openhqm/configs"
+	"github.com/openhqm/openhqm/ports"
 )
 
 // version is stamped by the build.
@@ -67,7 +68,7 @@ func serve(settings cli.Settings, stderr io.Writer) error {
 
 	bootstrap.TuneMemory(config)
 	if err := bootstrap.Run(stop, config, version, logger); err != nil {
-		if _, ok := errors.AsType[*configs.Error](err); ok {
+		if _, ok := errors.AsType[*configs.Error](err); ok || errors.Is(err, ports.ErrMisconfigured) {
 			return &cli.ConfigError{Err: err}
 		}
 		logger.Error("openhqm stopped", "error", err)

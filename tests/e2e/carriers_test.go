@@ -145,6 +145,39 @@ func TestACarrierThatCannotBeReachedFailsTheStart(t *testing.T) {
 	}
 }
 
+func TestAnotherQueueTypeIsRefusedWhileACarrierHasWork(t *testing.T) {
+	t.Parallel()
+	onEachCarrier(t, anotherQueueType)
+}
+
+func anotherQueueType(t *testing.T, s site) {
+	t.Helper()
+	const some = 5
+	backend := testkit.NewBackend(t, testkit.Echo())
+	config := testkit.OneBackend(backend.URL)
+	api := s.install(t, "api", config).Start()
+	ids := make([]string, some)
+	for i := range ids {
+		ids[i] = api.Client().Submit(`{"payload": 1}`).CorrelationID
+	}
+	endWell(t, api)
+	onRedisAlone := onRedis(t, s.redis, "all", config, "OPENHQM_QUEUE_REQUESTS="+s.queue.Name)
+
+	output := onRedisAlone.RunSoon(10 * time.Second)
+	require.Equal(t, exitUsage, output.Code, output.Stderr)
+	require.Contains(t, output.Stderr, "queue.type is redis, but "+s.Name+" still carries 5 unfinished requests; "+
+		"run with queue.type "+s.Name+" until none is left")
+
+	drains := s.install(t, "all", config).Start()
+	for _, id := range ids {
+		require.Equal(t, "COMPLETED", drains.Client().Result(id).Status)
+	}
+	endWell(t, drains)
+	client := onRedisAlone.Start().Client()
+	require.Equal(t, "COMPLETED", client.Result(client.Submit(`{"payload": 1}`).CorrelationID).Status)
+	require.Equal(t, "COMPLETED", client.Result(ids[0]).Status, "the records are the same")
+}
+
 // requireStartFails runs a process that cannot use its broker, and checks that it says why, soon and once.
 func requireStartFails(t *testing.T, gateway *testkit.Gateway, want ...string) {
 	t.Helper()

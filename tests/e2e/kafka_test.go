@@ -4,6 +4,7 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -17,6 +18,30 @@ func TestATopicThatKeepsMessagesTooShortlyFailsTheStart(t *testing.T) {
 	kafka.MakeTopic(t, queue.Name, "retention.ms=3600000")
 	requireStartFails(t, onCarrier(t, queue, testkit.StartRedis(t), "all", ""),
 		queue.Name, "keeps messages for 1h0m0s", "at least 96h0m0s", kafka.Brokers[0])
+}
+
+func TestACompactedTopicFailsTheStart(t *testing.T) {
+	t.Parallel()
+	kafka := testkit.SharedKafka(t)
+	for _, policy := range []string{"compact", "compact,delete"} {
+		for name, topicOf := range map[string]func(testkit.Queue) string{
+			"requests":     func(q testkit.Queue) string { return q.Name },
+			"urgent ones":  testkit.Queue.High,
+			"side channel": func(q testkit.Queue) string { return q.Name + "-responses" },
+		} {
+			t.Run(policy+" "+name, func(t *testing.T) {
+				t.Parallel()
+				queue := kafka.NewQueue()
+				topic := topicOf(queue)
+				kafka.MakeTopic(t, topic, "cleanup.policy="+policy)
+				output := onCarrier(t, queue, testkit.StartRedis(t), "all", "",
+					"OPENHQM_QUEUE_RESPONSES="+queue.Name+"-responses").RunSoon(10 * time.Second)
+
+				require.Equal(t, exitUsage, output.Code, output.Stderr)
+				require.Contains(t, output.Stderr, `topic "`+topic+`" has cleanup.policy=`+policy+",")
+			})
+		}
+	}
 }
 
 func TestOneProcessDoesItAllOnKafkaWithAPasswordAndTLS(t *testing.T) {

@@ -132,6 +132,21 @@ type message struct {
 	retract func()   // ends Lost for the holder that it was taken from; nil: nobody is to learn of it
 }
 
+// unsettled reports whether the broker has a message that nobody has settled. Called with mu held.
+func (m *message) unsettled() bool {
+	_, found := m.topic.unsettled[m.first]
+	return found
+}
+
+// Purge deletes the messages of a queue, also those that are handed out: their tickets settle nothing any more.
+func (b *Broker) Purge(queue string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	t := b.topic(queue)
+	t.waiting, t.again = nil, nil
+	clear(t.unsettled)
+}
+
 // place makes a message that lies somewhere. Called with mu held.
 func (b *Broker) place(t *topic, m ports.QueueMessage) *message {
 	b.places++

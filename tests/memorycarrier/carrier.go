@@ -3,6 +3,8 @@ package memorycarrier
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
@@ -65,6 +67,36 @@ func (c *Carrier) Lag(context.Context) (ports.Lag, error) {
 		}
 	}
 	return lag, nil
+}
+
+// Mark is described by ports.Marking.
+func (c *Carrier) Mark(context.Context) (ports.Mark, error) {
+	c.broker.mu.Lock()
+	defer c.broker.mu.Unlock()
+	if err := c.usable(); err != nil {
+		return nil, err
+	}
+	m := &mark{carrier: c}
+	for _, t := range c.requests.lanes {
+		m.messages = slices.AppendSeq(m.messages, maps.Keys(t.unsettled))
+	}
+	return m, nil
+}
+
+// mark is the messages that nobody had settled.
+type mark struct {
+	carrier  *Carrier
+	messages []*message
+}
+
+// Passed is described by ports.Mark.
+func (m *mark) Passed(context.Context) (bool, error) {
+	m.carrier.broker.mu.Lock()
+	defer m.carrier.broker.mu.Unlock()
+	if err := m.carrier.usable(); err != nil {
+		return false, err
+	}
+	return !slices.ContainsFunc(m.messages, (*message).unsettled), nil
 }
 
 // usable returns an error when the carrier is closed or its broker is away. Called with the broker's mutex held.

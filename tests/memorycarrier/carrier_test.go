@@ -21,6 +21,10 @@ func TestQueueSuite(t *testing.T) {
 				c := broker.Join("requests")
 				return queuesuite.Process{Carrier: c, Crash: c.Crash}, nil
 			},
+			Purge: func() {
+				broker.Purge("requests")
+				broker.Purge("requests" + memorycarrier.HighSuffix)
+			},
 			Broker: queuesuite.Broker{
 				Stop:  func() { broker.SetAway(true) },
 				Start: func() { broker.SetAway(false) },

@@ -91,6 +91,21 @@ func (mr *MockCarrierMockRecorder) Leave() *gomock.Call {
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Leave", reflect.TypeOf((*MockCarrier)(nil).Leave))
 }
 
+// Mark mocks base method.
+func (m *MockCarrier) Mark(ctx context.Context) (ports.Mark, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Mark", ctx)
+	ret0, _ := ret[0].(ports.Mark)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// Mark indicates an expected call of Mark.
+func (mr *MockCarrierMockRecorder) Mark(ctx interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Mark", reflect.TypeOf((*MockCarrier)(nil).Mark), ctx)
+}
+
 // Outlet mocks base method.
 func (m *MockCarrier) Outlet(ctx context.Context, name string) (ports.Publisher, error) {
 	m.ctrl.T.Helper()
@@ -284,6 +299,82 @@ func (m *MockLagging) Lag(ctx context.Context) (ports.Lag, error) {
 func (mr *MockLaggingMockRecorder) Lag(ctx interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Lag", reflect.TypeOf((*MockLagging)(nil).Lag), ctx)
+}
+
+// MockMarking is a mock of Marking interface.
+type MockMarking struct {
+	ctrl     *gomock.Controller
+	recorder *MockMarkingMockRecorder
+}
+
+// MockMarkingMockRecorder is the mock recorder for MockMarking.
+type MockMarkingMockRecorder struct {
+	mock *MockMarking
+}
+
+// NewMockMarking creates a new mock instance.
+func NewMockMarking(ctrl *gomock.Controller) *MockMarking {
+	mock := &MockMarking{ctrl: ctrl}
+	mock.recorder = &MockMarkingMockRecorder{mock}
+	return mock
+}
+
+// EXPECT returns an object that allows the caller to indicate expected use.
+func (m *MockMarking) EXPECT() *MockMarkingMockRecorder {
+	return m.recorder
+}
+
+// Mark mocks base method.
+func (m *MockMarking) Mark(ctx context.Context) (ports.Mark, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Mark", ctx)
+	ret0, _ := ret[0].(ports.Mark)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// Mark indicates an expected call of Mark.
+func (mr *MockMarkingMockRecorder) Mark(ctx interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Mark", reflect.TypeOf((*MockMarking)(nil).Mark), ctx)
+}
+
+// MockMark is a mock of Mark interface.
+type MockMark struct {
+	ctrl     *gomock.Controller
+	recorder *MockMarkMockRecorder
+}
+
+// MockMarkMockRecorder is the mock recorder for MockMark.
+type MockMarkMockRecorder struct {
+	mock *MockMark
+}
+
+// NewMockMark creates a new mock instance.
+func NewMockMark(ctrl *gomock.Controller) *MockMark {
+	mock := &MockMark{ctrl: ctrl}
+	mock.recorder = &MockMarkMockRecorder{mock}
+	return mock
+}
+
+// EXPECT returns an object that allows the caller to indicate expected use.
+func (m *MockMark) EXPECT() *MockMarkMockRecorder {
+	return m.recorder
+}
+
+// Passed mocks base method.
+func (m *MockMark) Passed(ctx context.Context) (bool, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Passed", ctx)
+	ret0, _ := ret[0].(bool)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// Passed indicates an expected call of Passed.
+func (mr *MockMarkMockRecorder) Passed(ctx interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Passed", reflect.TypeOf((*MockMark)(nil).Passed), ctx)
 }
 
 // MockLeaver is a mock of Leaver interface.

@@ -7,6 +7,7 @@ package mocks
 import (
 	context "context"
 	reflect "reflect"
+	time "time"
 
 	gomock "github.com/golang/mock/gomock"
 	domain "github.com/openhqm/openhqm/domain"
@@ -186,4 +187,57 @@ func (m *MockStoreWork) Take(ctx context.Context, credit ports.Credit) ([]ports.
 func (mr *MockStoreWorkMockRecorder) Take(ctx, credit interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Take", reflect.TypeOf((*MockStoreWork)(nil).Take), ctx, credit)
+}
+
+// MockLosses is a mock of Losses interface.
+type MockLosses struct {
+	ctrl     *gomock.Controller
+	recorder *MockLossesMockRecorder
+}
+
+// MockLossesMockRecorder is the mock recorder for MockLosses.
+type MockLossesMockRecorder struct {
+	mock *MockLosses
+}
+
+// NewMockLosses creates a new mock instance.
+func NewMockLosses(ctrl *gomock.Controller) *MockLosses {
+	mock := &MockLosses{ctrl: ctrl}
+	mock.recorder = &MockLossesMockRecorder{mock}
+	return mock
+}
+
+// EXPECT returns an object that allows the caller to indicate expected use.
+func (m *MockLosses) EXPECT() *MockLossesMockRecorder {
+	return m.recorder
+}
+
+// EndLost mocks base method.
+func (m *MockLosses) EndLost(ctx context.Context, before time.Time, limit int) (int, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "EndLost", ctx, before, limit)
+	ret0, _ := ret[0].(int)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// EndLost indicates an expected call of EndLost.
+func (mr *MockLossesMockRecorder) EndLost(ctx, before, limit interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "EndLost", reflect.TypeOf((*MockLosses)(nil).EndLost), ctx, before, limit)
+}
+
+// Suspects mocks base method.
+func (m *MockLosses) Suspects(ctx context.Context, age time.Duration) (time.Time, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Suspects", ctx, age)
+	ret0, _ := ret[0].(time.Time)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// Suspects indicates an expected call of Suspects.
+func (mr *MockLossesMockRecorder) Suspects(ctx, age interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Suspects", reflect.TypeOf((*MockLosses)(nil).Suspects), ctx, age)
 }

@@ -40,6 +40,8 @@ func carrierCases() []carrierCase {
 	return []carrierCase{
 		{name: "the high lane goes first and the low lane gets its share", run: lanesTakeTurns},
 		{name: "the lag is what is not settled", run: lagIsWhatIsNotSettled},
+		{name: "a mark passes when all is settled that was there", run: markPasses},
+		{name: "a mark passes when all that was there is deleted", run: markPassesDeleted},
 		{name: "what a leaving process holds goes to another at once", run: leavingHandsOn},
 		{name: "all but receiving goes on after Leave", run: leavingEndsReceivingAlone},
 		{name: "a closed carrier opens nothing", run: closedOpensNothing},
@@ -94,6 +96,68 @@ func lagIsWhatIsNotSettled(e *carrierEnv) {
 		settle(p, r)
 	}
 	e.requireLag(p, 0)
+}
+
+// mark makes a mark. A broker that was just started may refuse for a moment, also below.
+func (e *carrierEnv) mark(p Process) (mark ports.Mark) {
+	e.t.Helper()
+	e.until("a mark is made", func() (made bool) {
+		var err error
+		mark, err = p.Mark(e.ctx)
+		return err == nil
+	})
+	return mark
+}
+
+func (e *carrierEnv) requireNotPassed(mark ports.Mark) {
+	e.t.Helper()
+	passed := false
+	e.until("it is known whether the mark has passed", func() (known bool) {
+		var err error
+		passed, err = mark.Passed(e.ctx)
+		return err == nil
+	})
+	require.False(e.t, passed)
+}
+
+// passes asks until a mark has passed.
+func (e *carrierEnv) passes(mark ports.Mark) {
+	e.t.Helper()
+	e.until("the mark has passed", func() bool {
+		passed, err := mark.Passed(e.ctx)
+		return err == nil && passed
+	})
+}
+
+func markPasses(e *carrierEnv) {
+	p, other := e.open(), e.open()
+	e.passes(e.mark(p)) // of a new queue
+	sent := slices.Concat(messages(domain.LaneLow, 20), messages(domain.LaneHigh, 20))
+	e.publish(other, sent)
+	mark := e.mark(p)
+	e.requireNotPassed(mark)
+	got := e.receive(p, len(sent))
+	e.requireNotPassed(mark)
+	slices.Reverse(got)
+	settle(p, got[1:]...) // the first one that came is still held
+	e.requireNotPassed(mark)
+	settle(p, got[0])
+	e.passes(mark)
+
+	e.publish(other, messages(domain.LaneLow, 1))
+	e.requireNotPassed(e.mark(p))
+}
+
+func markPassesDeleted(e *carrierEnv) {
+	p := e.open()
+	e.publish(p, slices.Concat(messages(domain.LaneLow, 20), messages(domain.LaneHigh, 20)))
+	mark := e.mark(p)
+	e.requireNotPassed(mark)
+	e.harness.Purge()
+	e.passes(mark)
+
+	e.publish(p, messages(domain.LaneHigh, 1))
+	e.requireNotPassed(e.mark(p))
 }
 
 func leavingHandsOn(e *carrierEnv) {

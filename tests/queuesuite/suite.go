@@ -46,6 +46,9 @@ type Harness struct {
 	Broker Broker // with Settings.OwnBroker
 	Traits Traits
 
+	// Purge has the broker delete all messages of requests, as an operator does.
+	Purge func()
+
 	// AwaitReadAhead begins to read ahead and waits until so many messages are. Nil: Receive looks at all there is.
 	AwaitReadAhead func(c ports.Carrier, n int)
 }

@@ -51,7 +51,8 @@ type Broker interface {
 	// Read waits until n messages have come under a name, and returns them. Only one test at a time reads from a name.
 	Read(tb testing.TB, name string, n int) []Message
 
-	// Delete deletes what has these names, with all messages.
+	// Purge deletes all messages under these names, and Delete also what has the names.
+	Purge(tb testing.TB, names ...string)
 	Delete(tb testing.TB, names ...string)
 }
 

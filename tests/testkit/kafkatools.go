@@ -1,7 +1,10 @@
 package testkit
 
 import (
+	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -27,7 +30,7 @@ func (k *Kafka) Send(tb testing.TB, topic string, messages ...Message) (ids []st
 			m.Key = noKafkaKey
 		}
 		fmt.Fprintf(&lines, "%s\t%s\n", m.Key, m.Value)
-		ids = append(ids, "message-"+regexp.QuoteMeta(topic)+`-\d+-\d+`) // partition and offset are Kafka's choice
+		ids = append(ids, "message-"+regexp.QuoteMeta(topic)+`-\d+-\d+-\d+`) // partition, offset and time are not ours
 	}
 	k.tool(tb, lines.String(), "org.apache.kafka.tools.ConsoleProducer", "--topic", topic,
 		"--reader-property", "parse.key=true", "--reader-property", "null.marker="+noKafkaKey)
@@ -63,6 +66,42 @@ func (k *Kafka) MakeTopic(tb testing.TB, topic string, settings ...string) {
 }
 
 const topicCommand = "org.apache.kafka.tools.TopicCommand"
+
+// Purge deletes all records of topics, with Kafka's own tool.
+func (k *Kafka) Purge(tb testing.TB, topics ...string) {
+	tb.Helper()
+	type upTo struct {
+		Topic     string `json:"topic"`
+		Partition int    `json:"partition"`
+		Offset    int    `json:"offset"`
+	}
+	var all struct {
+		Version    int    `json:"version"`
+		Partitions []upTo `json:"partitions"`
+	}
+	all.Version = 1
+	for _, topic := range topics {
+		for partition := range k.partitions(tb, topic) {
+			all.Partitions = append(all.Partitions, upTo{topic, partition, -1})
+		}
+	}
+	document, err := json.Marshal(all)
+	require.NoError(tb, err)
+	file := filepath.Join(tb.TempDir(), "purge.json")
+	require.NoError(tb, os.WriteFile(file, document, 0o600))
+	k.tool(tb, "", "org.apache.kafka.tools.DeleteRecordsCommand", "--offset-json-file", file)
+}
+
+// partitions returns how many a topic has.
+func (k *Kafka) partitions(tb testing.TB, topic string) int {
+	tb.Helper()
+	output := k.tool(tb, "", topicCommand, "--describe", "--topic", topic)
+	found := regexp.MustCompile(`PartitionCount: (\d+)`).FindStringSubmatch(output)
+	require.NotNil(tb, found, output)
+	n, err := strconv.Atoi(found[1])
+	require.NoError(tb, err)
+	return n
+}
 
 // Delete deletes topics.
 func (k *Kafka) Delete(tb testing.TB, topics ...string) {

@@ -32,6 +32,14 @@ func (s *SQS) Delete(tb testing.TB, names ...string) {
 	}
 }
 
+// Purge deletes all messages of queues.
+func (s *SQS) Purge(tb testing.TB, names ...string) {
+	tb.Helper()
+	for _, name := range names {
+		s.do(tb, "PurgeQueue", map[string]any{"QueueUrl": s.queueURL(name)})
+	}
+}
+
 // Send writes messages. SQS chooses an id for each, from which that of a request is made.
 func (s *SQS) Send(tb testing.TB, name string, messages ...Message) (ids []string) {
 	tb.Helper()

@@ -36,9 +36,11 @@ var (
 	Sweep     = inShard(always, "sweep")
 	Depths    = inShard(whenRoom, "depths")
 	Rehearse  = inShard(always, "rehearse")
-	Begin     = inShard(always, "begin") // this and the next two: for requests that a carrier has
+	Begin     = inShard(always, "begin") // this and the next four: for requests that a carrier has
 	Keep      = inShard(whenRoom, "keep")
 	Published = inShard(always, "published")
+	Suspects  = inShard(always, "suspects")
+	Lost      = inShard(always, "lost")
 	Read      = onStream(whenRoom, "read")
 	Tidy      = onStream(whenRoom, "tidy")
 )
@@ -47,7 +49,7 @@ var (
 func All() []*Script {
 	return []*Script{
 		Accept, Cancel, Receive, Extend, Finish, Conclude, Reject, Sweep, Depths, Rehearse, Begin, Keep, Published,
-		Read, Tidy,
+		Suspects, Lost, Read, Tidy,
 	}
 }
 

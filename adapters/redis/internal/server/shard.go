@@ -36,6 +36,13 @@ func (s *Shard) LetterKey(id domain.ID) string { return s.Key + ":d:" + string(i
 // LettersKey returns the key of the sorted set of the dead letters.
 func (s *Shard) LettersKey() string { return s.Key + ":dead" }
 
+// CarriedKey and LentKey return the keys of the sorted sets of requests that a carrier has: those that wait to be
+// begun, and those that are begun.
+func (s *Shard) CarriedKey() string { return s.Key + ":carried" }
+
+// LentKey is described with CarriedKey.
+func (s *Shard) LentKey() string { return s.Key + ":lent" }
+
 // WakeUpKey returns the key of the list that wakes workers for an endpoint, or with "" for endpoints that are new.
 func (s *Shard) WakeUpKey(endpoint string) string { return s.Key + ":bell:" + endpoint }
 

@@ -9,15 +9,20 @@
 local id, facts, queue, size, request, message, submitted, dueAt, dueMicros, overdueAt, maxDepth,
     key, fingerprint, keyExpires, attempts = unpack(ARGV, 1, NAMED)
 
+-- again notes that the message of an earlier request is about to be published, perhaps not for the first time.
+local function again(earlier) redis.call('ZADD', carried, 'XX', now, earlier) end
+
 if redis.call('EXISTS', recordKey(id)) == 1 then -- sent again, because the first answer was lost on its way
+    if queue == CARRIED then again(id) end
     return {'same', 'id', id, 'submitted', submitted, 'unsent', 1, 'state', state(id)}
 end
 if key ~= '' then
     local held = redis.call('HMGET', shard .. ':k:' .. key, 'id', 'fingerprint', 'submitted')
     if held[1] then
         if held[2] ~= fingerprint then return {'mismatch', 'id', held[1]} end
-        return {'same', 'id', held[1], 'submitted', held[3], 'unsent', redis.call('HGET', recordKey(held[1]), 'unsent'),
-            'state', state(held[1])}
+        local unsent = redis.call('HGET', recordKey(held[1]), 'unsent')
+        if unsent then again(held[1]) end
+        return {'same', 'id', held[1], 'submitted', held[3], 'unsent', unsent, 'state', state(held[1])}
     end
 end
 maxDepth = tonumber(maxDepth)

@@ -16,13 +16,14 @@
 --   :due                sorted set, delayed requests by the millisecond they are due
 --   :leases             sorted set, begun requests by the millisecond their lease ends
 --   :carried            sorted set, ready requests that a carrier has or that are handed over, by the millisecond they
---                       became ready
+--                       became ready, or their message was about to be published again
 --   :lent               sorted set, begun requests that a carrier has, by the millisecond their lease ends
 --   :deadlines          sorted set, all unfinished requests by the millisecond to check whether they are overdue
 --   :dead, :d:<id>      sorted set of dead letters by the millisecond they were made, and each of them as a hash
 --   :k:<owner and key>  hash, an idempotency key in use
 --   :final              channel, the id of every request that becomes final
---   :shards, :probe     strings: how many shards there are, in the first of them; what a health check writes
+--   :shards, :carrier   strings, in the first shard: how many shards there are, and the queue.type of the processes
+--   :losses, :probe     strings: the process that looks for lost messages; what a health check writes
 --   :rehearsal          what Open writes to check its permissions
 --
 -- The tag of the first shard is the name of the queue alone, so the stream of just that name is in its slot too: other

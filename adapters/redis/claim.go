@@ -1,0 +1,49 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/openhqm/openhqm/adapters/redis/internal/server"
+	"github.com/openhqm/openhqm/ports"
+)
+
+// Claim notes in Redis that processes of that queue.type use this queue from now on. While another carrier has
+// unfinished requests of it, whose messages no process of ours would ever receive, it changes nothing and returns
+// ports.ErrMisconfigured, with their number. Errors also match ports.ErrUnavailable.
+func (db *DB) Claim(ctx context.Context, queueType string) error {
+	key := db.server.Shards[0].Key + ":carrier"
+	former, err := db.server.Client.Get(ctx, key).Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return server.Translate(err)
+	}
+	if former == queueType {
+		return nil
+	}
+	left, err := db.carried(ctx)
+	switch {
+	case err != nil:
+		return err
+	case left > 0 && former != "":
+		return fmt.Errorf("%w: queue.type is %s, but %s still carries %d unfinished requests; "+
+			"run with queue.type %s until none is left", ports.ErrMisconfigured, queueType, former, left, former)
+	}
+	return server.Translate(db.server.Client.Set(ctx, key, queueType, 0).Err())
+}
+
+// carried counts the unfinished requests that a carrier has.
+func (db *DB) carried(ctx context.Context) (n int64, err error) {
+	for _, s := range db.server.Shards {
+		for _, key := range []string{s.CarriedKey(), s.LentKey()} {
+			found, err := db.server.Client.ZCard(ctx, key).Result()
+			if err != nil {
+				return 0, server.Translate(err)
+			}
+			n += found
+		}
+	}
+	return n, nil
+}
