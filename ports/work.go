@@ -41,7 +41,7 @@ type Delivery struct {
 	Request    domain.Request
 	Attempts   int             // charged so far
 	Answered   bool            // an earlier attempt got a response, and it is kept
-	Deliveries int             // hand-outs since the last outcome, this one included
+	Deliveries int             // hand-outs without an outcome (see Outcome.Deliveries), this one included
 	Token      string          // fences Finish
 	Lease      context.Context // ends when the lease is lost: a call that still runs is useless
 }

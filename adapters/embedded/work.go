@@ -243,7 +243,7 @@ func (tx *txn) finish(f *ports.Finish, response []byte) error {
 	l.queue.finish()
 	tx.queues[l.queue] = struct{}{}
 	tx.delete(readyKey(l.queue.id, l.entry.seq))
-	r.Status, r.Attempts, r.Deliveries, r.UpdatedAt = out.Status, out.Attempts, 0, out.At
+	r.Status, r.Attempts, r.Deliveries, r.UpdatedAt = out.Status, out.Attempts, out.Deliveries, out.At
 	if response != nil {
 		tx.set(idKey(prefixResponse, r.ID), response)
 		r.answered, r.statusCode, r.ResponseSize = true, out.Response.StatusCode, out.Response.Size()

@@ -111,7 +111,7 @@ func (db *DB) settlement(s *shard, f *ports.Finish, call string) *op {
 	return newOp(s, db.scripts.finish, len(response)+len(original),
 		string(f.ID), f.Token, string(out.Status), out.Attempts, micros(out.At), next, at,
 		string(out.Reason), out.Error, int64(out.ProcessingTime), code, response, size,
-		db.opts.TTL.Milliseconds(), db.opts.DeadLetterTTL.Milliseconds(), call, original, queue)
+		db.opts.TTL.Milliseconds(), db.opts.DeadLetterTTL.Milliseconds(), call, out.Deliveries, original, queue)
 }
 
 // settled reads the answer. What was not confirmed stays leased, for the caller repeats it.

@@ -5,7 +5,7 @@ local next, at = ARGV[6], ARGV[7]
 local reason, problem, took = ARGV[8], ARGV[9], ARGV[10]
 local code, response, answered = ARGV[11], ARGV[12], ARGV[13]
 local lifetime, letterLifetime = ARGV[14], ARGV[15]
-local call = ARGV[16]
+local call, deliveries = ARGV[16], ARGV[17]
 -- What a broker carried of the request, and the queue that it waits in from now on, if it does. Empty: Redis has it all.
 local request, queue = ARGV[#ARGV - 1], ARGV[#ARGV]
 
@@ -29,6 +29,6 @@ if status ~= 'PENDING' then
 end
 local entry
 entry, next = enqueue(id, r[3] == CARRIED and queue or r[3], r[5], at, next)
-redis.call('HSET', key, 'status', status, 'attempts', attempts, 'deliveries', '0', 'updated', updated,
+redis.call('HSET', key, 'status', status, 'attempts', attempts, 'deliveries', deliveries, 'updated', updated,
     'next', next, 'entry', entry, 'token', '')
 return {'waits'}
