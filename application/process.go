@@ -121,6 +121,7 @@ func undeliverable(d ports.Delivery, now time.Time) domain.Outcome {
 func HandBack(d ports.Delivery, now time.Time, delay time.Duration) domain.Outcome {
 	delay = min(delay, max(d.Request.Deadline.Sub(now), 0)) // never in the past
 	return domain.Outcome{
-		Status: domain.Pending, NextAttemptAt: now.Add(delay), Attempts: d.Attempts, Deliveries: max(d.Deliveries-1, 0), At: now,
+		Status: domain.Pending, NextAttemptAt: now.Add(delay), At: now,
+		Attempts: d.Attempts, Deliveries: max(d.Deliveries-1, 0),
 	}
 }

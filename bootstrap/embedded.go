@@ -24,7 +24,8 @@ func embeddedModule() fx.Option {
 
 // openEmbedded opens the database at once rather than in a start hook, because the constructors that use it need it.
 func openEmbedded(
-	lc fx.Lifecycle, config configs.Config, memory memoryBudgets, observer ports.Observer, logger *slog.Logger, s *supervisor,
+	lc fx.Lifecycle, config configs.Config, memory memoryBudgets, observer ports.Observer, logger *slog.Logger,
+	s *supervisor,
 ) (*embedded.DB, error) {
 	db, err := embedded.Open(embedded.Options{
 		Dir:           config.Embedded.Dir,

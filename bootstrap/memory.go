@@ -42,8 +42,9 @@ const (
 	baseMemory = 24 * mebibyte
 
 	// bodyCopies is how often a large body is in memory while the queue stores or reads it, besides the budgets: in a
-	// batch of the embedded database, and in the blocks of its flush or compaction, as they are and compressed.
-	bodyCopies = 3
+	// batch of the embedded database, and in the blocks of its flush and its compaction, as they are and compressed.
+	// Measured with bodies of 10 MiB.
+	bodyCopies = 6
 
 	// tableCount is how many memtables there may be while the disk is slow.
 	tableCount = 4
@@ -61,13 +62,13 @@ func planMemory(config configs.Config, limit int64) (memoryBudgets, error) {
 		Soft: worker + fullBodies + fullResults + otherMemory, Bodies: fullBodies, Worker: worker, Results: fullResults,
 		Cache: fullCache, MemTable: fullMemTable,
 	}
-	if limit == 0 {
+	body, response := int64(config.Server.MaxBodySize), int64(config.Proxy.MaxResponseSize)
+	largest := max(body, response)
+	if limit == 0 || b.Soft+bodyCopies*largest <= softLimit(limit) {
 		return b, nil
 	}
 	b.Soft = min(b.Soft, softLimit(limit))
 	b.Cache, b.MemTable = min(b.Cache, limit/16), min(b.MemTable, limit/64)
-	body, response := int64(config.Server.MaxBodySize), int64(config.Proxy.MaxResponseSize)
-	largest := max(body, response)
 	spare := b.Soft - b.fixed() - bodyCopies*largest
 	third := spare / 2 / 3 // the other half is for garbage
 	b.Bodies = min(b.Bodies, max(third, body))
@@ -83,11 +84,10 @@ func planMemory(config configs.Config, limit int64) (memoryBudgets, error) {
 	if set && b.Worker-over >= 2*largest {
 		return b, tooMuch(config, limit, "worker.max_bytes", b.Worker-over)
 	}
-	key := "server.max_body_size"
 	if response > body {
-		key = "proxy.max_response_size"
+		return b, tooMuch(config, limit, "proxy.max_response_size", b.largestBody())
 	}
-	return b, tooMuch(config, limit, key, b.largestBody())
+	return b, tooMuch(config, limit, "server.max_body_size", b.largestBody())
 }
 
 // softLimit leaves a quarter of the limit for what Go does not count, the program itself and buffers of the kernel, and
@@ -102,6 +102,12 @@ func (b memoryBudgets) largestBody() int64 {
 	return int64(float64(b.Soft-b.fixed()) / (bodyCopies + 1 + 2 + resultRoom))
 }
 
+// alike names the key that must fit, too.
+var alike = map[string]string{
+	"server.max_body_size":    "proxy.max_response_size",
+	"proxy.max_response_size": "server.max_body_size",
+}
+
 // tooMuch returns the error for a key whose value does not fit into the limit.
 func tooMuch(config configs.Config, limit int64, key string, fits int64) error {
 	text := configs.ByteSize(limit).String()
@@ -109,12 +115,11 @@ func tooMuch(config configs.Config, limit int64, key string, fits int64) error {
 		return config.Refuse(key, "cannot work within the memory limit of "+text+": give the process more memory")
 	}
 	fitting := configs.ByteSize(fits / mebibyte * mebibyte)
-	if key != "worker.max_bytes" {
-		key2 := "server.max_body_size and proxy.max_response_size"
-		return config.Refuse(key, fmt.Sprintf("needs more than the memory limit of %s: with that, %s may be at most %s",
-			text, key2, fitting))
+	reason := fmt.Sprintf("must be at most %s with the memory limit of %s", fitting, text)
+	if other, known := alike[key]; known {
+		reason += ", and so must " + other
 	}
-	return config.Refuse(key, fmt.Sprintf("must be at most %s with the memory limit of %s", fitting, text))
+	return config.Refuse(key, reason)
 }
 
 // newMemoryBudgets divides the memory that this process may have.

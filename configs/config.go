@@ -81,7 +81,7 @@ type Queue struct {
 	ResultsIn     string        `koanf:"results_in"`     // name of what brings the results of others; see HandsOver
 	DeadLetters   string        `koanf:"dead_letters"`   // name of what is told of every dead letter; empty: nothing
 	Lease         time.Duration `koanf:"lease"`          // of a delivery whose worker gives no sign of life
-	MaxDeliveries int           `koanf:"max_deliveries"` // of one request without an outcome, at least 1; less than 3 means 3
+	MaxDeliveries int           `koanf:"max_deliveries"` // of one request without an outcome; 1 and 2 mean 3
 	MaxDepth      int           `koanf:"max_depth"`      // requests; 0: no limit
 }
 

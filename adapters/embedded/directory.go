@@ -160,6 +160,9 @@ func writeSynced(path, text string) error {
 
 func (d *directory) close() error { return d.lock.Close() }
 
+// plentyBytes is the size of memtables from which on memory is no concern.
+const plentyBytes = 16 << 20
+
 // openPebble opens the database. While a memtable is flushed there are two. Pebble takes them out of the cache, so the
 // cache should be larger than both, or every read of a backlog goes to the disk.
 func (d *directory) openPebble(opts Options) (*pebble.DB, error) {
@@ -182,6 +185,11 @@ func (d *directory) openPebble(opts Options) (*pebble.DB, error) {
 		EventListener:               logger.events(),
 		// A ready directory must have its database.
 		ErrorIfNotExists: d.ready,
+	}
+	if opts.MemTableBytes < plentyBytes {
+		// A compaction holds a block of each of its tables, which may be as large as a body. So it begins early, and writes
+		// wait for it.
+		options.L0CompactionThreshold, options.L0StopWritesThreshold = 2, 3
 	}
 	// Requests are mostly there when they are read, but idempotency keys mostly are not.
 	for i := range options.Levels {

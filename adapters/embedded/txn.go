@@ -32,7 +32,7 @@ const batchSlack = 64 << 10
 func (db *DB) begin(bytes int) *txn {
 	db.totals.group++
 	return &txn{
-		db: db, now: db.opts.Now(), batch: db.kv.NewBatchWithSize(bytes + batchSlack),
+		db: db, now: db.opts.Now(), batch: db.kv.NewBatch(pebble.WithInitialSizeBytes(bytes + batchSlack)),
 		rows:    make(map[domain.ID]*row),
 		keys:    make(map[string]idempotency),
 		deleted: make(map[domain.ID]struct{}),

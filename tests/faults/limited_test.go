@@ -42,11 +42,12 @@ func TestLargeResponsesFitIntoLittleMemory(t *testing.T) {
 	t.Parallel()
 	const requests, size = 128, 9_000_000
 	answer := bytes.Repeat([]byte("0123456789"), size/10)
-	backend := testkit.NewBackend(t, testkit.Delay(time.Second, func(w http.ResponseWriter, _ *http.Request, _ *testkit.Call) {
+	large := func(w http.ResponseWriter, _ *http.Request, _ *testkit.Call) {
 		w.Header().Set("Content-Type", "text/plain")
 		w.Header().Set("Content-Length", strconv.Itoa(size))
 		_, _ = w.Write(answer)
-	}))
+	}
+	backend := testkit.NewBackend(t, testkit.Delay(time.Second, large))
 	process := newLimitedGateway(t, testkit.OneBackend(backend.URL)).Start()
 	client := process.Client()
 
