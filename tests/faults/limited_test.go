@@ -113,3 +113,34 @@ func TestTheLargestBodiesFitIntoLittleMemoryBothWays(t *testing.T) {
 	requireLarge(t, client, ids)
 	requireLimited(t, process)
 }
+
+// idleMemory is what an idle process may have resident after a burst, in bytes: the caches of the database, and half as
+// much again.
+const idleMemory = 192 << 20
+
+func TestAnIdleProcessReturnsTheMemoryOfItsLastBurst(t *testing.T) {
+	t.Parallel()
+	const clients, requests = 8, 400
+	backend := testkit.NewBackend(t, testkit.Respond(http.StatusOK, "application/json", "1"))
+	process := testkit.NewPlainGateway(t, testkit.OneBackend(backend.URL)).Start()
+	client := process.Client()
+	document := fmt.Sprintf(`{"payload": "%s"}`, strings.Repeat("x", 1<<20))
+	crowd(t, requests, clients, func(int) error {
+		_, err := client.TrySubmit(t.Context(), document, nil)
+		return err
+	})
+	require.Greater(t, process.PeakMemory(), int64(idleMemory), "there is something to return")
+
+	testkit.Until(t, "all are done", func() bool { return client.Depth() == testkit.Depth{} })
+	testkit.Until(t, "memory is returned", func() bool { return process.Memory() < idleMemory })
+}
+
+func TestAConfigurationThatCannotWorkWithTheMemoryFailsTheStart(t *testing.T) {
+	t.Parallel()
+	gateway := testkit.NewGateway(t, "server: {max_body_size: 64MiB}\nworker: {max_bytes: 128MiB}\n")
+	gateway.LimitMemory(limitedMemory)
+	output := gateway.Run()
+	require.Equal(t, 2, output.Code)
+	require.Contains(t, output.Stderr, "server.max_body_size: must be at most")
+	require.Contains(t, output.Stderr, "memory limit of 256MiB")
+}
