@@ -173,7 +173,7 @@ type Worker struct {
 	Count    int           `koanf:"count"`     // calls in flight at once, at least 1
 	Timeout  time.Duration `koanf:"timeout"`   // of one attempt, where the endpoint names none
 	Drain    time.Duration `koanf:"drain"`     // what running calls get at a shutdown; may be 0
-	MaxBytes ByteSize      `koanf:"max_bytes"` // in flight: half for requests, half for responses; less where memory is limited
+	MaxBytes ByteSize      `koanf:"max_bytes"` // in flight, half for requests; less where memory is limited
 }
 
 // Retry says whether and when an attempt is repeated.
