@@ -17,7 +17,7 @@ const unknownEndpointDelay = 10 * time.Second
 // ProcessOptions configure Process.
 type ProcessOptions struct {
 	Endpoints     map[string]domain.Endpoint // by name
-	MaxDeliveries int                        // queue.max_deliveries
+	MaxDeliveries int                        // queue.max_deliveries; less than FirstAlone is as good as that
 	Now           func() time.Time
 	Random        func() float64 // in [0, 1); safe for concurrent use
 }
@@ -45,7 +45,7 @@ func (p *Process) Process(ctx context.Context, d ports.Delivery, reserve ports.R
 	switch {
 	case !now.Before(d.Request.Deadline):
 		seen.Label, seen.Outcome = ports.LabelDeadline, domain.PastDeadline(d.Attempts, d.Answered, now)
-	case d.Deliveries > p.opts.MaxDeliveries:
+	case d.Deliveries > max(p.opts.MaxDeliveries, FirstAlone):
 		seen.Label, seen.Outcome = ports.LabelMaxDeliveries, undeliverable(d, now)
 	case !known:
 		seen.Label, seen.Outcome = ports.LabelUnknownEndpoint, HandBack(d, now, unknownEndpointDelay)
@@ -111,13 +111,17 @@ func exhausted(d ports.Delivery, now time.Time) domain.Outcome {
 func undeliverable(d ports.Delivery, now time.Time) domain.Outcome {
 	return domain.Outcome{
 		Status: domain.Failed, Attempts: d.Attempts, Reason: domain.ReasonMaxDeliveries, At: now,
-		Error: fmt.Sprintf("begun %d times, but every worker crashed or lost it before it was finished", d.Deliveries-1),
+		Error: fmt.Sprintf("begun %d times, the last %d with nothing else running, but every worker crashed or lost it",
+			d.Deliveries-1, d.Deliveries-FirstAlone),
 	}
 }
 
-// HandBack returns the outcome of a delivery without a call: uncharged, and PENDING until delay is over or its deadline
-// comes, whichever is first.
+// HandBack returns the outcome of a delivery without a call: uncharged, not counted, and PENDING until delay is over or
+// its deadline comes, whichever is first. Earlier deliveries without an outcome still count.
 func HandBack(d ports.Delivery, now time.Time, delay time.Duration) domain.Outcome {
 	delay = min(delay, max(d.Request.Deadline.Sub(now), 0)) // never in the past
-	return domain.Outcome{Status: domain.Pending, NextAttemptAt: now.Add(delay), Attempts: d.Attempts, At: now}
+	return domain.Outcome{
+		Status: domain.Pending, NextAttemptAt: now.Add(delay), At: now,
+		Attempts: d.Attempts, Deliveries: max(d.Deliveries-1, 0),
+	}
 }

@@ -128,7 +128,7 @@ func TestProcessWithoutACall(t *testing.T) {
 			func(d *ports.Delivery) { d.Deliveries, d.Attempts = 6, 1 },
 			ports.Attempted{Endpoint: "orders", Attempt: 1, Label: "max_deliveries", Outcome: domain.Outcome{
 				Status: domain.Failed, Attempts: 1, Reason: domain.ReasonMaxDeliveries,
-				Error: "begun 5 times, but every worker crashed or lost it before it was finished",
+				Error: "begun 5 times, the last 3 with nothing else running, but every worker crashed or lost it",
 			}},
 		},
 		{
@@ -202,6 +202,17 @@ func TestProcessCallsUpToTheLastDelivery(t *testing.T) {
 	require.Equal(t, "answered", process(t, processOptions(), d, answer(&domain.Response{StatusCode: 200})).Label)
 }
 
+func TestProcessBlamesNoRequestThatHasNotRunAlone(t *testing.T) {
+	t.Parallel()
+	opts := processOptions()
+	opts.MaxDeliveries = 1
+	d := delivery()
+	d.Deliveries = 3
+	require.Equal(t, "answered", process(t, opts, d, answer(&domain.Response{StatusCode: 200})).Label)
+	d.Deliveries = 4
+	require.Equal(t, "max_deliveries", process(t, opts, d, nil).Label)
+}
+
 func TestProcessMakesTheAttemptsThatAreAskedFor(t *testing.T) {
 	t.Parallel()
 	d := delivery()
@@ -262,9 +273,9 @@ func TestHandBack(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			d := delivery()
-			d.Attempts, d.Request.Deadline = 3, noon.Add(tt.left)
+			d.Attempts, d.Deliveries, d.Request.Deadline = 3, 2, noon.Add(tt.left)
 			require.Equal(t, domain.Outcome{
-				Status: domain.Pending, Attempts: 3, NextAttemptAt: noon.Add(tt.want), At: noon,
+				Status: domain.Pending, Attempts: 3, Deliveries: 1, NextAttemptAt: noon.Add(tt.want), At: noon,
 			}, application.HandBack(d, noon, tt.delay))
 		})
 	}

@@ -24,11 +24,14 @@ func embeddedModule() fx.Option {
 
 // openEmbedded opens the database at once rather than in a start hook, because the constructors that use it need it.
 func openEmbedded(
-	lc fx.Lifecycle, config configs.Config, observer ports.Observer, logger *slog.Logger, s *supervisor,
+	lc fx.Lifecycle, config configs.Config, memory memoryBudgets, observer ports.Observer, logger *slog.Logger,
+	s *supervisor,
 ) (*embedded.DB, error) {
 	db, err := embedded.Open(embedded.Options{
 		Dir:           config.Embedded.Dir,
 		MinFree:       uint64(config.Embedded.MinFree),
+		CacheBytes:    memory.Cache,
+		MemTableBytes: uint64(memory.MemTable),
 		MaxDepth:      int64(config.Queue.MaxDepth),
 		Lease:         config.Queue.Lease,
 		TTL:           config.Store.TTL,

@@ -43,6 +43,8 @@ func workersModule() fx.Option {
 // commonModule is what every role may need.
 func commonModule() fx.Option {
 	return fx.Module("common", fx.Provide(
+		newMemoryBudgets,
+		newIdleMemory,
 		newMetrics,
 		newEndpoints,
 		newPseudonym,

@@ -34,6 +34,7 @@ type serverInput struct {
 	fx.In
 
 	Config  configs.Config
+	Memory  memoryBudgets
 	Version Version
 	Name    pseudonym
 	Submit  *application.Submit
@@ -77,16 +78,10 @@ func newServer(in serverInput) *httpapi.Server {
 		RateLimit:        httpapi.RateLimit(server.RateLimit),
 		TrustedProxies:   server.ProxyPrefixes(),
 		MaxBodySize:      int64(server.MaxBodySize),
-		MaxBodyBytes:     maxBodyBytes,
-		MaxResponseBytes: maxResponseBytes,
+		MaxBodyBytes:     in.Memory.Bodies,
+		MaxResponseBytes: in.Memory.Results,
 		ReadTimeout:      server.ReadTimeout,
 		MaxConnections:   server.MaxConnections,
 		HealthOnly:       in.Config.Role == configs.RoleWorker,
 	})
 }
-
-// Memory over all connections at one moment, in bytes.
-const (
-	maxBodyBytes     = 256 << 20 // bodies that are being received
-	maxResponseBytes = 256 << 20 // results that clients are reading, each as it is stored and as it is sent
-)

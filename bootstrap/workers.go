@@ -31,11 +31,11 @@ func newGates(config configs.Config, logger *slog.Logger) *worker.Gates {
 
 func newPool(
 	config configs.Config, endpoints map[string]domain.Endpoint, work ports.Work, process *application.Process,
-	gates *worker.Gates, logger *slog.Logger,
+	gates *worker.Gates, memory memoryBudgets, logger *slog.Logger,
 ) *worker.Pool {
 	return worker.New(worker.Options{
 		Slots:    config.Worker.Count,
-		MaxBytes: int64(config.Worker.MaxBytes) / 2,
+		MaxBytes: memory.Worker / 2,
 		Gates:    gates,
 		Known:    slices.Collect(maps.Keys(endpoints)),
 		Drain:    config.Worker.Drain,

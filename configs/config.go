@@ -78,7 +78,7 @@ type Queue struct {
 	ResultsIn     string        `koanf:"results_in"`     // name of where other programs put results; see HandsOver
 	DeadLetters   string        `koanf:"dead_letters"`   // name of where every dead letter is published; empty: none
 	Lease         time.Duration `koanf:"lease"`          // of a delivery whose worker gives no sign of life
-	MaxDeliveries int           `koanf:"max_deliveries"` // of one request without an outcome, at least 1
+	MaxDeliveries int           `koanf:"max_deliveries"` // of one request without an outcome; 1 and 2 mean 3
 	MaxDepth      int           `koanf:"max_depth"`      // requests; 0: no limit
 }
 
@@ -100,7 +100,7 @@ type Worker struct {
 	Count    int           `koanf:"count"`     // calls in flight at once, at least 1
 	Timeout  time.Duration `koanf:"timeout"`   // of one attempt, where the endpoint names none
 	Drain    time.Duration `koanf:"drain"`     // what running calls get at a shutdown; may be 0
-	MaxBytes ByteSize      `koanf:"max_bytes"` // in flight: half for requests, half for responses
+	MaxBytes ByteSize      `koanf:"max_bytes"` // in flight, half for requests; less where memory is limited
 }
 
 // Retry says whether and when an attempt is repeated.

@@ -55,6 +55,17 @@ type Warning struct {
 // String returns the warning in one line.
 func (w Warning) String() string { return w.Source + ": " + w.Text }
 
+// Refuse returns an *Error that blames a key for a value that the process cannot work with.
+func (c *Config) Refuse(key, reason string) error {
+	return &Error{Faults: []Fault{{Source: originOf(c.origins, key).String(), Key: key, Reason: reason}}}
+}
+
+// Sets reports whether somebody set the key, or what it belongs to, so that its value is not the default.
+func (c *Config) Sets(key string) bool {
+	source := originOf(c.origins, key).name
+	return source != "" && source != defaultSource
+}
+
 // report gathers faults. A key is blamed once: what follows from its first fault would only confuse.
 type report struct {
 	faults []Fault

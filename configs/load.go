@@ -143,8 +143,11 @@ func descend(tree map[string]any, name string) map[string]any {
 	return below
 }
 
+// defaultSource is the origin of keys that nobody set.
+const defaultSource = "default"
+
 func (l *loader) defaults() []setting {
-	return l.yaml(reader{source: "default", report: &l.report}, defaults)
+	return l.yaml(reader{source: defaultSource, report: &l.report}, defaults)
 }
 
 func (l *loader) file(path string) []setting {

@@ -53,7 +53,7 @@ type Record struct {
 	Deadline      time.Time
 
 	Attempts   int // charged calls of the backend
-	Deliveries int // since the last outcome; above 1 only after crashes and lost leases
+	Deliveries int // without an outcome; above 1 only after crashes and lost leases
 
 	ResponseSize int64   // Response.Size of the stored response, in bytes; 0 without one
 	Result       *Result // nil until the request is final, and where a read leaves it out

@@ -30,7 +30,7 @@ const (
 	ReasonAttempts      Reason = "attempts_exhausted"
 	ReasonDeadline      Reason = "deadline"           // passed, or the next attempt would come after it
 	ReasonRejected      Reason = "rejected"           // a permanent error: another attempt would fail too
-	ReasonMaxDeliveries Reason = "max_deliveries"     // begun too often by workers that crashed or lost it
+	ReasonMaxDeliveries Reason = "max_deliveries"     // its workers died each time, also when they ran nothing else
 	ReasonUndecodable   Reason = "undecodable"        // not a message that we understand
 	ReasonTooLarge      Reason = "response_too_large" // the response is over proxy.max_response_size
 	ReasonLost          Reason = "lost_by_broker"     // the broker has no message of it any more, and nothing has begun it
@@ -49,6 +49,7 @@ type Outcome struct {
 	Status         Status
 	NextAttemptAt  time.Time // only with PENDING
 	Attempts       int       // charged so far, including one of this delivery
+	Deliveries     int       // earlier ones without an outcome that still count; only with PENDING and without a call
 	Response       *Response // nil keeps the response of an earlier attempt
 	Reason         Reason
 	Error          string

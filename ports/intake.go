@@ -13,7 +13,8 @@ import (
 type Intake interface {
 	// Accept makes each request durable, with its record and its place in the queue, as one step per request. The
 	// answers are aligned with reqs, and a request that fails does not affect the rest. It blocks until all are durable,
-	// and keeps nothing of reqs. An error matching ErrUnavailable means "not confirmed": the request may still run.
+	// and keeps nothing of reqs; but when ctx ends first it may read the bodies later, so nobody changes them. An error
+	// matching ErrUnavailable means "not confirmed": the request may still run.
 	Accept(ctx context.Context, reqs []domain.Request) []Accepted
 
 	// Cancel makes a PENDING request CANCELLED, and returns the same when called again. ErrConflict, together with the

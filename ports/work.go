@@ -18,7 +18,7 @@ type Work interface {
 	// Finish makes each outcome durable and ends its delivery, as one step per item, with everything that follows from
 	// it: waiters are woken, a FAILED or TIMEOUT becomes a dead letter. The errors are aligned with finishes. ErrLost:
 	// another worker holds the request by now, and nothing was changed. ErrUnavailable: not confirmed; the caller
-	// repeats it, and the delivery stays leased meanwhile.
+	// repeats it, and the delivery stays leased meanwhile. Bodies of responses may be read later, so nobody changes them.
 	Finish(ctx context.Context, finishes []Finish) []error
 }
 
@@ -41,7 +41,7 @@ type Delivery struct {
 	Request    domain.Request
 	Attempts   int             // charged so far
 	Answered   bool            // an earlier attempt got a response, and it is kept
-	Deliveries int             // hand-outs since the last outcome, this one included
+	Deliveries int             // hand-outs without an outcome (see Outcome.Deliveries), this one included
 	Token      string          // fences Finish
 	Lease      context.Context // ends when the lease is lost: a call that still runs is useless
 }

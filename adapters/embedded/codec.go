@@ -106,15 +106,28 @@ func decodeRow(id domain.ID, value []byte) (*row, error) {
 	return r, d.end("record")
 }
 
-// encodeRequest leaves out what the record holds too; decodeRequest takes it from there.
-func encodeRequest(r *domain.Request) []byte {
-	e := newEncoder(len(r.Body) + 512)
+// encoded is a value that contains a body. The body may be large, so it is copied only once, into the batch.
+type encoded struct{ head, body, tail []byte }
+
+func (v encoded) size() int { return len(v.head) + len(v.body) + len(v.tail) }
+
+// copyTo copies the value to a slice of its size.
+func (v encoded) copyTo(into []byte) {
+	n := copy(into, v.head)
+	n += copy(into[n:], v.body)
+	copy(into[n:], v.tail)
+}
+
+// encodeRequest leaves out what the record holds too; decodeRequest takes it from there. The body is not copied.
+func encodeRequest(r *domain.Request) encoded {
+	e := newEncoder(512)
 	e.text(r.Method)
 	e.text(r.Path)
 	e.text(r.Query)
 	e.header(r.Header)
 	e.bool(r.Body != nil)
-	e.bytes(r.Body)
+	e.uint(uint64(len(r.Body)))
+	body := len(e.buf)
 	e.uint(uint64(len(r.Labels)))
 	for _, name := range slices.Sorted(maps.Keys(r.Labels)) {
 		e.text(name)
@@ -122,7 +135,7 @@ func encodeRequest(r *domain.Request) []byte {
 	}
 	e.time(r.NotBefore)
 	e.int(int64(r.MaxAttempts))
-	return e.buf
+	return encoded{head: e.buf[:body], body: r.Body, tail: e.buf[body:]}
 }
 
 // decodeRequest decodes the request of a record. The body is a copy of its bytes in value.
@@ -150,12 +163,13 @@ func decodeRequest(rec *domain.Record, value []byte) (domain.Request, error) {
 	return r, d.end("request")
 }
 
-func encodeResponse(r *domain.Response) []byte {
-	e := newEncoder(len(r.Body) + 256)
+// encodeResponse does not copy the body.
+func encodeResponse(r *domain.Response) encoded {
+	e := newEncoder(256)
 	e.int(int64(r.StatusCode))
 	e.header(r.Header)
-	e.bytes(r.Body)
-	return e.buf
+	e.uint(uint64(len(r.Body)))
+	return encoded{head: e.buf, body: r.Body}
 }
 
 // decodeResponse decodes a response. Its body shares memory with value, because a copy could be large.

@@ -174,7 +174,11 @@ func (db *DB) idle() time.Duration {
 // group applies what is due and the operations, commits, and answers the operations. On an error none is answered and
 // the state in memory is ahead of the disk, so the database cannot go on.
 func (db *DB) group(ops []*op) error {
-	tx := db.begin()
+	bytes := 0
+	for _, o := range ops {
+		bytes += o.bytes
+	}
+	tx := db.begin(bytes)
 	defer func() { _ = tx.batch.Close() }()
 	for _, step := range []func(*txn) error{db.refill, db.moveDue, db.expire, db.reclaim} {
 		if err := step(tx); err != nil {

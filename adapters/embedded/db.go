@@ -28,6 +28,8 @@ import (
 type Options struct {
 	Dir           string
 	MinFree       uint64              // bytes; with less free disk space no request is accepted
+	CacheBytes    int64               // memory for blocks that were read
+	MemTableBytes uint64              // memory for changes before they are written to tables, up to four times
 	MaxDepth      int64               // unfinished requests; 0: no limit
 	Lease         time.Duration       // of deliveries whose Consumer has ended
 	TTL           time.Duration       // of a record, from its final state on
@@ -101,7 +103,7 @@ func Open(opts Options) (*DB, error) {
 			gone:      make(map[*Consumer]struct{}),
 		},
 	}
-	if db.kv, err = dir.openPebble(opts.FS, opts.Logger); err != nil {
+	if db.kv, err = dir.openPebble(opts); err != nil {
 		return nil, errors.Join(err, dir.close())
 	}
 	if err = db.load(); err == nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/openhqm/openhqm/domain/outage"
 	"github.com/openhqm/openhqm/ports"
 )
 
@@ -159,32 +160,36 @@ func writeSynced(path, text string) error {
 
 func (d *directory) close() error { return d.lock.Close() }
 
-// Memory for Pebble. While a memtable is flushed there are two of this size. Pebble takes them out of the cache, so the
-// cache must be larger than both, or every read of a backlog goes to the disk.
-const (
-	memTableBytes = 16 << 20
-	cacheBytes    = 64 << 20
-)
+// plentyBytes is the size of memtables from which on memory is no concern.
+const plentyBytes = 16 << 20
 
-func (d *directory) openPebble(files vfs.FS, log *slog.Logger) (*pebble.DB, error) {
+// openPebble opens the database. While a memtable is flushed there are two. Pebble takes them out of the cache, so the
+// cache should be larger than both, or every read of a backlog goes to the disk.
+func (d *directory) openPebble(opts Options) (*pebble.DB, error) {
+	files := opts.FS
 	if files == nil {
 		files = vfs.Default
 	}
-	cache := pebble.NewCache(cacheBytes)
+	cache := pebble.NewCache(opts.CacheBytes)
 	defer cache.Unref()
-	logger := pebbleLogger{log}
+	logger := pebbleLogger{opts.Logger}
 	options := &pebble.Options{
 		// Set even for the disk. Otherwise Pebble wraps it to detect slow disks, with a goroutine that outlives a failed
 		// Open.
 		FS:                          files,
 		Cache:                       cache,
-		MemTableSize:                memTableBytes,
+		MemTableSize:                opts.MemTableBytes,
 		MemTableStopWritesThreshold: 4,
 		FormatMajorVersion:          pebble.FormatNewest,
 		Logger:                      logger,
 		EventListener:               logger.events(),
 		// A ready directory must have its database.
 		ErrorIfNotExists: d.ready,
+	}
+	if opts.MemTableBytes < plentyBytes {
+		// A compaction holds a block of each of its tables, which may be as large as a body. So it begins early, and writes
+		// wait for it.
+		options.L0CompactionThreshold, options.L0StopWritesThreshold = 2, 3
 	}
 	// Requests are mostly there when they are read, but idempotency keys mostly are not.
 	for i := range options.Levels {
@@ -216,6 +221,7 @@ func (l pebbleLogger) Fatalf(format string, args ...any) {
 }
 
 func (l pebbleLogger) events() *pebble.EventListener {
+	var stalls outage.Rarely // writes come from the committer alone, one after the other
 	return &pebble.EventListener{
 		BackgroundError: func(err error) {
 			if errors.Is(err, syscall.ENOSPC) {
@@ -229,7 +235,9 @@ func (l pebbleLogger) events() *pebble.EventListener {
 				"path", info.Path, "error", info.Details)
 		},
 		WriteStallBegin: func(info pebble.WriteStallBeginInfo) {
-			l.log.Warn("embedded database: the disk is too slow; writes are paused until it catches up", "reason", info.Reason)
+			if n := stalls.Note(time.Now()); n > 0 {
+				l.log.Warn("embedded database: writes wait for the disk to catch up", "reason", info.Reason, "times", n)
+			}
 		},
 	}
 }

@@ -51,7 +51,7 @@ const (
 func testOptions(dir string, now func() time.Time) Options {
 	return Options{
 		Dir: dir, Lease: testLease, TTL: testTTL, DeadLetterTTL: testDeadLetterTTL,
-		Now: now, Logger: slog.New(slog.DiscardHandler),
+		CacheBytes: 64 << 20, MemTableBytes: 16 << 20, Now: now, Logger: slog.New(slog.DiscardHandler),
 	}
 }
 

@@ -12,10 +12,11 @@ import (
 // rowBytes is the approximate size of a request's rows in a batch, without its body.
 const rowBytes = 1024
 
-// arrival is a request that is being accepted. It is a copy, because a caller that stops waiting may change its own.
+// arrival is a request that is being accepted. It is a copy, except of the body, because a caller that stops waiting
+// may change its own.
 type arrival struct {
 	row         *row
-	value       []byte
+	value       encoded
 	notBefore   time.Time
 	idempotency *domain.Idempotency
 }
@@ -48,7 +49,7 @@ func (db *DB) Accept(ctx context.Context, reqs []domain.Request) []ports.Accepte
 	}
 	room := db.space.check()
 	answers := make([]ports.Accepted, 0, len(reqs))
-	for from, to := range groups(len(arrivals), func(i int) int { return len(arrivals[i].value) + rowBytes }) {
+	for from, to := range groups(len(arrivals), func(i int) int { return arrivals[i].value.size() + rowBytes }) {
 		answers = append(answers, db.acceptGroup(ctx, arrivals[from:to], room)...)
 	}
 	return answers
@@ -58,7 +59,7 @@ func (db *DB) acceptGroup(ctx context.Context, arrivals []arrival, room error) [
 	answers := make([]ports.Accepted, len(arrivals))
 	bytes := 0
 	for i := range arrivals {
-		bytes += len(arrivals[i].value) + rowBytes
+		bytes += arrivals[i].value.size() + rowBytes
 	}
 	err := db.do(ctx, bytes, func(tx *txn) error {
 		for i := range arrivals {
@@ -91,7 +92,7 @@ func (tx *txn) accept(a *arrival, room error) ports.Accepted {
 	if room != nil {
 		return ports.Accepted{Err: room}
 	}
-	tx.set(idKey(prefixRequest, r.ID), a.value)
+	tx.setEncoded(idKey(prefixRequest, r.ID), a.value)
 	tx.enqueue(r, a.notBefore)
 	if a.idempotency != nil {
 		tx.claimKey(r, a.idempotency)

@@ -24,10 +24,15 @@ type txn struct {
 	finals  []domain.ID
 }
 
-func (db *DB) begin() *txn {
+// batchSlack is for rows of a group that belong to no operation, in bytes.
+const batchSlack = 64 << 10
+
+// begin begins a group whose operations add about so many bytes. The batch has room for them: growing it would leave
+// large bodies in memory twice more.
+func (db *DB) begin(bytes int) *txn {
 	db.totals.group++
 	return &txn{
-		db: db, now: db.opts.Now(), batch: db.kv.NewBatch(),
+		db: db, now: db.opts.Now(), batch: db.kv.NewBatch(pebble.WithInitialSizeBytes(bytes + batchSlack)),
 		rows:    make(map[domain.ID]*row),
 		keys:    make(map[string]idempotency),
 		deleted: make(map[domain.ID]struct{}),
@@ -61,6 +66,17 @@ func (tx *txn) commit() error {
 func (tx *txn) set(key, value []byte) {
 	tx.dirty = true
 	if err := tx.batch.Set(key, value, nil); err != nil && tx.err == nil {
+		tx.err = err
+	}
+}
+
+// setEncoded is set for a value that is copied here for the first time.
+func (tx *txn) setEncoded(key []byte, value encoded) {
+	tx.dirty = true
+	op := tx.batch.SetDeferred(len(key), value.size())
+	copy(op.Key, key)
+	value.copyTo(op.Value)
+	if err := op.Finish(); err != nil && tx.err == nil {
 		tx.err = err
 	}
 }

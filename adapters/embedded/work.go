@@ -190,7 +190,8 @@ func (db *DB) readRequest(rec *domain.Record) (domain.Request, error) {
 	return req, err
 }
 
-// Finish implements ports.Work. It goes group by group, so that only one group's responses are in memory twice.
+// Finish implements ports.Work. It goes group by group, so that only one group's responses are in memory twice: once
+// more in the batch.
 func (c *Consumer) Finish(ctx context.Context, finishes []ports.Finish) []error {
 	errs := make([]error, 0, len(finishes))
 	for from, to := range groups(len(finishes), func(i int) int { return finishBytes(&finishes[i]) }) {
@@ -209,13 +210,13 @@ func finishBytes(f *ports.Finish) int {
 
 func (c *Consumer) finishGroup(ctx context.Context, finishes []ports.Finish) []error {
 	errs := make([]error, len(finishes))
-	responses := make([][]byte, len(finishes))
+	responses := make([]encoded, len(finishes))
 	bytes := 0
 	for i := range finishes {
 		if response := finishes[i].Outcome.Response; response != nil {
 			responses[i] = encodeResponse(response)
 		}
-		bytes += len(responses[i]) + rowBytes
+		bytes += responses[i].size() + rowBytes
 	}
 	err := c.db.do(ctx, bytes, func(tx *txn) error {
 		for i := range finishes {
@@ -230,7 +231,7 @@ func (c *Consumer) finishGroup(ctx context.Context, finishes []ports.Finish) []e
 	return slices.Repeat([]error{err}, len(finishes))
 }
 
-func (tx *txn) finish(f *ports.Finish, response []byte) error {
+func (tx *txn) finish(f *ports.Finish, response encoded) error {
 	l := tx.db.leases[f.ID]
 	if l == nil || l.token != f.Token {
 		return ports.ErrLost
@@ -243,9 +244,9 @@ func (tx *txn) finish(f *ports.Finish, response []byte) error {
 	l.queue.finish()
 	tx.queues[l.queue] = struct{}{}
 	tx.delete(readyKey(l.queue.id, l.entry.seq))
-	r.Status, r.Attempts, r.Deliveries, r.UpdatedAt = out.Status, out.Attempts, 0, out.At
-	if response != nil {
-		tx.set(idKey(prefixResponse, r.ID), response)
+	r.Status, r.Attempts, r.Deliveries, r.UpdatedAt = out.Status, out.Attempts, out.Deliveries, out.At
+	if out.Response != nil {
+		tx.setEncoded(idKey(prefixResponse, r.ID), response)
 		r.answered, r.statusCode, r.ResponseSize = true, out.Response.StatusCode, out.Response.Size()
 	}
 	if r.Status.Final() {

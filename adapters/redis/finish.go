@@ -68,6 +68,7 @@ func (c *Consumer) finishing(s *server.Shard, f *ports.Finish, call string) *ser
 		"call", call,
 		"status", string(out.Status),
 		"attempts", out.Attempts,
+		"deliveries", out.Deliveries,
 		"updated", codec.Micros(out.At),
 		"dueAt", dueAt,
 		"dueMicros", dueMicros,

@@ -24,6 +24,7 @@ type capacity struct {
 	slots   int
 	running int // deliveries whose call has not ended
 	unsaved int // deliveries whose outcome is not saved
+	caution caution
 	bytes   int64
 	held    map[string]int64 // bytes by endpoint; nil where there is only one endpoint
 	crowded []string         // endpoints that the last credit refused because of the bytes they hold
@@ -61,6 +62,7 @@ func (c *capacity) room(ctx context.Context) (ports.Credit, bool) {
 	for ctx.Err() == nil {
 		c.mu.Lock()
 		credit := ports.Credit{Count: c.slots - max(c.running, c.unsaved), Bytes: c.bytes, Known: c.known}
+		credit.Count = min(credit.Count, c.caution.room(c.running+c.unsaved))
 		if c.held != nil && credit.Bytes > 1 {
 			credit.Bytes /= 2 // one endpoint may get all of them
 		}
@@ -126,12 +128,36 @@ func (c *capacity) charge(endpoint string, size int64) {
 	}
 }
 
+// divide returns the deliveries that were fetched and may be called, and those that must be handed back.
+func (c *capacity) divide(deliveries []ports.Delivery) (kept, excess []ports.Delivery) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.caution.divide(deliveries, c.running+c.unsaved)
+}
+
+// awaitAlone blocks until the pool holds a single delivery, or ctx ends.
+func (c *capacity) awaitAlone(ctx context.Context) {
+	for ctx.Err() == nil {
+		c.mu.Lock()
+		held := c.running + c.unsaved
+		c.mu.Unlock()
+		if held == 1 {
+			return
+		}
+		select {
+		case <-c.freed:
+		case <-ctx.Done():
+		}
+	}
+}
+
 // begin charges a delivery that was fetched.
-func (c *capacity) begin(d *ports.Delivery) {
+func (c *capacity) begin(d *ports.Delivery, s suspicion) {
 	c.gates.begin(d.Request.Endpoint)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.running++
+	c.caution.held[s]++
 	c.charge(d.Request.Endpoint, d.Request.Size())
 }
 
@@ -146,10 +172,11 @@ func (c *capacity) end(endpoint string) {
 }
 
 // saved frees the bytes of a delivery whose outcome is saved.
-func (c *capacity) saved(endpoint string, size int64) {
+func (c *capacity) saved(f *finished) {
 	c.mu.Lock()
 	c.unsaved--
-	c.charge(endpoint, -size)
+	c.caution.held[f.suspicion]--
+	c.charge(f.endpoint, -f.size)
 	c.mu.Unlock()
 	c.notify()
 }

@@ -20,7 +20,7 @@ func newShared(bytes int64, endpoints ...string) *capacity {
 // hold takes one delivery on that has a body.
 func (a *capacity) hold(endpoint string, bytes int) int64 {
 	d := ports.Delivery{Request: domain.Request{Endpoint: endpoint, Body: make([]byte, bytes)}}
-	a.begin(&d)
+	a.begin(&d, trusted)
 	return d.Request.Size()
 }
 
@@ -56,12 +56,12 @@ func TestAnEndpointThatHoldsAsMuchAsIsFreeGetsNothingMore(t *testing.T) {
 	}
 	require.Equal(t, map[string]int{"hangs": 0, "other": 0}, credit.Endpoints)
 	a.end("works") // what does not concern them leaves the credit alone
-	a.saved("works", 0)
+	a.saved(&finished{endpoint: "works"})
 	require.NoError(t, valid.Err())
 
 	for i, size := range sizes {
 		a.end("hangs")
-		a.saved("hangs", size)
+		a.saved(&finished{endpoint: "hangs", size: size})
 		if i == 0 {
 			require.NoError(t, valid.Err(), "it still holds more than is free")
 		}

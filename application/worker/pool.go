@@ -49,15 +49,18 @@ type Pool struct {
 type job struct {
 	ports.Delivery
 
-	back time.Duration // how long to hand it back; 0: it is called
+	suspicion suspicion
+	back      bool          // it is handed back without a call
+	delay     time.Duration // it is handed back for so long; 0: called, unless back is set
 }
 
 // finished is an outcome that is to be saved.
 type finished struct {
-	finish   ports.Finish
-	endpoint string
-	size     int64 // bytes charged for the request
-	reserved int64 // bytes reserved for the response
+	finish    ports.Finish
+	endpoint  string
+	suspicion suspicion
+	size      int64 // bytes charged for the request
+	reserved  int64 // bytes reserved for the response
 }
 
 // New returns a pool. Run starts it.
@@ -135,7 +138,8 @@ func (p *Pool) Run(ctx context.Context) error {
 	return err
 }
 
-// fetch receives as much work as there is room for, until ctx or the queue ends.
+// fetch receives as much work as there is room for, until ctx or the queue ends. Of suspects it keeps only those that
+// may run now.
 func (p *Pool) fetch(ctx context.Context) error {
 	for {
 		credit, valid, done, ok := p.capacity.credit(ctx)
@@ -145,14 +149,29 @@ func (p *Pool) fetch(ctx context.Context) error {
 		deliveries, err := p.work.Receive(valid, credit)
 		stale := valid.Err() != nil
 		done()
-		back := p.opts.Gates.choose(deliveries)
-		for _, d := range deliveries {
-			p.capacity.begin(&d)
-			p.jobs <- job{d, back[d.Token]}
-		}
+		kept, excess := p.capacity.divide(deliveries)
+		p.run(ctx, kept, excess)
 		if err != nil && !stale {
 			return err
 		}
+	}
+}
+
+// run passes deliveries to the slots: those that are kept are called, the others are handed back at once. A delivery
+// that runs alone waits until everything else has ended and is saved, so that a death of the process points to it.
+func (p *Pool) run(ctx context.Context, kept, excess []ports.Delivery) {
+	for _, d := range excess {
+		p.capacity.begin(&d, trusted)
+		p.jobs <- job{Delivery: d, back: true}
+	}
+	delays := p.opts.Gates.choose(kept)
+	for _, d := range kept {
+		j := job{Delivery: d, suspicion: suspicionOf(&d), delay: delays[d.Token]}
+		p.capacity.begin(&d, j.suspicion)
+		if j.suspicion == alone {
+			p.capacity.awaitAlone(ctx)
+		}
+		p.jobs <- j
 	}
 }
 
@@ -160,7 +179,7 @@ func (p *Pool) fetch(ctx context.Context) error {
 func (p *Pool) slot(accepting, calls context.Context) {
 	for j := range p.jobs {
 		d := j.Delivery
-		f := finished{endpoint: d.Request.Endpoint, size: d.Request.Size()}
+		f := finished{endpoint: d.Request.Endpoint, suspicion: j.suspicion, size: d.Request.Size()}
 		f.finish = ports.Finish{ID: d.Request.ID, Token: d.Token}
 		if delay, back := p.handsBack(accepting, &j); back {
 			f.finish.Outcome = application.HandBack(d, p.opts.Now().UTC(), delay)
@@ -173,13 +192,13 @@ func (p *Pool) slot(accepting, calls context.Context) {
 }
 
 // handsBack reports whether a delivery is handed back without a call, and for how long: after the stop, when its lease
-// is lost, and when its endpoint is not to be called, or only for a few probes.
+// is lost, when it is one suspect too many, and when its endpoint is not to be called, or only for a few probes.
 func (p *Pool) handsBack(accepting context.Context, j *job) (delay time.Duration, back bool) {
 	if accepting.Err() != nil || j.Lease.Err() != nil {
 		return 0, true
 	}
-	delay = max(j.back, p.opts.Gates.closedFor(j.Request.Endpoint))
-	return delay, delay > 0
+	delay = max(j.delay, p.opts.Gates.closedFor(j.Request.Endpoint))
+	return delay, j.back || delay > 0
 }
 
 // call processes a delivery while its lease lasts. It also returns the bytes that the call reserved, which stay

@@ -79,7 +79,7 @@ func (p *Pool) save(ctx context.Context, group []finished) (unsaved []finished, 
 		// A closed queue saves nothing more; it hands the request out again when it is next opened.
 		if err == nil || errors.Is(err, ports.ErrLost) || errors.Is(err, ports.ErrClosed) {
 			p.memory.release(group[i].endpoint, group[i].reserved)
-			p.capacity.saved(group[i].endpoint, group[i].size)
+			p.capacity.saved(&group[i])
 			continue
 		}
 		unsaved, cause = append(unsaved, group[i]), err

@@ -66,7 +66,9 @@ func serve(settings cli.Settings, stderr io.Writer) error {
 	defer restore()
 	context.AfterFunc(stop, restore)
 
-	bootstrap.TuneMemory(config)
+	if err := bootstrap.TuneMemory(config, logger); err != nil {
+		return &cli.ConfigError{Err: err}
+	}
 	if err := bootstrap.Run(stop, config, version, logger); err != nil {
 		if _, ok := errors.AsType[*configs.Error](err); ok || errors.Is(err, ports.ErrMisconfigured) {
 			return &cli.ConfigError{Err: err}

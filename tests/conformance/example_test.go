@@ -26,6 +26,7 @@ func startMyQueue(tb testing.TB, settings conformance.Settings) conformance.Harn
 	dir := tb.TempDir()
 	open := func() (conformance.Instance, error) {
 		db, err := embedded.Open(embedded.Options{
+			CacheBytes: 8 << 20, MemTableBytes: 4 << 20,
 			Dir: dir, Lease: settings.Lease, TTL: settings.TTL, DeadLetterTTL: settings.DeadLetterTTL,
 			Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 		})

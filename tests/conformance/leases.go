@@ -119,6 +119,11 @@ func deliveriesCount(e *env) {
 	d = e.one(w)
 	require.Equal(e.t, 1, d.Deliveries, "after a release")
 	require.Equal(e.t, 1, d.Attempts)
+	released := released(d, now())
+	released.Deliveries = 2
+	e.finish(w, d, released)
+	require.Equal(e.t, 2, e.state(request.ID).Deliveries)
+	require.Equal(e.t, 3, e.one(w).Deliveries, "after a release that counts earlier deliveries")
 }
 
 func crashAfterFinish(e *env) {

@@ -21,9 +21,9 @@ import (
 )
 
 // memoryBound is what a process with the default configuration may have resident, in bytes, however much comes at once:
-// the memory that configs/deploy gives it. The soft limit of Go's heap is 1 GiB (bootstrap.TuneMemory: 256 MiB each for
-// bodies that come in, results that go out, worker.max_bytes and the rest); how much of it is garbage at the moment of
-// the peak is the collector's affair. Beside the heap there are Pebble's cache and memtables.
+// the memory that configs/deploy gives it. Without a limit, the soft limit of Go's heap is 1 GiB (bootstrap/memory.go:
+// 256 MiB each for bodies that are received, results that are read, worker.max_bytes and the rest). How much of it is
+// garbage at the moment of the peak is up to the collector.
 const memoryBound = 1536 << 20
 
 const (

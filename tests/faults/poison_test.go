@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -14,7 +15,7 @@ import (
 // makes it run out of memory would. It must not go on for ever.
 func TestARequestThatKillsItsProcessEveryTimeIsADeadLetter(t *testing.T) {
 	t.Parallel()
-	const deliveries = 2
+	const deliveries = 3 // from the third on it runs alone, so that its process dies of it and nothing else
 	backend := testkit.NewBackend(t, testkit.Hold(t.Context().Done(), testkit.Echo()))
 	config := testkit.OneBackend(backend.URL) + fmt.Sprintf("queue: {max_deliveries: %d}\n", deliveries)
 	gateway := testkit.NewGateway(t, config)
@@ -35,4 +36,53 @@ func TestARequestThatKillsItsProcessEveryTimeIsADeadLetter(t *testing.T) {
 	require.Equal(t, http.StatusOK, letter.Code)
 	require.Contains(t, string(letter.Body), `"reason":"max_deliveries"`)
 	require.Contains(t, string(letter.Body), `"poison"`)
+}
+
+// TestWhatIsInFlightWithARequestThatKillsItsProcessIsNotToBlame has a crowd in flight whenever the process dies of one
+// of its requests.
+func TestWhatIsInFlightWithARequestThatKillsItsProcessIsNotToBlame(t *testing.T) {
+	t.Parallel()
+	for _, queue := range []string{"embedded", "redis"} {
+		t.Run(queue, func(t *testing.T) {
+			t.Parallel()
+			const crowd, deliveries = 40, 3
+			deadly := make(chan struct{}, deliveries)
+			innocent := testkit.Delay(200*time.Millisecond, testkit.Echo())
+			backend := testkit.NewBackend(t, func(w http.ResponseWriter, r *http.Request, call *testkit.Call) {
+				if string(call.Body) != `"poison"` {
+					innocent(w, r, call)
+					return
+				}
+				deadly <- struct{}{}
+				<-r.Context().Done()
+			})
+			config := testkit.OneBackend(backend.URL) +
+				fmt.Sprintf("queue: {type: %s, lease: 1s, max_deliveries: %d}\n", queue, deliveries)
+			variables := []string{}
+			if queue == "redis" {
+				variables = append(variables, "OPENHQM_REDIS_URL="+testkit.StartRedis(t).URL())
+			}
+			gateway := testkit.NewGateway(t, config, variables...)
+			process := gateway.Start()
+			ids := submitMany(t, process.Client(), crowd, func(number int) string {
+				return fmt.Sprintf(`{"payload": %d}`, number)
+			})
+			poison := process.Client().Submit(`{"payload": "poison"}`).CorrelationID
+			for range deliveries {
+				ctx, cancel := testkit.Patiently(t)
+				select {
+				case <-deadly:
+				case <-ctx.Done():
+					require.Fail(t, "the deadly request is not called")
+				}
+				cancel()
+				process.Kill()
+				process = gateway.Start()
+			}
+
+			require.Equal(t, "FAILED", process.Client().Result(poison).Status)
+			requireCompleted(t, process.Client(), ids)
+			require.Len(t, backend.CallsOf(poison), deliveries)
+		})
+	}
 }

@@ -174,7 +174,7 @@ func TestARequestThatKillsItsWorkerEveryTimeIsADeadLetter(t *testing.T) {
 
 func killsItsWorkerEveryTime(t *testing.T, install installer) {
 	t.Helper()
-	const deliveries = 2
+	const deliveries = 3
 	backend := testkit.NewBackend(t, testkit.Hold(t.Context().Done(), testkit.Echo()))
 	f := install(t,
 		testkit.OneBackend(backend.URL)+fmt.Sprintf("queue: {max_deliveries: %d}\n", deliveries), time.Second)

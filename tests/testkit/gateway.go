@@ -24,6 +24,7 @@ type Gateway struct {
 	binary  string
 	config  string
 	env     []string
+	group   string            // the control group of its processes; empty: that of the test
 	serving watched[*Process] // the process that was last found ready; nil while there is none
 }
 
@@ -126,6 +127,10 @@ func (g *Gateway) Run(args ...string) Output {
 
 func (g *Gateway) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, g.binary, args...) //nolint:gosec // the program under test
+	if g.group != "" {
+		args = append([]string{"-c", enterGroup, g.group, g.binary}, args...)
+		cmd = exec.CommandContext(ctx, "/bin/sh", args...) //nolint:gosec // the same
+	}
 	cmd.Dir, cmd.Env = g.Dir, g.env
 	return cmd
 }

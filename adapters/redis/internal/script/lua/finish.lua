@@ -1,12 +1,13 @@
 -- finish saves the outcome of a delivery and ends the delivery, if it still is its holder's. The same call made again,
 -- because its answer was lost on its way, gets the same answer.
 --   call          names the call; a repeat has the same name
+--   deliveries    hand-outs without an outcome that count on: those of a delivery that was handed back
 --   dueAt         of the next attempt, the millisecond; dueMicros is the same in microseconds
 --   code          of the response; empty: there is none
 --   answered      the response's size
 --   request       what a carrier had of the request, and queue where it waits from now on; empty: Redis has all of it
-local id, token, call, status, attempts, updated, dueAt, dueMicros, reason, problem, took, code, response, answered,
-    request, queue, lifetime, letterLifetime = unpack(ARGV, 1, NAMED)
+local id, token, call, status, attempts, deliveries, updated, dueAt, dueMicros, reason, problem, took, code, response,
+    answered, request, queue, lifetime, letterLifetime = unpack(ARGV, 1, NAMED)
 
 local key = recordKey(id)
 local r = redis.call('HMGET', key, 'status', 'token', 'queue', 'entry', 'size', 'facts', 'answered', 'finished')
@@ -32,6 +33,6 @@ if status ~= 'PENDING' then
 end
 local nextAttempt
 entry, nextAttempt = enqueue(id, inQueue, size, dueAt, dueMicros)
-redis.call('HSET', key, 'status', status, 'attempts', attempts, 'deliveries', '0', 'updated', updated,
+redis.call('HSET', key, 'status', status, 'attempts', attempts, 'deliveries', deliveries, 'updated', updated,
     'next', nextAttempt, 'entry', entry, 'token', '')
 return {'waits'}

@@ -1,0 +1,112 @@
+package worker_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+)
+
+// suspects are deliveries that were handed out so often, this time included.
+func suspects(prefix string, n, handOuts int) []ports.Delivery {
+	all := deliveries(prefix, n, 10)
+	for i := range all {
+		all[i].Deliveries = handOuts
+	}
+	return all
+}
+
+// crowded is a gate that counts how many pass it at once.
+type crowded struct {
+	gate
+
+	now, most atomic.Int64
+}
+
+func (c *crowded) process(ctx context.Context, d ports.Delivery) domain.Outcome {
+	c.most.Store(max(c.most.Load(), c.now.Add(1)))
+	defer c.now.Add(-1)
+	return c.gate.process(ctx, d)
+}
+
+func TestPoolRunsFewBesideARequestWhoseWorkerDied(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		opts := options()
+		opts.Slots = 64
+		g := &crowded{gate: make(gate)}
+		q, p := newQueue(suspects("s", 30, 2)...), newProcessor(g.process)
+		r := start(t, opts, q, p)
+		require.Len(t, p.calls(), 4)
+		require.Len(t, q.outcomes(), 26, "the others are handed back")
+		for _, id := range []domain.ID{"s4", "s29"} {
+			require.Equal(t, domain.Pending, q.outcome(id).Status)
+			require.Equal(t, 1, q.outcome(id).Deliveries, "this hand-out does not count, the one before does")
+		}
+
+		q.add(deliveries("fresh ", 10, 10)...)
+		g.open(1)
+		synctest.Wait()
+		require.Len(t, p.calls(), 5, "no more run beside the other suspects")
+		g.open(13)
+		synctest.Wait()
+		require.Len(t, p.calls(), 14)
+		require.LessOrEqual(t, g.most.Load(), int64(10))
+
+		q.add(deliveries("later ", 64, 10)...)
+		synctest.Wait()
+		require.Equal(t, int64(64), g.now.Load(), "without suspects all slots work")
+		g.open(64)
+		r.end(t)
+	})
+}
+
+func TestPoolRunsARequestWhoseWorkerDiedTwiceAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := &crowded{gate: make(gate)}
+		q, p := newQueue(deliveries("before ", 2, 10)...), newProcessor(g.process)
+		r := start(t, options(), q, p)
+		q.add(suspects("s", 3, 3)...)
+		q.add(deliveries("after ", 2, 10)...)
+		synctest.Wait()
+		require.Len(t, p.calls(), 2, "it waits for what runs")
+		require.Equal(t, 2, q.outcome("s1").Deliveries, "and what was fetched with it is handed back")
+
+		g.open(2)
+		synctest.Wait()
+		require.Equal(t, 1, p.calls()["s0"])
+		require.Equal(t, int64(1), g.now.Load(), "nothing runs beside it")
+		require.Len(t, q.out, 1, "and nothing else is begun")
+
+		g.open(1)
+		synctest.Wait()
+		require.Equal(t, domain.Completed, q.outcomes()["s0"])
+		g.open(int(g.now.Load()))
+		synctest.Wait()
+		r.end(t)
+	})
+}
+
+func TestPoolThatStopsHandsBackWhatWaitsToRunAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := make(gate)
+		q, p := newQueue(delivery("running", 10)), newProcessor(g.process)
+		r := start(t, options(), q, p)
+		q.add(suspects("s", 1, 5)...)
+		synctest.Wait()
+		r.stop()
+		synctest.Wait()
+		require.Equal(t, domain.Pending, q.outcome("s0").Status)
+		require.Equal(t, 4, q.outcome("s0").Deliveries)
+		g.open(1)
+		r.wait(t)
+		require.Equal(t, map[domain.ID]int{"running": 1}, p.calls())
+	})
+}
