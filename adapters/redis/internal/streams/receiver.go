@@ -140,8 +140,8 @@ func (r *receiver) signal() {
 	}
 }
 
-// remove removes settled entries until the database is closed, and then what was settled before. When that fails another
-// process gets them after a lease.
+// remove removes settled entries until the database is closed, and then what was settled before. When that fails
+// another process gets them after a lease.
 func (r *receiver) remove() {
 	srv := r.reader.server
 	if !srv.Enter() {
