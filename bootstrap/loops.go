@@ -36,13 +36,7 @@ func newPseudonym(config configs.Config) (pseudonym, error) {
 		return "", err
 	}
 	shared := []string{config.Queue.Type, config.Queue.Requests, serverOf(store)}
-	switch config.Queue.Type {
-	case configs.QueueKafka:
-		shared = append(shared, slices.Sorted(slices.Values(config.Kafka.Brokers))...)
-	case configs.QueueSQS:
-		shared = append(shared, config.SQS.Region, config.SQS.Endpoint)
-	}
-	return named(shared...), nil
+	return named(append(shared, slices.Sorted(slices.Values(config.Servers()))...)...), nil
 }
 
 // named returns a name that shows nothing of its parts.

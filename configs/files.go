@@ -16,9 +16,6 @@ func (e *Endpoint) Files() []string {
 // Files returns the files that hold the URL and the certificates; see Endpoint.Files.
 func (r *Redis) Files() []string { return append(r.URL.files(), r.TLS.files()...) }
 
-// Files returns the files that hold the password and the certificates; see Endpoint.Files.
-func (k *Kafka) Files() []string { return append(k.SASL.Password.files(), k.TLS.files()...) }
-
 func (t *TLS) files() []string {
 	var files []string
 	for _, file := range []string{t.CAFile, t.CertFile, t.KeyFile} {

@@ -10,7 +10,6 @@ func TestFilesOfSecretsAndCertificates(t *testing.T) {
 	t.Parallel()
 	file := write(t, "f.yaml", `
 redis: {url: "file:${DIR}/url", tls: {ca_file: /ca, cert_file: /cert, key_file: /key}}
-kafka: {security_protocol: SASL_SSL, sasl: {username: u, password: file:/password}, tls: {ca_file: /ca}}
 proxy:
   endpoints:
     all:
@@ -25,7 +24,6 @@ proxy:
 	require.NoError(t, err)
 
 	require.Equal(t, []string{"/run/url", "/ca", "/cert", "/key"}, config.Redis.Files())
-	require.Equal(t, []string{"/password", "/ca"}, config.Kafka.Files())
 	for name, want := range map[string][]string{
 		"all": {"/a", "/token", "/ca"}, "basic": {"/password"}, "none": nil,
 	} {

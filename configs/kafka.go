@@ -105,3 +105,13 @@ func (c *Config) ResolveKafka() (string, error) {
 	check.tls("kafka.tls.", c.Kafka.TLS)
 	return password, check.report.err()
 }
+
+// Files returns the files that hold the password and the certificates; see Endpoint.Files.
+func (k *Kafka) Files() []string { return append(k.SASL.Password.files(), k.TLS.files()...) }
+
+func (k *Kafka) asciiNames() {
+	for i, broker := range k.Brokers {
+		k.Brokers[i] = asciiAddress(broker)
+	}
+	k.TLS.ServerName = asciiHost(k.TLS.ServerName)
+}

@@ -19,12 +19,14 @@ func (c *Config) asciiNames() {
 	c.Server.AdminListen = asciiAddress(c.Server.AdminListen)
 	c.Server.PublicURL = asciiURL(c.Server.PublicURL)
 	c.Proxy.Transparent.Listen = asciiAddress(c.Proxy.Transparent.Listen)
-	for i, broker := range c.Kafka.Brokers {
-		c.Kafka.Brokers[i] = asciiAddress(broker)
+	for _, q := range queueTypes {
+		if q.section == nil {
+			continue
+		}
+		if section, ok := q.section(c).(interface{ asciiNames() }); ok {
+			section.asciiNames()
+		}
 	}
-	c.Kafka.TLS.ServerName = asciiHost(c.Kafka.TLS.ServerName)
-	c.Redis.TLS.ServerName = asciiHost(c.Redis.TLS.ServerName)
-	c.SQS.Endpoint = asciiURL(c.SQS.Endpoint)
 	for name, endpoint := range c.Proxy.Endpoints {
 		endpoint.URL = asciiURL(endpoint.URL)
 		endpoint.TLS.ServerName = asciiHost(endpoint.TLS.ServerName)

@@ -11,10 +11,8 @@ func TestHostNamesAreKeptInASCII(t *testing.T) {
 	file := write(t, "f.yaml", `
 role: api
 server: {host: bücher.test, admin_listen: "bücher.test:1", public_url: "https://Bücher.test/a/"}
-queue: {type: kafka}
+queue: {type: redis}
 redis: {url: "rediss://:p%C3%BCss@bücher.test", tls: {server_name: bücher.test}}
-kafka: {brokers: ["bücher.test:9092", "a_b:9092"], security_protocol: SSL, tls: {server_name: bücher.test}}
-sqs: {endpoint: "http://b%C3%BCcher.test:1"}
 proxy:
   transparent: {listen: "bücher.test:2", endpoint: a}
   endpoints:
@@ -30,9 +28,6 @@ proxy:
 	require.Equal(t, name+":1", config.Server.AdminListen)
 	require.Equal(t, "https://"+name+"/a", config.Server.PublicURL)
 	require.Equal(t, name, config.Redis.TLS.ServerName)
-	require.Equal(t, []string{name + ":9092", "a_b:9092"}, config.Kafka.Brokers)
-	require.Equal(t, name, config.Kafka.TLS.ServerName)
-	require.Equal(t, "http://"+name+":1", config.SQS.Endpoint)
 	require.Equal(t, name+":2", config.Proxy.Transparent.Listen)
 	require.Equal(t, "https://"+name+":8443/ü/%2F", config.Proxy.Endpoints["a"].URL)
 	require.Equal(t, name, config.Proxy.Endpoints["a"].TLS.ServerName)
@@ -65,7 +60,6 @@ func TestHostNamesThatDNSCannotHaveAreRefused(t *testing.T) {
 	for _, tt := range []struct{ key, value, want string }{
 		{"server.public_url", "https://bücher_1.test", "for instance xn--bcher-kva.test for bücher.test"},
 		{"server.host", "bücher_1.test", "must be an IP address or a host name"},
-		{"kafka.brokers", "bücher_1.test:9092", "must be host:port"},
 	} {
 		t.Run(tt.key, func(t *testing.T) {
 			t.Parallel()

@@ -47,3 +47,5 @@ func (c *Config) ResolveRedis() (string, error) {
 	}
 	return text, check.report.err()
 }
+
+func (r *Redis) asciiNames() { r.TLS.ServerName = asciiHost(r.TLS.ServerName) }

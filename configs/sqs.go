@@ -31,3 +31,5 @@ func sqsNameFault(name string) string {
 		return ""
 	}
 }
+
+func (s *SQS) asciiNames() { s.Endpoint = asciiURL(s.Endpoint) }

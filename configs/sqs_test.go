@@ -53,3 +53,10 @@ func TestTheLeaseAndTheHighLaneOfSQS(t *testing.T) {
 	require.Equal(t, 20*time.Second, config.Lease())
 	require.Equal(t, "a-high", config.HighRequests())
 }
+
+func TestTheNameOfAnSQSEndpointIsKeptInASCII(t *testing.T) {
+	t.Parallel()
+	config, _, err := Load(Sources{Flags: map[string]string{"sqs.endpoint": "http://b%C3%BCcher.test:1"}})
+	require.NoError(t, err)
+	require.Equal(t, "http://xn--bcher-kva.test:1", config.SQS.Endpoint)
+}
