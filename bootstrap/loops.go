@@ -35,7 +35,8 @@ func newPseudonym(config configs.Config) (pseudonym, error) {
 	if err != nil {
 		return "", err
 	}
-	return named(config.Queue.Type, config.Queue.Requests, serverOf(store)), nil
+	shared := []string{config.Queue.Type, config.Queue.Requests, serverOf(store)}
+	return named(append(shared, slices.Sorted(slices.Values(config.Servers()))...)...), nil
 }
 
 // named returns a name that shows nothing of its parts.

@@ -28,7 +28,12 @@ func TestAllProcessesOfAnInstallationHaveOneName(t *testing.T) {
 	one := name()
 	require.Equal(t, one, name("role=worker", "redis.url=rediss://v:other@b:1/2?addr=a:1&pool_size=9"))
 	different := []string{
-		one, name("queue.requests=b"), name("redis.url=redis://a:1/3?addr=b:1"), name("redis.url=redis://c"),
+		name("queue.requests=b"), name("redis.url=redis://a:1/3?addr=b:1"), name("redis.url=redis://c"),
+	}
+	for _, queue := range configs.QueueTypes() {
+		if queue != configs.QueueEmbedded {
+			different = append(different, name("queue.type="+queue))
+		}
 	}
 	seen := map[string]bool{}
 	for _, n := range different {

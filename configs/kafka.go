@@ -106,13 +106,12 @@ func (c *Config) ResolveKafka() (string, error) {
 	return password, check.report.err()
 }
 
-// asciiNames converts the names of the brokers.
+// Files returns the files that hold the password and the certificates; see Endpoint.Files.
+func (k *Kafka) Files() []string { return append(k.SASL.Password.files(), k.TLS.files()...) }
+
 func (k *Kafka) asciiNames() {
 	for i, broker := range k.Brokers {
 		k.Brokers[i] = asciiAddress(broker)
 	}
 	k.TLS.ServerName = asciiHost(k.TLS.ServerName)
 }
-
-// Files returns the files that hold the password and the certificates; see Endpoint.Files.
-func (k *Kafka) Files() []string { return append(k.SASL.Password.files(), k.TLS.files()...) }

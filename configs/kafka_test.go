@@ -150,12 +150,19 @@ func TestTheLeaseAndTheHighLaneOfKafka(t *testing.T) {
 
 func TestNamesAndFilesOfKafka(t *testing.T) {
 	t.Parallel()
-	config := loadYAML(t, `{queue: {type: kafka}, kafka: {brokers: ["bücher.test:9092", "a_b:9092"],
-security_protocol: SASL_SSL, sasl: {mechanism: PLAIN, username: u, password: file:/password},
-tls: {ca_file: /ca, server_name: bücher.test}}}`)
+	file := write(t, "f.yaml", `
+kafka:
+  brokers: ["bücher.test:9092", "a_b:9092"]
+  security_protocol: SASL_SSL
+  sasl: {username: u, password: file:/password}
+  tls: {ca_file: /ca, server_name: bücher.test}
+`)
+	config, _, err := Load(Sources{File: file})
+	require.NoError(t, err)
 	require.Equal(t, []string{"xn--bcher-kva.test:9092", "a_b:9092"}, config.Kafka.Brokers)
 	require.Equal(t, "xn--bcher-kva.test", config.Kafka.TLS.ServerName)
 	require.Equal(t, []string{"/password", "/ca"}, config.Kafka.Files())
-	_, _, err := Load(Sources{Flags: map[string]string{"kafka.brokers": "bücher_1.test:9092"}})
+
+	_, _, err = Load(Sources{Flags: map[string]string{"kafka.brokers": "bücher_1.test:9092"}})
 	require.ErrorContains(t, err, "must be host:port")
 }

@@ -20,7 +20,10 @@ func (c *Config) asciiNames() {
 	c.Server.PublicURL = asciiURL(c.Server.PublicURL)
 	c.Proxy.Transparent.Listen = asciiAddress(c.Proxy.Transparent.Listen)
 	for _, q := range queueTypes {
-		if section, named := q.section(c).(interface{ asciiNames() }); named {
+		if q.section == nil {
+			continue
+		}
+		if section, ok := q.section(c).(interface{ asciiNames() }); ok {
 			section.asciiNames()
 		}
 	}

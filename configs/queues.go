@@ -45,6 +45,8 @@ type queueType struct {
 	maxLease     limit // of queue.lease and of every timeout of an attempt
 	wholeSeconds bool  // of queue.lease
 
+	servers func(*Config) []string // that carry the messages, as they are named; nil: those of the store
+
 	// handover says what else is needed to hand requests over to other programs; nil: nothing.
 	handover func(*Config, *validator)
 }
@@ -75,6 +77,7 @@ var queueTypes = []queueType{
 		name: QueueKafka, store: storeRedis, highSuffix: ".high", nameFault: topicFault,
 		section: func(c *Config) validated { return &c.Kafka },
 		lease:   func(c *Config) time.Duration { return c.Kafka.SessionTimeout },
+		servers: func(c *Config) []string { return c.Kafka.Brokers },
 	},
 	// Amazon SQS Developer Guide, "Quotas": a message is kept for 14 days and stays with its receiver for 12 h at most. A
 	// day and an hour are left for what happens around a request.
@@ -82,6 +85,7 @@ var queueTypes = []queueType{
 		name: QueueSQS, store: storeRedis, highSuffix: "-high", nameFault: sqsNameFault,
 		section:      func(c *Config) validated { return &c.SQS },
 		lease:        func(c *Config) time.Duration { return c.Queue.Lease },
+		servers:      func(c *Config) []string { return []string{c.SQS.Region, c.SQS.Endpoint} },
 		maxAge:       limit{13 * 24 * time.Hour, "SQS, which keeps messages for 14 days"},
 		maxLease:     limit{11 * time.Hour, "SQS, which lends a message for 12h"},
 		wholeSeconds: true,
@@ -104,6 +108,15 @@ func (c *Config) queueType() (queueType, bool) {
 		return queueType{}, false
 	}
 	return queueTypes[i], true
+}
+
+// Servers returns the names of the servers that carry the messages of queue.type; none if the store does.
+func (c *Config) Servers() []string {
+	q, known := c.queueType()
+	if !known || q.servers == nil {
+		return nil
+	}
+	return q.servers(c)
 }
 
 // Lease returns how long requests stay with a worker that gives no sign of life.

@@ -54,8 +54,9 @@ func TestTheLeaseAndTheHighLaneOfSQS(t *testing.T) {
 	require.Equal(t, "a-high", config.HighRequests())
 }
 
-func TestTheEndpointOfSQSIsKeptInASCII(t *testing.T) {
+func TestTheNameOfAnSQSEndpointIsKeptInASCII(t *testing.T) {
 	t.Parallel()
-	config := loadYAML(t, `{queue: {type: sqs}, sqs: {endpoint: "http://b%C3%BCcher.test:1"}}`)
+	config, _, err := Load(Sources{Flags: map[string]string{"sqs.endpoint": "http://b%C3%BCcher.test:1"}})
+	require.NoError(t, err)
 	require.Equal(t, "http://xn--bcher-kva.test:1", config.SQS.Endpoint)
 }

@@ -18,8 +18,12 @@ func TestAccessIsThatOfTheLastURLThatCanBeUsed(t *testing.T) {
 			first: "redis://h?master_name=m&password=a", then: "redis://h?master_name=m&password=b", password: "b",
 		},
 		"of another server": {first: "redis://:a@h", then: "redis://:b@i", password: "a", failure: "another server"},
-		"of no URL":         {first: "redis://:a@h", then: "redis://:b%zz@h", password: "a", failure: "redis.url is not a valid"},
-		"of another kind":   {first: "redis://:a@h", then: "redis://:b@h/x", password: "a", failure: "redis.url is not a valid"},
+		"of no URL": {
+			first: "redis://:a@h", then: "redis://:b%zz@h", password: "a", failure: "redis.url is not a valid",
+		},
+		"of another kind": {
+			first: "redis://:a@h", then: "redis://:b@h/x", password: "a", failure: "redis.url is not a valid",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -23,17 +23,17 @@ const (
 	// BlockFor is how long a blocking read waits for something to read.
 	BlockFor = time.Second
 
-	// renewedAfter is how old a connection may get where access can be renewed. Redis never asks for credentials again.
-	renewedAfter = 30 * time.Minute
-
 	// ReplyTimeout is how long one answer, or all answers of a pipeline, may take.
 	ReplyTimeout = 5 * time.Second
+
+	// renewedAfter is how old a connection may get where access can be renewed. Redis never asks for credentials again.
+	renewedAfter = 30 * time.Minute
 )
 
 // connect makes two clients of a URL: redis:// or rediss:// for one server, with addr=host:port for more seeds of a
 // Cluster, with master_name= for Sentinel (see ParseURL, ParseClusterURL and ParseFailoverURL of go-redis). Secure
-// configures TLS where the URL asks for it; nil is go-redis's own configuration. With an access, new connections use what
-// that holds at the time. It does not dial.
+// configures TLS where the URL asks for it; nil is go-redis's own configuration. With an access, new connections use
+// what that holds at the time. It does not dial.
 func connect(rawURL string, secure *tls.Config, access *Access) (client, blocking redis.UniversalClient, err error) {
 	silence()
 	parsed, err := url.Parse(rawURL)
@@ -115,7 +115,7 @@ func (s settings) set(pool int, secure *tls.Config, access *Access) {
 	}
 }
 
-// merge returns how TLS is spoken: as the URL asks for it, in the given way.
+// merge returns the TLS configuration of connections: the given one, completed by what the URL says; nil: no TLS.
 func merge(fromURL, secure *tls.Config) *tls.Config {
 	if fromURL == nil || secure == nil {
 		return fromURL
