@@ -2,7 +2,7 @@ package bootstrap
 
 import (
 	"context"
-	"log/slog"
+	"io"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -70,7 +70,7 @@ func TestAProcessStopsWhenItsDrainHooksHaveEnded(t *testing.T) {
 			config.Role = role // behind the loader's back: the embedded queue has every graph
 			var ended atomic.Bool
 			app := fx.New(
-				Options(config, "test", slog.New(slog.DiscardHandler)),
+				Options(t.Context(), config, "test", newTestLog(t, config, io.Discard)),
 				fx.Provide(func() drainHook {
 					return drainHook{Run: func(context.Context) { ended.Store(true) }}
 				}),

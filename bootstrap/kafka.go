@@ -1,7 +1,6 @@
 package bootstrap
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"time"
@@ -21,12 +20,14 @@ func kafkaModule() fx.Option {
 }
 
 // openKafka connects at once, not in a start hook: the adapters on top of it need it to be there.
-func openKafka(lc fx.Lifecycle, config configs.Config, logger *slog.Logger) (*kafka.Queue, error) {
+func openKafka(
+	start startContext, lc fx.Lifecycle, config configs.Config, logger *slog.Logger,
+) (*kafka.Queue, error) {
 	options, err := kafkaOptions(config, logger)
 	if err != nil {
 		return nil, err
 	}
-	queue, err := kafka.Open(context.Background(), options)
+	queue, err := kafka.Open(start, options)
 	if err != nil {
 		return nil, err
 	}

@@ -18,9 +18,9 @@ import (
 func pairedModule(lease func(configs.Config) time.Duration) fx.Option {
 	return fx.Provide(
 		func(
-			lc fx.Lifecycle, c configs.Config, observer ports.Observer, logger *slog.Logger,
+			start startContext, lc fx.Lifecycle, c configs.Config, observer ports.Observer, logger *slog.Logger,
 		) (*redis.DB, error) {
-			return openStore(lc, c, lease(c), observer, logger)
+			return openStore(start, lc, c, lease(c), observer, logger)
 		},
 		newPairedWork,
 		newPairedIntake,
@@ -66,7 +66,8 @@ func newPairedWork(lc fx.Lifecycle, queue *paired.Queue, db *redis.DB, s *superv
 
 // openStore opens Redis for the records of requests that a broker carries.
 func openStore(
-	lc fx.Lifecycle, config configs.Config, lease time.Duration, observer ports.Observer, logger *slog.Logger,
+	start startContext, lc fx.Lifecycle, config configs.Config, lease time.Duration, observer ports.Observer,
+	logger *slog.Logger,
 ) (*redis.DB, error) {
 	options, err := redisOptions(config, observer, logger)
 	if err != nil {
@@ -74,7 +75,7 @@ func openStore(
 	}
 	options.Lease = lease
 	options.Handover, options.HandoverOutbox = config.Queue.HandsOver(), config.Queue.HandsOver()
-	db, err := redis.Open(context.Background(), options)
+	db, err := redis.Open(start, options)
 	if err != nil {
 		return nil, err
 	}

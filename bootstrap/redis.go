@@ -1,7 +1,6 @@
 package bootstrap
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"time"
@@ -28,14 +27,14 @@ func redisModule() fx.Option {
 
 // openRedis connects at once, not in a start hook: the adapters on top of it need it to be there.
 func openRedis(
-	lc fx.Lifecycle, config configs.Config, observer ports.Observer, logger *slog.Logger,
+	start startContext, lc fx.Lifecycle, config configs.Config, observer ports.Observer, logger *slog.Logger,
 ) (*redis.DB, error) {
 	options, err := redisOptions(config, observer, logger)
 	if err != nil {
 		return nil, err
 	}
 	options.Handover = config.Queue.HandsOver()
-	db, err := redis.Open(context.Background(), options)
+	db, err := redis.Open(start, options)
 	if err != nil {
 		return nil, err
 	}

@@ -52,6 +52,7 @@ func commonModule() fx.Option {
 		newProcess,
 		newGates,
 		newServer,
+		logProbes,
 		newDrainHooks,
 		fx.Annotate(telemetry.NewObserver, fx.As(new(ports.Observer))),
 		newBackend,

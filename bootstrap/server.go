@@ -1,7 +1,6 @@
 package bootstrap
 
 import (
-	"log/slog"
 	"net"
 	"strconv"
 	"time"
@@ -44,12 +43,13 @@ type serverInput struct {
 	Metrics *telemetry.Metrics
 	Gates   *worker.Gates
 	Gauge   ports.Gauge
-	Logger  *slog.Logger
+	Log     *Log
 }
 
 func newServer(in serverInput) *httpapi.Server {
 	in.Metrics.WatchQueue(in.Gauge, time.Now)
 	in.Metrics.WatchBreakers(in.Gates.Breakers)
+	in.Metrics.WatchLog(in.Log.writer)
 	named := make(map[string]ports.Probe, len(in.Probes))
 	for _, p := range in.Probes {
 		named[p.name] = p.probe
@@ -69,7 +69,7 @@ func newServer(in serverInput) *httpapi.Server {
 		Probes:           named,
 		Metrics:          in.Metrics.Handler(),
 		Observer:         in.Metrics,
-		Logger:           in.Logger,
+		Logger:           in.Log.Logger,
 		Now:              time.Now,
 		Keys:             apiKeys(server.APIKeys),
 		RateLimit:        httpapi.RateLimit(server.RateLimit),

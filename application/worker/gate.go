@@ -70,6 +70,26 @@ func (g *Gates) Breakers() map[string]BreakerState {
 	return states
 }
 
+// heldBack returns the endpoints that are not called, or only to see whether they work, and why. It does not block.
+func (g *Gates) heldBack() map[string]string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	why := make(map[string]string)
+	now := g.now()
+	for name, gate := range g.gates {
+		state := g.tick(gate, now)
+		switch {
+		case state == BreakerOpen:
+			why[name] = "breaker open"
+		case now.Before(gate.paused):
+			why[name] = "paused by Retry-After"
+		case state == BreakerHalfOpen:
+			why[name] = "breaker half-open"
+		}
+	}
+	return why
+}
+
 // credits returns how many calls may begin, by endpoint, for the endpoints that may not have all of want. Next is when
 // time alone will change that; zero: it will not.
 func (g *Gates) credits(want int) (credits map[string]int, next time.Time) {
