@@ -117,6 +117,7 @@ func (w *LogWriter) run() {
 	for range w.wake {
 		for {
 			lines, closed := w.next(spare)
+			spare = lines // never the one that is the backlog now
 			if len(lines) == 0 {
 				if closed {
 					return
@@ -124,7 +125,6 @@ func (w *LogWriter) run() {
 				break
 			}
 			w.flush(lines)
-			spare = lines[:0]
 		}
 	}
 }

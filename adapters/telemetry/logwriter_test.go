@@ -68,6 +68,29 @@ func TestLinesComeInTheirOrder(t *testing.T) {
 	require.EqualValues(t, 1, w.Lost())
 }
 
+// TestAPauseMixesUpNoLines holds that what is being written is not overwritten by what comes next.
+func TestAPauseMixesUpNoLines(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := &reader{wait: make(chan struct{})}
+		w := newLogWriter(t, r)
+		var want strings.Builder
+		for i := range 20 {
+			line := fmt.Sprintf("line %d\n", i)
+			want.WriteString(line)
+			_, _ = w.Write([]byte(line))
+			synctest.Wait()
+			if i%3 == 0 { // the reader reads all there is
+				r.wait <- struct{}{}
+				synctest.Wait()
+			}
+		}
+		close(r.wait)
+		w.Close(t.Context())
+		require.Equal(t, want.String(), r.text.String())
+	})
+}
+
 // TestAStalledReaderHoldsUpNobody holds that lines are dropped and counted, and that this is said when it reads again.
 func TestAStalledReaderHoldsUpNobody(t *testing.T) {
 	t.Parallel()

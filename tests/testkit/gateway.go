@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -59,9 +60,19 @@ const configFile = "openhqm.yaml"
 // Launch starts a process and returns at once.
 func (g *Gateway) Launch() *Process {
 	g.tb.Helper()
-	// Not the test's context: it would kill the process before the cleanup has looked at how it is.
-	p := &Process{Log: newLog(g.tb), tb: g.tb, cmd: g.command(context.Background()), done: make(chan struct{})}
+	p := g.newProcess()
 	p.cmd.Stderr = p.Log
+	g.launch(p)
+	return p
+}
+
+func (g *Gateway) newProcess() *Process {
+	// Not the test's context: it would kill the process before the cleanup has looked at how it is.
+	return &Process{Log: newLog(g.tb), tb: g.tb, cmd: g.command(context.Background()), done: make(chan struct{})}
+}
+
+func (g *Gateway) launch(p *Process) {
+	g.tb.Helper()
 	require.NoError(g.tb, p.cmd.Start())
 	go func() {
 		defer close(p.done)
@@ -73,7 +84,26 @@ func (g *Gateway) Launch() *Process {
 		})
 	}()
 	g.tb.Cleanup(p.cleanUp)
-	return p
+}
+
+// StartUnread starts a process and waits until it is ready. From then on nobody reads what it writes to its standard
+// error. The file is the end of the pipe where it could be read.
+func (g *Gateway) StartUnread() (*Process, *os.File) {
+	g.tb.Helper()
+	stderr, theirs, err := os.Pipe()
+	require.NoError(g.tb, err)
+	g.tb.Cleanup(func() { _ = stderr.Close() }) // the test may have closed it
+	p := g.newProcess()
+	p.cmd.Stderr = theirs
+	g.launch(p)
+	require.NoError(g.tb, theirs.Close())
+	for buffer := make([]byte, 1<<10); !strings.Contains(p.Log.Text(), `"msg":"listening"`); {
+		n, err := stderr.Read(buffer)
+		require.NoError(g.tb, err, p.Log.Text())
+		_, _ = p.Log.Write(buffer[:n])
+	}
+	p.awaitReady()
+	return p, stderr
 }
 
 // Start starts a process and waits until it is ready.
