@@ -22,7 +22,11 @@ const (
 	maxProbeError = 200         // bytes
 )
 
-const healthPath = "/health"
+const (
+	healthPath = "/health"
+	livePath   = healthPath + "/live"
+	readyPath  = healthPath + "/ready"
+)
 
 // The values of status in health documents.
 const (
