@@ -48,7 +48,7 @@ func httpBackendModule() fx.Option {
 }
 
 // newHTTPBackend resolves secrets, so it is only built in roles that call backends.
-func newHTTPBackend(lc fx.Lifecycle, config configs.Config) (rawBackend, error) {
+func newHTTPBackend(lc fx.Lifecycle, config configs.Config, files descriptors) (rawBackend, error) {
 	endpoints, err := httpEndpoints(config)
 	if err != nil {
 		return rawBackend{}, err
@@ -57,7 +57,7 @@ func newHTTPBackend(lc fx.Lifecycle, config configs.Config) (rawBackend, error) 
 		Endpoints:       endpoints,
 		HeaderPolicy:    headerPolicy(config),
 		MaxResponseSize: int64(config.Proxy.MaxResponseSize),
-		MaxIdlePerHost:  config.Worker.Count,
+		MaxIdlePerHost:  files.idle,
 	})
 	if err != nil {
 		return rawBackend{}, err

@@ -25,6 +25,7 @@ func embeddedModule() fx.Option {
 // openEmbedded opens the database at once rather than in a start hook, because the constructors that use it need it.
 func openEmbedded(
 	lc fx.Lifecycle, config configs.Config, observer ports.Observer, logger *slog.Logger, s *supervisor,
+	files descriptors,
 ) (*embedded.DB, error) {
 	db, err := embedded.Open(embedded.Options{
 		Dir:           config.Embedded.Dir,
@@ -36,6 +37,7 @@ func openEmbedded(
 		Now:           time.Now,
 		Ended:         observer.Ended,
 		Logger:        logger,
+		MaxOpenFiles:  files.database,
 	})
 	if err != nil {
 		return nil, err

@@ -53,6 +53,8 @@ func commonModule() fx.Option {
 		newGates,
 		newServer,
 		logProbes,
+		newDescriptors,
+		newShortage,
 		newDrainHooks,
 		fx.Annotate(telemetry.NewObserver, fx.As(new(ports.Observer))),
 		newBackend,

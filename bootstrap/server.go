@@ -1,6 +1,7 @@
 package bootstrap
 
 import (
+	"log/slog"
 	"net"
 	"strconv"
 	"time"
@@ -44,6 +45,8 @@ type serverInput struct {
 	Gates   *worker.Gates
 	Gauge   ports.Gauge
 	Log     *Log
+	Files   descriptors
+	Short   *httpapi.Shortage
 }
 
 func newServer(in serverInput) *httpapi.Server {
@@ -78,9 +81,17 @@ func newServer(in serverInput) *httpapi.Server {
 		MaxBodyBytes:     maxBodyBytes,
 		MaxResponseBytes: maxResponseBytes,
 		ReadTimeout:      server.ReadTimeout,
-		MaxConnections:   server.MaxConnections,
+		MaxConnections:   in.Files.clients,
+		AdminConnections: in.Files.admins,
+		Shortage:         in.Short,
 		HealthOnly:       in.Config.Role == configs.RoleWorker,
 	})
+}
+
+// newShortage adds the component "http" to /health.
+func newShortage(logger *slog.Logger) (*httpapi.Shortage, probes) {
+	shortage := httpapi.NewShortage(logger, time.Now)
+	return shortage, probes{Probes: []probe{{"http", shortage}}}
 }
 
 // Memory over all connections at one moment, in bytes.

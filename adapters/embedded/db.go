@@ -35,6 +35,7 @@ type Options struct {
 	Now           func() time.Time    // safe for concurrent use
 	Ended         func(domain.Record) // called with each record that is final and durable; must not block; nil: not called
 	Logger        *slog.Logger
+	MaxOpenFiles  int // of the database, about; 0: 1000
 
 	// FS holds the files of the database; nil: the disk. The directory's marker and lock are always on the disk.
 	FS vfs.FS
@@ -101,7 +102,7 @@ func Open(opts Options) (*DB, error) {
 			gone:      make(map[*Consumer]struct{}),
 		},
 	}
-	if db.kv, err = dir.openPebble(opts.FS, opts.Logger); err != nil {
+	if db.kv, err = dir.openPebble(opts); err != nil {
 		return nil, errors.Join(err, dir.close())
 	}
 	if err = db.load(); err == nil {

@@ -166,18 +166,20 @@ const (
 	cacheBytes    = 64 << 20
 )
 
-func (d *directory) openPebble(files vfs.FS, log *slog.Logger) (*pebble.DB, error) {
+func (d *directory) openPebble(opts Options) (*pebble.DB, error) {
+	files := opts.FS
 	if files == nil {
 		files = vfs.Default
 	}
 	cache := pebble.NewCache(cacheBytes)
 	defer cache.Unref()
-	logger := pebbleLogger{log}
+	logger := pebbleLogger{opts.Logger}
 	options := &pebble.Options{
 		// Set even for the disk. Otherwise Pebble wraps it to detect slow disks, with a goroutine that outlives a failed
 		// Open.
 		FS:                          files,
 		Cache:                       cache,
+		MaxOpenFiles:                opts.MaxOpenFiles,
 		MemTableSize:                memTableBytes,
 		MemTableStopWritesThreshold: 4,
 		FormatMajorVersion:          pebble.FormatNewest,

@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// sparePlaces are connections beyond Options.MaxConnections, of each address. They get an answer about health, and 503
+	// SparePlaces are connections beyond Options.MaxConnections, of each address. They get an answer about health, and 503
 	// for everything else.
-	sparePlaces = 16
+	SparePlaces = 16
 
 	// spareTime is how long a spare connection may last.
 	spareTime = 5 * time.Second
@@ -46,7 +46,7 @@ type places struct {
 
 	mu      sync.Mutex
 	taken   int // of limit
-	spare   int // of sparePlaces
+	spare   int // of SparePlaces
 	clients map[netip.Prefix]int
 	quiet   list.List // of *placed, the longest quiet first
 }
@@ -158,7 +158,7 @@ func (p *places) reserve(c *placed) bool {
 func (p *places) reserveSpare(c *placed) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.spare >= sparePlaces {
+	if p.spare >= SparePlaces {
 		return false
 	}
 	p.spare++

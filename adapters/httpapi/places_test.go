@@ -145,7 +145,7 @@ func TestWithoutASparePlaceConnectionsWait(t *testing.T) {
 		r := newCrowd(t, 1)
 		_, only := r.arrive("127.0.0.1")
 		r.places.note(only, http.StateActive)
-		for range sparePlaces {
+		for range SparePlaces {
 			_, spare := r.arrive("127.0.0.1")
 			require.True(t, spare.spare)
 			r.places.note(spare, http.StateActive)
@@ -166,7 +166,7 @@ func TestAConnectionThatWaitsForAPlaceIsClosedWithTheListener(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newCrowd(t, 1)
-		for range 1 + sparePlaces {
+		for range 1 + SparePlaces {
 			_, placed := r.arrive("127.0.0.1")
 			r.places.note(placed, http.StateActive)
 		}
