@@ -20,17 +20,21 @@ type descriptors struct {
 
 const (
 	// otherFiles are standard streams, listeners, pollers, and files that are open for a moment.
-	otherFiles = 64
+	otherFiles = 32
 
 	// databaseFiles is as many files as the database opens at most; leastDatabaseFiles as few as it can work with. What it
 	// writes to comes on top: logs and compactions.
 	databaseFiles      = 1000
-	leastDatabaseFiles = 80
-	databaseWrites     = 40
+	leastDatabaseFiles = 74 // 64 tables; see MaxOpenFiles of Pebble
+	databaseWrites     = 16
 
 	// brokerConnections are those to brokers and Redis, without the pool of Redis. A broker has a few for each partition
 	// leader.
 	brokerConnections = 64
+
+	// Of all files, one in lookupShare is for name lookups of calls that begin.
+	lookupShare  = 16
+	leastLookups = 8
 
 	adminConnections = 1000 // enough for people, probes and scrapers
 	leastClients     = 16
@@ -81,8 +85,8 @@ func shareDescriptors(files int, config configs.Config) (descriptors, error) {
 	return d, nil
 }
 
-// shareBackends returns how many files calls of backends need: each a connection and a name lookup, and connections that
-// other endpoints keep.
+// shareBackends returns how many files calls of backends need: a connection each, name lookups that go on at the same
+// time, and connections that other endpoints keep.
 func (d *descriptors) shareBackends(files int, config configs.Config) int {
 	d.idle = config.Worker.Count
 	if config.Role == configs.RoleAPI || len(config.Proxy.Endpoints) == 0 {
@@ -92,5 +96,5 @@ func (d *descriptors) shareBackends(files int, config configs.Config) int {
 	if others > 0 {
 		d.idle = min(d.idle, max(files/4/others, 1))
 	}
-	return config.Worker.Count + min(config.Worker.Count, brokerConnections) + others*d.idle
+	return config.Worker.Count + min(config.Worker.Count, max(files/lookupShare, leastLookups)) + others*d.idle
 }

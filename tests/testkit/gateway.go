@@ -19,7 +19,8 @@ import (
 
 // Gateway is an installation of OpenHQM: a directory with its configuration and its data. Processes come and go in it.
 type Gateway struct {
-	Dir string // the working directory of its processes
+	Dir       string // the working directory of its processes
+	OpenFiles int    // the limit of open files of its next processes; 0: that of the test
 
 	tb      testing.TB
 	binary  string
@@ -149,7 +150,12 @@ func (g *Gateway) Run(args ...string) Output {
 }
 
 func (g *Gateway) command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, g.binary, args...) //nolint:gosec // the program under test
+	name := g.binary
+	if g.OpenFiles > 0 {
+		limit := fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, g.OpenFiles)
+		name, args = "/bin/sh", append([]string{"-c", limit, g.binary}, args...)
+	}
+	cmd := exec.CommandContext(ctx, name, args...) //nolint:gosec // the program under test
 	cmd.Dir, cmd.Env = g.Dir, g.env
 	return cmd
 }
