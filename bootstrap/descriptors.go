@@ -58,31 +58,45 @@ func newDescriptors(config configs.Config, log *Log) (descriptors, error) {
 
 // shareDescriptors shares out so many files. Each part has what it needs before clients get the rest.
 func shareDescriptors(files int, config configs.Config) (descriptors, error) {
+	d := dividing(files, config)
+	if d.enough(config) {
+		return d, nil
+	}
+	least := files
+	for ; !d.enough(config); d = dividing(least, config) {
+		least++
+	}
+	return d, fmt.Errorf("the limit of open files (RLIMIT_NOFILE) is %d and must be %d at least; raise it, or lower "+
+		"worker.count", files, least)
+}
+
+// enough reports whether clients can work with what is left for them.
+func (d *descriptors) enough(config configs.Config) bool {
+	return d.clients >= min(leastClients, config.Server.MaxConnections)
+}
+
+// dividing returns how so many files are shared out, enough or not.
+func dividing(files int, config configs.Config) descriptors {
 	d := descriptors{database: min(max(files/4, leastDatabaseFiles), databaseFiles)}
-	needed := otherFiles
+	left := files - otherFiles - d.shareBackends(files, config)
 	if config.Queue.Type == configs.QueueEmbedded {
-		needed += d.database + databaseWrites
+		left -= d.database + databaseWrites
 	} else {
 		// The pool of go-redis, for commands and for what blocks.
-		needed += brokerConnections + min(20*runtime.GOMAXPROCS(0), files/8)
+		left -= brokerConnections + min(20*runtime.GOMAXPROCS(0), files/8)
 	}
-	needed += d.shareBackends(files, config)
 	addresses := 1
 	if config.Proxy.Transparent.Listen != "" {
 		addresses++
 	}
-	left := files - needed - addresses*httpapi.SparePlaces
+	left -= addresses * httpapi.SparePlaces
 	if config.Server.AdminListen != "" {
 		left -= httpapi.SparePlaces
 		d.admins = min(max(left/8, leastClients), adminConnections)
 		left -= d.admins
 	}
 	d.clients = min(left/addresses, config.Server.MaxConnections)
-	if left < addresses*min(leastClients, config.Server.MaxConnections) {
-		return d, fmt.Errorf("the limit of open files (RLIMIT_NOFILE) is %d and must be %d at least; raise it, or lower "+
-			"worker.count", files, files-left+addresses*leastClients)
-	}
-	return d, nil
+	return d
 }
 
 // shareBackends returns how many files calls of backends need: a connection each, name lookups that go on at the same
