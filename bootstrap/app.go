@@ -21,8 +21,8 @@ import (
 type Version string
 
 // Run builds the process, runs it until stop ends or a component fails, and shuts it down. It blocks until that is
-// done, and returns nil after an orderly end. That stop ends during the start is orderly too, and takes a second at most.
-// The error is a *configs.Error when a configured secret or file cannot be read.
+// done, and returns nil after an orderly end. Stopping during the start is orderly too, and takes a second at most. The
+// error is a *configs.Error when a configured secret or file cannot be read.
 func Run(stop context.Context, config configs.Config, version string, log *Log) error {
 	silenceLibraries(log.Logger)
 	app, supervisor, err := build(stop, config, Version(version), log)

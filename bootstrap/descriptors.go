@@ -47,7 +47,7 @@ func newDescriptors(config configs.Config, log *Log) (descriptors, error) {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return descriptors{}, fmt.Errorf("read the limit of open files: %w", err)
 	}
-	files := int(min(limit.Cur, 1<<30)) //nolint:gosec // bounded
+	files := int(min(limit.Cur, 1<<30))
 	d, err := shareDescriptors(files, config)
 	if err == nil && d.clients < config.Server.MaxConnections {
 		log.Warn("server.max_connections lowered to what the limit of open files (RLIMIT_NOFILE) allows",

@@ -30,7 +30,7 @@ type crowdRig struct {
 // newCrowd makes a listener where 127.0.0.1 does not count as a client.
 func newCrowd(t *testing.T, limit int) *crowdRig {
 	t.Helper()
-	r := &crowdRig{t: t, arrivals: &arrivals{next: make(chan any), closed: make(chan struct{})}, log: &logBuffer{}}
+	r := &crowdRig{t: t, arrivals: &arrivals{next: make(chan arrival), closed: make(chan struct{})}, log: &logBuffer{}}
 	shortage := NewShortage(slog.New(slog.NewTextHandler(r.log, nil)), time.Now)
 	r.places = newPlaces(r.arrivals, limit, netip.Addr.IsLoopback, shortage)
 	return r
@@ -40,17 +40,18 @@ func newCrowd(t *testing.T, limit int) *crowdRig {
 type arrivals struct {
 	net.Listener
 
-	next   chan any
+	next   chan arrival
 	closed chan struct{}
 }
 
+type arrival struct {
+	conn net.Conn
+	err  error
+}
+
 func (a *arrivals) Accept() (net.Conn, error) {
-	switch next := (<-a.next).(type) {
-	case error:
-		return nil, next
-	default:
-		return next.(net.Conn), nil //nolint:forcetypeassert // nothing else is sent
-	}
+	next := <-a.next
+	return next.conn, next.err
 }
 
 func (a *arrivals) Close() error {
@@ -79,11 +80,13 @@ func (c *caller) Close() error {
 func (r *crowdRig) arrive(address string) (*caller, *placed) {
 	r.t.Helper()
 	client := &caller{address: address}
-	go func() { r.arrivals.next <- client }()
+	go func() { r.arrivals.next <- arrival{conn: client} }()
 	conn, err := r.places.Accept()
 	require.NoError(r.t, err)
 	r.places.note(conn, http.StateNew)
-	return client, conn.(*placed) //nolint:forcetypeassert // places returns nothing else
+	placed, ok := conn.(*placed)
+	require.True(r.t, ok)
+	return client, placed
 }
 
 func TestTheLongestQuietConnectionMakesRoom(t *testing.T) {
@@ -171,7 +174,7 @@ func TestAConnectionThatWaitsForAPlaceIsClosedWithTheListener(t *testing.T) {
 			r.places.note(placed, http.StateActive)
 		}
 		waits := &caller{address: "127.0.0.1"}
-		go func() { r.arrivals.next <- waits }()
+		go func() { r.arrivals.next <- arrival{conn: waits} }()
 		ended := make(chan error, 1)
 		go func() {
 			_, err := r.places.Accept()
@@ -196,7 +199,7 @@ func TestWithoutDescriptorsTheListenerWaits(t *testing.T) {
 				<-time.After(quietTime)
 				go func() {
 					for range 100 {
-						r.arrivals.next <- &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", errno)}
+						r.arrivals.next <- arrival{err: &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", errno)}}
 					}
 				}()
 				synctest.Wait()
@@ -215,14 +218,14 @@ func TestWithoutDescriptorsTheListenerWaits(t *testing.T) {
 				require.Equal(t, ports.Degraded("out of file descriptors: new connections wait"),
 					r.places.shortage.Probe(t.Context()))
 				require.Equal(t, 1, strings.Count(r.log.String(), "WARN"), r.log.String())
-				r.arrivals.next <- &caller{address: "127.0.0.1"}
+				r.arrivals.next <- arrival{conn: &caller{address: "127.0.0.1"}}
 				require.NoError(t, <-accepted)
 				require.Less(t, time.Since(began), 101*placePause)
 			})
 		})
 	}
 	r := newCrowd(t, 1)
-	go func() { r.arrivals.next <- net.ErrClosed }()
+	go func() { r.arrivals.next <- arrival{err: net.ErrClosed} }()
 	_, err := r.places.Accept()
 	require.ErrorIs(t, err, net.ErrClosed, "any other error ends it")
 }

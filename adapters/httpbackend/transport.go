@@ -133,8 +133,7 @@ func (d *dialer) open(ctx context.Context, network, address string, secure bool)
 
 // starved reports whether a name lookup failed while this process had no file descriptor left: net drops the cause.
 func starved(err error) bool {
-	var lookup *net.DNSError
-	if !errors.As(err, &lookup) {
+	if _, ok := errors.AsType[*net.DNSError](err); !ok {
 		return false
 	}
 	file, err := os.Open(os.DevNull)

@@ -247,8 +247,8 @@ const (
 	starvedQuiet = time.Minute // between two log lines about that
 )
 
-// starve keeps calls from an endpoint that could not be called for want of something of our own. That says nothing about
-// its backend. Called with mu held.
+// starve keeps calls from an endpoint that could not be called for want of something of our own. That says nothing
+// about its backend. Called with mu held.
 func (g *Gates) starve(gate *gate, now time.Time) {
 	if gate.starved.IsZero() || now.Sub(gate.starved) >= starvedQuiet {
 		gate.starved = now
