@@ -15,6 +15,9 @@ const (
 	// maxLogBacklog is how much of the log waits for its reader at most, in bytes.
 	maxLogBacklog = 8 << 20
 
+	// keptLogBuffer is the largest buffer that is used again, in bytes: one that a stall has filled is given up.
+	keptLogBuffer = 256 << 10
+
 	// logStalled is how long a write may take before the reader of the log counts as stalled.
 	logStalled = 5 * time.Second
 )
@@ -125,6 +128,9 @@ func (w *LogWriter) run() {
 				break
 			}
 			w.flush(lines)
+			if cap(spare) > keptLogBuffer {
+				spare = nil
+			}
 		}
 	}
 }
