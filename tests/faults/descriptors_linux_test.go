@@ -70,7 +70,7 @@ func TestConnectionsNeverTakeTheFilesOfTheRest(t *testing.T) {
 	requireCompleted(t, client, ids)
 	t.Logf("%d accepted, %d refused", len(ids), refused.Load())
 
-	process.AwaitLog("server.max_connections lowered to what the limit of open files (RLIMIT_NOFILE) allows")
+	process.AwaitLog(filesLowered)
 	text := process.Log.Text()
 	require.NotContains(t, text, `"level":"ERROR"`)
 	require.LessOrEqual(t, strings.Count(text, `"level":"WARN"`), 3)
