@@ -50,6 +50,7 @@ func httpBackendModule() fx.Option {
 // newHTTPBackend resolves secrets, so it is only built in roles that call backends.
 func newHTTPBackend(
 	lc fx.Lifecycle, config configs.Config, name pseudonym, rotations *rotations,
+	files descriptors,
 ) (rawBackend, error) {
 	var client *httpbackend.Client
 	for name, e := range config.Proxy.Endpoints {
@@ -70,7 +71,7 @@ func newHTTPBackend(
 		HeaderPolicy:    headerPolicy(config),
 		Pseudonym:       string(name),
 		MaxResponseSize: int64(config.Proxy.MaxResponseSize),
-		MaxIdlePerHost:  config.Worker.Count,
+		MaxIdlePerHost:  files.idle,
 	})
 	if err != nil {
 		return rawBackend{}, err

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 	"time"
@@ -15,31 +14,25 @@ import (
 	"go.uber.org/fx"
 	"go.uber.org/fx/fxevent"
 
-	"github.com/openhqm/openhqm/adapters/telemetry"
 	"github.com/openhqm/openhqm/configs"
 )
 
 // Version is the version of the running program.
 type Version string
 
-// NewLogger returns a logger that writes to w in the configured format, from the configured level on.
-func NewLogger(config configs.Config, w io.Writer) (*slog.Logger, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(config.Log.Level)); err != nil {
-		return nil, fmt.Errorf("log.level: %w", err)
-	}
-	return telemetry.NewLogger(w, config.Log.Format, level)
-}
-
 // Run builds the process, runs it until stop ends or a component fails, and shuts it down. It blocks until that is
-// done, and returns nil after an orderly end. The error is a *configs.Error when a configured secret or file cannot be
-// read, and ports.ErrMisconfigured when what is configured does not go with what is there.
-func Run(stop context.Context, config configs.Config, version string, logger *slog.Logger) error {
-	silenceLibraries(logger)
-	var supervisor *supervisor
-	app := fx.New(Options(config, Version(version), logger), fx.Populate(&supervisor))
-	if err := app.Err(); err != nil {
-		return dig.RootCause(err)
+// done, and returns nil after an orderly end. Stopping during the start is orderly too, and takes a second at most. The
+// error is a *configs.Error when a configured secret or file cannot be read, and ports.ErrMisconfigured when what is
+// configured does not go with what is there.
+func Run(stop context.Context, config configs.Config, version string, log *Log) error {
+	silenceLibraries(log.Logger)
+	app, supervisor, err := build(stop, config, Version(version), log)
+	switch {
+	case stop.Err() != nil && err != nil:
+		log.Info("shut down before the start was complete")
+		return nil
+	case err != nil:
+		return err
 	}
 	// Not bounded by stop: fx would not undo what it had started. A process that is stopped now stops right after.
 	start, cancel := context.WithTimeout(context.WithoutCancel(stop), app.StartTimeout())
@@ -50,7 +43,7 @@ func Run(stop context.Context, config configs.Config, version string, logger *sl
 	var failure error
 	select {
 	case <-stop.Done():
-		logger.Info("shutting down")
+		log.Info("shutting down")
 	// Not app.Wait: it would catch the signals too, and the second one would be lost.
 	case <-supervisor.failed.Done():
 		failure = errComponentEnded
@@ -61,7 +54,7 @@ func Run(stop context.Context, config configs.Config, version string, logger *sl
 		return errors.Join(failure, fmt.Errorf("shut down: %w", err))
 	}
 	if failure == nil {
-		logger.Info("shut down")
+		log.Info("shut down")
 	}
 	return failure
 }
@@ -69,12 +62,43 @@ func Run(stop context.Context, config configs.Config, version string, logger *sl
 // errComponentEnded does not name the component: the supervisor has logged it with its error.
 var errComponentEnded = errors.New("a component stopped unexpectedly; the log names it")
 
-// Options returns the whole graph for a configuration.
-func Options(config configs.Config, version Version, logger *slog.Logger) fx.Option {
+// startContext ends when the process is stopped during its start. Constructors that wait for something heed it.
+type startContext struct{ context.Context }
+
+// abandonAfter is how long a stopped start may take to notice.
+const abandonAfter = 500 * time.Millisecond
+
+// build calls the constructors, which open the queue. When stop ends, it waits for them for abandonAfter: opening a
+// large database cannot be interrupted, but ends with the process without harm.
+func build(stop context.Context, config configs.Config, version Version, log *Log) (*fx.App, *supervisor, error) {
+	var app *fx.App
+	var s *supervisor
+	built := make(chan struct{})
+	go func() {
+		defer close(built)
+		app = fx.New(Options(stop, config, version, log), fx.Populate(&s))
+	}()
+	select {
+	case <-built:
+	case <-stop.Done():
+		select {
+		case <-built:
+		case <-time.After(abandonAfter):
+			return nil, nil, stop.Err()
+		}
+	}
+	if err := app.Err(); err != nil {
+		return nil, nil, dig.RootCause(err)
+	}
+	return app, s, nil
+}
+
+// Options returns the whole graph for a configuration. Its constructors stop waiting when start ends.
+func Options(start context.Context, config configs.Config, version Version, log *Log) fx.Option {
 	return fx.Options(
-		fx.Supply(config, version),
-		fx.Provide(func() *slog.Logger { return logger }, newSupervisor),
-		fx.WithLogger(func() fxevent.Logger { return startupLog{logger} }),
+		fx.Supply(startContext{start}, config, version, log),
+		fx.Provide(func() *slog.Logger { return log.Logger }, newSupervisor),
+		fx.WithLogger(func() fxevent.Logger { return startupLog{log.Logger} }),
 		fx.StartTimeout(startTimeout),
 		fx.StopTimeout(stopTimeout(config)),
 		commonModule(),

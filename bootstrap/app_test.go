@@ -3,7 +3,6 @@ package bootstrap
 import (
 	"context"
 	"io"
-	"log/slog"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"go.uber.org/fx"
 	"go.uber.org/goleak"
 
+	"github.com/openhqm/openhqm/adapters/telemetry"
 	"github.com/openhqm/openhqm/configs"
 )
 
@@ -23,6 +23,16 @@ func load(t *testing.T, flags map[string]string) configs.Config {
 	config, _, err := configs.Load(configs.Sources{Flags: flags})
 	require.NoError(t, err)
 	return config
+}
+
+// newTestLog returns a log that writes to w. It is closed at the end of the test.
+func newTestLog(t *testing.T, config configs.Config, w io.Writer) *Log {
+	t.Helper()
+	writer := telemetry.NewLogWriter(w)
+	t.Cleanup(func() { writer.Close(context.Background()) })
+	log, err := NewLog(config, writer)
+	require.NoError(t, err)
+	return log
 }
 
 func TestEveryQueueAndRoleHasAWholeGraph(t *testing.T) {
@@ -39,7 +49,7 @@ func TestEveryQueueAndRoleHasAWholeGraph(t *testing.T) {
 					if backend == backendHTTP {
 						config.Proxy.Endpoints = map[string]configs.Endpoint{"a": {URL: "http://127.0.0.1:1"}}
 					}
-					require.NoError(t, fx.ValidateApp(Options(config, "test", slog.New(slog.DiscardHandler))))
+					require.NoError(t, fx.ValidateApp(Options(t.Context(), config, "test", newTestLog(t, config, io.Discard))))
 				})
 			}
 		}
@@ -50,7 +60,7 @@ func TestAnUnknownQueueTypeIsAnError(t *testing.T) {
 	t.Parallel()
 	config := load(t, nil)
 	config.Queue.Type = "carrier-pigeon"
-	err := Run(context.Background(), config, "test", slog.New(slog.DiscardHandler))
+	err := Run(context.Background(), config, "test", newTestLog(t, config, io.Discard))
 	require.ErrorContains(t, err, `queue.type: "carrier-pigeon" is not built in`)
 }
 
@@ -61,15 +71,14 @@ func TestStartsAndStopsWithoutALeak(t *testing.T) {
 	})
 	stop, cancel := context.WithCancel(context.Background())
 	lines, write := io.Pipe()
-	logger, err := NewLogger(config, write)
-	require.NoError(t, err)
+	logger := newTestLog(t, config, write)
 	done := make(chan error, 1)
 	go func() {
 		done <- Run(stop, config, "test", logger)
 		_ = write.Close()
 	}()
 	buffer := make([]byte, 4096)
-	_, err = lines.Read(buffer) // it logs that it works: it has started
+	_, err := lines.Read(buffer) // it logs that it works: it has started
 	require.NoError(t, err)
 	go func() { _, _ = io.Copy(io.Discard, lines) }()
 	cancel()

@@ -2,7 +2,7 @@ package bootstrap
 
 import (
 	"context"
-	"log/slog"
+	"io"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -77,7 +77,7 @@ func TestAProcessStopsWhenItsDrainHooksHaveEnded(t *testing.T) {
 						close(last)
 					}))
 				}),
-				Options(config, "test", slog.New(slog.DiscardHandler)),
+				Options(t.Context(), config, "test", newTestLog(t, config, io.Discard)),
 				fx.Provide(func() drainHook {
 					return drainHook{Run: func(context.Context) {
 						select {

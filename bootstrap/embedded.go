@@ -25,7 +25,7 @@ func embeddedModule() fx.Option {
 // openEmbedded opens the database at once rather than in a start hook, because the constructors that use it need it.
 func openEmbedded(
 	lc fx.Lifecycle, config configs.Config, memory memoryBudgets, observer ports.Observer, logger *slog.Logger,
-	s *supervisor,
+	s *supervisor, files descriptors,
 ) (*embedded.DB, error) {
 	db, err := embedded.Open(embedded.Options{
 		Dir:           config.Embedded.Dir,
@@ -39,6 +39,7 @@ func openEmbedded(
 		Now:           time.Now,
 		Ended:         observer.Ended,
 		Logger:        logger,
+		MaxOpenFiles:  files.database,
 	})
 	if err != nil {
 		return nil, err

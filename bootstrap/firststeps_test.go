@@ -2,6 +2,7 @@ package bootstrap
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/openhqm/openhqm/adapters/telemetry"
 	"github.com/openhqm/openhqm/configs"
 )
 
@@ -50,12 +52,12 @@ func startLogging(t *testing.T, flags map[string]string, to func(io.Writer) io.W
 	flags["embedded.dir"] = filepath.Join(t.TempDir(), "data")
 	config := load(t, flags)
 	reader, writer := io.Pipe()
-	logger, err := NewLogger(config, to(writer))
-	require.NoError(t, err)
+	logger := newTestLog(t, config, to(writer))
 	ctx, cancel := context.WithCancel(t.Context())
 	s := &started{t: t, log: make(chan string, 100), stop: cancel, ended: make(chan error, 1)}
 	go func() {
 		s.ended <- Run(ctx, config, "test", logger)
+		logger.writer.Close(context.Background())
 		_ = writer.Close()
 	}()
 	go func() {
@@ -170,22 +172,24 @@ func TestWhatIsConfiguredNeedsNoFirstSteps(t *testing.T) {
 			config := load(t, nil)
 			change(&config)
 			written := &counter{}
-			logger, err := NewLogger(config, newScreen(t, written))
+			writer := telemetry.NewLogWriter(newScreen(t, written))
+			log, err := NewLog(config, writer)
 			require.NoError(t, err)
-			logFirstSteps(logger, config, &net.TCPAddr{IP: net.IPv4zero, Port: 8000})
+			logFirstSteps(log.Logger, config, &net.TCPAddr{IP: net.IPv4zero, Port: 8000})
+			writer.Close(t.Context())
 			if name == "nothing" {
-				require.Equal(t, 3, written.writes)
+				require.Equal(t, 3, written.lines)
 			} else {
-				require.Zero(t, written.writes)
+				require.Zero(t, written.lines)
 			}
 		})
 	}
 }
 
-type counter struct{ writes int }
+type counter struct{ lines int }
 
 func (c *counter) Write(p []byte) (int, error) {
-	c.writes++
+	c.lines += bytes.Count(p, []byte("\n"))
 	return len(p), nil
 }
 

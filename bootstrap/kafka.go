@@ -1,7 +1,6 @@
 package bootstrap
 
 import (
-	"context"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
@@ -23,7 +22,7 @@ func kafkaModule() fx.Option {
 
 // openKafka connects at once, not in a start hook: the adapters on top of it need it to be there.
 func openKafka(
-	lc fx.Lifecycle, config configs.Config, rotations *rotations, logger *slog.Logger,
+	start startContext, lc fx.Lifecycle, config configs.Config, rotations *rotations, logger *slog.Logger,
 ) (*kafka.Queue, error) {
 	var queue *kafka.Queue
 	rotations.add("kafka", config.Kafka.Files(), func() error {
@@ -37,7 +36,7 @@ func openKafka(
 	if err != nil {
 		return nil, err
 	}
-	queue, err = kafka.Open(context.Background(), options)
+	queue, err = kafka.Open(start, options)
 	if err != nil {
 		return nil, err
 	}

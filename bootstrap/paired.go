@@ -74,7 +74,8 @@ func newPairedWork(lc fx.Lifecycle, queue *paired.Queue, db *redis.DB, s *superv
 
 // openStore opens Redis for the records of requests that a broker carries.
 func openStore(
-	lc fx.Lifecycle, config configs.Config, rotations *rotations, observer ports.Observer, logger *slog.Logger,
+	start startContext, lc fx.Lifecycle, config configs.Config, rotations *rotations, observer ports.Observer,
+	logger *slog.Logger,
 ) (*redis.DB, error) {
 	options, err := redisOptions(config, rotations, observer, logger)
 	if err != nil {
@@ -82,7 +83,7 @@ func openStore(
 	}
 	options.Lease = config.Lease()
 	options.Handover, options.HandoverOutbox = config.Queue.HandsOver(), config.Queue.HandsOver()
-	return openDB(lc, config, options)
+	return openDB(start, lc, config, options)
 }
 
 // largestMessage is the size of what a broker is to carry, in bytes. Other programs get all of a request there, while

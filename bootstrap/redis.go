@@ -1,7 +1,6 @@
 package bootstrap
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -30,23 +29,26 @@ func redisModule() fx.Option {
 
 // openRedis connects at once, not in a start hook: the adapters on top of it need it to be there.
 func openRedis(
-	lc fx.Lifecycle, config configs.Config, rotations *rotations, observer ports.Observer, logger *slog.Logger,
+	start startContext, lc fx.Lifecycle, config configs.Config, rotations *rotations, observer ports.Observer,
+	logger *slog.Logger,
 ) (*redis.DB, error) {
 	options, err := redisOptions(config, rotations, observer, logger)
 	if err != nil {
 		return nil, err
 	}
 	options.Handover = config.Queue.HandsOver()
-	return openDB(lc, config, options)
+	return openDB(start, lc, config, options)
 }
 
 // openDB opens Redis for a queue.type, unless another one still has work.
-func openDB(lc fx.Lifecycle, config configs.Config, options redis.Options) (*redis.DB, error) {
-	db, err := redis.Open(context.Background(), options)
+func openDB(
+	start startContext, lc fx.Lifecycle, config configs.Config, options redis.Options,
+) (*redis.DB, error) {
+	db, err := redis.Open(start, options)
 	if err != nil {
 		return nil, err
 	}
-	if err := db.Claim(context.Background(), config.Queue.Type); err != nil {
+	if err := db.Claim(start, config.Queue.Type); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	lc.Append(fx.StopHook(db.Close))

@@ -46,12 +46,15 @@ type serverInput struct {
 	Metrics *telemetry.Metrics
 	Gates   *worker.Gates
 	Gauge   ports.Gauge
-	Logger  *slog.Logger
+	Log     *Log
+	Files   descriptors
+	Short   *httpapi.Shortage
 }
 
 func newServer(in serverInput) *httpapi.Server {
 	in.Metrics.WatchQueue(in.Gauge, time.Now)
 	in.Metrics.WatchBreakers(in.Gates.Breakers)
+	in.Metrics.WatchLog(in.Log.writer)
 	named := make(map[string]ports.Probe, len(in.Probes))
 	for _, p := range in.Probes {
 		named[p.name] = p.probe
@@ -72,7 +75,7 @@ func newServer(in serverInput) *httpapi.Server {
 		Probes:           named,
 		Metrics:          in.Metrics.Handler(),
 		Observer:         in.Metrics,
-		Logger:           in.Logger,
+		Logger:           in.Log.Logger,
 		Now:              time.Now,
 		Keys:             apiKeys(server.APIKeys),
 		RateLimit:        httpapi.RateLimit(server.RateLimit),
@@ -81,7 +84,15 @@ func newServer(in serverInput) *httpapi.Server {
 		MaxBodyBytes:     in.Memory.Bodies,
 		MaxResponseBytes: in.Memory.Results,
 		ReadTimeout:      server.ReadTimeout,
-		MaxConnections:   server.MaxConnections,
+		MaxConnections:   in.Files.clients,
+		AdminConnections: in.Files.admins,
+		Shortage:         in.Short,
 		HealthOnly:       in.Config.Role == configs.RoleWorker,
 	})
+}
+
+// newShortage adds the component "http" to /health.
+func newShortage(logger *slog.Logger) (*httpapi.Shortage, probes) {
+	shortage := httpapi.NewShortage(logger, time.Now)
+	return shortage, probes{Probes: []probe{{"http", shortage}}}
 }

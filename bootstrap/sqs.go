@@ -1,7 +1,6 @@
 package bootstrap
 
 import (
-	"context"
 	"log/slog"
 	"time"
 
@@ -20,8 +19,10 @@ func sqsModule() fx.Option {
 }
 
 // openSQS looks for the queues at once, not in a start hook: the adapters on top of them need them to be there.
-func openSQS(lc fx.Lifecycle, config configs.Config, logger *slog.Logger) (*sqs.Queue, error) {
-	queue, err := sqs.Open(context.Background(), sqs.Options{
+func openSQS(
+	start startContext, lc fx.Lifecycle, config configs.Config, logger *slog.Logger,
+) (*sqs.Queue, error) {
+	queue, err := sqs.Open(start, sqs.Options{
 		Region:       config.SQS.Region,
 		Endpoint:     config.SQS.Endpoint,
 		Queue:        config.Queue.Requests,

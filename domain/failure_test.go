@@ -21,9 +21,11 @@ func TestFailuresThatAnotherAttemptMightMend(t *testing.T) {
 		{domain.FailureTooLarge, false},
 		{domain.FailureUnsendable, false},
 		{domain.FailureInterrupted, true},
+		{domain.FailureShortage, true},
 	}
 	for _, tt := range tests {
 		require.Equal(t, tt.want, tt.give.Retryable(), tt.give)
+		require.Equal(t, tt.give != domain.FailureShortage, tt.give.Charged(), tt.give)
 	}
 }
 

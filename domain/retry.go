@@ -34,8 +34,8 @@ type Attempt struct {
 	Random   float64 // in [0, 1), for the jitter
 }
 
-// Decide returns what becomes of a request after an attempt, which is charged. It is pure: the same attempt has the
-// same outcome.
+// Decide returns what becomes of a request after an attempt, which is charged unless its failure is not. It is pure:
+// the same attempt has the same outcome.
 func (p *RetryPolicy) Decide(a Attempt) Outcome {
 	out := Outcome{
 		Attempts:       a.Charged + 1,
@@ -44,6 +44,8 @@ func (p *RetryPolicy) Decide(a Attempt) Outcome {
 		ProcessingTime: a.Ended.Sub(a.Started),
 	}
 	switch {
+	case a.Failure != nil && !a.Failure.Kind.Charged():
+		return uncharged(a, out)
 	case a.Failure == nil && !slices.Contains(p.OnStatus, a.Response.StatusCode):
 		out.Status = Completed
 		return out
@@ -54,6 +56,24 @@ func (p *RetryPolicy) Decide(a Attempt) Outcome {
 	default:
 		return p.again(a, out)
 	}
+}
+
+// unchargedPause is the shortest pause before an attempt that was not charged is made again; the longest is twice that.
+const unchargedPause = time.Second
+
+// uncharged returns the outcome of an attempt that does not count: it is made again after a pause, unless the deadline
+// has passed. A deadline that comes earlier ends the request then.
+func uncharged(a Attempt, out Outcome) Outcome {
+	left := a.Deadline.Sub(a.Ended)
+	if left <= 0 {
+		past := PastDeadline(a.Charged, a.Answered, a.Ended)
+		past.ProcessingTime = out.ProcessingTime
+		return past
+	}
+	pause := time.Duration((1 + a.Random) * float64(unchargedPause))
+	out.Status, out.Attempts, out.Error = Pending, a.Charged, a.cause()
+	out.NextAttemptAt = a.Ended.Add(min(pause, left))
+	return out
 }
 
 // lastAttempt ends a request that has no attempts left. Without any response, one that ran until its deadline is a

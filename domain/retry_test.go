@@ -258,3 +258,21 @@ func TestDecideLimitOfAttempts(t *testing.T) {
 		})
 	}
 }
+
+// TestDecideAShortageOfOursIsNobodysAttempt holds that not even the last attempt of a request is used up by it.
+func TestDecideAShortageOfOursIsNobodysAttempt(t *testing.T) {
+	t.Parallel()
+	p := policy()
+	a := failedWith(domain.FailureShortage)
+	a.Charged, a.MaxAttempts = 2, 3
+	want := domain.Outcome{
+		Status: domain.Pending, Attempts: 2, NextAttemptAt: noon.Add(1500 * time.Millisecond), At: noon,
+		ProcessingTime: 250 * time.Millisecond, Error: "shortage: some cause",
+	}
+	require.Equal(t, want, p.Decide(a))
+
+	a.Deadline = noon.Add(time.Second)
+	require.Equal(t, a.Deadline, p.Decide(a).NextAttemptAt, "then its deadline ends it")
+	a.Deadline = noon
+	require.Equal(t, domain.TimedOut, p.Decide(a).Status)
+}

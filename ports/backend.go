@@ -11,7 +11,8 @@ type Backend interface {
 	// Do makes one attempt: at most one request that the backend may have processed, except with Call.Repeatable. A
 	// request that the backend cannot have processed is sent again. Any HTTP status is a Response. Without one the error
 	// is always a *domain.Failure; when ctx ends its kind is FailureTimeout or, with the cause ErrInterrupted,
-	// FailureInterrupted. Do changes nothing of call.Request, but may read its body for a moment after it has returned.
+	// FailureInterrupted. When this process has no file descriptor or local port left, nothing is sent and the kind is
+	// FailureShortage. Do changes nothing of call.Request, but may read its body for a moment after it has returned.
 	// The caller owns the response.
 	Do(ctx context.Context, call Call) (*domain.Response, error)
 }

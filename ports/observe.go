@@ -57,9 +57,16 @@ type Gauge interface {
 
 // Probe checks whether a component works.
 type Probe interface {
-	// Probe uses the component, and returns why it does not work. It returns within the deadline of ctx.
+	// Probe uses the component, and returns why it does not work, or a Degraded. It returns within the deadline of ctx.
 	Probe(ctx context.Context) error
 }
+
+// Degraded is what Probe returns for a component that works, but not for everything: it says, without names of
+// endpoints, what does not.
+type Degraded string
+
+// Error returns what does not work.
+func (d Degraded) Error() string { return string(d) }
 
 // Detailed is a Probe that also says, for people, what is unusual about parts of its component. The component may work
 // all the same: only Probe decides that.

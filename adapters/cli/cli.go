@@ -28,7 +28,7 @@ type Program struct {
 	Getenv func(name string) string
 
 	// Serve runs the gateway until a signal ends it. An error that is in the log already is ErrLogged.
-	Serve func(settings Settings, stderr io.Writer) error
+	Serve func(settings Settings) error
 
 	// PrintConfig writes the configuration in effect to stdout, and warnings to stderr.
 	PrintConfig func(settings Settings, stdout, stderr io.Writer) error

@@ -26,7 +26,7 @@ Without a command it runs the gateway.`,
 		SilenceErrors: true, // Run prints them
 		SilenceUsage:  true,
 		RunE: func(command *cobra.Command, _ []string) error {
-			return p.Serve(settingsOf(command), command.ErrOrStderr())
+			return p.Serve(settingsOf(command))
 		},
 	}
 	p.addSettings(root)

@@ -37,6 +37,7 @@ type Options struct {
 	Now           func() time.Time    // safe for concurrent use
 	Ended         func(domain.Record) // called with each record that is final and durable; must not block; nil: not called
 	Logger        *slog.Logger
+	MaxOpenFiles  int // of the database, about; 0: 1000
 
 	// FS holds the files of the database; nil: the disk. The directory's marker and lock are always on the disk.
 	FS vfs.FS

@@ -178,6 +178,7 @@ func (d *directory) openPebble(opts Options) (*pebble.DB, error) {
 		// Open.
 		FS:                          files,
 		Cache:                       cache,
+		MaxOpenFiles:                opts.MaxOpenFiles,
 		MemTableSize:                opts.MemTableBytes,
 		MemTableStopWritesThreshold: 4,
 		FormatMajorVersion:          pebble.FormatNewest,

@@ -76,8 +76,8 @@ func (a *api) adminEngine() *gin.Engine {
 func (a *api) publicRoutes(r gin.IRoutes) {
 	get(r, "/", a.handle(a.describe))
 	get(r, healthPath, a.handle(a.overall))
-	get(r, "/health/live", a.handle(a.live))
-	get(r, "/health/ready", a.handle(a.ready))
+	get(r, livePath, a.handle(a.live))
+	get(r, readyPath, a.handle(a.ready))
 	if !a.opts.HealthOnly {
 		get(r, openAPIPath, a.handle(a.openAPI))
 	}
@@ -108,7 +108,7 @@ func (a *api) emptyEngine() *gin.Engine {
 	e.RedirectTrailingSlash = false
 	e.ForwardedByClientIP = false // ProxyTrust decides that
 
-	e.Use(a.observe, a.recover, a.limitStreams, a.closeUnread)
+	e.Use(a.observe, a.recover, a.limitSpare, a.limitStreams, a.closeUnread)
 	e.NoRoute(a.handle(func(*gin.Context) error { return errNoRoute }))
 	e.NoMethod(a.handle(func(*gin.Context) error { return errNoMethod }))
 	return e
@@ -150,10 +150,24 @@ func (a *api) recover(c *gin.Context) {
 	c.Next()
 }
 
-// limitStreams allows as many HTTP/2 requests as connections. HTTP/2 has many requests on one connection, and the
-// memory budgets assume that limit.
+// limitSpare answers only questions about health on connections for which there was no place.
+func (a *api) limitSpare(c *gin.Context) {
+	if !onSpare(c.Request) {
+		return
+	}
+	c.Header("Connection", "close")
+	switch c.FullPath() {
+	case healthPath, livePath, readyPath:
+	default:
+		c.Abort()
+		a.fail(c, errNoPlace)
+	}
+}
+
+// limitStreams allows as many HTTP/2 requests as connections, besides those of livePath. HTTP/2 has many requests on
+// one connection, and the memory budgets assume that limit.
 func (a *api) limitStreams(c *gin.Context) {
-	if c.Request.ProtoMajor < 2 {
+	if c.Request.ProtoMajor < 2 || c.FullPath() == livePath {
 		return
 	}
 	select {

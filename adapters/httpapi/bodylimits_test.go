@@ -1,13 +1,9 @@
 package httpapi
 
 import (
-	"bufio"
-	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -41,33 +37,4 @@ func TestMalformedRequestLeavesTheServerWell(t *testing.T) {
 		require.Contains(t, r.exchange(raw), want, "%q", raw)
 	}
 	require.Equal(t, http.StatusOK, r.do("GET", "/health/live", "").StatusCode)
-}
-
-func TestConnectionsAreLimited(t *testing.T) {
-	t.Parallel()
-	const request = "GET /health/live HTTP/1.1\r\nHost: gateway\r\n\r\n"
-	r := start(t, &fakes{}, func(o *Options) { o.MaxConnections = 1 })
-	ask := func(conn net.Conn) error {
-		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
-		if err == nil {
-			_ = response.Body.Close()
-		}
-		return err
-	}
-	first, err := r.dial()
-	require.NoError(t, err)
-	_, err = io.WriteString(first, request)
-	require.NoError(t, err)
-	require.NoError(t, ask(first))
-
-	second, err := r.dial() // the kernel takes it
-	require.NoError(t, err)
-	defer second.Close()
-	_, err = io.WriteString(second, request)
-	require.NoError(t, err)
-	require.NoError(t, second.SetReadDeadline(time.Now().Add(50*time.Millisecond)))
-	require.Error(t, ask(second), "the first one has the only place")
-	require.NoError(t, second.SetReadDeadline(time.Time{}))
-	require.NoError(t, first.Close())
-	require.NoError(t, ask(second))
 }

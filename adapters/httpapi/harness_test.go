@@ -170,6 +170,8 @@ func testOptions(f *fakes) (Options, *logBuffer, observerChan) {
 		MaxResponseBytes: testBodyMax,
 		ReadTimeout:      testTimeout,
 		MaxConnections:   100,
+		AdminConnections: 100,
+		Shortage:         NewShortage(slog.New(slog.DiscardHandler), time.Now),
 	}, log, observer
 }
 
@@ -196,7 +198,7 @@ func startPiped(t *testing.T, f *fakes, change ...func(*Options)) *rig {
 	}
 	listener := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
 	r := &rig{t: t, server: New(opts), log: log, observed: observer, dial: listener.dial}
-	r.server.clients.socket = listener
+	r.server.clients.use(listener)
 	r.serve()
 	return r
 }

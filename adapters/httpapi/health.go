@@ -22,11 +22,16 @@ const (
 	maxProbeError = 200         // bytes
 )
 
-const healthPath = "/health"
+const (
+	healthPath = "/health"
+	livePath   = healthPath + "/live"
+	readyPath  = healthPath + "/ready"
+)
 
 // The values of status in health documents.
 const (
 	healthOK       = "ok"
+	healthDegraded = "degraded" // it works, but not for everything
 	healthDown     = "unavailable"
 	healthDraining = "draining"
 )
@@ -53,7 +58,7 @@ type component struct {
 // report holds the results of all probes. It is immutable.
 type report struct {
 	at     time.Time
-	errors []error // aligned with the components; nil is ok
+	errors []error // aligned with the components; nil is ok, ports.Degraded is not all of it
 
 	details []map[string]string // aligned with the components; nil unless they are ports.Detailed
 }
@@ -123,9 +128,30 @@ func (c *component) check(ctx context.Context) error {
 	}
 }
 
-// ok reports whether all components work.
-func (r report) ok() bool {
-	return !slices.ContainsFunc(r.errors, func(err error) bool { return err != nil })
+// status returns the state of all components together.
+func (r report) status() string {
+	status := healthOK
+	for _, err := range r.errors {
+		switch stateOf(err) {
+		case healthDown:
+			return healthDown
+		case healthDegraded:
+			status = healthDegraded
+		}
+	}
+	return status
+}
+
+// stateOf returns the state of a component whose probe returned err.
+func stateOf(err error) string {
+	switch _, degraded := errors.AsType[ports.Degraded](err); {
+	case err == nil:
+		return healthOK
+	case degraded:
+		return healthDegraded
+	default:
+		return healthDown
+	}
 }
 
 // document describes a report, with an overall status.
@@ -146,11 +172,9 @@ func (h *health) document(status string, r report) []byte {
 
 // addState describes one component. Details do not affect its status.
 func addState(o *rawjson.Writer, err error, details map[string]string) {
-	if err == nil {
-		o.Text("status", healthOK)
-	} else {
+	o.Text("status", stateOf(err))
+	if err != nil {
 		text := err.Error()
-		o.Text("status", healthDown)
 		o.Text("error", text[:min(len(text), maxProbeError)])
 	}
 	if len(details) > 0 {
@@ -160,17 +184,19 @@ func addState(o *rawjson.Writer, err error, details map[string]string) {
 
 // overall returns the state of every component: GET /health.
 func (a *api) overall(c *gin.Context) error {
-	a.respondHealth(c, a.health.check(), healthOK)
+	r := a.health.check()
+	a.respondHealth(c, r, r.status())
 	return nil
 }
 
 // ready reports whether to send requests here: GET /health/ready.
 func (a *api) ready(c *gin.Context) error {
-	status := healthOK
+	r := a.health.check()
+	status := r.status()
 	if a.draining.Err() != nil {
 		status = healthDraining
 	}
-	a.respondHealth(c, a.health.check(), status)
+	a.respondHealth(c, r, status)
 	return nil
 }
 
@@ -182,16 +208,13 @@ func (a *api) live(c *gin.Context) error {
 	return nil
 }
 
-// respondHealth answers 200 when status and report are both ok.
+// respondHealth answers 200 where requests are welcome, even if not everything works, and 503 elsewhere.
 func (a *api) respondHealth(c *gin.Context, r report, status string) {
-	if status == healthOK && !r.ok() {
-		status = healthDown
-	}
 	if !a.trusted(c) {
 		r.details = make([]map[string]string, len(r.details))
 	}
 	code := http.StatusOK
-	if status != healthOK {
+	if status == healthDown || status == healthDraining {
 		code = http.StatusServiceUnavailable
 	}
 	a.respond(c, code, jsonType, a.health.document(status, r))

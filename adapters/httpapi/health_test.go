@@ -22,6 +22,7 @@ func TestHealthReportsEveryComponent(t *testing.T) {
 	t.Parallel()
 	const head = `"version":"1.2.3","timestamp":"2026-03-04T04:06:07.891Z","components":`
 	down := func(context.Context) error { return errors.New(`dial "redis"`) }
+	limping := func(context.Context) error { return ports.Degraded("nobody reads it") }
 	for _, tt := range []struct {
 		name   string
 		probes map[string]ports.Probe
@@ -41,6 +42,20 @@ func TestHealthReportsEveryComponent(t *testing.T) {
 			503,
 			`{"status":"unavailable",` + head +
 				`{"queue":{"status":"ok"},"store":{"status":"unavailable","error":"dial \"redis\""}}}`,
+		},
+		{
+			"one does not do all of its work",
+			map[string]ports.Probe{"log": probeFunc(limping), "queue": probeFunc(well)},
+			200,
+			`{"status":"degraded",` + head +
+				`{"log":{"status":"degraded","error":"nobody reads it"},"queue":{"status":"ok"}}}`,
+		},
+		{
+			"one does not do all of its work, and one is down",
+			map[string]ports.Probe{"log": probeFunc(limping), "queue": probeFunc(down)},
+			503,
+			`{"status":"unavailable",` + head + `{"log":{"status":"degraded","error":"nobody reads it"},` +
+				`"queue":{"status":"unavailable","error":"dial \"redis\""}}}`,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -162,7 +177,7 @@ func TestProbesRunSideBySide(t *testing.T) {
 		return nil
 	})
 	h := newHealth("", map[string]ports.Probe{"queue": meet, "store": meet}, time.Now)
-	require.True(t, h.check().ok())
+	require.Equal(t, healthOK, h.check().status())
 }
 
 func TestProbeHasADeadline(t *testing.T) {
@@ -173,10 +188,10 @@ func TestProbeHasADeadline(t *testing.T) {
 			return ctx.Err()
 		})}, time.Now)
 		began := time.Now()
-		require.False(t, h.check().ok())
+		require.Equal(t, healthDown, h.check().status())
 		require.Equal(t, probeTimeout, time.Since(began))
 		synctest.Wait()
-		require.False(t, h.check().ok())
+		require.Equal(t, healthDown, h.check().status())
 		require.Equal(t, probeTimeout, time.Since(began), "those who waited share the report")
 	})
 }
@@ -199,7 +214,7 @@ func TestProbeThatHangsIsNotStartedAgain(t *testing.T) {
 		require.EqualValues(t, 1, probed.Load())
 		close(release)
 		synctest.Wait()
-		require.True(t, h.check().ok(), "it recovers")
+		require.Equal(t, healthOK, h.check().status(), "it recovers")
 		require.EqualValues(t, 2, probed.Load())
 	})
 }

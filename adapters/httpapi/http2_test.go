@@ -123,12 +123,13 @@ func TestHTTP2HasNoMoreRequestsThanConnections(t *testing.T) {
 		}
 	}()
 	<-waiting
-	a := r.do("GET", "/health/live", "")
+	a := r.do("GET", "/health/ready", "")
 	requireProblem(t, a, http.StatusServiceUnavailable, "OVERLOADED")
 	require.Equal(t, busyRetryAfter, a.Header.Get("Retry-After"))
+	require.Equal(t, http.StatusOK, r.do("GET", "/health/live", "").StatusCode)
 	close(proceed)
 	require.Equal(t, http.StatusAccepted, <-first)
-	require.Eventually(t, func() bool { return r.do("GET", "/health/live", "").StatusCode == http.StatusOK },
+	require.Eventually(t, func() bool { return r.do("GET", "/health/ready", "").StatusCode == http.StatusOK },
 		testTimeout, time.Millisecond, "there is room again")
 }
 

@@ -7,8 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-
-	"golang.org/x/net/netutil"
+	"net/netip"
 )
 
 // maxStreams is how many concurrent requests one HTTP/2 connection may have: the minimum that RFC 9113 section 6.5.2
@@ -20,7 +19,9 @@ type listener struct {
 	name           string // in errors
 	address        string
 	maxConnections int
-	socket         net.Listener // nil before listen
+	exempt         func(netip.Addr) bool // whose connections are not counted by client
+	shortage       *Shortage
+	socket         *places // nil before listen
 	server         http.Server
 }
 
@@ -32,6 +33,9 @@ func newListener(name, address string, maxConnections int, handler http.Handler,
 		name:           name,
 		address:        address,
 		maxConnections: maxConnections,
+		// Behind a proxy, or on this machine, one address is many clients.
+		exempt:   func(a netip.Addr) bool { return !a.IsValid() || a.IsLoopback() || opts.TrustedProxies.trusts(a) },
+		shortage: opts.Shortage,
 		server: http.Server{
 			Handler:   handler,
 			Protocols: &protocols,
@@ -44,7 +48,9 @@ func newListener(name, address string, maxConnections int, handler http.Handler,
 				MaxReceiveBufferPerStream:     smallBody,
 				WriteByteTimeout:              opts.ReadTimeout,
 			},
-			MaxHeaderBytes: maxHeaderBlock - headerSlop,
+			MaxHeaderBytes:    maxHeaderBlock - headerSlop,
+			ReadHeaderTimeout: min(headerTimeout, opts.ReadTimeout),
+			ConnContext:       markSpare,
 			// For header and body together, whether or not a handler reads the body. A handler may wait longer after that.
 			ReadTimeout: opts.ReadTimeout,
 			// For what api.respond does not write. It covers everything before: getting room for a body, reading it, and
@@ -62,8 +68,14 @@ func (l *listener) listen(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listen for %s: %w", l.name, err)
 	}
-	l.socket = netutil.LimitListener(socket, l.maxConnections)
+	l.use(socket)
 	return nil
+}
+
+// use has the server serve what a socket accepts.
+func (l *listener) use(socket net.Listener) {
+	l.socket = newPlaces(socket, l.maxConnections, l.exempt, l.shortage)
+	l.server.ConnState = l.socket.note
 }
 
 // addr is nil before listen, and for a nil listener.

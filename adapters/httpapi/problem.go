@@ -27,6 +27,7 @@ const (
 var (
 	errNoRoute  = errors.New("no such resource")
 	errNoMethod = errors.New("the resource does not support this method")
+	errNoPlace  = errors.New("no place for the connection")
 	errBusy     = errors.New("too many HTTP/2 requests in progress")
 )
 
@@ -60,6 +61,10 @@ var problems = []struct {
 	{errNoSuchRange, problem{status: http.StatusRequestedRangeNotSatisfiable, code: "RANGE_NOT_SATISFIABLE"}},
 	{errLoop, problem{status: http.StatusLoopDetected, code: "LOOP"}},
 	{errBusy, problem{status: http.StatusServiceUnavailable, code: "OVERLOADED"}},
+	{errNoPlace, problem{
+		status: http.StatusServiceUnavailable, code: "OVERLOADED",
+		detail: "all connections are in use; nothing was accepted",
+	}},
 	{errNoRoom, problem{
 		status: http.StatusServiceUnavailable, code: "OVERLOADED",
 		detail: "no memory left for another large body; nothing was accepted",

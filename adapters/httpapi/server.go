@@ -31,8 +31,9 @@ const (
 	// idleTimeout is how long a connection may wait for its next request; the default of nginx's keepalive_timeout.
 	idleTimeout = 75 * time.Second
 
-	// maxAdminConnections is enough for people, probes and scrapers.
-	maxAdminConnections = 1000
+	// headerTimeout is how long a client may take to send a header, from its first byte or, on a new connection, from the
+	// beginning.
+	headerTimeout = 10 * time.Second
 
 	// callTimeout bounds a call of a port, in addition to the time that the client asked to wait.
 	callTimeout = 30 * time.Second
@@ -67,7 +68,9 @@ type Options struct {
 	MaxBodyBytes     int64         // bytes of all bodies over 64 KiB held at once; at least MaxBodySize is used
 	MaxResponseBytes int64         // bytes of all results over 64 KiB being sent at once; one always fits
 	ReadTimeout      time.Duration // to receive a request, and for a client to read a piece of an answer
-	MaxConnections   int           // open at once; further ones wait in the kernel's backlog
+	MaxConnections   int           // open at once, on each address but the administrative one
+	AdminConnections int           // open at once on the administrative address
+	Shortage         *Shortage     // notes when connections or descriptors run out
 }
 
 // Server serves the HTTP interface. Call Listen first, and once. The other methods are then safe for concurrent use;
@@ -92,7 +95,7 @@ func New(opts Options) *Server {
 		s.transparent.server.DisableGeneralOptionsHandler = true // net/http would answer "OPTIONS *" itself
 	}
 	if opts.AdminAddress != "" {
-		s.admins = newListener("administration", opts.AdminAddress, maxAdminConnections, a.adminEngine(), opts)
+		s.admins = newListener("administration", opts.AdminAddress, opts.AdminConnections, a.adminEngine(), opts)
 	}
 	return s
 }

@@ -102,7 +102,7 @@ func TestHeaderThatStopsLosesItsConnection(t *testing.T) {
 		r := startPiped(t, &fakes{})
 		began := time.Now()
 		require.Empty(t, r.exchange("GET /health HTTP/1.1\r\nHost: ga"))
-		require.Equal(t, testTimeout, time.Since(began))
+		require.Equal(t, headerTimeout, time.Since(began))
 	})
 }
 

@@ -34,6 +34,8 @@ func failed(ctx context.Context, err error) *domain.Failure {
 		return newFailure(domain.FailureInterrupted, "the call was cut off by this process")
 	case ctx.Err() != nil:
 		return newFailure(domain.FailureTimeout, "no complete response within the time of the attempt")
+	case errors.As(err, &connect) && ourShortage(connect):
+		return newFailure(domain.FailureShortage, "this process has no file descriptor or local port left; nothing was sent")
 	case errors.As(err, &connect):
 		return newFailure(domain.FailureUnreachable, connectText(connect))
 	case lateHeader(err):
@@ -41,6 +43,26 @@ func failed(ctx context.Context, err error) *domain.Failure {
 	default:
 		return newFailure(domain.FailureBroken, brokenText(err))
 	}
+}
+
+// ourShortage reports whether a connection could not be made for want of something of our own.
+func ourShortage(err *connectError) bool {
+	var op *net.OpError
+	switch {
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE),
+		errors.Is(err, syscall.ENOBUFS), errors.Is(err, syscall.ENOMEM):
+		return true
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		// All local ports are in use. For an IPv6 address it is also how a machine without IPv6 fails: that is final.
+		return errors.As(err, &op) && isIPv4(op.Addr)
+	default:
+		return err.starved
+	}
+}
+
+func isIPv4(address net.Addr) bool {
+	tcp, ok := address.(*net.TCPAddr)
+	return ok && tcp.IP.To4() != nil
 }
 
 func newFailure(kind domain.FailureKind, text string) *domain.Failure {

@@ -169,5 +169,22 @@ func TestFailureOfErrorsThatAreHardToMeet(t *testing.T) {
 		require.EqualError(t, failure.Err, tt.text)
 		require.Equal(t, "h:80", failure.Address)
 	}
+	v4, v6 := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}, &net.TCPAddr{IP: net.IPv6loopback}
+	for _, tt := range []struct {
+		give connectError
+		want domain.FailureKind
+	}{
+		{connectError{err: syscall.EMFILE}, domain.FailureShortage},
+		{connectError{err: syscall.ENFILE}, domain.FailureShortage},
+		{connectError{err: syscall.ENOBUFS}, domain.FailureShortage},
+		{connectError{err: syscall.ENOMEM}, domain.FailureShortage},
+		{connectError{err: &net.OpError{Addr: v4, Err: syscall.EADDRNOTAVAIL}}, domain.FailureShortage},
+		{connectError{err: &net.OpError{Addr: v6, Err: syscall.EADDRNOTAVAIL}}, unreachable}, // no IPv6 here
+		{connectError{err: &net.DNSError{}, starved: true}, domain.FailureShortage},
+		{connectError{err: syscall.ECONNREFUSED}, unreachable},
+	} {
+		require.Equal(t, tt.want, failureOf(t.Context(), "h:80", &tt.give).Kind, tt.give.err)
+	}
+	require.False(t, starved(&net.DNSError{}), "there are descriptors")
 	require.Equal(t, "the certificate is not valid", certificateText(x509.ConstraintViolationError{}))
 }

@@ -3,9 +3,12 @@ package httpbackend
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
+	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -124,8 +127,9 @@ type dialer struct {
 
 // connectError is the error of a connection that could not be made.
 type connectError struct {
-	step string
-	err  error
+	step    string
+	err     error
+	starved bool // a name lookup failed while there was no file descriptor
 }
 
 func (e *connectError) Error() string { return e.step + ": " + e.err.Error() }
@@ -140,9 +144,22 @@ func (d *dialer) open(ctx context.Context, network, address string, secure bool)
 	defer cancel()
 	c, err := d.connect(ctx, network, address)
 	if err != nil {
-		return nil, &connectError{step: "connecting", err: err}
+		return nil, &connectError{step: "connecting", err: err, starved: starved(err)}
 	}
 	return &conn{Conn: c, secure: secure}, nil
+}
+
+// starved reports whether a name lookup failed while this process had no file descriptor left: net drops the cause.
+func starved(err error) bool {
+	if _, ok := errors.AsType[*net.DNSError](err); !ok {
+		return false
+	}
+	file, err := os.Open(os.DevNull)
+	if err != nil {
+		return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+	}
+	_ = file.Close()
+	return false
 }
 
 func (d *dialer) dialTLS(ctx context.Context, network, address string) (net.Conn, error) {

@@ -23,6 +23,7 @@ var outcomes = []struct {
 	{string(domain.FailureTooLarge), true},
 	{string(domain.FailureInterrupted), true},
 	{string(domain.FailureUnsendable), false},
+	{string(domain.FailureShortage), false},
 	{ports.LabelUnknownEndpoint, false},
 	{ports.LabelDeadline, false},
 	{ports.LabelMaxDeliveries, false},

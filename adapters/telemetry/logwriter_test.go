@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -14,9 +15,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openhqm/openhqm/adapters/telemetry"
+	"github.com/openhqm/openhqm/ports"
 )
 
-// reader is the other end of a log: it stalls until it is let go on, and may be gone.
+// reader is the other end of a log: it stalls until it is let on, and may be gone.
 type reader struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -36,12 +38,21 @@ func (r *reader) Write(p []byte) (int, error) {
 	return r.text.Write(p)
 }
 
-func noteOf(n int64) []byte { return fmt.Appendf(nil, "%d lost\n", n) }
+// newLogWriter returns a writer to r, and has a logger of text write through it.
+func newLogWriter(t *testing.T, r *reader) *telemetry.LogWriter {
+	t.Helper()
+	w := telemetry.NewLogWriter(r)
+	_, err := telemetry.NewLogger(w, telemetry.FormatText, slog.LevelError)
+	require.NoError(t, err)
+	return w
+}
+
+const lostText = "WRN log lines lost: the reader of the log was too slow or away lines="
 
 func TestLinesComeInTheirOrder(t *testing.T) {
 	t.Parallel()
 	r := &reader{}
-	w := telemetry.NewLogWriter(r, noteOf)
+	w := newLogWriter(t, r)
 	var want strings.Builder
 	for i := range 1000 {
 		line := fmt.Sprintf("line %d\n", i)
@@ -57,12 +68,35 @@ func TestLinesComeInTheirOrder(t *testing.T) {
 	require.EqualValues(t, 1, w.Lost())
 }
 
+// TestAPauseMixesUpNoLines holds that what is being written is not overwritten by what comes next.
+func TestAPauseMixesUpNoLines(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := &reader{wait: make(chan struct{})}
+		w := newLogWriter(t, r)
+		var want strings.Builder
+		for i := range 20 {
+			line := fmt.Sprintf("line %d\n", i)
+			want.WriteString(line)
+			_, _ = w.Write([]byte(line))
+			synctest.Wait()
+			if i%3 == 0 { // the reader reads all there is
+				r.wait <- struct{}{}
+				synctest.Wait()
+			}
+		}
+		close(r.wait)
+		w.Close(t.Context())
+		require.Equal(t, want.String(), r.text.String())
+	})
+}
+
 // TestAStalledReaderHoldsUpNobody holds that lines are dropped and counted, and that this is said when it reads again.
 func TestAStalledReaderHoldsUpNobody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := &reader{wait: make(chan struct{})}
-		w := telemetry.NewLogWriter(r, noteOf)
+		w := newLogWriter(t, r)
 		line := []byte(strings.Repeat("x", 1<<20-1) + "\n")
 		for range 20 {
 			_, _ = w.Write(line)
@@ -74,9 +108,13 @@ func TestAStalledReaderHoldsUpNobody(t *testing.T) {
 		began := time.Now()
 		w.Close(ctx)
 		require.Equal(t, time.Second, time.Since(began), "the end does not wait for it")
+		require.NoError(t, w.Probe(t.Context()), "a moment is no stall")
+		<-time.After(5 * time.Second)
+		require.Equal(t, ports.Degraded("nobody reads the log: 11 lines lost"), w.Probe(t.Context()))
 		close(r.wait)
 		synctest.Wait()
-		require.Contains(t, r.text.String(), "11 lost\n")
+		require.Equal(t, 1, strings.Count(r.text.String(), lostText+"11\n"), "it is said once")
+		require.NoError(t, w.Probe(t.Context()))
 	})
 }
 
@@ -84,18 +122,20 @@ func TestAReaderThatIsGoneIsNoFailure(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := &reader{gone: true}
-		w := telemetry.NewLogWriter(r, noteOf)
+		w := newLogWriter(t, r)
 		for range 3 {
 			_, err := w.Write([]byte("line\n"))
 			require.NoError(t, err)
 			synctest.Wait()
 		}
 		require.EqualValues(t, 3, w.Lost())
+		require.Equal(t, ports.Degraded("the log cannot be written: 3 lines lost"), w.Probe(t.Context()))
 		r.mu.Lock()
 		r.gone = false
 		r.mu.Unlock()
 		_, _ = w.Write([]byte("again\n"))
 		w.Close(t.Context())
-		require.Equal(t, "3 lost\nagain\n", r.text.String())
+		require.Regexp(t, "^[0-9:.]+ "+lostText+"3\nagain\n$", r.text.String(), "even where only errors are logged")
+		require.NoError(t, w.Probe(t.Context()))
 	})
 }

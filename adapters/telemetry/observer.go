@@ -61,12 +61,17 @@ func (o *Observer) Ended(rec domain.Record) {
 	}
 }
 
-// levelOf returns warn for everything that an operator may want to look into.
+// levelOf returns warn for everything that an operator may want to look into. A shortage of our own would fill the log:
+// the gate of the endpoint logs it, once.
 func levelOf(a *ports.Attempted) slog.Level {
-	if a.Outcome.Status == domain.Completed {
+	switch {
+	case a.Outcome.Status == domain.Completed:
 		return slog.LevelInfo
+	case a.Label == string(domain.FailureShortage):
+		return slog.LevelDebug
+	default:
+		return slog.LevelWarn
 	}
-	return slog.LevelWarn
 }
 
 func appendAttrs(attrs []slog.Attr, a *ports.Attempted) []slog.Attr {

@@ -196,7 +196,7 @@ func TestWhatSaysNothingAboutTheEndpointMovesNoBreaker(t *testing.T) {
 	t.Parallel()
 	once := BreakerRule{Failures: 1, Cooldown: time.Hour, Probes: 1}
 	g, _ := guarded(newClock(), once)
-	kinds := []domain.FailureKind{domain.FailureInterrupted, domain.FailureUnsendable}
+	kinds := []domain.FailureKind{domain.FailureInterrupted, domain.FailureUnsendable, domain.FailureShortage}
 	for _, kind := range append(kinds, domain.FailureTooLarge) {
 		call(g, failWith(kind))
 		require.Equal(t, BreakerClosed, stateOf(g), kind)
@@ -285,4 +285,30 @@ func TestRetryAfterPausesTheEndpoint(t *testing.T) {
 			require.Equal(t, 10, n)
 		})
 	}
+}
+
+// TestAShortageOfOursPausesTheEndpointForAMoment holds that it is no failure, that calls that cannot be made are not
+// tried in a loop, and that the log says it once.
+func TestAShortageOfOursPausesTheEndpointForAMoment(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	g, log := guarded(c, BreakerRule{Failures: 1, Cooldown: time.Hour, Probes: 1})
+	const line = "calls wait, uncharged"
+	for range 50 {
+		call(g, failWith(domain.FailureShortage))
+		require.Equal(t, BreakerClosed, stateOf(g))
+		n, next := creditOf(g)
+		require.Zero(t, n)
+		require.Equal(t, c.at.Add(time.Second), next)
+		require.Equal(t, map[string]string{"a": "paused: no file descriptors or local ports left"}, g.heldBack())
+		c.advance(time.Second)
+	}
+	require.Equal(t, 1, strings.Count(log.String(), line))
+	c.advance(time.Minute)
+	call(g, failWith(domain.FailureShortage))
+	require.Equal(t, 2, strings.Count(log.String(), line))
+	c.advance(time.Second)
+	n, _ := creditOf(g)
+	require.Equal(t, 10, n)
+	require.Empty(t, g.heldBack())
 }

@@ -3,6 +3,7 @@ package worker
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -41,7 +42,9 @@ type gate struct {
 	filled   time.Time // when tokens were last counted
 
 	breaker breaker
-	paused  time.Time // until then the backend wants to be left alone
+	paused  time.Time // no calls until then
+	why     string    // it is paused
+	starved time.Time // when the log last said that this process lacks something
 
 	held bool // the last credits bounded the endpoint
 }
@@ -68,6 +71,26 @@ func (g *Gates) Breakers() map[string]BreakerState {
 		}
 	}
 	return states
+}
+
+// heldBack returns the endpoints that are not called, or only to see whether they work, and why. It does not block.
+func (g *Gates) heldBack() map[string]string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	why := make(map[string]string)
+	now := g.now()
+	for name, gate := range g.gates {
+		state := g.tick(gate, now)
+		switch {
+		case state == BreakerOpen:
+			why[name] = "breaker open"
+		case now.Before(gate.paused):
+			why[name] = gate.why
+		case state == BreakerHalfOpen:
+			why[name] = "breaker half-open"
+		}
+	}
+	return why
 }
 
 // credits returns how many calls may begin, by endpoint, for the endpoints that may not have all of want. Next is when
@@ -184,7 +207,11 @@ func (g *Gates) report(endpoint string, epoch int, response *domain.Response, er
 	}
 	now := g.now()
 	if wait := comeBack(response, now); wait > 0 {
-		g.pause(gate, now.Add(wait))
+		g.pauseFor(gate, now.Add(wait))
+		return
+	}
+	if failure, ok := errors.AsType[*domain.Failure](err); ok && failure.Kind == domain.FailureShortage {
+		g.starve(gate, now)
 		return
 	}
 	g.tick(gate, now)
@@ -207,15 +234,34 @@ func comeBack(response *domain.Response, now time.Time) time.Duration {
 	return min(domain.RetryAfter(response.Header.Get("Retry-After"), now), maxPause)
 }
 
-// pause keeps calls from an endpoint until then. Called with mu held.
-func (g *Gates) pause(gate *gate, until time.Time) {
-	if !until.After(gate.paused) {
-		return
-	}
+// pauseFor keeps calls from an endpoint whose backend asked for it. Called with mu held.
+func (g *Gates) pauseFor(gate *gate, until time.Time) {
 	if !gate.paused.After(g.now()) {
 		g.logger.Warn("endpoint paused: its backend asked for it by Retry-After", "endpoint", gate.name, "until", until)
 	}
-	gate.paused = until
+	gate.pause(until, "paused by Retry-After")
+}
+
+const (
+	starvedPause = time.Second // between two tries to call an endpoint while this process lacks something
+	starvedQuiet = time.Minute // between two log lines about that
+)
+
+// starve keeps calls from an endpoint that could not be called for want of something of our own. That says nothing
+// about its backend. Called with mu held.
+func (g *Gates) starve(gate *gate, now time.Time) {
+	if gate.starved.IsZero() || now.Sub(gate.starved) >= starvedQuiet {
+		gate.starved = now
+		g.logger.Warn("calls wait, uncharged: this process has no file descriptors or local ports left; raise its limits",
+			"endpoint", gate.name)
+	}
+	gate.pause(now.Add(starvedPause), "paused: no file descriptors or local ports left")
+}
+
+func (g *gate) pause(until time.Time, why string) {
+	if until.After(g.paused) {
+		g.paused, g.why = until, why
+	}
 }
 
 // tick brings the breaker up to date and returns its state. Called with mu held.

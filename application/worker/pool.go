@@ -5,6 +5,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -79,27 +80,23 @@ func New(opts Options, work ports.Work, processor Processor) *Pool {
 
 var errNotRunning = errors.New("not running")
 
-// Probe returns nil while the pool runs and its last outcomes could be saved. It implements ports.Probe and does not
-// block.
-func (p *Pool) Probe(context.Context) error { return *p.condition.Load() }
+// Probe returns nil while the pool runs, its last outcomes could be saved, and all endpoints are called. While some are
+// not it returns a ports.Degraded. It implements ports.Probe and does not block.
+func (p *Pool) Probe(context.Context) error {
+	if err := *p.condition.Load(); err != nil {
+		return err
+	}
+	if n := len(p.opts.Gates.heldBack()); n > 0 {
+		return ports.Degraded(fmt.Sprintf("calls to %d endpoints are held back: a breaker is open, or they are paused", n))
+	}
+	return nil
+}
 
-// fine is what Probe returns when nothing is wrong.
+// fine is what a pool stores when nothing is wrong.
 var fine error
 
-// Details returns the circuit breakers that are not closed, by endpoint. It implements ports.Detailed.
-func (p *Pool) Details() map[string]string {
-	details := make(map[string]string)
-	for endpoint, state := range p.opts.Gates.Breakers() {
-		switch state {
-		case BreakerOpen:
-			details[endpoint] = "breaker open"
-		case BreakerHalfOpen:
-			details[endpoint] = "breaker half-open"
-		case BreakerClosed:
-		}
-	}
-	return details
-}
+// Details returns why calls to endpoints are held back, by endpoint. It implements ports.Detailed.
+func (p *Pool) Details() map[string]string { return p.opts.Gates.heldBack() }
 
 var (
 	_ ports.Probe    = (*Pool)(nil)

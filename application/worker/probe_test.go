@@ -70,6 +70,43 @@ func TestTheDetailsAreTheBreakersThatAreNotClosed(t *testing.T) {
 	require.Equal(t, map[string]string{"orders": "breaker half-open"}, pool.Details())
 }
 
+// TestEndpointsThatAreHeldBackAreADegradedPool holds that health never says ok while work stands still.
+func TestEndpointsThatAreHeldBackAreADegradedPool(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		limit := worker.Limit{Breaker: worker.BreakerRule{Failures: 1, Cooldown: time.Hour, Probes: 1}}
+		gates := worker.NewGates(
+			map[string]worker.Limit{"orders": limit, "billing": limit}, time.Now, slog.New(slog.DiscardHandler))
+		o := options()
+		o.Gates = gates
+		pool := worker.New(o, newQueue(), newProcessor(atOnce))
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- pool.Run(ctx) }()
+		synctest.Wait()
+		require.NoError(t, pool.Probe(t.Context()))
+
+		_, err := gates.Backend(failing{}).Do(t.Context(), ports.Call{Request: &domain.Request{Endpoint: "orders"}})
+		require.Error(t, err)
+		_, err = gates.Backend(busy{}).Do(t.Context(), ports.Call{Request: &domain.Request{Endpoint: "billing"}})
+		require.NoError(t, err)
+		const want = "calls to 2 endpoints are held back: a breaker is open, or they are paused"
+		require.Equal(t, ports.Degraded(want), pool.Probe(t.Context()), "without their names, which may be secret")
+		require.Equal(t, map[string]string{"orders": "breaker open", "billing": "paused by Retry-After"}, pool.Details())
+		<-time.After(time.Minute)
+		require.Equal(t, map[string]string{"orders": "breaker open"}, pool.Details())
+		stop()
+		require.NoError(t, <-ended)
+	})
+}
+
+// busy is a backend that wants to be left alone for a minute.
+type busy struct{}
+
+func (busy) Do(context.Context, ports.Call) (*domain.Response, error) {
+	return &domain.Response{StatusCode: 503, Header: domain.Header{"Retry-After": {"60"}}}, nil
+}
+
 // failing is a backend that nobody reaches.
 type failing struct{}
 

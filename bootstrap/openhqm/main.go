@@ -9,9 +9,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
+	"time"
 
 	"github.com/openhqm/openhqm/adapters/cli"
+	"github.com/openhqm/openhqm/adapters/telemetry"
 	"github.com/openhqm/openhqm/bootstrap"
 	"github.com/openhqm/openhqm/configs"
 	"github.com/openhqm/openhqm/ports"
@@ -20,18 +23,28 @@ import (
 // version is stamped by the build.
 var version = "dev"
 
-func main() {
-	os.Exit(program().Run(os.Args[1:], os.Stdout, os.Stderr))
+func main() { os.Exit(run(os.Args[1:])) }
+
+// lastLines is how long the last lines may take at the end of a process: the reader of stderr may have stalled.
+const lastLines = time.Second
+
+func run(args []string) (code int) {
+	stderr := telemetry.NewLogWriter(os.Stderr)
+	code = program(stderr).Run(args, os.Stdout, stderr)
+	ctx, cancel := context.WithTimeout(context.Background(), lastLines)
+	defer cancel()
+	stderr.Close(ctx)
+	return code
 }
 
-// program connects the command line to the configuration and to what a process runs.
-func program() *cli.Program {
+// program connects the command line to the configuration and to what a process runs. A process logs to stderr.
+func program(stderr *telemetry.LogWriter) *cli.Program {
 	return &cli.Program{
 		Version:     version,
 		Roles:       []string{configs.RoleAll, configs.RoleAPI, configs.RoleWorker},
 		QueueTypes:  configs.QueueTypes(),
 		Getenv:      os.Getenv,
-		Serve:       serve,
+		Serve:       func(settings cli.Settings) error { return serve(settings, stderr) },
 		PrintConfig: printConfig,
 		Listen:      listen,
 	}
@@ -49,34 +62,49 @@ func load(settings cli.Settings) (configs.Config, []configs.Warning, error) {
 }
 
 // serve runs the process until a signal ends it, or until it fails.
-func serve(settings cli.Settings, stderr io.Writer) error {
-	config, warnings, err := load(settings)
-	if err != nil {
-		return err
-	}
-	logger, err := bootstrap.NewLogger(config, stderr)
-	if err != nil {
-		return &cli.ConfigError{Err: err}
-	}
-	for _, warning := range warnings {
-		logger.Warn("configuration", "source", warning.Source, "warning", warning.Text)
-	}
+func serve(settings cli.Settings, stderr *telemetry.LogWriter) error {
 	// After the first signal Go's default is restored: a second one ends the process at once.
 	stop, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer restore()
 	context.AfterFunc(stop, restore)
+	signal.Ignore(syscall.SIGPIPE) // a reader of the log that is gone ends nothing
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 
-	if err := bootstrap.TuneMemory(config, logger); err != nil {
+	config, warnings, err := load(settings)
+	if err != nil {
+		return err
+	}
+	log, err := bootstrap.NewLog(config, stderr)
+	if err != nil {
 		return &cli.ConfigError{Err: err}
 	}
-	if err := bootstrap.Run(stop, config, version, logger); err != nil {
-		if _, ok := errors.AsType[*configs.Error](err); ok || errors.Is(err, ports.ErrMisconfigured) {
-			return &cli.ConfigError{Err: err}
-		}
-		logger.Error("openhqm stopped", "error", err)
+	warn(log, warnings)
+	if err := bootstrap.TuneMemory(config, log.Logger); err != nil {
+		return &cli.ConfigError{Err: err}
+	}
+	reload := reloader{settings: settings, config: config, log: log}
+	running, end := context.WithCancel(context.Background())
+	var reloads sync.WaitGroup
+	reloads.Go(func() { reload.run(running, hangups) })
+	err = bootstrap.Run(stop, config, version, log)
+	end()
+	reloads.Wait()
+	if _, ok := errors.AsType[*configs.Error](err); ok || errors.Is(err, ports.ErrMisconfigured) {
+		return &cli.ConfigError{Err: err}
+	}
+	if err != nil {
+		log.Error("openhqm stopped", "error", err)
 		return cli.ErrLogged
 	}
 	return nil
+}
+
+func warn(log *bootstrap.Log, warnings []configs.Warning) {
+	for _, warning := range warnings {
+		log.Warn("configuration", "source", warning.Source, "warning", warning.Text)
+	}
 }
 
 func printConfig(settings cli.Settings, stdout, stderr io.Writer) error {

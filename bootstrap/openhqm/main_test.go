@@ -11,17 +11,21 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/openhqm/openhqm/adapters/telemetry"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// run runs the program with a configuration file of this content.
-func run(t *testing.T, config string, args ...string) (code int, stdout, stderr string) {
+// runWith runs the program with a configuration file of this content.
+func runWith(t *testing.T, config string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "openhqm.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(config), 0o600))
 	var out, err bytes.Buffer
-	code = program().Run(append(args, "--config", file), &out, &err)
+	log := telemetry.NewLogWriter(&err)
+	code = program(log).Run(append(args, "--config", file), &out, log)
+	log.Close(t.Context())
 	return code, out.String(), err.String()
 }
 
@@ -37,11 +41,11 @@ func TestClientsFindTheAPIByTheConfiguration(t *testing.T) {
 	require.NoError(t, err)
 	config := "server: {host: 0.0.0.0, port: " + port + "}"
 
-	code, _, stderr := run(t, config, "healthcheck")
+	code, _, stderr := runWith(t, config, "healthcheck")
 	require.Zero(t, code, stderr)
 	require.Equal(t, "GET /health/live", <-asked)
 
-	code, stdout, stderr := run(t, config, "dlq", "list", "--json")
+	code, stdout, stderr := runWith(t, config, "dlq", "list", "--json")
 	require.Zero(t, code, stderr)
 	require.Equal(t, "GET /api/v1/dead-letters?limit=100", <-asked)
 	require.Equal(t, `{"dead_letters":[]}`+"\n", stdout)
@@ -49,7 +53,7 @@ func TestClientsFindTheAPIByTheConfiguration(t *testing.T) {
 
 func TestTheConfigurationInEffectIsPrinted(t *testing.T) {
 	t.Parallel()
-	code, stdout, stderr := run(t, "server: {port: 8001}\nrole: api", "config", "--role=all", "--queue-type", "redis")
+	code, stdout, stderr := runWith(t, "server: {port: 8001}\nrole: api", "config", "--role=all", "--queue-type", "redis")
 	require.Zero(t, code, stderr)
 	require.Contains(t, stdout, "role: all\n")
 	require.Contains(t, stdout, "type: redis\n")
@@ -68,7 +72,7 @@ func TestAWrongConfigurationIsAWrongCommandLineExceptForDocker(t *testing.T) {
 		{[]string{"dlq", "list"}, 2},
 		{[]string{"healthcheck"}, 1},
 	} {
-		code, stdout, stderr := run(t, "server: {port: http}", tt.give...)
+		code, stdout, stderr := runWith(t, "server: {port: http}", tt.give...)
 		require.Equal(t, tt.want, code, tt.give)
 		require.Empty(t, stdout)
 		require.Contains(t, stderr, "server.port")

@@ -199,8 +199,8 @@ func (d apart) onlyHealthAndMetrics() {
 
 func (d apart) healthOfRoles() {
 	t := d.t
-	require.ElementsMatch(t, []string{"queue", "store"}, components(t, d.first))
-	require.ElementsMatch(t, []string{"queue", "store", "worker"}, components(t, d.worker))
+	require.ElementsMatch(t, []string{"http", "log", "queue", "store"}, components(t, d.first))
+	require.ElementsMatch(t, []string{"http", "log", "queue", "store", "worker"}, components(t, d.worker))
 	for _, client := range []*testkit.Client{d.first, d.worker} {
 		require.Equal(t, http.StatusOK, client.Get("/health/live").Code)
 		require.Equal(t, http.StatusOK, client.Get("/health/ready").Code)

@@ -133,7 +133,7 @@ func TestOneProcessDoesItAllOnRedisWithAPasswordAndTLS(t *testing.T) {
 	client := process.Client()
 	id := client.Submit(`{"payload": {"hello":  "world"}}`).CorrelationID
 	require.Equal(t, "COMPLETED", client.Result(id).Status)
-	require.ElementsMatch(t, []string{"queue", "store", "worker"}, components(t, client))
+	require.ElementsMatch(t, []string{"http", "log", "queue", "store", "worker"}, components(t, client))
 	require.NotContains(t, process.Log.Text(), password)
 }
 

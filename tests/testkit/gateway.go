@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -18,7 +19,8 @@ import (
 
 // Gateway is an installation of OpenHQM: a directory with its configuration and its data. Processes come and go in it.
 type Gateway struct {
-	Dir string // the working directory of its processes
+	Dir       string // the working directory of its processes
+	OpenFiles int    // the limit of open files of its next processes; 0: that of the test
 
 	tb      testing.TB
 	binary  string
@@ -66,9 +68,19 @@ const configFile = "openhqm.yaml"
 // Launch starts a process and returns at once.
 func (g *Gateway) Launch() *Process {
 	g.tb.Helper()
-	// Not the test's context: it would kill the process before the cleanup has looked at how it is.
-	p := &Process{Log: newLog(g.tb), tb: g.tb, cmd: g.command(context.Background()), done: make(chan struct{})}
+	p := g.newProcess()
 	p.cmd.Stderr = p.Log
+	g.launch(p)
+	return p
+}
+
+func (g *Gateway) newProcess() *Process {
+	// Not the test's context: it would kill the process before the cleanup has looked at how it is.
+	return &Process{Log: newLog(g.tb), tb: g.tb, cmd: g.command(context.Background()), done: make(chan struct{})}
+}
+
+func (g *Gateway) launch(p *Process) {
+	g.tb.Helper()
 	require.NoError(g.tb, p.cmd.Start())
 	go func() {
 		defer close(p.done)
@@ -80,7 +92,26 @@ func (g *Gateway) Launch() *Process {
 		})
 	}()
 	g.tb.Cleanup(p.cleanUp)
-	return p
+}
+
+// StartUnread starts a process and waits until it is ready. From then on nobody reads what it writes to its standard
+// error. The file is the end of the pipe where it could be read.
+func (g *Gateway) StartUnread() (*Process, *os.File) {
+	g.tb.Helper()
+	stderr, theirs, err := os.Pipe()
+	require.NoError(g.tb, err)
+	g.tb.Cleanup(func() { _ = stderr.Close() }) // the test may have closed it
+	p := g.newProcess()
+	p.cmd.Stderr = theirs
+	g.launch(p)
+	require.NoError(g.tb, theirs.Close())
+	for buffer := make([]byte, 1<<10); !strings.Contains(p.Log.Text(), `"msg":"listening"`); {
+		n, err := stderr.Read(buffer)
+		require.NoError(g.tb, err, p.Log.Text())
+		_, _ = p.Log.Write(buffer[:n])
+	}
+	p.awaitReady()
+	return p, stderr
 }
 
 // Start starts a process and waits until it is ready.
@@ -126,11 +157,15 @@ func (g *Gateway) Run(args ...string) Output {
 }
 
 func (g *Gateway) command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, g.binary, args...) //nolint:gosec // the program under test
-	if g.group != "" {
-		args = append([]string{"-c", enterGroup, g.group, g.binary}, args...)
-		cmd = exec.CommandContext(ctx, "/bin/sh", args...) //nolint:gosec // the same
+	name := g.binary
+	if g.OpenFiles > 0 {
+		limit := fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, g.OpenFiles)
+		name, args = "/bin/sh", append([]string{"-c", limit, name}, args...)
 	}
+	if g.group != "" {
+		name, args = "/bin/sh", append([]string{"-c", enterGroup, g.group, name}, args...)
+	}
+	cmd := exec.CommandContext(ctx, name, args...) //nolint:gosec // the program under test
 	cmd.Dir, cmd.Env = g.Dir, g.env
 	return cmd
 }

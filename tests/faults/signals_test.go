@@ -1,0 +1,109 @@
+package faults_test
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/openhqm/openhqm/tests/testkit"
+)
+
+func TestAHangupInterruptsNothing(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	backend := testkit.NewBackend(t, testkit.Hold(release, testkit.Echo()))
+	gateway := testkit.NewGateway(t, testkit.OneBackend(backend.URL))
+	process := gateway.Start()
+	id := process.Client().Submit(`{"payload": 1}`).CorrelationID
+	backend.Await(1)
+
+	process.Signal(syscall.SIGHUP)
+	process.AwaitLog("SIGHUP: read the configuration again")
+	close(release)
+	result := process.Client().Result(id)
+	require.Equal(t, "COMPLETED", result.Status)
+	require.Len(t, backend.CallsOf(id), 1)
+}
+
+// TestAHangupReadsTheConfigurationAgain holds that the log level changes at once, that the log says what does not, and
+// that a configuration with mistakes changes nothing.
+func TestAHangupReadsTheConfigurationAgain(t *testing.T) {
+	t.Parallel()
+	gateway := testkit.NewGateway(t, "")
+	process := gateway.Start()
+	reload := func(config, message string) map[string]any {
+		require.NoError(t, os.WriteFile(filepath.Join(gateway.Dir, "openhqm.yaml"), []byte(config), 0o600))
+		process.Signal(syscall.SIGHUP)
+		return process.AwaitLog(message)
+	}
+
+	line := reload("log: {level: loud}\n", "SIGHUP: the configuration is wrong; going on with the old one")
+	require.Contains(t, line["error"], "log.level")
+	line = reload("log: {level: debug}\n", "SIGHUP: read the configuration again")
+	require.Equal(t, "debug", line["log_level"])
+	const more = "SIGHUP: other settings than log.level have changed; they take effect after a restart"
+	require.NotContains(t, process.Log.Text(), more)
+	reload("log: {level: debug}\nworker: {count: 2}\n", more)
+	process.Signal(syscall.SIGTERM)
+	require.Zero(t, process.Wait().ExitCode())
+}
+
+func TestAStartThatWaitsEndsWhenItIsStopped(t *testing.T) {
+	t.Parallel()
+	for _, queue := range []string{"redis", "kafka", "sqs"} {
+		t.Run(queue, func(t *testing.T) {
+			t.Parallel()
+			silent := newSilent(t)
+			gateway := testkit.NewGateway(t, "", "OPENHQM_QUEUE_TYPE="+queue,
+				"OPENHQM_REDIS_URL=redis://"+silent.address, "OPENHQM_KAFKA_BROKERS="+silent.address,
+				"OPENHQM_SQS_ENDPOINT=http://"+silent.address, "OPENHQM_SQS_REGION=eu-west-1",
+				"AWS_ACCESS_KEY_ID=a", "AWS_SECRET_ACCESS_KEY=b")
+			process := gateway.Launch()
+			<-silent.met
+
+			process.Signal(syscall.SIGTERM)
+			stopped := time.Now()
+			state := process.Wait()
+			require.Zero(t, state.ExitCode(), process.Log.Text())
+			require.Less(t, time.Since(stopped), time.Second)
+			process.AwaitLog("shut down before the start was complete")
+		})
+	}
+}
+
+// silent is a server that accepts connections and says nothing.
+type silent struct {
+	address string
+	met     chan struct{} // closed at the first connection
+}
+
+func newSilent(t *testing.T) *silent {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s := &silent{address: listener.Addr().String(), met: make(chan struct{})}
+	done := make(chan struct{})
+	t.Cleanup(func() {
+		require.NoError(t, listener.Close())
+		<-done
+	})
+	go func() {
+		defer close(done)
+		for met := false; ; met = true {
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			t.Cleanup(func() { _ = connection.Close() })
+			if !met {
+				close(s.met)
+			}
+		}
+	}()
+	return s
+}
