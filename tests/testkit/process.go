@@ -51,7 +51,7 @@ func (p *Process) Ended() bool {
 	}
 }
 
-// Wait blocks until the process has ended, and returns how it ended: ProcessState.ExitCode, and the signal that ended it.
+// Wait blocks until the process has ended, and returns how it ended: its exit code, and the signal that ended it.
 func (p *Process) Wait() *os.ProcessState {
 	p.tb.Helper()
 	p.waited = true
