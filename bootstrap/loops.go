@@ -35,8 +35,8 @@ func newPseudonym(config configs.Config) (pseudonym, error) {
 	if err != nil {
 		return "", err
 	}
-	shared := []string{config.Queue.Type, config.Queue.Requests, serverOf(store)}
-	return named(append(shared, slices.Sorted(slices.Values(config.Servers()))...)...), nil
+	servers := slices.Sorted(slices.Values(config.Servers()))
+	return named(append(servers, config.Queue.Type, config.Queue.Requests, serverOf(store))...), nil
 }
 
 // named returns a name that shows nothing of its parts.

@@ -61,7 +61,8 @@ const usualOutboxPoll = time.Second
 // a 202 are logged as a warning.
 func Open(ctx context.Context, opts Options) (*DB, error) {
 	srv, err := server.Open(ctx, server.Options{
-		URL: opts.URL, TLS: opts.TLS, Access: opts.Access, Queue: opts.Queue, Shards: opts.Shards, WaitReplicas: opts.WaitReplicas,
+		URL: opts.URL, TLS: opts.TLS, Access: opts.Access,
+		Queue: opts.Queue, Shards: opts.Shards, WaitReplicas: opts.WaitReplicas,
 		Handover: opts.Handover, HandoverOutbox: opts.handsOverElsewhere(), Now: opts.Now, Logger: opts.Logger,
 	})
 	if err != nil {
