@@ -62,7 +62,7 @@ func TestOneProcessDoesItAllOnKafkaWithAPasswordAndTLS(t *testing.T) {
 	client := process.Client()
 	id := client.Submit(`{"payload": {"hello":  "world"}}`).CorrelationID
 	require.Equal(t, "COMPLETED", client.Result(id).Status)
-	require.ElementsMatch(t, []string{"queue", "store", "worker"}, components(t, client))
+	require.ElementsMatch(t, []string{"queue", "store", "worker", "http", "log"}, components(t, client))
 	require.NotContains(t, process.Log.Text(), testkit.KafkaUsers[testkit.KafkaAdmin])
 
 	requireStartFails(t, installAs(queue, testkit.KafkaAdmin, "SCRAM=another-secret"),
