@@ -58,6 +58,7 @@ func TestAWorkerThatWasStoppedPastItsLeaseChangesNothing(t *testing.T) {
 
 func stoppedPastItsLease(t *testing.T, install installer) {
 	t.Helper()
+	const slots = 4 // as many run at once of what was in flight when a worker seemed to die
 	first, second := make(chan struct{}), make(chan struct{})
 	late := testkit.Respond(http.StatusOK, "text/plain", "too late")
 	backend := testkit.NewBackend(t,
