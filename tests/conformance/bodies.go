@@ -91,7 +91,7 @@ func deadLettersKeepBodies(e *env) {
 		e.requireRequest(request, *letter.Request)
 		e.reopen()
 	}
-	e.requireDepth(ports.Depths{DeadLetters: 1})
+	e.requireDepthOnceSeen(e.consumer(), ports.Depths{DeadLetters: 1})
 }
 
 func crashesKeepBodies(e *env) {

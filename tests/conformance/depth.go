@@ -42,12 +42,14 @@ func depthIsCounted(e *env) {
 	e.requireDepth(ports.Depths{Ready: 4, Delayed: 3, DeadLetters: 1})
 
 	e.reopen()
-	e.requireDepth(ports.Depths{Ready: 4, Delayed: 3, DeadLetters: 1})
+	if !e.harness.Traits.ApproximateDepth { // a message settled just before counts until a worker has seen it
+		e.requireDepth(ports.Depths{Ready: 4, Delayed: 3, DeadLetters: 1})
+	}
 	w = e.consumer()
 	for _, d := range e.collect(w, 4) {
 		e.finish(w, d, completed(d))
 	}
-	e.requireDepth(ports.Depths{Delayed: 3, DeadLetters: 1})
+	e.requireDepthOnceSeen(w, ports.Depths{Delayed: 3, DeadLetters: 1})
 }
 
 func settledLeavesNothing(e *env) {
@@ -71,7 +73,7 @@ func settledLeavesNothing(e *env) {
 	require.Zero(e.t, e.depth().OldestReady)
 	e.nothing(w, plenty(1))
 	e.reopen()
-	e.requireDepth(ports.Depths{})
+	e.requireDepthOnceSeen(e.consumer(), ports.Depths{})
 }
 
 func deadLettersAreCounted(e *env) {
@@ -83,7 +85,7 @@ func deadLettersAreCounted(e *env) {
 	}
 	e.requireDepth(ports.Depths{DeadLetters: 3})
 	e.reopen()
-	e.requireDepth(ports.Depths{DeadLetters: 3})
+	e.requireDepthOnceSeen(e.consumer(), ports.Depths{DeadLetters: 3})
 }
 
 func oldestIsKnown(e *env) {

@@ -135,8 +135,13 @@ func thousandAtOnce(e *env) {
 		require.Equal(e.t, id, <-answered)
 	}
 	w := e.consumer()
-	require.Equal(e.t, []domain.ID{id}, ids(e.receive(w, plenty(callers))))
-	e.requireDepthOnceSeen(w, ports.Depths{Leased: 1})
+	received := e.receive(w, plenty(callers))
+	require.Equal(e.t, []domain.ID{id}, ids(received))
+	if !e.harness.Traits.ApproximateDepth { // a carrier may have more than one message of it
+		e.requireDepth(ports.Depths{Leased: 1})
+	}
+	e.finish(w, received[0], completed(received[0]))
+	e.requireDepthOnceSeen(w, ports.Depths{})
 }
 
 // end makes a request with a key, and ends it.
