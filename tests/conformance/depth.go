@@ -83,7 +83,7 @@ func deadLettersAreCounted(e *env) {
 	} {
 		e.end(w, status, string(rune('a'+i)))
 	}
-	e.requireDepth(ports.Depths{DeadLetters: 3})
+	e.requireDepthOnceSeen(w, ports.Depths{DeadLetters: 3})
 	e.reopen()
 	e.requireDepthOnceSeen(e.consumer(), ports.Depths{DeadLetters: 3})
 }
