@@ -18,7 +18,9 @@ func embeddedModule() fx.Option {
 		func(lc fx.Lifecycle, db *embedded.DB) ports.Work { return consume(lc, db.NewConsumer) },
 		func(db *embedded.DB) (ports.Intake, ports.Results, ports.Gauge) { return db, db, db },
 		func(db *embedded.DB) ports.DeadLetters { return db.DeadLetters() },
-		func(db *embedded.DB) probes { return probes{Probes: []probe{{"queue", db}, {"store", db}}} },
+		func(db *embedded.DB) probes {
+			return probes{Probes: []probe{{"queue", db}, {"store", db}, {"disk", db.Disk()}}}
+		},
 	))
 }
 
@@ -29,6 +31,7 @@ func openEmbedded(
 	db, err := embedded.Open(embedded.Options{
 		Dir:           config.Embedded.Dir,
 		MinFree:       uint64(config.Embedded.MinFree),
+		MaxResponse:   int64(config.Proxy.MaxResponseSize),
 		MaxDepth:      int64(config.Queue.MaxDepth),
 		Lease:         config.Queue.Lease,
 		TTL:           config.Store.TTL,

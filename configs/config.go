@@ -116,7 +116,7 @@ const (
 // Embedded is where and how the embedded queue and store keep their files.
 type Embedded struct {
 	Dir     string   `koanf:"dir"`      // made if it is not there; relative to the working directory
-	MinFree ByteSize `koanf:"min_free"` // space left on the disk below which nothing is accepted
+	MinFree ByteSize `koanf:"min_free"` // space left on the disk below which nothing is accepted and no call begins
 }
 
 // Redis is where the Redis queue and store are. ResolveRedis gives what is in URL.

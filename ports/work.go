@@ -18,7 +18,7 @@ type Work interface {
 	// Finish makes each outcome durable and ends its delivery, as one step per item, and does what the outcome owes:
 	// waiters are woken, a FAILED or TIMEOUT becomes a dead letter. The errors are aligned with finishes. ErrLost:
 	// another worker holds the request by now, and nothing was changed. ErrUnavailable: not confirmed; the caller
-	// repeats it, and the delivery stays leased meanwhile.
+	// repeats it, and the delivery stays leased meanwhile. ErrStorageLow: the same, until the disk has room.
 	Finish(ctx context.Context, finishes []Finish) []error
 }
 

@@ -46,7 +46,7 @@ func (db *DB) Accept(ctx context.Context, reqs []domain.Request) []ports.Accepte
 	for i := range reqs {
 		arrivals[i] = newArrival(&reqs[i])
 	}
-	room := db.space.check()
+	room := db.disk.check()
 	answers := make([]ports.Accepted, 0, len(reqs))
 	for from, to := range groups(len(arrivals), func(i int) int { return len(arrivals[i].value) + rowBytes }) {
 		answers = append(answers, db.acceptGroup(ctx, arrivals[from:to], room)...)

@@ -72,6 +72,12 @@ func (tx *txn) delete(key []byte) {
 	}
 }
 
+// discard deletes a value that may be large.
+func (tx *txn) discard(key []byte, size int64) {
+	tx.delete(key)
+	tx.db.waste.add(key, size)
+}
+
 // row returns a row as this group sees it; nil: there is none.
 func (tx *txn) row(id domain.ID) (*row, error) {
 	if r, ok := tx.rows[id]; ok {
@@ -139,13 +145,13 @@ func (tx *txn) end(r *row, out domain.Outcome) {
 	r.reason, r.problem = out.Reason, out.Error
 	r.completedAt, r.processingTime = out.At, out.ProcessingTime
 	if r.Status == domain.Cancelled && r.answered {
-		tx.delete(idKey(prefixResponse, r.ID))
+		tx.discard(idKey(prefixResponse, r.ID), r.ResponseSize)
 		r.answered, r.statusCode, r.ResponseSize = false, 0, 0
 	}
 	if r.Status.DeadLettered() {
 		tx.addDeadLetter(r)
 	} else {
-		tx.delete(idKey(prefixRequest, r.ID))
+		tx.discard(idKey(prefixRequest, r.ID), r.size)
 	}
 	if r.idempotency != "" && (r.Status == domain.Failed || r.Status == domain.Cancelled) {
 		tx.freeKey(r)
