@@ -39,6 +39,7 @@ func openEmbedded(
 		Now:           time.Now,
 		Ended:         observer.Ended,
 		Logger:        logger,
+		Repair:        config.Embedded.Repair,
 	})
 	if err != nil {
 		return nil, err

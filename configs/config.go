@@ -117,6 +117,7 @@ const (
 type Embedded struct {
 	Dir     string   `koanf:"dir"`      // made if it is not there; relative to the working directory
 	MinFree ByteSize `koanf:"min_free"` // space left on the disk below which nothing is accepted and no call begins
+	Repair  bool     `koanf:"repair"`   // go on without what is damaged or missing
 }
 
 // Redis is where the Redis queue and store are. ResolveRedis gives what is in URL.

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,6 +38,9 @@ type Options struct {
 	Ended         func(domain.Record) // called with each record that is final and durable; must not block; nil: not called
 	Logger        *slog.Logger
 
+	// Repair makes Open go on without what is damaged or missing in the write-ahead log. Otherwise that is an error.
+	Repair bool
+
 	// FS holds the files of the database; nil: the disk. The directory's marker and lock are always on the disk.
 	FS vfs.FS
 }
@@ -49,6 +53,7 @@ type DB struct {
 	kv    *pebble.DB // replaced by the committer, while it holds reads
 	disk  *disk
 	files *files
+	mark  *mark // nil until the database is open for writing
 	log   pebbleLogger
 	waste waste
 
@@ -100,7 +105,17 @@ func Open(opts Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{
+	db := newDB(opts, dir)
+	if err := db.open(); err != nil {
+		return nil, errors.Join(err, db.closeFiles())
+	}
+	go db.run()
+	db.upkeep.Go(db.lookAfterDisk)
+	return db, nil
+}
+
+func newDB(opts Options, dir *directory) *DB {
+	return &DB{
 		opts: opts, dir: dir,
 		files:   &files{FS: opts.FS},
 		log:     pebbleLogger{opts.Logger, new(atomic.Bool), new(damage)},
@@ -113,23 +128,23 @@ func Open(opts Options) (*DB, error) {
 			gone:      make(map[*Consumer]struct{}),
 		},
 	}
-	if err := db.open(); err != nil {
-		return nil, errors.Join(err, db.closeFiles())
-	}
-	go db.run()
-	db.upkeep.Go(db.lookAfterDisk)
-	return db, nil
 }
 
 // open opens the files and loads what the committer keeps in memory. An existing database is read first without a
 // change to it.
 func (db *DB) open() (err error) {
-	db.readOnly = db.dir.ready
-	if db.kv, err = db.openPebble(); err != nil {
+	if db.readOnly = db.dir.ready; !db.readOnly {
+		if db.kv, err = db.openPebble(); err != nil {
+			return err
+		}
+	} else if err = db.openWhole(); err != nil {
 		return err
 	}
 	if err = db.load(); err == nil {
 		err = db.dir.markReady()
+	}
+	if err == nil {
+		err = db.checkMark()
 	}
 	if err == nil {
 		db.disk, err = newDisk(&db.opts)
@@ -139,18 +154,49 @@ func (db *DB) open() (err error) {
 	}
 	if db.readOnly {
 		if err = db.disk.holdsDatabase(); errors.Is(err, ports.ErrStorageLow) {
-			db.opts.Logger.Warn("disk: opened read-only, because there is no room to write; results can be fetched", "error", err)
+			db.opts.Logger.Warn("disk: opened read-only, as there is no room to write; results can be fetched", "error", err)
 			return nil
 		}
 		if err == nil {
 			err = db.openForWriting()
 		}
+	} else {
+		err = db.openMark()
 	}
 	if err == nil {
 		err = guardFiles(db.opts.Dir) // those that are new
 	}
 	return err
 }
+
+// openWhole opens the database read-only. With Options.Repair it cuts a damaged write-ahead log off where the damage
+// begins.
+func (db *DB) openWhole() (err error) {
+	db.kv, err = db.openPebble()
+	if err == nil || !pebble.IsCorruptionError(err) {
+		return err
+	}
+	damaged, cutErr := findDamagedLog(db.opts.FS, db.databaseDir())
+	if cutErr != nil || damaged == nil {
+		return errors.Join(err, cutErr)
+	}
+	if !db.opts.Repair {
+		return fmt.Errorf("%s is damaged at byte %d, and what was confirmed after that is gone: restore a backup, or set "+
+			"embedded.repair: true to go on with what is whole: %w", damaged.path, damaged.offset, err)
+	}
+	db.opts.Logger.Error("embedded database: the write-ahead log is damaged; what was confirmed after that is gone",
+		"path", damaged.path, "offset", damaged.offset, "kept", filepath.Join(db.opts.Dir, damagedName))
+	if err := db.keepLogs(); err != nil {
+		return err
+	}
+	if err := damaged.cut(db.files); err != nil {
+		return fmt.Errorf("repair %s: %w", damaged.path, err)
+	}
+	db.kv, err = db.openPebble()
+	return err
+}
+
+func (db *DB) databaseDir() string { return filepath.Join(db.opts.Dir, databaseName) }
 
 func (db *DB) openPebble() (*pebble.DB, error) {
 	db.log.opening.Store(!db.readOnly)
@@ -168,6 +214,9 @@ func (db *DB) openForWriting() error {
 		db.readOnly = false
 		db.kv, err = db.openPebble()
 	}
+	if err == nil {
+		err = db.openMark()
+	}
 	db.closed = err != nil
 	return err
 }
@@ -177,6 +226,9 @@ func (db *DB) closeFiles() error {
 	var err error
 	if db.kv != nil {
 		err = db.kv.Close()
+	}
+	if db.mark != nil {
+		err = errors.Join(err, db.mark.close())
 	}
 	return errors.Join(err, db.dir.close())
 }

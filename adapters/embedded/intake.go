@@ -98,6 +98,8 @@ func (tx *txn) accept(a *arrival, room error) ports.Accepted {
 	}
 	tx.expireAt(r, r.Deadline.Add(expiryGrace))
 	tx.save(r)
+	tx.db.totals.accepted++
+	tx.newest = r.ID
 	return ports.Accepted{Outcome: ports.AcceptedNew, Record: r.Record}
 }
 

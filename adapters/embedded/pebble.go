@@ -89,7 +89,7 @@ func (l pebbleLogger) events() *pebble.EventListener {
 				l.Fatalf("the disk is full: %v", err)
 			case errors.Is(err, syscall.ENOSPC):
 				// The disk's own check logs it.
-				time.Sleep(fullPause)
+				<-time.After(fullPause)
 			case pebble.IsCorruptionError(err): // DataCorruption logs it
 			default:
 				l.log.Error("embedded database failed in the background; it retries by itself", "error", err)

@@ -22,6 +22,7 @@ type txn struct {
 	deleted map[domain.ID]struct{} // dead letters deleted in this group, which can still be read from disk
 	queues  map[*queue]struct{}    // queues whose counters changed
 	finals  []domain.ID
+	newest  domain.ID // the last request that was accepted in this group; empty: none
 }
 
 func (db *DB) begin() *txn {
@@ -55,6 +56,7 @@ func (tx *txn) commit() error {
 		return fmt.Errorf("write database: %w", err)
 	}
 	tx.db.durable.Store(tx.db.totals.group)
+	tx.db.raiseMark(tx.newest)
 	return nil
 }
 

@@ -3,7 +3,6 @@ package embedded
 import (
 	"bytes"
 	"context"
-	"path/filepath"
 	"sync"
 	"time"
 )
@@ -83,6 +82,7 @@ func (db *DB) lookAfterDisk() {
 		select {
 		case <-ticker.C:
 			_ = db.disk.check() // logs
+			db.syncMark()
 			db.startCleaning(ctx, cleaning)
 		case <-db.closing:
 			return
@@ -128,7 +128,7 @@ func (db *DB) clean(ctx context.Context) {
 }
 
 func (db *DB) compact(ctx context.Context, due []wasted) error {
-	dir := filepath.Join(db.opts.Dir, databaseName)
+	dir := db.databaseDir()
 	newest, err := newestLog(dir)
 	if err != nil {
 		return err

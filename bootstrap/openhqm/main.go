@@ -33,6 +33,9 @@ func program() *cli.Program {
 		Serve:       serve,
 		PrintConfig: printConfig,
 		Listen:      listen,
+		Data: cli.DataTools{
+			Check: bootstrap.CheckData, Repair: bootstrap.RepairData, Backup: bootstrap.BackupData,
+		},
 	}
 }
 
