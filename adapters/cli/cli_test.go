@@ -154,7 +154,8 @@ func TestHelpNamesWhatThereIs(t *testing.T) {
 	t.Parallel()
 	_, help, _ := run(testProgram(), "help")
 	for _, want := range []string{
-		"config", "healthcheck", "dlq", "data", "version", "completion", "--config file", "--role", "--queue-type", "OPENHQM_ROLE",
+		"config", "healthcheck", "dlq", "data", "version", "completion",
+		"--config file", "--role", "--queue-type", "OPENHQM_ROLE",
 	} {
 		require.Contains(t, help, want)
 	}

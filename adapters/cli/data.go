@@ -25,8 +25,9 @@ func (p *Program) dataCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "data",
 		Short: "Check, repair or back up a data directory of the embedded queue",
-		Long: `Check, repair or back up a data directory (embedded.dir) of the embedded queue. No process may use the directory
-meanwhile.`,
+		Long: `Check, repair or back up a data directory (embedded.dir) of the embedded queue.
+
+No process may use the directory meanwhile.`,
 		Example: `  openhqm data check /var/lib/openhqm
   openhqm data backup /var/lib/openhqm /mnt/backup/2026-11-28`,
 		Args: noArguments,
@@ -52,8 +53,8 @@ func (p *Program) dataRepairCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "repair DIR",
 		Short: "Drop what is damaged or missing in the write-ahead log of a data directory",
-		Long: `Drop what is damaged or missing in the write-ahead log of a data directory, as a start with embedded.repair does. It
-prints how many requests are gone. The damaged files are kept in DIR/damaged.`,
+		Long: `Drop what is damaged or missing in the write-ahead log of a data directory, as a start with
+embedded.repair does. It prints how many requests are gone. The logs as they were are kept in DIR/damaged.`,
 		Example: "  openhqm data repair /var/lib/openhqm",
 		Args:    paths("DIR"),
 		RunE: func(command *cobra.Command, args []string) error {

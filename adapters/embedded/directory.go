@@ -64,7 +64,7 @@ func makeDirectory(path string) error {
 	if err := makeDirectory(parent); err != nil {
 		return err
 	}
-	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+	if err := os.Mkdir(path, privateDirectory); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
 	return syncDirectory(parent)
@@ -127,6 +127,7 @@ func (d *directory) mark(text string) error {
 	if err := writeSynced(temporary, text); err != nil {
 		return fmt.Errorf("mark data directory: %w", err)
 	}
+	//nolint:gosec // the operator names the directory, and may write there
 	if err := os.Rename(temporary, filepath.Join(d.path, markerName)); err != nil {
 		return fmt.Errorf("mark data directory: %w", err)
 	}
@@ -135,7 +136,7 @@ func (d *directory) mark(text string) error {
 
 // syncDirectory makes durable what was created or renamed in a directory.
 func syncDirectory(path string) error {
-	d, err := os.Open(path)
+	d, err := os.Open(path) //nolint:gosec // the operator names the directory
 	if err != nil {
 		return fmt.Errorf("sync directory: %w", err)
 	}
@@ -143,7 +144,8 @@ func syncDirectory(path string) error {
 }
 
 func writeSynced(path, text string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	//nolint:gosec // the operator names the directory
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, privateFile)
 	if err != nil {
 		return err
 	}

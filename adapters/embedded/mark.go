@@ -135,7 +135,7 @@ func (db *DB) openMark() error {
 	}
 	db.mark = &mark{file: file, last: highWater{newest: known.newest}}
 	db.raiseMark("")
-	return nil
+	return syncDirectory(db.opts.Dir)
 }
 
 // raiseMark writes the mark after a group. An error makes the mark fall behind, which does no harm by itself.

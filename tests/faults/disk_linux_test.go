@@ -152,7 +152,7 @@ func TestAStartOnAFullDiskServesResultsUntilThereIsRoom(t *testing.T) {
 	require.Equal(t, `"after"`, string(client.Result(id).Result))
 }
 
-// Answers are as large as they may be, and many calls are due at once: no more of them begin than the disk has room for.
+// Answers are as large as they may be, and many calls are due at once. No more begin than the disk has room for.
 func TestAnswersThatTheDiskHasNoRoomForAreHeldBack(t *testing.T) {
 	t.Parallel()
 	const requests, answer = 30, 10 << 20
