@@ -127,7 +127,6 @@ func (d *directory) mark(text string) error {
 	if err := writeSynced(temporary, text); err != nil {
 		return fmt.Errorf("mark data directory: %w", err)
 	}
-	//nolint:gosec // the operator names the directory, and may write there
 	if err := os.Rename(temporary, filepath.Join(d.path, markerName)); err != nil {
 		return fmt.Errorf("mark data directory: %w", err)
 	}
@@ -136,7 +135,7 @@ func (d *directory) mark(text string) error {
 
 // syncDirectory makes durable what was created or renamed in a directory.
 func syncDirectory(path string) error {
-	d, err := os.Open(path) //nolint:gosec // the operator names the directory
+	d, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("sync directory: %w", err)
 	}
@@ -144,7 +143,6 @@ func syncDirectory(path string) error {
 }
 
 func writeSynced(path, text string) error {
-	//nolint:gosec // the operator names the directory
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, privateFile)
 	if err != nil {
 		return err
