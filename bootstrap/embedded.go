@@ -18,7 +18,9 @@ func embeddedModule() fx.Option {
 		func(lc fx.Lifecycle, db *embedded.DB) ports.Work { return consume(lc, db.NewConsumer) },
 		func(db *embedded.DB) (ports.Intake, ports.Results, ports.Gauge) { return db, db, db },
 		func(db *embedded.DB) ports.DeadLetters { return db.DeadLetters() },
-		func(db *embedded.DB) probes { return probes{Probes: []probe{{"queue", db}, {"store", db}}} },
+		func(db *embedded.DB) probes {
+			return probes{Probes: []probe{{"queue", db}, {"store", db}, {"disk", db.Disk()}}}
+		},
 	))
 }
 
@@ -30,6 +32,7 @@ func openEmbedded(
 	db, err := embedded.Open(embedded.Options{
 		Dir:           config.Embedded.Dir,
 		MinFree:       uint64(config.Embedded.MinFree),
+		MaxResponse:   int64(config.Proxy.MaxResponseSize),
 		CacheBytes:    memory.Cache,
 		MemTableBytes: uint64(memory.MemTable),
 		MaxDepth:      int64(config.Queue.MaxDepth),
@@ -40,6 +43,7 @@ func openEmbedded(
 		Ended:         observer.Ended,
 		Logger:        logger,
 		MaxOpenFiles:  files.database,
+		Repair:        config.Embedded.Repair,
 	})
 	if err != nil {
 		return nil, err

@@ -98,6 +98,9 @@ func TestAWrongCommandLineIsRefused(t *testing.T) {
 		"healthcheck more":    `unexpected argument "more"; see openhqm healthcheck --help`,
 		"help more":           `unknown command "more"; see openhqm help --help`,
 		"help dlq more":       `unknown command "dlq more"; see openhqm help --help`,
+		"data":                "data: name one of check, repair, backup; see openhqm data --help",
+		"data check":          "give DIR; see openhqm data check --help",
+		"data backup a":       "give DIR and TARGET; see openhqm data backup --help",
 		"completion":          "name one shell: bash, zsh, fish, powershell; see openhqm completion --help",
 		"completion tcsh":     "name one shell: bash, zsh, fish, powershell; see openhqm completion --help",
 		"dlq list --role api": "unknown flag: --role; see openhqm dlq list --help",
@@ -121,7 +124,7 @@ func commands(command *cobra.Command) []*cobra.Command {
 func TestEveryCommandHasHelpWithExamples(t *testing.T) {
 	t.Parallel()
 	all := commands(testProgram().root())
-	require.Len(t, all, 10)
+	require.Len(t, all, 14)
 	for _, command := range all {
 		_, path, _ := strings.Cut(command.CommandPath(), " ")
 		t.Run(path, func(t *testing.T) {
@@ -149,7 +152,8 @@ func TestHelpNamesWhatThereIs(t *testing.T) {
 	t.Parallel()
 	_, help, _ := run(testProgram(), "help")
 	for _, want := range []string{
-		"config", "healthcheck", "dlq", "version", "completion", "--config file", "--role", "--queue-type", "OPENHQM_ROLE",
+		"config", "healthcheck", "dlq", "data", "version", "completion",
+		"--config file", "--role", "--queue-type", "OPENHQM_ROLE",
 	} {
 		require.Contains(t, help, want)
 	}

@@ -98,6 +98,10 @@ var problems = []struct {
 		status: http.StatusServiceUnavailable, code: "QUEUE_FULL",
 		detail: "the queue is full; nothing was accepted",
 	}},
+	{ports.ErrStorageLow, problem{
+		status: http.StatusServiceUnavailable, code: "STORAGE_LOW",
+		detail: "the disk of the queue has too little free space; nothing was accepted",
+	}},
 	{ports.ErrUnavailable, unavailable},
 	{ports.ErrClosed, unavailable},
 	{context.DeadlineExceeded, unavailable},
