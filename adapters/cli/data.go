@@ -4,9 +4,13 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 )
+
+// backupTimeout bounds a backup that a running api makes of itself.
+const backupTimeout = time.Hour
 
 // DataTools work on a data directory of the embedded queue that no process uses.
 type DataTools struct {
@@ -27,7 +31,7 @@ func (p *Program) dataCommand() *cobra.Command {
 		Short: "Check, repair or back up a data directory of the embedded queue",
 		Long: `Check, repair or back up a data directory (embedded.dir) of the embedded queue.
 
-No process may use the directory meanwhile.`,
+No process may use the directory meanwhile, except for backup --live.`,
 		Example: `  openhqm data check /var/lib/openhqm
   openhqm data backup /var/lib/openhqm /mnt/backup/2026-11-28`,
 		Args: noArguments,
@@ -64,12 +68,27 @@ embedded.repair does. It prints how many requests are gone. The logs as they wer
 }
 
 func (p *Program) dataBackupCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "backup DIR TARGET",
-		Short:   "Copy a data directory to a path that does not exist",
-		Example: "  openhqm data backup /var/lib/openhqm /mnt/backup/2026-11-28",
-		Args:    paths("DIR", "TARGET"),
+	var live bool
+	backup := &cobra.Command{
+		Use:   "backup {DIR TARGET | --live}",
+		Short: "Copy a data directory, or let a running api back itself up",
+		Long: `Copy a data directory that no process uses to a path that does not exist. With --live, let a running api
+write a backup to a new directory in its embedded.backup_dir, and print the path on its machine.
+
+Where API keys are configured, set ` + keyVariable + ` to that of an administrator for --live.`,
+		Example: `  openhqm data backup /var/lib/openhqm /mnt/backup/2026-11-28
+  openhqm data backup --live
+  openhqm data backup --live --url http://10.0.0.7:8000`,
+		Args: func(command *cobra.Command, args []string) error {
+			if live {
+				return noArguments(command, args)
+			}
+			return paths("DIR", "TARGET")(command, args)
+		},
 		RunE: func(command *cobra.Command, args []string) error {
+			if live {
+				return p.session(command, (*session).backup)
+			}
 			if err := p.Data.Backup(args[0], args[1]); err != nil {
 				return err
 			}
@@ -77,6 +96,23 @@ func (p *Program) dataBackupCommand() *cobra.Command {
 			return err
 		},
 	}
+	backup.Flags().BoolVar(&live, "live", false, "let a running api back itself up")
+	addAPIFlags(backup)
+	return backup
+}
+
+// backup lets the api back itself up. A copy to another file system takes as long as it takes.
+func (s *session) backup() error {
+	s.api.http.Timeout = backupTimeout
+	path, answer, err := s.api.backup()
+	if err != nil {
+		return fmt.Errorf("data backup: %w", err)
+	}
+	if s.json {
+		return s.line(answer)
+	}
+	_, err = fmt.Fprintf(s.stdout, "%s is a backup that embedded.dir can name\n", plain(path))
+	return err
 }
 
 // paths requires one argument for each name.

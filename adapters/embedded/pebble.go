@@ -22,9 +22,10 @@ import (
 // plentyBytes is the size of memtables from which on memory is no concern.
 const plentyBytes = 16 << 20
 
-// openPebble opens the database. Read-only it writes nothing, so that it also opens on a full disk. While a memtable is
-// flushed there are two. Pebble takes them out of the cache, so the cache should be larger than both, or every read of a
-// backlog goes to the disk.
+// openPebble opens the database. Read-only it writes nothing, so that it also opens on a full disk.
+//
+// While a memtable is flushed there are two. Pebble takes them out of the cache, so the cache should be larger than
+// both, or every read of a backlog goes to the disk.
 func (db *DB) openPebble() (*pebble.DB, error) {
 	db.log.opening.Store(!db.readOnly)
 	defer db.log.opening.Store(false)

@@ -46,6 +46,7 @@ var problems = []struct {
 	problem
 }{
 	{errNoRoute, problem{status: http.StatusNotFound, code: "NOT_FOUND"}},
+	{errNoBackups, problem{status: http.StatusNotFound, code: "NOT_FOUND"}},
 	{errNoMethod, problem{status: http.StatusMethodNotAllowed, code: "METHOD_NOT_ALLOWED"}},
 	{errSlowBody, problem{status: http.StatusRequestTimeout, code: "REQUEST_TIMEOUT"}},
 	{errNotJSON, problem{status: http.StatusUnsupportedMediaType, code: "UNSUPPORTED_MEDIA_TYPE"}},

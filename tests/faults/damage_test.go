@@ -1,7 +1,9 @@
 package faults_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
@@ -53,4 +55,30 @@ func TestALostLogIsSaidAndCanBeRepaired(t *testing.T) {
 	backup := gateway.Twin()
 	require.NoError(t, os.Rename(filepath.Join(gateway.Dir, "backup"), filepath.Join(backup.Dir, "data")))
 	require.Equal(t, "PENDING", backup.Start().Client().Status(last).Status)
+}
+
+func TestABackupOfARunningProcessCanBeStarted(t *testing.T) {
+	t.Parallel()
+	backend := testkit.NewBackend(t, testkit.Echo())
+	gateway := testkit.NewGateway(t, testkit.OneBackend(backend.URL)+"embedded: {min_free: 0B, backup_dir: backups}\n")
+	process := gateway.Start()
+	done := process.Client().Submit(`{"payload": "done"}`).CorrelationID
+	require.Equal(t, `"done"`, string(process.Client().Result(done).Result))
+	waiting := process.Client().Submit(`{"payload": "waiting", "metadata": {"delay": "1h"}}`).CorrelationID
+
+	backup := gateway.Run("data", "backup", "--live", "--json", "--url", "http://"+process.Client().Address)
+	require.Zero(t, backup.Code, backup.Stderr)
+	var made struct {
+		Path string `json:"path"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(backup.Stdout), &made))
+	after := process.Client().Submit(`{"payload": "after", "metadata": {"delay": "1h"}}`).CorrelationID
+
+	restored := gateway.Twin()
+	require.NoError(t, os.Rename(filepath.Join(gateway.Dir, made.Path), filepath.Join(restored.Dir, "data")))
+	client := restored.Start().Client()
+	require.Equal(t, `"done"`, string(client.Result(done).Result))
+	require.Equal(t, "PENDING", client.Status(waiting).Status)
+	require.Equal(t, http.StatusNotFound, client.Get("/api/v1/status/"+after).Code)
+	require.Equal(t, "PENDING", process.Client().Status(after).Status)
 }
