@@ -85,9 +85,10 @@ func (p *pool) newTransport() *http.Transport {
 		ResponseHeaderTimeout:  p.headerTimeout,
 		MaxResponseHeaderBytes: maxResponseHeader,
 	}
-	// The HTTP/2 of net/http counts no errors of a transport, but the module that it is made of does.
-	if secure, err := http2.ConfigureTransports(transport); err == nil { // it fails if that was done before
-		secure.CountError = p.countError
+	// Go 1.26 does not call HTTP2Config.CountError for a transport; the module that its HTTP/2 is made of does.
+	secure, err := http2.ConfigureTransports(transport) //nolint:staticcheck // deprecated for a field without effect
+	if err == nil {                                     // it fails if that was done before
+		secure.CountError = p.countError //nolint:staticcheck // as above
 	}
 	return transport
 }
