@@ -177,6 +177,13 @@ func TestRulesBetweenKeys(t *testing.T) {
 			give: "embedded: {dir: data, backup_dir: data/../data/backups}",
 			want: []string{`f.yaml:1: embedded.backup_dir: "data/../data/backups": must not be in embedded.dir`},
 		},
+		{give: "server: {tls: {cert_file: a}, admin_tls: {client_ca_file: b}}", want: []string{
+			`f.yaml:1: server.tls.cert_file: "a": must be set together with key_file`,
+			`f.yaml:1: server.admin_tls.client_ca_file: "b": needs cert_file and key_file`,
+		}},
+		{give: "server: {admin_tls: {cert_file: a, key_file: b}}", want: []string{
+			`f.yaml:1: server.admin_tls.cert_file: "a": has no effect without server.admin_listen`,
+		}},
 		{give: "embedded: {dir: ''}", want: []string{`f.yaml:1: embedded.dir: "": must be the path of a directory`}},
 		{give: "worker: {max_bytes: 20MiB}"},
 		{give: "worker: {max_bytes: 20971519}", want: []string{

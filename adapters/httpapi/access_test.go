@@ -311,7 +311,7 @@ func TestARouteWithoutAGuardAnswersNobody(t *testing.T) {
 	a := newAPI(t.Context(), opts)
 	e := a.emptyEngine()
 	e.GET("/unguarded/:id", a.handle(a.status))
-	server := newListener("test", "127.0.0.1:0", 1, e, opts)
+	server := newListener("test", "127.0.0.1:0", 1, nil, e, opts)
 	require.NoError(t, server.listen(t.Context()))
 	served := make(chan error, 1)
 	go func() { served <- server.serve() }()

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,10 +26,14 @@ type listener struct {
 	server         http.Server
 }
 
-func newListener(name, address string, maxConnections int, handler http.Handler, opts Options) *listener {
+// newListener returns a listener that does not listen yet. Without a TLS configuration it is clear.
+func newListener(
+	name, address string, maxConnections int, secure *tls.Config, handler http.Handler, opts Options,
+) *listener {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
-	protocols.SetUnencryptedHTTP2(true) // with prior knowledge (RFC 9113 section 3.3)
+	protocols.SetHTTP2(secure != nil)            // by ALPN (RFC 9113 section 3.2)
+	protocols.SetUnencryptedHTTP2(secure == nil) // with prior knowledge (RFC 9113 section 3.3)
 	return &listener{
 		name:           name,
 		address:        address,
@@ -39,6 +44,7 @@ func newListener(name, address string, maxConnections int, handler http.Handler,
 		server: http.Server{
 			Handler:   handler,
 			Protocols: &protocols,
+			TLSConfig: secure,
 			HTTP2: &http.HTTP2Config{
 				MaxConcurrentStreams: maxStreams,
 				// What arrives before a handler reads it is not counted in the budget of bodies, so one request may buffer
@@ -97,7 +103,11 @@ func (l *listener) serve() error {
 	if l.socket == nil {
 		return fmt.Errorf("serve %s: not listening", l.name)
 	}
-	if err := l.server.Serve(l.socket); !errors.Is(err, http.ErrServerClosed) {
+	serve := l.server.Serve
+	if l.server.TLSConfig != nil {
+		serve = func(socket net.Listener) error { return l.server.ServeTLS(socket, "", "") }
+	}
+	if err := serve(l.socket); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve %s: %w", l.name, err)
 	}
 	return nil
