@@ -91,6 +91,7 @@ func newServer(in serverInput) (*httpapi.Server, error) {
 		Observer:         in.Metrics,
 		Logger:           in.Log.Logger,
 		Now:              time.Now,
+		Hosts:            server.Hosts,
 		Keys:             apiKeys(server.APIKeys),
 		RateLimit:        httpapi.RateLimit(server.RateLimit),
 		TrustedProxies:   server.ProxyPrefixes(),

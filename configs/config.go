@@ -60,6 +60,7 @@ type Server struct {
 	MaxBodySize    ByteSize      `koanf:"max_body_size"`   // of one request
 	ReadTimeout    time.Duration `koanf:"read_timeout"`    // for a whole request, header and body
 	MaxConnections int           `koanf:"max_connections"` // open at once
+	Hosts          []string      `koanf:"hosts"`           // names of this server for clients without a key
 	ShutdownDelay  time.Duration `koanf:"shutdown_delay"`  // between "not ready" and closing the listener; may be 0
 	TrustedProxies []string      `koanf:"trusted_proxies"` // addresses and networks, see ProxyPrefixes
 	APIKeys        []APIKey      `koanf:"api_keys"`        // empty: everybody may do everything

@@ -5,10 +5,14 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
+	"sync"
+	"time"
 )
 
 // maxStreams is how many concurrent requests one HTTP/2 connection may have: the minimum that RFC 9113 section 6.5.2
@@ -63,9 +67,35 @@ func newListener(
 			// waiting for a result.
 			WriteTimeout: 3*opts.ReadTimeout + maxWait + callTimeout,
 			IdleTimeout:  idleTimeout,
-			ErrorLog:     slog.NewLogLogger(opts.Logger.Handler(), slog.LevelWarn),
+			ErrorLog:     log.New(&strangers{logger: opts.Logger, now: opts.Now}, "", 0),
 		},
 	}
+}
+
+// strangersPause is the shortest time between two log lines about connections that failed.
+const strangersPause = time.Minute
+
+// strangers logs what net/http has to say about connections, which is what strangers send: wrong protocols, failed TLS
+// handshakes. They decide how much that is, so it is one line a minute at most.
+type strangers struct {
+	logger *slog.Logger
+	now    func() time.Time
+
+	mu    sync.Mutex
+	next  time.Time
+	count int
+}
+
+// Write logs a line of net/http, or only counts it.
+func (s *strangers) Write(line []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.count++
+	if now := s.now(); !now.Before(s.next) {
+		s.logger.Warn("connections of clients failed", "times", s.count, "last", strings.TrimSpace(string(line)))
+		s.next, s.count = now.Add(strangersPause), 0
+	}
+	return len(line), nil
 }
 
 func (l *listener) listen(ctx context.Context) error {

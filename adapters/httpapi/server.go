@@ -64,6 +64,7 @@ type Options struct {
 	Logger      *slog.Logger
 	Now         func() time.Time
 
+	Hosts          []string   // names of this server, beside addresses and local ones; "*." and "*" are wildcards
 	Keys           []Key      // requests must have one of them; empty: everybody may do everything
 	RateLimit      RateLimit  // of each client; zero: none
 	TrustedProxies ProxyTrust // whose X-Forwarded fields count; empty: nobody's
