@@ -152,12 +152,12 @@ func (c *capacity) awaitAlone(ctx context.Context) {
 }
 
 // begin charges a delivery that was fetched.
-func (c *capacity) begin(d *ports.Delivery, s suspicion) {
+func (c *capacity) begin(d *ports.Delivery, beside company) {
 	c.gates.begin(d.Request.Endpoint)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.running++
-	c.caution.held[s]++
+	c.caution.held[beside]++
 	c.charge(d.Request.Endpoint, d.Request.Size())
 }
 
@@ -175,7 +175,7 @@ func (c *capacity) end(endpoint string) {
 func (c *capacity) saved(f *finished) {
 	c.mu.Lock()
 	c.unsaved--
-	c.caution.held[f.suspicion]--
+	c.caution.held[f.company]--
 	c.charge(f.endpoint, -f.size)
 	c.mu.Unlock()
 	c.notify()

@@ -20,7 +20,7 @@ func newShared(bytes int64, endpoints ...string) *capacity {
 // hold takes one delivery on that has a body.
 func (a *capacity) hold(endpoint string, bytes int) int64 {
 	d := ports.Delivery{Request: domain.Request{Endpoint: endpoint, Body: make([]byte, bytes)}}
-	a.begin(&d, trusted)
+	a.begin(&d, crowd)
 	return d.Request.Size()
 }
 

@@ -12,8 +12,8 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// suspects are deliveries that were handed out so often, this time included.
-func suspects(prefix string, n, handOuts int) []ports.Delivery {
+// survivors are deliveries that were handed out so often, this time included.
+func survivors(prefix string, n, handOuts int) []ports.Delivery {
 	all := deliveries(prefix, n, 10)
 	for i := range all {
 		all[i].Deliveries = handOuts
@@ -40,7 +40,7 @@ func TestPoolRunsFewBesideARequestWhoseWorkerDied(t *testing.T) {
 		opts := options()
 		opts.Slots = 64
 		g := &crowded{gate: make(gate)}
-		q, p := newQueue(suspects("s", 30, 2)...), newProcessor(g.process)
+		q, p := newQueue(survivors("s", 30, 2)...), newProcessor(g.process)
 		r := start(t, opts, q, p)
 		require.Len(t, p.calls(), 4)
 		require.Len(t, q.outcomes(), 26, "the others are handed back")
@@ -52,7 +52,7 @@ func TestPoolRunsFewBesideARequestWhoseWorkerDied(t *testing.T) {
 		q.add(deliveries("fresh ", 10, 10)...)
 		g.open(1)
 		synctest.Wait()
-		require.Len(t, p.calls(), 5, "no more run beside the other suspects")
+		require.Len(t, p.calls(), 5, "no more run beside the other survivors")
 		g.open(13)
 		synctest.Wait()
 		require.Len(t, p.calls(), 14)
@@ -60,7 +60,7 @@ func TestPoolRunsFewBesideARequestWhoseWorkerDied(t *testing.T) {
 
 		q.add(deliveries("later ", 64, 10)...)
 		synctest.Wait()
-		require.Equal(t, int64(64), g.now.Load(), "without suspects all slots work")
+		require.Equal(t, int64(64), g.now.Load(), "without survivors all slots work")
 		g.open(64)
 		r.end(t)
 	})
@@ -72,7 +72,7 @@ func TestPoolRunsARequestWhoseWorkerDiedTwiceAlone(t *testing.T) {
 		g := &crowded{gate: make(gate)}
 		q, p := newQueue(deliveries("before ", 2, 10)...), newProcessor(g.process)
 		r := start(t, options(), q, p)
-		q.add(suspects("s", 3, 3)...)
+		q.add(survivors("s", 3, 3)...)
 		q.add(deliveries("after ", 2, 10)...)
 		synctest.Wait()
 		require.Len(t, p.calls(), 2, "it waits for what runs")
@@ -99,7 +99,7 @@ func TestPoolThatStopsHandsBackWhatWaitsToRunAlone(t *testing.T) {
 		g := make(gate)
 		q, p := newQueue(delivery("running", 10)), newProcessor(g.process)
 		r := start(t, options(), q, p)
-		q.add(suspects("s", 1, 5)...)
+		q.add(survivors("s", 1, 5)...)
 		synctest.Wait()
 		r.stop()
 		synctest.Wait()

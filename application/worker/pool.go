@@ -50,7 +50,7 @@ type Pool struct {
 type job struct {
 	ports.Delivery
 
-	suspicion suspicion
+	company company
 	back      bool          // it is handed back without a call
 	delay     time.Duration // it is handed back for so long; 0: called, unless back is set
 }
@@ -59,7 +59,7 @@ type job struct {
 type finished struct {
 	finish    ports.Finish
 	endpoint  string
-	suspicion suspicion
+	company company
 	size      int64 // bytes charged for the request
 	reserved  int64 // bytes reserved for the response
 }
@@ -135,8 +135,8 @@ func (p *Pool) Run(ctx context.Context) error {
 	return err
 }
 
-// fetch receives as much work as there is room for, until ctx or the queue ends. Of suspects it keeps only those that
-// may run now.
+// fetch receives as much work as there is room for, until ctx or the queue ends. Of survivors it keeps only those
+// that may run now.
 func (p *Pool) fetch(ctx context.Context) error {
 	for {
 		credit, valid, done, ok := p.capacity.credit(ctx)
@@ -158,14 +158,14 @@ func (p *Pool) fetch(ctx context.Context) error {
 // that runs alone waits until everything else has ended and is saved, so that a death of the process points to it.
 func (p *Pool) run(ctx context.Context, kept, excess []ports.Delivery) {
 	for _, d := range excess {
-		p.capacity.begin(&d, trusted)
+		p.capacity.begin(&d, crowd)
 		p.jobs <- job{Delivery: d, back: true}
 	}
 	delays := p.opts.Gates.choose(kept)
 	for _, d := range kept {
-		j := job{Delivery: d, suspicion: suspicionOf(&d), delay: delays[d.Token]}
-		p.capacity.begin(&d, j.suspicion)
-		if j.suspicion == alone {
+		j := job{Delivery: d, company: companyOf(&d), delay: delays[d.Token]}
+		p.capacity.begin(&d, j.company)
+		if j.company == alone {
 			p.capacity.awaitAlone(ctx)
 		}
 		p.jobs <- j
@@ -176,7 +176,7 @@ func (p *Pool) run(ctx context.Context, kept, excess []ports.Delivery) {
 func (p *Pool) slot(accepting, calls context.Context) {
 	for j := range p.jobs {
 		d := j.Delivery
-		f := finished{endpoint: d.Request.Endpoint, suspicion: j.suspicion, size: d.Request.Size()}
+		f := finished{endpoint: d.Request.Endpoint, company: j.company, size: d.Request.Size()}
 		f.finish = ports.Finish{ID: d.Request.ID, Token: d.Token}
 		if delay, back := p.handsBack(accepting, &j); back {
 			f.finish.Outcome = application.HandBack(d, p.opts.Now().UTC(), delay)
@@ -189,7 +189,7 @@ func (p *Pool) slot(accepting, calls context.Context) {
 }
 
 // handsBack reports whether a delivery is handed back without a call, and for how long: after the stop, when its lease
-// is lost, when it is one suspect too many, and when its endpoint is not to be called, or only for a few probes.
+// is lost, when it is one survivor too many, and when its endpoint is not to be called, or only for a few probes.
 func (p *Pool) handsBack(accepting context.Context, j *job) (delay time.Duration, back bool) {
 	if accepting.Err() != nil || j.Lease.Err() != nil {
 		return 0, true
