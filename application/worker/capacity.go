@@ -135,22 +135,6 @@ func (c *capacity) divide(deliveries []ports.Delivery) (kept, excess []ports.Del
 	return c.caution.divide(deliveries, c.running+c.unsaved)
 }
 
-// awaitAlone blocks until the pool holds a single delivery, or ctx ends.
-func (c *capacity) awaitAlone(ctx context.Context) {
-	for ctx.Err() == nil {
-		c.mu.Lock()
-		held := c.running + c.unsaved
-		c.mu.Unlock()
-		if held == 1 {
-			return
-		}
-		select {
-		case <-c.freed:
-		case <-ctx.Done():
-		}
-	}
-}
-
 // begin charges a delivery that was fetched.
 func (c *capacity) begin(d *ports.Delivery, beside company) {
 	c.gates.begin(d.Request.Endpoint)

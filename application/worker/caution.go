@@ -13,10 +13,10 @@ import (
 type company int
 
 const (
-	crowd company = iota // as much as there is room for
-	few                  // few in all, at the second delivery
-	alone                // nothing, from the third on
-	companies
+	crowd     company = iota // as much as there is room for
+	few                      // few in all, at the second delivery
+	alone                    // nothing, from the third on
+	companies                // how many there are
 )
 
 func companyOf(d *ports.Delivery) company {
@@ -36,17 +36,19 @@ const fewAtOnce = 4
 // caution bounds what is fetched while there are survivors. The caller synchronizes it.
 type caution struct {
 	held [companies]int // deliveries by their company
-	more bool           // the last ones that were fetched had survivors among them, so the next ones may, too
+	next company        // the least of what was last fetched: what comes next may be like it
 }
 
-// room returns how many deliveries may be fetched while so many are held.
+// room returns how many deliveries may be fetched while so many are held; less than 1: none.
 func (c *caution) room(held int) int {
 	switch {
 	case c.held[alone] > 0:
 		return 0
+	case c.next == alone:
+		return 1 - held
 	case c.held[few] > 0:
 		return fewAtOnce - held
-	case c.more:
+	case c.next == few:
 		return 1
 	default:
 		return math.MaxInt
@@ -54,20 +56,32 @@ func (c *caution) room(held int) int {
 }
 
 // divide returns the deliveries that may be called while so many are held, those with the least company first, and
-// those that must be handed back. It keeps at least one.
+// those that must be handed back. A delivery that runs alone is one of the latter unless it is alone already. It must
+// not wait here for what else is held: that might kill the process, and would be counted against it.
 func (c *caution) divide(deliveries []ports.Delivery, held int) (kept, excess []ports.Delivery) {
 	order := slices.Clone(deliveries)
 	slices.SortStableFunc(order, func(a, b ports.Delivery) int { return cmp.Compare(companyOf(&b), companyOf(&a)) })
-	keep := len(order)
-	c.more = false
+	c.next = crowd
 	if len(order) > 0 {
-		switch companyOf(&order[0]) {
+		c.next = companyOf(&order[0])
+	}
+	atMost := math.MaxInt
+	for i := range order {
+		n, keep := held+len(kept), false
+		switch companyOf(&order[i]) {
 		case alone:
-			c.more, keep = true, 1
+			keep = n == 0 && len(order) == 1
 		case few:
-			c.more, keep = true, min(keep, max(fewAtOnce-held, 1))
-		case crowd, companies:
+			atMost = max(fewAtOnce, held+1)
+			keep = n < atMost
+		default:
+			keep = n < atMost
+		}
+		if keep {
+			kept = append(kept, order[i])
+		} else {
+			excess = append(excess, order[i])
 		}
 	}
-	return order[:keep], order[keep:]
+	return kept, excess
 }

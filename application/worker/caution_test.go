@@ -71,42 +71,54 @@ func TestPoolRunsARequestWhoseWorkerDiedTwiceAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &crowded{gate: make(gate)}
 		q, p := newQueue(deliveries("before ", 2, 10)...), newProcessor(g.process)
+		q.returns = true
 		r := start(t, options(), q, p)
 		q.add(survivors("s", 3, 3)...)
 		q.add(deliveries("after ", 2, 10)...)
 		synctest.Wait()
 		require.Len(t, p.calls(), 2, "it waits for what runs")
-		require.Equal(t, 2, q.outcome("s1").Deliveries, "and what was fetched with it is handed back")
+		for _, id := range []domain.ID{"s0", "s1"} {
+			require.Equal(t, domain.Pending, q.outcome(id).Status, "in the queue,")
+			require.Equal(t, 2, q.outcome(id).Deliveries, "so that a death of this process is not counted against it")
+		}
+		require.Len(t, q.out, 2)
 
-		g.open(2)
-		synctest.Wait()
-		require.Equal(t, 1, p.calls()["s0"])
-		require.Equal(t, int64(1), g.now.Load(), "nothing runs beside it")
-		require.Len(t, q.out, 1, "and nothing else is begun")
-
+		for _, id := range []domain.ID{"s0", "s1", "s2"} {
+			g.open(int(g.now.Load()))
+			synctest.Wait()
+			require.Equal(t, 1, p.calls()[id])
+			require.Equal(t, int64(1), g.now.Load(), "nothing runs beside it")
+			require.Len(t, q.out, 1, "and nothing else is begun")
+		}
 		g.open(1)
 		synctest.Wait()
-		require.Equal(t, domain.Completed, q.outcomes()["s0"])
-		g.open(int(g.now.Load()))
+		require.Equal(t, domain.Completed, q.outcomes()["s2"])
+		require.Equal(t, int64(2), g.now.Load(), "after that the others run")
+		g.open(2)
 		synctest.Wait()
 		r.end(t)
+		require.Len(t, q.outcomes(), 7)
 	})
 }
 
-func TestPoolThatStopsHandsBackWhatWaitsToRunAlone(t *testing.T) {
+// TestPoolCallsTheOthersThatCameWithARequestThatRunsAlone has a queue that handed them out together.
+func TestPoolCallsTheOthersThatCameWithARequestThatRunsAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := make(gate)
-		q, p := newQueue(delivery("running", 10)), newProcessor(g.process)
+		g := &crowded{gate: make(gate)}
+		q, p := newQueue(append(deliveries("fresh ", 2, 10), survivors("s", 1, 3)...)...), newProcessor(g.process)
+		q.returns = true
 		r := start(t, options(), q, p)
-		q.add(survivors("s", 1, 5)...)
+		require.Equal(t, map[domain.ID]int{"fresh 0": 1, "fresh 1": 1}, p.calls())
+		q.add(delivery("later", 10))
 		synctest.Wait()
-		r.stop()
+		require.Len(t, p.calls(), 2, "nothing more is fetched until it has run")
+		g.open(2)
 		synctest.Wait()
-		require.Equal(t, domain.Pending, q.outcome("s0").Status)
-		require.Equal(t, 4, q.outcome("s0").Deliveries)
-		g.open(1)
-		r.wait(t)
-		require.Equal(t, map[domain.ID]int{"running": 1}, p.calls())
+		require.Equal(t, 1, p.calls()["s0"])
+		require.Zero(t, p.calls()["later"])
+		g.open(2)
+		synctest.Wait()
+		r.end(t)
 	})
 }

@@ -51,17 +51,17 @@ type job struct {
 	ports.Delivery
 
 	company company
-	back      bool          // it is handed back without a call
-	delay     time.Duration // it is handed back for so long; 0: called, unless back is set
+	back    bool          // it is handed back without a call
+	delay   time.Duration // it is handed back for so long; 0: called, unless back is set
 }
 
 // finished is an outcome that is to be saved.
 type finished struct {
-	finish    ports.Finish
-	endpoint  string
-	company company
-	size      int64 // bytes charged for the request
-	reserved  int64 // bytes reserved for the response
+	finish   ports.Finish
+	endpoint string
+	company  company
+	size     int64 // bytes charged for the request
+	reserved int64 // bytes reserved for the response
 }
 
 // New returns a pool. Run starts it.
@@ -147,16 +147,15 @@ func (p *Pool) fetch(ctx context.Context) error {
 		stale := valid.Err() != nil
 		done()
 		kept, excess := p.capacity.divide(deliveries)
-		p.run(ctx, kept, excess)
+		p.run(kept, excess)
 		if err != nil && !stale {
 			return err
 		}
 	}
 }
 
-// run passes deliveries to the slots: those that are kept are called, the others are handed back at once. A delivery
-// that runs alone waits until everything else has ended and is saved, so that a death of the process points to it.
-func (p *Pool) run(ctx context.Context, kept, excess []ports.Delivery) {
+// run passes deliveries to the slots: those that are kept are called, the others are handed back at once.
+func (p *Pool) run(kept, excess []ports.Delivery) {
 	for _, d := range excess {
 		p.capacity.begin(&d, crowd)
 		p.jobs <- job{Delivery: d, back: true}
@@ -165,9 +164,6 @@ func (p *Pool) run(ctx context.Context, kept, excess []ports.Delivery) {
 	for _, d := range kept {
 		j := job{Delivery: d, company: companyOf(&d), delay: delays[d.Token]}
 		p.capacity.begin(&d, j.company)
-		if j.company == alone {
-			p.capacity.awaitAlone(ctx)
-		}
 		p.jobs <- j
 	}
 }
