@@ -46,18 +46,16 @@ func (c *caution) room(held int) int {
 		return 0
 	case c.next == alone:
 		return 1 - held
-	case c.held[few] > 0:
+	case c.next == few, c.held[few] > 0:
 		return fewAtOnce - held
-	case c.next == few:
-		return 1
 	default:
 		return math.MaxInt
 	}
 }
 
 // divide returns the deliveries that may be called while so many are held, those with the least company first, and
-// those that must be handed back. A delivery that runs alone is one of the latter unless it is alone already. It must
-// not wait here for what else is held: that might kill the process, and would be counted against it.
+// those that must be handed back. Survivors are among the latter while too much is held: none may wait here for that,
+// because it might kill the process, and then would be counted against them.
 func (c *caution) divide(deliveries []ports.Delivery, held int) (kept, excess []ports.Delivery) {
 	order := slices.Clone(deliveries)
 	slices.SortStableFunc(order, func(a, b ports.Delivery) int { return cmp.Compare(companyOf(&b), companyOf(&a)) })
@@ -72,8 +70,9 @@ func (c *caution) divide(deliveries []ports.Delivery, held int) (kept, excess []
 		case alone:
 			keep = n == 0 && len(order) == 1
 		case few:
-			atMost = max(fewAtOnce, held+1)
-			keep = n < atMost
+			if keep = n < fewAtOnce; keep {
+				atMost = fewAtOnce
+			}
 		default:
 			keep = n < atMost
 		}

@@ -66,6 +66,47 @@ func TestPoolRunsFewBesideARequestWhoseWorkerDied(t *testing.T) {
 	})
 }
 
+// TestPoolThatIsBusyRunsFewBesideARequestWhoseWorkerDied has survivors that come back while many others run.
+func TestPoolThatIsBusyRunsFewBesideARequestWhoseWorkerDied(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		opts := options()
+		opts.Slots = 64
+		g := &crowded{gate: make(gate)}
+		q, p := newQueue(deliveries("before ", 60, 10)...), newProcessor(g.process)
+		q.returns = true
+		r := start(t, opts, q, p)
+		q.add(survivors("s", 4, 2)...)
+		q.add(deliveries("with ", 1, 10)...)
+		q.add(deliveries("after ", 10, 10)...)
+		synctest.Wait()
+		require.Len(t, p.calls(), 60)
+		require.Equal(t, 1, q.outcome("s0").Deliveries, "a death of this process is not counted against it")
+
+		g.open(56)
+		synctest.Wait()
+		require.Len(t, p.calls(), 60, "as many run as may run beside one, without it")
+		g.open(1)
+		synctest.Wait()
+		require.Equal(t, 1, p.calls()["s0"])
+		require.Equal(t, int64(4), g.now.Load())
+		g.most.Store(0)
+		for _, id := range []domain.ID{"s1", "s2", "s3"} {
+			g.open(1)
+			synctest.Wait()
+			require.Equal(t, 1, p.calls()[id])
+			require.Equal(t, int64(4), g.now.Load(), "and few beside it")
+		}
+		g.open(int(g.now.Load()))
+		synctest.Wait()
+		require.Equal(t, int64(11), g.now.Load(), "after that the others run")
+		g.open(11)
+		synctest.Wait()
+		r.end(t)
+		require.Len(t, q.outcomes(), 75)
+	})
+}
+
 func TestPoolRunsARequestWhoseWorkerDiedTwiceAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
