@@ -55,7 +55,7 @@ func (c *Consumer) finishing(s *server.Shard, f *ports.Finish, call string) *ser
 	out := &f.Outcome
 	code, response, size := codec.ResponseFields(out.Response)
 	dueAt, dueMicros := int64(0), ""
-	if out.Status == domain.Pending {
+	if out.Status == domain.Pending && out.NextAttemptAt.After(out.At) { // else at once, whatever the time is in Redis
 		dueAt, dueMicros = codec.Millis(out.NextAttemptAt), codec.Micros(out.NextAttemptAt)
 	}
 	original, queue := []byte{}, ""

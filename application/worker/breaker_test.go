@@ -31,7 +31,7 @@ func (b backend) Do(context.Context, ports.Call) (*domain.Response, error) { ret
 func call(g *Gates, do func() (*domain.Response, error)) {
 	g.begin("a")
 	_, _ = g.Backend(backend(do)).Do(context.Background(), ports.Call{Request: &domain.Request{Endpoint: "a"}})
-	g.end("a")
+	g.end("a", true)
 }
 
 // inARow is a rule that counts failures in a row, and share one that counts a share of failures.
@@ -180,13 +180,13 @@ func TestAProbeIsChosenByHowOftenItWasTried(t *testing.T) {
 	}, g.choose(fetched))
 	n, _ = creditOf(g)
 	require.Zero(t, n, "all probes are under way")
-	require.Len(t, g.choose(fetched[1:2]), 1)
+	require.Equal(t, map[string]time.Duration{"f": 0}, g.choose(fetched[6:]), "what was never tried keeps its place")
 
 	for range fetched {
 		g.begin("a")
 	}
 	for range fetched { // they ended without a call
-		g.end("a")
+		g.end("a", true)
 	}
 	n, _ = creditOf(g)
 	require.Equal(t, 10, n, "those that came to nothing do not count")

@@ -145,9 +145,10 @@ func (c *capacity) begin(d *ports.Delivery, beside company) {
 	c.charge(d.Request.Endpoint, d.Request.Size())
 }
 
-// end frees the slot of a delivery whose call has ended. Its bytes stay charged until saved.
-func (c *capacity) end(endpoint string) {
-	c.gates.end(endpoint)
+// end frees the slot of a delivery whose call has ended, or that is handed back without one. Its bytes stay charged until
+// saved.
+func (c *capacity) end(endpoint string, called bool) {
+	c.gates.end(endpoint, called)
 	c.mu.Lock()
 	c.running--
 	c.unsaved++

@@ -2,12 +2,15 @@ package worker_test
 
 import (
 	"context"
+	"log/slog"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/openhqm/openhqm/application/worker"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
 )
@@ -160,6 +163,35 @@ func TestPoolCallsTheOthersThatCameWithARequestThatRunsAlone(t *testing.T) {
 		require.Zero(t, p.calls()["later"])
 		g.open(2)
 		synctest.Wait()
+		r.end(t)
+	})
+}
+
+// TestPoolHandsBackInPlaceWhatIsNoProbe has an endpoint whose breaker is half-open: what was never tried is handed back
+// due at once, since the endpoint has no credit while its only probe runs.
+func TestPoolHandsBackInPlaceWhatIsNoProbe(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		opts := options()
+		limit := worker.Limit{Breaker: worker.BreakerRule{Failures: 1, Cooldown: time.Second, Probes: 1}}
+		opts.Gates = worker.NewGates(map[string]worker.Limit{"": limit}, time.Now, slog.New(slog.DiscardHandler))
+		_, err := opts.Gates.Backend(failing{}).Do(t.Context(), ports.Call{Request: &domain.Request{}})
+		require.Error(t, err)
+		<-time.After(time.Second)
+
+		g := make(gate)
+		waiting := deliveries("", 4, 10)
+		for i := range waiting {
+			waiting[i].Attempts = 0
+		}
+		q, p := newQueue(waiting...), newProcessor(g.process)
+		r := start(t, opts, q, p)
+		require.Equal(t, map[domain.ID]int{"0": 1}, p.calls())
+		for _, id := range []domain.ID{"1", "2", "3"} {
+			require.Equal(t, time.Now().UTC(), q.outcome(id).NextAttemptAt)
+		}
+		require.Equal(t, map[string]int{"": 0}, q.asked()[1].Endpoints)
+		g.open(1)
 		r.end(t)
 	})
 }

@@ -144,13 +144,16 @@ func (g *Gates) closedFor(endpoint string) time.Duration {
 	return wait
 }
 
-// end counts the end of a delivery, whether or not a call was made for it.
-func (g *Gates) end(endpoint string) {
+// end counts the end of a delivery. One that was handed back without a call returns its token.
+func (g *Gates) end(endpoint string, called bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	gate := g.gates[endpoint]
 	if gate == nil {
 		return
+	}
+	if !called {
+		gate.tokens = min(gate.tokens+1, float64(gate.limit.Burst))
 	}
 	if gate.inFlight--; gate.inFlight == 0 {
 		gate.breaker.forget()
@@ -292,7 +295,8 @@ func (g *Gates) logBreaker(gate *gate) {
 const choicePerProbe = 8
 
 // choose tells which of the deliveries that were fetched are handed back, and for how long: an endpoint that is
-// half-open gets its probes and no more. Those that were tried least often go first: a request that its backend cannot
+// half-open gets its probes and no more. What was never tried keeps its place in the queue; the rest makes room for what
+// else may be chosen. Those that were tried least often go first: a request that its backend cannot
 // bear must not be the one that decides, again and again, for all the others.
 func (g *Gates) choose(deliveries []ports.Delivery) map[string]time.Duration {
 	g.mu.Lock()
@@ -313,7 +317,10 @@ func (g *Gates) choose(deliveries []ports.Delivery) map[string]time.Duration {
 		if back == nil {
 			back = make(map[string]time.Duration)
 		}
-		back[order[i].Token] = gate.limit.Breaker.Cooldown
+		back[order[i].Token] = 0
+		if order[i].Attempts > 0 {
+			back[order[i].Token] = gate.limit.Breaker.Cooldown
+		}
 	}
 	return back
 }

@@ -52,7 +52,7 @@ type job struct {
 
 	company company
 	back    bool          // it is handed back without a call
-	delay   time.Duration // it is handed back for so long; 0: called, unless back is set
+	delay   time.Duration // for which it is; 0: it keeps its place in the queue
 }
 
 // finished is an outcome that is to be saved.
@@ -162,7 +162,8 @@ func (p *Pool) run(kept, excess []ports.Delivery) {
 	}
 	delays := p.opts.Gates.choose(kept)
 	for _, d := range kept {
-		j := job{Delivery: d, company: companyOf(&d), delay: delays[d.Token]}
+		j := job{Delivery: d, company: companyOf(&d)}
+		j.delay, j.back = delays[d.Token]
 		p.capacity.begin(&d, j.company)
 		p.jobs <- j
 	}
@@ -174,13 +175,14 @@ func (p *Pool) slot(accepting, calls context.Context) {
 		d := j.Delivery
 		f := finished{endpoint: d.Request.Endpoint, company: j.company, size: d.Request.Size()}
 		f.finish = ports.Finish{ID: d.Request.ID, Token: d.Token}
-		if delay, back := p.handsBack(accepting, &j); back {
+		delay, back := p.handsBack(accepting, &j)
+		if back {
 			f.finish.Outcome = application.HandBack(d, p.opts.Now().UTC(), delay)
 		} else {
 			f.finish.Outcome, f.reserved = p.call(calls, d)
 		}
 		p.finished <- f
-		p.capacity.end(d.Request.Endpoint)
+		p.capacity.end(d.Request.Endpoint, !back)
 	}
 }
 
