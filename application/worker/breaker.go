@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
 )
 
 // BreakerRule says when the circuit breaker of an endpoint opens. It opens on a share of failures among the calls of a
@@ -181,7 +182,8 @@ const (
 
 // verdictOf takes for unhealthy what says that the endpoint, not the request, is in trouble: no answer, or a status
 // that overloaded servers, and gateways in front of broken ones, send. A plain 500 is most often about the request; an
-// answer that is too large, a 404 or a 501 comes from an endpoint that works.
+// answer that is too large, a 404 or a 501 comes from an endpoint that works. A client that allows a slow endpoint too
+// little time says nothing about it.
 func verdictOf(response *domain.Response, err error) verdict {
 	if err == nil {
 		switch response.StatusCode {
@@ -192,7 +194,10 @@ func verdictOf(response *domain.Response, err error) verdict {
 		}
 	}
 	var failure *domain.Failure
-	if !errors.As(err, &failure) {
+	switch {
+	case errors.Is(err, ports.ErrHasty):
+		return unknown
+	case !errors.As(err, &failure):
 		return unhealthy
 	}
 	switch failure.Kind {

@@ -213,6 +213,23 @@ func TestWhatSaysNothingAboutTheEndpointMovesNoBreaker(t *testing.T) {
 	}
 }
 
+// TestAHastyRequestMovesNoBreaker has requests whose own deadlines end their calls early.
+func TestAHastyRequestMovesNoBreaker(t *testing.T) {
+	t.Parallel()
+	g, _ := guarded(newClock(), BreakerRule{Failures: 1, Cooldown: time.Hour, Probes: 1})
+	do := func(cause error) {
+		ctx, end := context.WithCancelCause(t.Context())
+		end(cause)
+		_, err := g.Backend(backend(failWith(domain.FailureTimeout))).
+			Do(ctx, ports.Call{Request: &domain.Request{Endpoint: "a"}})
+		require.ErrorContains(t, err, "timeout", "the caller gets the failure")
+	}
+	do(ports.ErrHasty)
+	require.Equal(t, BreakerClosed, stateOf(g))
+	do(context.DeadlineExceeded)
+	require.Equal(t, BreakerOpen, stateOf(g))
+}
+
 func TestAnEndpointWithoutABreakerNeverOpens(t *testing.T) {
 	t.Parallel()
 	g, _ := guarded(newClock(), BreakerRule{})

@@ -183,7 +183,11 @@ type watched struct {
 func (w watched) Do(ctx context.Context, call ports.Call) (*domain.Response, error) {
 	epoch := w.gates.epoch(call.Request.Endpoint)
 	response, err := w.next.Do(ctx, call)
-	w.gates.report(call.Request.Endpoint, epoch, response, err)
+	reported := err
+	if err != nil && errors.Is(context.Cause(ctx), ports.ErrHasty) {
+		reported = ports.ErrHasty
+	}
+	w.gates.report(call.Request.Endpoint, epoch, response, reported)
 	return response, err
 }
 
