@@ -43,7 +43,8 @@ type breaker struct {
 	window window // of a closed breaker
 	streak int    // failures in a row
 
-	begun, healthy, unhealthy int // probes of a half-open breaker
+	// The probes of a half-open breaker: under way, and how the others ended. What ended without a verdict is none.
+	out, healthy, unhealthy int
 }
 
 func newBreaker(rule BreakerRule) breaker {
@@ -62,14 +63,24 @@ func (b *breaker) change(phase BreakerState) {
 	b.phase = phase
 	b.epoch++
 	b.window, b.streak = window{slice: b.rule.Window / windowSlices}, 0
-	b.begun, b.healthy, b.unhealthy = 0, 0, 0
+	b.out, b.healthy, b.unhealthy = 0, 0, 0
 }
 
 // room returns how many probes may begin. It is asked while the breaker is half-open.
-func (b *breaker) room() int { return max(b.rule.Probes-b.begun, 0) }
+func (b *breaker) room() int { return max(b.rule.Probes-b.out-b.healthy-b.unhealthy, 0) }
 
-// forget takes back the probes that began and came to no verdict, when none of them runs any more.
-func (b *breaker) forget() { b.begun = b.healthy + b.unhealthy }
+// probe counts a delivery that is to be a probe. It returns the epoch for probed.
+func (b *breaker) probe() (epoch int) {
+	b.out++
+	return b.epoch
+}
+
+// probed ends a probe of an epoch, whether or not it came to a verdict. Without one, another probe may begin.
+func (b *breaker) probed(epoch int) {
+	if epoch == b.epoch && b.phase == BreakerHalfOpen {
+		b.out--
+	}
+}
 
 // report notes how a call ended that began in an epoch. It reports whether the state changed.
 func (b *breaker) report(now time.Time, epoch int, v verdict) (changed bool) {

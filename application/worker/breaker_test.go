@@ -31,7 +31,7 @@ func (b backend) Do(context.Context, ports.Call) (*domain.Response, error) { ret
 func call(g *Gates, do func() (*domain.Response, error)) {
 	g.begin("a")
 	_, _ = g.Backend(backend(do)).Do(context.Background(), ports.Call{Request: &domain.Request{Endpoint: "a"}})
-	g.end("a", true)
+	g.end("a", true, 0)
 }
 
 // inARow is a rule that counts failures in a row, and share one that counts a share of failures.
@@ -175,21 +175,88 @@ func TestAProbeIsChosenByHowOftenItWasTried(t *testing.T) {
 			Request: domain.Request{Endpoint: "a"}, Token: string(rune('a' + i)), Attempts: 5 - i,
 		})
 	}
-	require.Equal(t, map[string]time.Duration{
-		"a": 10 * time.Second, "b": 10 * time.Second, "c": 10 * time.Second,
+	later, probe := choice{back: true, delay: 10 * time.Second}, choice{probe: g.gates["a"].breaker.epoch}
+	require.Equal(t, map[string]choice{
+		"a": later, "b": later, "c": later, "d": probe, "e": probe, "f": probe,
 	}, g.choose(fetched))
 	n, _ = creditOf(g)
 	require.Zero(t, n, "all probes are under way")
-	require.Equal(t, map[string]time.Duration{"f": 0}, g.choose(fetched[6:]), "what was never tried keeps its place")
+	require.Equal(t, map[string]choice{"f": {back: true}}, g.choose(fetched[6:]), "what was never tried keeps its place")
+}
 
-	for range fetched {
-		g.begin("a")
+// TestAProbeWithoutAVerdictMakesRoomForAnother has an old call that still runs, and all that a probe can be without
+// telling whether the endpoint works.
+func TestAProbeWithoutAVerdictMakesRoomForAnother(t *testing.T) {
+	t.Parallel()
+	pause := func() (*domain.Response, error) {
+		return &domain.Response{StatusCode: 503, Header: domain.Header{"Retry-After": {"1"}}}, nil
 	}
-	for range fetched { // they ended without a call
-		g.end("a", true)
+	for name, do := range map[string]func() (*domain.Response, error){
+		"a pause": pause, "a shortage": failWith(domain.FailureShortage),
+		"cut off": failWith(domain.FailureInterrupted), "not called": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newClock()
+			g, _ := guarded(c, share)
+			g.begin("a") // an old call
+			for range 10 {
+				call(g, respond(503))
+			}
+			c.advance(10 * time.Second)
+			for range 20 {
+				probes(t, g, 3, do)
+				c.advance(time.Second) // for which it may be paused
+				require.Equal(t, BreakerHalfOpen, stateOf(g))
+			}
+			probes(t, g, 3, respond(200))
+			require.Equal(t, BreakerClosed, stateOf(g))
+			g.end("a", true, 0)
+		})
 	}
+}
+
+// probes fetches more than a half-open breaker has probes, and ends those that are: with a call of do, unless it is nil.
+func probes(t *testing.T, g *Gates, want int, do func() (*domain.Response, error)) {
+	t.Helper()
+	n, _ := creditOf(g)
+	require.Positive(t, n)
+	fetched := make([]ports.Delivery, want+1)
+	for i := range fetched {
+		fetched[i] = ports.Delivery{Request: domain.Request{Endpoint: "a"}, Token: string(rune('a' + i))}
+	}
+	choices := g.choose(fetched)
+	g.begin("a")
+	g.end("a", false, 0) // of another one, in between
+	require.True(t, choices[fetched[want].Token].back, "no more than the probes are called")
 	n, _ = creditOf(g)
-	require.Equal(t, 10, n, "those that came to nothing do not count")
+	require.Zero(t, n)
+	for _, d := range fetched[:want] {
+		g.begin("a")
+		if do != nil {
+			_, _ = g.Backend(backend(do)).Do(t.Context(), ports.Call{Request: &d.Request})
+		}
+		g.end("a", do != nil, choices[d.Token].probe)
+	}
+}
+
+// TestAProbeOfBeforeSaysNothing ends probes after their breaker has opened again.
+func TestAProbeOfBeforeSaysNothing(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	g, _ := guarded(c, share)
+	for range 10 {
+		call(g, respond(503))
+	}
+	c.advance(10 * time.Second)
+	late := g.choose([]ports.Delivery{{Request: domain.Request{Endpoint: "a"}, Token: "late"}})["late"].probe
+	call(g, respond(503))
+	call(g, respond(503))
+	require.Equal(t, BreakerOpen, stateOf(g))
+	c.advance(10 * time.Second)
+	require.Equal(t, BreakerHalfOpen, stateOf(g))
+	g.end("a", true, late)
+	require.Equal(t, 3, g.gates["a"].breaker.room())
 }
 
 func TestWhatSaysNothingAboutTheEndpointMovesNoBreaker(t *testing.T) {

@@ -55,12 +55,12 @@ func TestAnEndpointThatHoldsAsMuchAsIsFreeGetsNothingMore(t *testing.T) {
 		credit, valid = a.next(t)
 	}
 	require.Equal(t, map[string]int{"hangs": 0, "other": 0}, credit.Endpoints)
-	a.end("works", true) // what does not concern them leaves the credit alone
+	a.end("works", true, 0) // what does not concern them leaves the credit alone
 	a.saved(&finished{endpoint: "works"})
 	require.NoError(t, valid.Err())
 
 	for i, size := range sizes {
-		a.end("hangs", true)
+		a.end("hangs", true, 0)
 		a.saved(&finished{endpoint: "hangs", size: size})
 		if i == 0 {
 			require.NoError(t, valid.Err(), "it still holds more than is free")

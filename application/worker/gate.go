@@ -144,8 +144,9 @@ func (g *Gates) closedFor(endpoint string) time.Duration {
 	return wait
 }
 
-// end counts the end of a delivery. One that was handed back without a call returns its token.
-func (g *Gates) end(endpoint string, called bool) {
+// end counts the end of a delivery. One that was handed back without a call returns its token. Probe is that of
+// its choice.
+func (g *Gates) end(endpoint string, called bool, probe int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	gate := g.gates[endpoint]
@@ -155,9 +156,8 @@ func (g *Gates) end(endpoint string, called bool) {
 	if !called {
 		gate.tokens = min(gate.tokens+1, float64(gate.limit.Burst))
 	}
-	if gate.inFlight--; gate.inFlight == 0 {
-		gate.breaker.forget()
-	}
+	gate.inFlight--
+	gate.breaker.probed(probe)
 	if gate.held {
 		gate.held = false
 		g.change()
@@ -298,14 +298,21 @@ func (g *Gates) logBreaker(gate *gate) {
 // choicePerProbe is how many requests are fetched for each probe of a half-open breaker, to choose from.
 const choicePerProbe = 8
 
-// choose tells which of the deliveries that were fetched are handed back, and for how long: an endpoint that is
-// half-open gets its probes and no more. What was never tried keeps its place in the queue; the rest makes room for what
-// else may be chosen. Those that were tried least often go first: a request that its backend cannot
+// choice is what becomes of a delivery of a half-open endpoint.
+type choice struct {
+	back  bool          // it is handed back
+	delay time.Duration // for which it is; 0: it keeps its place in the queue
+	probe int           // the epoch of the breaker, when it is a probe; 0: it is none
+}
+
+// choose returns what becomes of the deliveries that were fetched, by token: an endpoint that is half-open gets its
+// probes and no more. Of the others, what was never tried keeps its place in the queue; the rest makes room for what else
+// may be chosen. All deliveries that are not named are called. Those that were tried least often go first: a request that its backend cannot
 // bear must not be the one that decides, again and again, for all the others.
-func (g *Gates) choose(deliveries []ports.Delivery) map[string]time.Duration {
+func (g *Gates) choose(deliveries []ports.Delivery) map[string]choice {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	var back map[string]time.Duration
+	var choices map[string]choice
 	now := g.now()
 	order := slices.Clone(deliveries)
 	slices.SortStableFunc(order, func(a, b ports.Delivery) int { return cmp.Compare(a.Attempts, b.Attempts) })
@@ -314,19 +321,19 @@ func (g *Gates) choose(deliveries []ports.Delivery) map[string]time.Duration {
 		if gate == nil || g.tick(gate, now) != BreakerHalfOpen {
 			continue
 		}
-		if gate.breaker.room() > 0 {
-			gate.breaker.begun++
-			continue
+		c := choice{back: true}
+		switch {
+		case gate.breaker.room() > 0:
+			c = choice{probe: gate.breaker.probe()}
+		case order[i].Attempts > 0:
+			c.delay = gate.limit.Breaker.Cooldown
 		}
-		if back == nil {
-			back = make(map[string]time.Duration)
+		if choices == nil {
+			choices = make(map[string]choice)
 		}
-		back[order[i].Token] = 0
-		if order[i].Attempts > 0 {
-			back[order[i].Token] = gate.limit.Breaker.Cooldown
-		}
+		choices[order[i].Token] = c
 	}
-	return back
+	return choices
 }
 
 // free says how many of want calls may begin now, and when time alone lets more through; zero when it does not.

@@ -51,8 +51,7 @@ type job struct {
 	ports.Delivery
 
 	company company
-	back    bool          // it is handed back without a call
-	delay   time.Duration // for which it is; 0: it keeps its place in the queue
+	choice  choice
 }
 
 // finished is an outcome that is to be saved.
@@ -158,12 +157,11 @@ func (p *Pool) fetch(ctx context.Context) error {
 func (p *Pool) run(kept, excess []ports.Delivery) {
 	for _, d := range excess {
 		p.capacity.begin(&d, crowd)
-		p.jobs <- job{Delivery: d, back: true}
+		p.jobs <- job{Delivery: d, choice: choice{back: true}}
 	}
-	delays := p.opts.Gates.choose(kept)
+	choices := p.opts.Gates.choose(kept)
 	for _, d := range kept {
-		j := job{Delivery: d, company: companyOf(&d)}
-		j.delay, j.back = delays[d.Token]
+		j := job{Delivery: d, company: companyOf(&d), choice: choices[d.Token]}
 		p.capacity.begin(&d, j.company)
 		p.jobs <- j
 	}
@@ -182,7 +180,7 @@ func (p *Pool) slot(accepting, calls context.Context) {
 			f.finish.Outcome, f.reserved = p.call(calls, d)
 		}
 		p.finished <- f
-		p.capacity.end(d.Request.Endpoint, !back)
+		p.capacity.end(d.Request.Endpoint, !back, j.choice.probe)
 	}
 }
 
@@ -192,8 +190,8 @@ func (p *Pool) handsBack(accepting context.Context, j *job) (delay time.Duration
 	if accepting.Err() != nil || j.Lease.Err() != nil {
 		return 0, true
 	}
-	delay = max(j.delay, p.opts.Gates.closedFor(j.Request.Endpoint))
-	return delay, j.back || delay > 0
+	delay = max(j.choice.delay, p.opts.Gates.closedFor(j.Request.Endpoint))
+	return delay, j.choice.back || delay > 0
 }
 
 // call processes a delivery while its lease lasts. It also returns the bytes that the call reserved, which stay
