@@ -59,8 +59,8 @@ func (p *Process) Process(ctx context.Context, d ports.Delivery, reserve ports.R
 }
 
 // attempt calls the backend until the time of the attempt or the request's deadline is over, whichever comes first. The
-// time of the attempt does not count while the call waits for memory of this process. A deadline that leaves the backend
-// less than half of that time is told from a slow backend: breakers go by it.
+// time of the attempt does not count while the call waits for memory of this process. A deadline that leaves the
+// backend less than half of that time is told from a slow backend, for the sake of breakers.
 func (p *Process) attempt(
 	ctx context.Context, endpoint domain.Endpoint, d ports.Delivery, reserve ports.Reserve, seen *ports.Attempted,
 ) {

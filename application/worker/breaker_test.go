@@ -216,7 +216,7 @@ func TestAProbeWithoutAVerdictMakesRoomForAnother(t *testing.T) {
 	}
 }
 
-// probes fetches more than a half-open breaker has probes, and ends those that are: with a call of do, unless it is nil.
+// probes fetches more than a half-open breaker has probes, and ends those that are: with a call of do, if there is one.
 func probes(t *testing.T, g *Gates, want int, do func() (*domain.Response, error)) {
 	t.Helper()
 	n, _ := creditOf(g)
@@ -369,6 +369,33 @@ func TestRetryAfterPausesTheEndpoint(t *testing.T) {
 			require.Equal(t, 10, n)
 		})
 	}
+}
+
+// TestManyPausesAreFewLogLines has a backend that asks to be left alone for a second, again and again.
+func TestManyPausesAreFewLogLines(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	g, log := guarded(c, share)
+	busy := func() (*domain.Response, error) {
+		return &domain.Response{StatusCode: 429, Header: domain.Header{"Retry-After": {"1"}}}, nil
+	}
+	lines := func() int { return strings.Count(log.String(), "\n") }
+	for range 150 {
+		call(g, busy)
+		c.advance(time.Second)
+		call(g, respond(200)) // it is paused for some calls only
+	}
+	require.Equal(t, 3, lines(), "one a minute")
+	require.Contains(t, log.String(), "pauses=1\n")
+	require.Contains(t, log.String(), "pauses=60\n")
+	c.advance(time.Minute)
+	for range 3 {
+		call(g, respond(200))
+	}
+	require.Equal(t, 4, lines())
+	require.Contains(t, log.String(), "level=INFO msg=\"endpoint no longer paused")
+	call(g, busy)
+	require.Equal(t, 5, lines(), "another time")
 }
 
 // TestAShortageOfOursPausesTheEndpointForAMoment holds that it is no failure, that calls that cannot be made are not

@@ -145,8 +145,8 @@ func (c *capacity) begin(d *ports.Delivery, beside company) {
 	c.charge(d.Request.Endpoint, d.Request.Size())
 }
 
-// end frees the slot of a delivery whose call has ended, or that is handed back without one. Its bytes stay charged until
-// saved.
+// end frees the slot of a delivery whose call has ended, or that is handed back without one. Its bytes stay charged
+// until saved.
 func (c *capacity) end(endpoint string, called bool, probe int) {
 	c.gates.end(endpoint, called, probe)
 	c.mu.Lock()

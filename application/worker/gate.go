@@ -44,6 +44,7 @@ type gate struct {
 	breaker breaker
 	paused  time.Time // no calls until then
 	why     string    // it is paused
+	pauses  pauseLog  // of those that backends asked for
 	starved time.Time // when the log last said that this process lacks something
 
 	held bool // the last credits bounded the endpoint
@@ -221,6 +222,9 @@ func (g *Gates) report(endpoint string, epoch int, response *domain.Response, er
 		g.starve(gate, now)
 		return
 	}
+	if gate.pauses.over(now, gate.paused) {
+		g.logger.Info("endpoint no longer paused: its backend did not ask for it for a minute", "endpoint", gate.name)
+	}
 	g.tick(gate, now)
 	if gate.breaker.report(now, epoch, verdictOf(response, err)) {
 		g.logBreaker(gate)
@@ -243,8 +247,11 @@ func comeBack(response *domain.Response, now time.Time) time.Duration {
 
 // pauseFor keeps calls from an endpoint whose backend asked for it. Called with mu held.
 func (g *Gates) pauseFor(gate *gate, until time.Time) {
-	if !gate.paused.After(g.now()) {
-		g.logger.Warn("endpoint paused: its backend asked for it by Retry-After", "endpoint", gate.name, "until", until)
+	if now := g.now(); !gate.paused.After(now) {
+		if n := gate.pauses.begin(now); n > 0 {
+			g.logger.Warn("endpoint paused: its backend asked for it by Retry-After",
+				"endpoint", gate.name, "until", until, "pauses", n)
+		}
 	}
 	gate.pause(until, "paused by Retry-After")
 }
@@ -305,10 +312,10 @@ type choice struct {
 	probe int           // the epoch of the breaker, when it is a probe; 0: it is none
 }
 
-// choose returns what becomes of the deliveries that were fetched, by token: an endpoint that is half-open gets its
-// probes and no more. Of the others, what was never tried keeps its place in the queue; the rest makes room for what else
-// may be chosen. All deliveries that are not named are called. Those that were tried least often go first: a request that its backend cannot
-// bear must not be the one that decides, again and again, for all the others.
+// choose returns what becomes of the deliveries that were fetched, by token; those that are not named are called. An
+// endpoint that is half-open gets its probes and no more. Those that were tried least often go first: a request that its
+// backend cannot bear must not be the one that decides, again and again, for all the others. Of the rest, what was never
+// tried keeps its place in the queue, and what was makes room for what else may be chosen.
 func (g *Gates) choose(deliveries []ports.Delivery) map[string]choice {
 	g.mu.Lock()
 	defer g.mu.Unlock()
