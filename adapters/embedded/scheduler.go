@@ -154,8 +154,9 @@ func (s *scheduler) take(credit ports.Credit) []entry {
 	}
 }
 
-// next returns the queue whose first entry goes next, or nil. What was handed out before goes first. A lane whose entries
-// are all on disk still has its turn: it is read in the next group, and the other lane does not overtake it meanwhile.
+// next returns the queue whose first entry goes next, or nil. What was handed out before goes first. A lane whose
+// entries are all on disk still has its turn: it is read in the next group, and the other lane does not overtake it
+// meanwhile.
 func (s *scheduler) next(left *ports.Allowance) *queue {
 	if q := s.returned(left); q != nil {
 		return q

@@ -313,9 +313,9 @@ type choice struct {
 }
 
 // choose returns what becomes of the deliveries that were fetched, by token; those that are not named are called. An
-// endpoint that is half-open gets its probes and no more. Those that were tried least often go first: a request that its
-// backend cannot bear must not be the one that decides, again and again, for all the others. Of the rest, what was never
-// tried keeps its place in the queue, and what was makes room for what else may be chosen.
+// endpoint that is half-open gets its probes and no more. Those that were tried least often go first: a request that
+// its backend cannot bear must not be the one that decides, again and again, for all the others. Of the rest, what was
+// never tried keeps its place in the queue, and what was makes room for what else may be chosen.
 func (g *Gates) choose(deliveries []ports.Delivery) map[string]choice {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -87,8 +87,8 @@ func TestWhatIsInFlightWithARequestThatKillsItsProcessIsNotToBlame(t *testing.T)
 	}
 }
 
-// TestARequestIsNotBlamedForADeathWhileItWaitsToRunAlone has a request that two workers died with. When a third one gets
-// it, another request is running there, and that worker dies of it.
+// TestARequestIsNotBlamedForADeathWhileItWaitsToRunAlone has a request that two workers died with. When a third one
+// gets it, another request is running there, and that worker dies of it.
 func TestARequestIsNotBlamedForADeathWhileItWaitsToRunAlone(t *testing.T) {
 	t.Parallel()
 	innocent := testkit.InTurn(testkit.Hold(nil, testkit.Echo()), testkit.Hold(nil, testkit.Echo()), testkit.Echo())

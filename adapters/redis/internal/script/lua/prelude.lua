@@ -14,8 +14,8 @@
 --   :used               sorted set, the same by the millisecond they were last known to be used
 --   :bell:<endpoint>    list of at most one element, the wake-up: ready work may be there; idle workers block on it
 --   :due                sorted set, delayed requests by the millisecond they are due
---   :returned           sorted set, ready requests that a worker handed back, by the millisecond they became ready; they
---                       are in no stream any more, and begun before all that is in one
+--   :returned           sorted set, ready requests that a worker handed back, by the millisecond they became ready: in
+--                       no stream any more, and begun before all that is in one
 --   :leases             sorted set, begun requests by the millisecond their lease ends
 --   :carried            sorted set, ready requests that a carrier has or that are handed over, by the millisecond they
 --                       became ready, or their message was about to be published again
