@@ -79,3 +79,14 @@ func TestAnEndpointThatIsAloneMayHoldEverything(t *testing.T) {
 	require.Empty(t, credit.Endpoints)
 	require.Positive(t, credit.Bytes)
 }
+
+func TestAFetchWithoutDeliveriesDoesNotEndTheCaution(t *testing.T) {
+	t.Parallel()
+	var c caution
+	c.divide([]ports.Delivery{{Deliveries: 3}}, 1)
+	c.divide(nil, 0)
+	require.Equal(t, 1, c.room(0))
+	require.Zero(t, c.room(1))
+	c.divide([]ports.Delivery{{Deliveries: 1}}, 0)
+	require.Greater(t, c.room(1), 1000)
+}

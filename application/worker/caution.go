@@ -57,15 +57,16 @@ func (c *caution) room(held int) int {
 // those that must be handed back. Survivors are among the latter while too much is held: none may wait here for that,
 // because it might kill the process, and then would be counted against them.
 func (c *caution) divide(deliveries []ports.Delivery, held int) (kept, excess []ports.Delivery) {
+	if len(deliveries) == 0 {
+		return nil, nil
+	}
 	order := slices.Clone(deliveries)
 	slices.SortStableFunc(order, func(a, b ports.Delivery) int { return cmp.Compare(companyOf(&b), companyOf(&a)) })
-	c.next = crowd
-	if len(order) > 0 {
-		c.next = companyOf(&order[0])
-	}
+	c.next = companyOf(&order[0])
 	atMost := math.MaxInt
 	for i := range order {
-		n, keep := held+len(kept), false
+		n := held + len(kept)
+		var keep bool
 		switch companyOf(&order[i]) {
 		case alone:
 			keep = n == 0 && len(order) == 1

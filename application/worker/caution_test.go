@@ -15,9 +15,9 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// survivors are deliveries that were handed out so often, this time included.
-func survivors(prefix string, n, handOuts int) []ports.Delivery {
-	all := deliveries(prefix, n, 10)
+// survivors are deliveries, s0 and so on, that were handed out so often, this time included.
+func survivors(n, handOuts int) []ports.Delivery {
+	all := deliveries("s", n, 10)
 	for i := range all {
 		all[i].Deliveries = handOuts
 	}
@@ -43,7 +43,7 @@ func TestPoolRunsFewBesideARequestWhoseWorkerDied(t *testing.T) {
 		opts := options()
 		opts.Slots = 64
 		g := &crowded{gate: make(gate)}
-		q, p := newQueue(survivors("s", 30, 2)...), newProcessor(g.process)
+		q, p := newQueue(survivors(30, 2)...), newProcessor(g.process)
 		r := start(t, opts, q, p)
 		require.Len(t, p.calls(), 4)
 		require.Len(t, q.outcomes(), 26, "the others are handed back")
@@ -79,7 +79,7 @@ func TestPoolThatIsBusyRunsFewBesideARequestWhoseWorkerDied(t *testing.T) {
 		q, p := newQueue(deliveries("before ", 60, 10)...), newProcessor(g.process)
 		q.returns = true
 		r := start(t, opts, q, p)
-		q.add(survivors("s", 4, 2)...)
+		q.add(survivors(4, 2)...)
 		q.add(deliveries("with ", 1, 10)...)
 		q.add(deliveries("after ", 10, 10)...)
 		synctest.Wait()
@@ -117,7 +117,7 @@ func TestPoolRunsARequestWhoseWorkerDiedTwiceAlone(t *testing.T) {
 		q, p := newQueue(deliveries("before ", 2, 10)...), newProcessor(g.process)
 		q.returns = true
 		r := start(t, options(), q, p)
-		q.add(survivors("s", 3, 3)...)
+		q.add(survivors(3, 3)...)
 		q.add(deliveries("after ", 2, 10)...)
 		synctest.Wait()
 		require.Len(t, p.calls(), 2, "it waits for what runs")
@@ -150,7 +150,7 @@ func TestPoolCallsTheOthersThatCameWithARequestThatRunsAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := &crowded{gate: make(gate)}
-		q, p := newQueue(append(deliveries("fresh ", 2, 10), survivors("s", 1, 3)...)...), newProcessor(g.process)
+		q, p := newQueue(append(deliveries("fresh ", 2, 10), survivors(1, 3)...)...), newProcessor(g.process)
 		q.returns = true
 		r := start(t, options(), q, p)
 		require.Equal(t, map[domain.ID]int{"fresh 0": 1, "fresh 1": 1}, p.calls())
