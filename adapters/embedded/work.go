@@ -246,7 +246,7 @@ func (tx *txn) finish(f *ports.Finish, response encoded) error {
 		tx.setEncoded(idKey(prefixResponse, r.ID), response)
 		r.answered, r.statusCode, r.ResponseSize = true, out.Response.StatusCode, out.Response.Size()
 	}
-	if r.Status == domain.Pending && !out.NextAttemptAt.After(tx.now) {
+	if r.Status == domain.Pending && !out.NextAttemptAt.After(out.At) {
 		l.queue.handBack(l.entry)
 		tx.save(r)
 		return nil
