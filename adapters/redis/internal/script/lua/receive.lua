@@ -7,7 +7,7 @@
 --   streak        high deliveries since the last low one
 --   turn          the endpoint whose turn it is
 --   more          1: another shard had something; then nothing may be larger than the credit
---   lanes         both, or the only one to look in
+--   lanes         both, or the only one to look in; returned: none, only what was handed back
 --   strict        1: endpoints that are not named below have no credit; 0: all of it
 -- After these come endpoint and credit of each that is named; less than 0 is all.
 local consumer, nonce, count, bytes, lease, share, streak, turn, more, lanes, strict = unpack(ARGV, 1, NAMED)
@@ -27,7 +27,9 @@ local function allowed(endpoint, taken)
     if left == nil then return not strict end
     return left < 0 or left > taken
 end
-local function wanted(queue) return lanes == 'both' or string.sub(queue, 1, #lanes) == lanes end
+local function wanted(queue)
+    return lanes == 'both' or lanes == 'returned' or string.sub(queue, 1, #lanes) == lanes
+end
 local function fits(size, chosen, sum) return chosen == 0 and not more or sum + size <= bytes end
 
 -- begin makes a request PROCESSING, if its record says that it waits, or is held, at this place.
@@ -178,8 +180,11 @@ local function pick()
 end
 
 takeBack()
-local unfinished = takeOver()
-local order = pick()
+local unfinished, order = false, {}
+if lanes ~= 'returned' then
+    unfinished = takeOver()
+    order = pick()
+end
 for _, q in pairs(queues) do
     if q.taken > 0 then
         redis.call('XREADGROUP', 'GROUP', GROUP, consumer, 'COUNT', q.taken, 'STREAMS', q.stream, '>')
@@ -204,4 +209,4 @@ for endpoint in pairs(looked) do
 end
 local columns = {'id', 'token', 'facts', 'request', 'attempts', 'deliveries', 'answered'}
 return {'begun', 'streak', streak, 'turn', turn, 'endpoints', endpoints, 'deliveries', {columns, out},
-    'unfinished', unfinished and 1 or 0}
+    'unfinished', unfinished and 1 or 0, 'returned', redis.call('ZCARD', returned)}
