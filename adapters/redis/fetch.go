@@ -59,7 +59,9 @@ func (c *Consumer) fetchByLane(ctx context.Context, b *batch) error {
 		shards []*server.Shard
 	}{
 		{handedBack, all, c.withReturned(shards)},
-		{lowLane, c.lowShare(all), shards}, {highLane, all, shards}, {lowLane, all, shards},
+		{lowLane, c.lowShare(all), shards},
+		{highLane, all, shards},
+		{lowLane, all, shards},
 	} {
 		atMost := len(b.deliveries) + part.count
 		for _, s := range part.shards {
