@@ -9,11 +9,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/golang/mock/gomock"
 	"github.com/stretchr/testify/require"
 
 	"github.com/openhqm/openhqm/application"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/tests/mocks"
 )
 
 // TestProcessFollowsThePolicy holds that every fact that decides reaches the decision.
@@ -145,6 +147,56 @@ func TestProcessBoundsTheAttempt(t *testing.T) {
 				require.Equal(t, tt.want, got.ProcessingTime)
 				require.Equal(t, tt.out, got.Status)
 				require.Equal(t, 1, got.Attempts)
+			})
+		})
+	}
+}
+
+// TestADeadlineThatLeavesTheBackendLittleTimeIsToldApart has an endpoint whose attempts may take 30 seconds.
+func TestADeadlineThatLeavesTheBackendLittleTimeIsToldApart(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		left   time.Duration
+		before time.Duration // until the call reserves memory; 0: it does not
+		wait   time.Duration // for that
+		hasty  bool
+	}{
+		{"a second", time.Second, 0, 0, true},
+		{"less than half of the time", 15*time.Second - 1, 0, 0, true},
+		{"half of the time", 15 * time.Second, 0, 0, false},
+		{"enough", time.Hour, 0, 0, false},
+		{"little, and more of it spent waiting for memory", 20 * time.Second, 5 * time.Second, 6 * time.Second, true},
+		{"enough, and some spent waiting for memory", 20 * time.Second, time.Second, 5 * time.Second, false},
+		{"it passes while the call waits for memory", 40 * time.Second, 25 * time.Second, time.Minute, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				d, opts := delivery(), processOptions()
+				opts.Now = time.Now
+				d.Request.Deadline = time.Now().Add(tt.left)
+				ctrl := gomock.NewController(t)
+				backend, observer := mocks.NewMockBackend(ctrl), mocks.NewMockObserver(ctrl)
+				observer.EXPECT().Attempted(gomock.Any(), gomock.Any())
+				backend.EXPECT().Do(gomock.Any(), gomock.Any()).DoAndReturn(
+					func(ctx context.Context, call ports.Call) (*domain.Response, error) {
+						if tt.before > 0 {
+							pause(ctx, tt.before)
+							_ = call.Reserve(ctx, 1<<20)
+						}
+						<-ctx.Done()
+						require.Equal(t, tt.hasty, errors.Is(context.Cause(ctx), ports.ErrHasty))
+						require.ErrorIs(t, context.Cause(ctx), context.DeadlineExceeded)
+						return nil, &domain.Failure{Kind: domain.FailureTimeout, Err: ctx.Err()}
+					})
+				out := application.NewProcess(opts, backend, observer).Process(t.Context(), d,
+					func(ctx context.Context, _ int64) error {
+						pause(ctx, tt.wait)
+						return ctx.Err()
+					})
+				require.Equal(t, 1, out.Attempts)
 			})
 		})
 	}

@@ -11,17 +11,19 @@ import (
 // clock bounds the time of one attempt. It is paused while the call waits for memory of this process, so that our own
 // limit does not look like a slow backend.
 type clock struct {
+	limit  time.Duration
 	expire func()
 
 	mu      sync.Mutex
 	timer   *time.Timer
 	left    time.Duration
 	started time.Time
+	paused  bool
 }
 
 // startClock returns a running clock that calls expire once limit has passed.
 func startClock(limit time.Duration, expire func()) *clock {
-	return &clock{expire: expire, timer: time.AfterFunc(limit, expire), left: limit, started: time.Now()}
+	return &clock{limit: limit, expire: expire, timer: time.AfterFunc(limit, expire), left: limit, started: time.Now()}
 }
 
 // stop ends the clock for good. It may be called again.
@@ -37,13 +39,21 @@ func (c *clock) pause() {
 	defer c.mu.Unlock()
 	c.timer.Stop()
 	c.left -= time.Since(c.started)
+	c.paused = true
 }
 
 func (c *clock) resume() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.started = time.Now()
+	c.started, c.paused = time.Now(), false
 	c.timer = time.AfterFunc(max(c.left, 0), c.expire)
+}
+
+// fair reports whether the backend had at least half of the limit, and is what the call waits for.
+func (c *clock) fair() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.paused && c.left-time.Since(c.started) <= c.limit/2
 }
 
 // pausedDuring returns reserve with the clock paused while it blocks. Deadline and shutdown still end it through ctx.

@@ -59,7 +59,8 @@ func (p *Process) Process(ctx context.Context, d ports.Delivery, reserve ports.R
 }
 
 // attempt calls the backend until the time of the attempt or the request's deadline is over, whichever comes first. The
-// time of the attempt does not count while the call waits for memory of this process.
+// time of the attempt does not count while the call waits for memory of this process. A deadline that leaves the
+// backend less than half of that time is told from a slow backend, for the sake of breakers.
 func (p *Process) attempt(
 	ctx context.Context, endpoint domain.Endpoint, d ports.Delivery, reserve ports.Reserve, seen *ports.Attempted,
 ) {
@@ -68,12 +69,18 @@ func (p *Process) attempt(
 		Deadline: d.Request.Deadline, Started: p.opts.Now().UTC(), Random: p.opts.Random(),
 	}
 	seen.Attempt = d.Attempts + 1
-	ctx, cancel := context.WithTimeout(ctx, d.Request.Deadline.Sub(a.Started))
-	defer cancel()
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	limit := startClock(endpoint.Timeout, func() { end(context.DeadlineExceeded) })
 	defer limit.stop()
+	deadline := time.AfterFunc(d.Request.Deadline.Sub(a.Started), func() {
+		if limit.fair() {
+			end(context.DeadlineExceeded)
+		} else {
+			end(ports.ErrHasty)
+		}
+	})
+	defer deadline.Stop()
 	method := endpoint.MethodFor(d.Request.Method)
 	call := ports.Call{
 		Request: &d.Request, Method: method, Attempt: seen.Attempt, Reserve: limit.pausedDuring(reserve),

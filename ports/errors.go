@@ -1,6 +1,10 @@
 package ports
 
-import "errors"
+import (
+	"context"
+	"errors"
+	"fmt"
+)
 
 // The errors of ports and use-cases. Adapters wrap them with what happened, once, where the vendor's error is known.
 var (
@@ -23,4 +27,8 @@ var (
 
 	// ErrInterrupted is the cause of a context that a shutdown or a lost lease cancelled in the middle of a call.
 	ErrInterrupted = errors.New("interrupted")
+
+	// ErrHasty is the cause of the context of a call that its request's own deadline ended before the endpoint had half
+	// of its time, or while the call waited for memory of this process. It says nothing about the endpoint.
+	ErrHasty = fmt.Errorf("the request's own deadline: %w", context.DeadlineExceeded)
 )

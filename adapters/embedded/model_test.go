@@ -116,7 +116,7 @@ func (m *model) finished(now time.Time, r *modelled, out domain.Outcome) {
 	r.status, r.attempts, r.deliveries, r.holder = out.Status, out.Attempts, 0, nil
 	r.answered = r.answered || out.Response != nil
 	r.oldTokens, r.token = append(r.oldTokens, r.token), ""
-	if out.Status == domain.Pending {
+	if out.Status == domain.Pending && out.NextAttemptAt.After(out.At) {
 		m.enqueue(now, r, out.NextAttemptAt)
 	}
 }

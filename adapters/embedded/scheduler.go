@@ -27,7 +27,8 @@ type queueID struct {
 type entry struct {
 	waiting
 
-	seq uint64
+	seq      uint64
+	returned bool // it was handed out before
 }
 
 // queue is the ready requests of one endpoint in one lane. A begun request keeps its ready row until it is finished, so
@@ -66,8 +67,9 @@ func (q *queue) finish() {
 	q.leased--
 }
 
-// handBack undoes lease.
+// handBack undoes lease, and the entry goes next.
 func (q *queue) handBack(e entry) {
+	e.returned = true
 	at, _ := slices.BinarySearchFunc(q.window, e.seq, compareSeq)
 	q.window = slices.Insert(q.window, at, e)
 	q.leased--
@@ -152,15 +154,34 @@ func (s *scheduler) take(credit ports.Credit) []entry {
 	}
 }
 
-// next returns the queue whose first entry goes next, or nil. A lane whose entries are all on disk still has its turn:
-// it is read in the next group, and the other lane does not overtake it meanwhile.
+// next returns the queue whose first entry goes next, or nil. What was handed out before goes first. A lane whose
+// entries are all on disk still has its turn: it is read in the next group, and the other lane does not overtake it
+// meanwhile.
 func (s *scheduler) next(left *ports.Allowance) *queue {
+	if q := s.returned(left); q != nil {
+		return q
+	}
 	for _, lane := range s.lane.Order() {
 		if q, waits := s.first(lane, left); waits {
 			return q
 		}
 	}
 	return nil
+}
+
+// returned returns the queue with the oldest entry that was handed out before and has credit, or nil.
+func (s *scheduler) returned(left *ports.Allowance) (oldest *queue) {
+	for _, queues := range s.lanes {
+		for _, q := range queues {
+			if len(q.window) == 0 || !q.window[0].returned || left.Refuses(q.id.endpoint) {
+				continue
+			}
+			if oldest == nil || q.window[0].seq < oldest.window[0].seq {
+				oldest = q
+			}
+		}
+	}
+	return oldest
 }
 
 // first returns the next endpoint in turn that has something in memory and credit; nil: there is none. It reports

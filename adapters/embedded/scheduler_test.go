@@ -43,6 +43,22 @@ func TestEndpointsTakeTurns(t *testing.T) {
 	require.Empty(t, take(4, map[string]int{"a": 0, "c": 0}))
 }
 
+func TestWhatIsHandedBackGoesFirst(t *testing.T) {
+	t.Parallel()
+	s := newScheduler()
+	s.pushMany("a", domain.LaneHigh, 100)
+	late := s.pushMany("b", domain.LaneLow, 100)
+	returned := late.lease()
+	late.handBack(returned)
+	one := ports.Credit{Count: 1, Bytes: 1 << 20}
+	refused := ports.Credit{Count: 1, Bytes: 1 << 20, Endpoints: map[string]int{"b": 0}}
+	require.Equal(t, []string{"a"}, endpoints(s.take(refused)), "without credit it waits")
+	taken := s.take(one)
+	require.Equal(t, []string{"b"}, endpoints(taken))
+	require.Equal(t, returned.seq, taken[0].seq)
+	require.Equal(t, []string{"a"}, endpoints(s.take(one)))
+}
+
 func TestALaneOnDiskIsNotOvertaken(t *testing.T) {
 	t.Parallel()
 	s := newScheduler()
@@ -75,6 +91,7 @@ func TestAQueueKeepsAWindowInMemory(t *testing.T) {
 	q.push(entry{seq: 9999})
 	require.Len(t, q.window, windowMax-2, "what comes later waits on disk behind the rest")
 	q.handBack(first)
+	first.returned = true
 	require.Equal(t, first, q.window[0])
 	q.remove(q.window[5].seq)
 	q.remove(2 * windowMax) // on disk

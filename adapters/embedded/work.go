@@ -241,14 +241,19 @@ func (tx *txn) finish(f *ports.Finish, response encoded) error {
 		return fmt.Errorf("cannot finish a request that is %s as %q: %w", r.Status, out.Status, ports.ErrConflict)
 	}
 	tx.db.forget(l)
-	l.queue.finish()
-	tx.queues[l.queue] = struct{}{}
-	tx.delete(readyKey(l.queue.id, l.entry.seq))
 	r.Status, r.Attempts, r.Deliveries, r.UpdatedAt = out.Status, out.Attempts, out.Deliveries, out.At
 	if out.Response != nil {
 		tx.setEncoded(idKey(prefixResponse, r.ID), response)
 		r.answered, r.statusCode, r.ResponseSize = true, out.Response.StatusCode, out.Response.Size()
 	}
+	if r.Status == domain.Pending && !out.NextAttemptAt.After(out.At) {
+		l.queue.handBack(l.entry)
+		tx.save(r)
+		return nil
+	}
+	l.queue.finish()
+	tx.queues[l.queue] = struct{}{}
+	tx.delete(readyKey(l.queue.id, l.entry.seq))
 	if r.Status.Final() {
 		tx.end(r, *out)
 		return nil

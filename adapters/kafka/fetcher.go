@@ -72,19 +72,19 @@ func (f *fetcher) plan(ctx context.Context) []*partitionRead {
 }
 
 // wanted marks the partitions as being read. Each is the first in its turn: Kafka fills an answer in the order of the
-// request, and returns a batch that is larger than the limit to none but the first. A suspect is alone.
+// request, and returns a batch that is larger than the limit to none but the first. A doubtful one is alone.
 func (f *fetcher) wanted() ([]*partitionRead, <-chan struct{}) {
 	f.c.mu.Lock()
 	defer f.c.mu.Unlock()
 	var wanted []*partitionRead
 	for i := range f.g.parts {
 		p := f.g.parts[(f.g.first+i)%len(f.g.parts)]
-		if p.leader != f.broker || !p.wanting() || p.suspect && len(wanted) > 0 {
+		if p.leader != f.broker || !p.wanting() || p.doubtful && len(wanted) > 0 {
 			continue
 		}
 		p.reading = true
 		wanted = append(wanted, &partitionRead{part: p, from: p.next, next: p.next})
-		if p.suspect {
+		if p.doubtful {
 			break
 		}
 	}
@@ -95,8 +95,8 @@ func (f *fetcher) wanted() ([]*partitionRead, <-chan struct{}) {
 	return wanted, f.g.room
 }
 
-// fetch asks for what is wanted. The broker answers when there is something for one of them, and for a suspect at once.
-// An answer that cannot be read is an error of the partition, where it can only be that of one.
+// fetch asks for what is wanted. The broker answers when there is something for one of them, and for a doubtful one at
+// once. An answer that cannot be read is an error of the partition, where it can only be that of one.
 func (f *fetcher) fetch(ctx context.Context, wanted []*partitionRead) error {
 	answer, err := f.q.cluster.call(ctx, fetchWait+carrier.CallTimeout, f.request(wanted))
 	if err != nil && len(wanted) == 1 && undecodable(err) {
@@ -161,7 +161,7 @@ func (f *fetcher) request(wanted []*partitionRead) *fetch.Request {
 			PartitionMaxBytes: int32(f.g.share),
 		})
 	}
-	if wanted[0].part.suspect {
+	if wanted[0].part.doubtful {
 		req.MaxWaitTime = 0
 	}
 	return req
@@ -175,7 +175,7 @@ func (f *fetcher) done(ctx context.Context, wanted []*partitionRead, err error) 
 		s.part.reading = false
 		switch {
 		case err != nil:
-			s.part.suspect = true
+			s.part.doubtful = true
 		case kafka.Error(s.code) == kafka.OffsetOutOfRange:
 			s.part.reading = true // until it is begun anew
 			astray = append(astray, s)
@@ -204,7 +204,7 @@ func (f *fetcher) done(ctx context.Context, wanted []*partitionRead, err error) 
 func (f *fetcher) judge(s *partitionRead) {
 	p, logger := s.part, f.q.opts.Logger
 	before := p.unreadable
-	p.suspect, p.unreadable = s.err != nil, s.err
+	p.doubtful, p.unreadable = s.err != nil, s.err
 	switch {
 	case s.err != nil:
 		p.leader = nobody // until follow finds it again

@@ -53,7 +53,7 @@ type partition struct {
 	committed int64
 	gone      bool // the topic was deleted
 
-	suspect    bool  // a request for it has failed, so that it is asked for alone: its data may be why
+	doubtful   bool  // a request for it has failed, so that it is asked for alone: its data may be why
 	unreadable error // why its data cannot be read; nil: it can
 }
 

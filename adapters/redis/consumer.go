@@ -27,10 +27,11 @@ type Consumer struct {
 	leases  *leases
 	repeats repeats
 
-	mu    sync.Mutex // guards what follows
-	first int        // the shard to begin with
-	lanes domain.LaneTurn
-	turns []int64 // by shard, the endpoint that comes next
+	mu       sync.Mutex // guards what follows
+	first    int        // the shard to begin with
+	lanes    domain.LaneTurn
+	turns    []int64 // by shard, the endpoint that comes next
+	returned []bool  // by shard, whether something there was handed back
 }
 
 var (

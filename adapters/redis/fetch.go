@@ -20,9 +20,10 @@ const (
 
 // Which lanes a script looks in.
 const (
-	bothLanes = "both"
-	highLane  = codec.HighLane
-	lowLane   = codec.LowLane
+	bothLanes  = "both"
+	highLane   = codec.HighLane
+	lowLane    = codec.LowLane
+	handedBack = "returned" // in none
 )
 
 // batch is what one Receive hands out.
@@ -44,19 +45,26 @@ func (c *Consumer) fetch(ctx context.Context, credit ports.Credit) (*batch, erro
 	return b, c.fetchByLane(ctx, b)
 }
 
-// fetchByLane fetches from many shards: first the low lane's share, then from the high lane, then whatever there is. A
-// script sees its own shard alone, and the high lane of one goes before the low lane of another. A shard that fails
-// does not hold up the other shards; it is an error when none answers.
+// fetchByLane fetches from many shards: first what was handed back, then the low lane's share, then from the high lane,
+// then whatever there is. A script sees its own shard alone, and the high lane of one goes before the low lane of
+// another. A shard that fails does not hold up the other shards; it is an error when none answers.
 func (c *Consumer) fetchByLane(ctx context.Context, b *batch) error {
 	var failure error
 	answered := false
 	shards := c.nextShards()
+	all := b.Left().Count
 	for _, part := range []struct {
-		lane  string
-		count int
-	}{{lowLane, c.lowShare(b.Left().Count)}, {highLane, b.Left().Count}, {lowLane, b.Left().Count}} {
+		lane   string
+		count  int
+		shards []*server.Shard
+	}{
+		{handedBack, all, c.withReturned(shards)},
+		{lowLane, c.lowShare(all), shards},
+		{highLane, all, shards},
+		{lowLane, all, shards},
+	} {
 		atMost := len(b.deliveries) + part.count
-		for _, s := range shards {
+		for _, s := range part.shards {
 			n := min(atMost-len(b.deliveries), b.Left().Count)
 			if n <= 0 || failure != nil && c.server.Silent(s) {
 				continue
@@ -83,6 +91,20 @@ func (c *Consumer) nextShards() []*server.Shard {
 	first := c.first % len(shards)
 	c.first = (first + 1) % len(shards)
 	return slices.Concat(shards[first:], shards[:first])
+}
+
+// withReturned returns the shards where something is known to have been handed back.
+func (c *Consumer) withReturned(shards []*server.Shard) []*server.Shard {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(shards), func(s *server.Shard) bool { return !c.returned[s.Number] })
+}
+
+// noteReturned notes that something was handed back in a shard.
+func (c *Consumer) noteReturned(s *server.Shard) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.returned[s.Number] = true
 }
 
 // lowShare returns how many of the next n deliveries come from the low lane if both lanes have enough.
@@ -137,6 +159,7 @@ func (c *Consumer) fetchFrom(ctx context.Context, s *server.Shard, b *batch, lan
 		c.lanes = domain.LaneTurnAfter(int(answer.Number("streak")))
 	}
 	c.turns[s.Number] = answer.Number("turn")
+	c.returned[s.Number] = answer.Number("returned") > 0
 	c.mu.Unlock()
 	b.endpoints[s.Number] = answer.Texts("endpoints")
 	b.unfinished = b.unfinished || answer.Flag("unfinished")

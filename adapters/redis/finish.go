@@ -44,6 +44,9 @@ func (c *Consumer) finish(ctx context.Context, finishes []ports.Finish) []error 
 	for n, result := range c.outcomes.Do(ctx, ops...) {
 		f := &finishes[places[n]]
 		err := c.finished(f, result)
+		if err == nil && dueAtOnce(&f.Outcome) {
+			c.noteReturned(c.shardOfToken(f.Token))
+		}
 		c.repeats.note(f.Token, calls[n], err)
 		errs[places[n]] = err
 	}
@@ -55,7 +58,7 @@ func (c *Consumer) finishing(s *server.Shard, f *ports.Finish, call string) *ser
 	out := &f.Outcome
 	code, response, size := codec.ResponseFields(out.Response)
 	dueAt, dueMicros := int64(0), ""
-	if out.Status == domain.Pending {
+	if out.Status == domain.Pending && !dueAtOnce(out) {
 		dueAt, dueMicros = codec.Millis(out.NextAttemptAt), codec.Micros(out.NextAttemptAt)
 	}
 	original, queue := []byte{}, ""
@@ -83,6 +86,11 @@ func (c *Consumer) finishing(s *server.Shard, f *ports.Finish, call string) *ser
 		"lifetime", c.opts.TTL.Milliseconds(),
 		"letterLifetime", c.opts.DeadLetterTTL.Milliseconds(),
 	))
+}
+
+// dueAtOnce reports whether a request is to be begun again at once, whatever the time is in Redis.
+func dueAtOnce(out *domain.Outcome) bool {
+	return out.Status == domain.Pending && !out.NextAttemptAt.After(out.At)
 }
 
 // finished reads the answer of finish.lua. What was not confirmed stays leased, for the caller repeats it.

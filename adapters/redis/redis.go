@@ -101,6 +101,7 @@ func (db *DB) NewConsumer(ctx context.Context) (c *Consumer, wait func()) {
 		opts: db.opts, server: db.server, intake: db.intake, outcomes: db.outcomes, sweeper: db.sweeper, news: db.news,
 		name: server.ConsumerName(), life: ctx, leases: newLeases(db.server, db.opts.Lease),
 		repeats: repeats{byToken: make(map[string]string)}, turns: make([]int64, len(db.server.Shards)),
+		returned: make([]bool, len(db.server.Shards)),
 	}
 	stopped := make(chan struct{})
 	go func() {

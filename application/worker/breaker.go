@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
 )
 
 // BreakerRule says when the circuit breaker of an endpoint opens. It opens on a share of failures among the calls of a
@@ -42,7 +43,8 @@ type breaker struct {
 	window window // of a closed breaker
 	streak int    // failures in a row
 
-	begun, healthy, unhealthy int // probes of a half-open breaker
+	// The probes of a half-open breaker: under way, and how the others ended. What ended without a verdict is none.
+	out, healthy, unhealthy int
 }
 
 func newBreaker(rule BreakerRule) breaker {
@@ -61,14 +63,24 @@ func (b *breaker) change(phase BreakerState) {
 	b.phase = phase
 	b.epoch++
 	b.window, b.streak = window{slice: b.rule.Window / windowSlices}, 0
-	b.begun, b.healthy, b.unhealthy = 0, 0, 0
+	b.out, b.healthy, b.unhealthy = 0, 0, 0
 }
 
 // room returns how many probes may begin. It is asked while the breaker is half-open.
-func (b *breaker) room() int { return max(b.rule.Probes-b.begun, 0) }
+func (b *breaker) room() int { return max(b.rule.Probes-b.out-b.healthy-b.unhealthy, 0) }
 
-// forget takes back the probes that began and came to no verdict, when none of them runs any more.
-func (b *breaker) forget() { b.begun = b.healthy + b.unhealthy }
+// probe counts a delivery that is to be a probe. It returns the epoch for probed.
+func (b *breaker) probe() (epoch int) {
+	b.out++
+	return b.epoch
+}
+
+// probed ends a probe of an epoch, whether or not it came to a verdict. Without one, another probe may begin.
+func (b *breaker) probed(epoch int) {
+	if epoch == b.epoch && b.phase == BreakerHalfOpen {
+		b.out--
+	}
+}
 
 // report notes how a call ended that began in an epoch. It reports whether the state changed.
 func (b *breaker) report(now time.Time, epoch int, v verdict) (changed bool) {
@@ -181,7 +193,8 @@ const (
 
 // verdictOf takes for unhealthy what says that the endpoint, not the request, is in trouble: no answer, or a status
 // that overloaded servers, and gateways in front of broken ones, send. A plain 500 is most often about the request; an
-// answer that is too large, a 404 or a 501 comes from an endpoint that works.
+// answer that is too large, a 404 or a 501 comes from an endpoint that works. A client that allows a slow endpoint too
+// little time says nothing about it.
 func verdictOf(response *domain.Response, err error) verdict {
 	if err == nil {
 		switch response.StatusCode {
@@ -192,7 +205,10 @@ func verdictOf(response *domain.Response, err error) verdict {
 		}
 	}
 	var failure *domain.Failure
-	if !errors.As(err, &failure) {
+	switch {
+	case errors.Is(err, ports.ErrHasty):
+		return unknown
+	case !errors.As(err, &failure):
 		return unhealthy
 	}
 	switch failure.Kind {

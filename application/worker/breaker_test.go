@@ -31,7 +31,7 @@ func (b backend) Do(context.Context, ports.Call) (*domain.Response, error) { ret
 func call(g *Gates, do func() (*domain.Response, error)) {
 	g.begin("a")
 	_, _ = g.Backend(backend(do)).Do(context.Background(), ports.Call{Request: &domain.Request{Endpoint: "a"}})
-	g.end("a")
+	g.end("a", true, 0)
 }
 
 // inARow is a rule that counts failures in a row, and share one that counts a share of failures.
@@ -175,29 +175,97 @@ func TestAProbeIsChosenByHowOftenItWasTried(t *testing.T) {
 			Request: domain.Request{Endpoint: "a"}, Token: string(rune('a' + i)), Attempts: 5 - i,
 		})
 	}
-	require.Equal(t, map[string]time.Duration{
-		"a": 10 * time.Second, "b": 10 * time.Second, "c": 10 * time.Second,
+	later, probe := choice{back: true, delay: 10 * time.Second}, choice{probe: g.gates["a"].breaker.epoch}
+	require.Equal(t, map[string]choice{
+		"a": later, "b": later, "c": later, "d": probe, "e": probe, "f": probe,
 	}, g.choose(fetched))
 	n, _ = creditOf(g)
 	require.Zero(t, n, "all probes are under way")
-	require.Len(t, g.choose(fetched[1:2]), 1)
+	require.Equal(t, map[string]choice{"f": {back: true}}, g.choose(fetched[6:]), "what was never tried keeps its place")
+}
 
-	for range fetched {
-		g.begin("a")
+// TestAProbeWithoutAVerdictMakesRoomForAnother has an old call that still runs, and all that a probe can be without
+// telling whether the endpoint works.
+func TestAProbeWithoutAVerdictMakesRoomForAnother(t *testing.T) {
+	t.Parallel()
+	pause := func() (*domain.Response, error) {
+		return &domain.Response{StatusCode: 503, Header: domain.Header{"Retry-After": {"1"}}}, nil
 	}
-	for range fetched { // they ended without a call
-		g.end("a")
+	for name, do := range map[string]func() (*domain.Response, error){
+		"a pause": pause, "a shortage": failWith(domain.FailureShortage),
+		"cut off": failWith(domain.FailureInterrupted), "not called": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newClock()
+			g, _ := guarded(c, share)
+			g.begin("a") // an old call
+			for range 10 {
+				call(g, respond(503))
+			}
+			c.advance(10 * time.Second)
+			for range 20 {
+				probes(t, g, 3, do)
+				c.advance(time.Second) // for which it may be paused
+				require.Equal(t, BreakerHalfOpen, stateOf(g))
+			}
+			probes(t, g, 3, respond(200))
+			require.Equal(t, BreakerClosed, stateOf(g))
+			g.end("a", true, 0)
+		})
 	}
+}
+
+// probes fetches more than a half-open breaker has probes, and ends those that are: with a call of do, if there is one.
+func probes(t *testing.T, g *Gates, want int, do func() (*domain.Response, error)) {
+	t.Helper()
+	n, _ := creditOf(g)
+	require.Positive(t, n)
+	fetched := make([]ports.Delivery, want+1)
+	for i := range fetched {
+		fetched[i] = ports.Delivery{Request: domain.Request{Endpoint: "a"}, Token: string(rune('a' + i))}
+	}
+	choices := g.choose(fetched)
+	g.begin("a")
+	g.end("a", false, 0) // of another one, in between
+	require.True(t, choices[fetched[want].Token].back, "no more than the probes are called")
 	n, _ = creditOf(g)
-	require.Equal(t, 10, n, "those that came to nothing do not count")
+	require.Zero(t, n)
+	for _, d := range fetched[:want] {
+		g.begin("a")
+		if do != nil {
+			_, _ = g.Backend(backend(do)).Do(t.Context(), ports.Call{Request: &d.Request})
+		}
+		g.end("a", do != nil, choices[d.Token].probe)
+	}
+}
+
+// TestAProbeOfBeforeSaysNothing ends probes after their breaker has opened again.
+func TestAProbeOfBeforeSaysNothing(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	g, _ := guarded(c, share)
+	for range 10 {
+		call(g, respond(503))
+	}
+	c.advance(10 * time.Second)
+	late := g.choose([]ports.Delivery{{Request: domain.Request{Endpoint: "a"}, Token: "late"}})["late"].probe
+	call(g, respond(503))
+	call(g, respond(503))
+	require.Equal(t, BreakerOpen, stateOf(g))
+	c.advance(10 * time.Second)
+	require.Equal(t, BreakerHalfOpen, stateOf(g))
+	g.end("a", true, late)
+	require.Equal(t, 3, g.gates["a"].breaker.room())
 }
 
 func TestWhatSaysNothingAboutTheEndpointMovesNoBreaker(t *testing.T) {
 	t.Parallel()
 	once := BreakerRule{Failures: 1, Cooldown: time.Hour, Probes: 1}
 	g, _ := guarded(newClock(), once)
-	kinds := []domain.FailureKind{domain.FailureInterrupted, domain.FailureUnsendable, domain.FailureShortage,
-		domain.FailureRefused}
+	kinds := []domain.FailureKind{
+		domain.FailureInterrupted, domain.FailureUnsendable, domain.FailureShortage, domain.FailureRefused,
+	}
 	for _, kind := range append(kinds, domain.FailureTooLarge) {
 		call(g, failWith(kind))
 		require.Equal(t, BreakerClosed, stateOf(g), kind)
@@ -212,6 +280,23 @@ func TestWhatSaysNothingAboutTheEndpointMovesNoBreaker(t *testing.T) {
 		call(g, failWith(kind))
 		require.Equal(t, BreakerOpen, stateOf(g), kind)
 	}
+}
+
+// TestAHastyRequestMovesNoBreaker has requests whose own deadlines end their calls early.
+func TestAHastyRequestMovesNoBreaker(t *testing.T) {
+	t.Parallel()
+	g, _ := guarded(newClock(), BreakerRule{Failures: 1, Cooldown: time.Hour, Probes: 1})
+	do := func(cause error) {
+		ctx, end := context.WithCancelCause(t.Context())
+		end(cause)
+		_, err := g.Backend(backend(failWith(domain.FailureTimeout))).
+			Do(ctx, ports.Call{Request: &domain.Request{Endpoint: "a"}})
+		require.ErrorContains(t, err, "timeout", "the caller gets the failure")
+	}
+	do(ports.ErrHasty)
+	require.Equal(t, BreakerClosed, stateOf(g))
+	do(context.DeadlineExceeded)
+	require.Equal(t, BreakerOpen, stateOf(g))
 }
 
 func TestAnEndpointWithoutABreakerNeverOpens(t *testing.T) {
@@ -286,6 +371,33 @@ func TestRetryAfterPausesTheEndpoint(t *testing.T) {
 			require.Equal(t, 10, n)
 		})
 	}
+}
+
+// TestManyPausesAreFewLogLines has a backend that asks to be left alone for a second, again and again.
+func TestManyPausesAreFewLogLines(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	g, log := guarded(c, share)
+	busy := func() (*domain.Response, error) {
+		return &domain.Response{StatusCode: 429, Header: domain.Header{"Retry-After": {"1"}}}, nil
+	}
+	lines := func() int { return strings.Count(log.String(), "\n") }
+	for range 150 {
+		call(g, busy)
+		c.advance(time.Second)
+		call(g, respond(200)) // it is paused for some calls only
+	}
+	require.Equal(t, 3, lines(), "one a minute")
+	require.Contains(t, log.String(), "pauses=1\n")
+	require.Contains(t, log.String(), "pauses=60\n")
+	c.advance(time.Minute)
+	for range 3 {
+		call(g, respond(200))
+	}
+	require.Equal(t, 4, lines())
+	require.Contains(t, log.String(), "level=INFO msg=\"endpoint no longer paused")
+	call(g, busy)
+	require.Equal(t, 5, lines(), "another time")
 }
 
 // TestAShortageOfOursPausesTheEndpointForAMoment holds that it is no failure, that calls that cannot be made are not

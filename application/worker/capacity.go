@@ -135,35 +135,20 @@ func (c *capacity) divide(deliveries []ports.Delivery) (kept, excess []ports.Del
 	return c.caution.divide(deliveries, c.running+c.unsaved)
 }
 
-// awaitAlone blocks until the pool holds a single delivery, or ctx ends.
-func (c *capacity) awaitAlone(ctx context.Context) {
-	for ctx.Err() == nil {
-		c.mu.Lock()
-		held := c.running + c.unsaved
-		c.mu.Unlock()
-		if held == 1 {
-			return
-		}
-		select {
-		case <-c.freed:
-		case <-ctx.Done():
-		}
-	}
-}
-
 // begin charges a delivery that was fetched.
-func (c *capacity) begin(d *ports.Delivery, s suspicion) {
+func (c *capacity) begin(d *ports.Delivery, beside company) {
 	c.gates.begin(d.Request.Endpoint)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.running++
-	c.caution.held[s]++
+	c.caution.held[beside]++
 	c.charge(d.Request.Endpoint, d.Request.Size())
 }
 
-// end frees the slot of a delivery whose call has ended. Its bytes stay charged until saved.
-func (c *capacity) end(endpoint string) {
-	c.gates.end(endpoint)
+// end frees the slot of a delivery whose call has ended, or that is handed back without one. Its bytes stay charged
+// until saved.
+func (c *capacity) end(endpoint string, called bool, probe int) {
+	c.gates.end(endpoint, called, probe)
 	c.mu.Lock()
 	c.running--
 	c.unsaved++
@@ -175,7 +160,7 @@ func (c *capacity) end(endpoint string) {
 func (c *capacity) saved(f *finished) {
 	c.mu.Lock()
 	c.unsaved--
-	c.caution.held[f.suspicion]--
+	c.caution.held[f.company]--
 	c.charge(f.endpoint, -f.size)
 	c.mu.Unlock()
 	c.notify()

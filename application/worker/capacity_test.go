@@ -20,7 +20,7 @@ func newShared(bytes int64, endpoints ...string) *capacity {
 // hold takes one delivery on that has a body.
 func (a *capacity) hold(endpoint string, bytes int) int64 {
 	d := ports.Delivery{Request: domain.Request{Endpoint: endpoint, Body: make([]byte, bytes)}}
-	a.begin(&d, trusted)
+	a.begin(&d, crowd)
 	return d.Request.Size()
 }
 
@@ -55,12 +55,12 @@ func TestAnEndpointThatHoldsAsMuchAsIsFreeGetsNothingMore(t *testing.T) {
 		credit, valid = a.next(t)
 	}
 	require.Equal(t, map[string]int{"hangs": 0, "other": 0}, credit.Endpoints)
-	a.end("works") // what does not concern them leaves the credit alone
+	a.end("works", true, 0) // what does not concern them leaves the credit alone
 	a.saved(&finished{endpoint: "works"})
 	require.NoError(t, valid.Err())
 
 	for i, size := range sizes {
-		a.end("hangs")
+		a.end("hangs", true, 0)
 		a.saved(&finished{endpoint: "hangs", size: size})
 		if i == 0 {
 			require.NoError(t, valid.Err(), "it still holds more than is free")
@@ -78,4 +78,15 @@ func TestAnEndpointThatIsAloneMayHoldEverything(t *testing.T) {
 	credit, _ := a.next(t)
 	require.Empty(t, credit.Endpoints)
 	require.Positive(t, credit.Bytes)
+}
+
+func TestAFetchWithoutDeliveriesDoesNotEndTheCaution(t *testing.T) {
+	t.Parallel()
+	var c caution
+	c.divide([]ports.Delivery{{Deliveries: 3}}, 1)
+	c.divide(nil, 0)
+	require.Equal(t, 1, c.room(0))
+	require.Zero(t, c.room(1))
+	c.divide([]ports.Delivery{{Deliveries: 1}}, 0)
+	require.Greater(t, c.room(1), 1000)
 }

@@ -9,65 +9,79 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// suspicion says how much may run beside a delivery, because it was in flight when a worker died.
-type suspicion int
+// company is what may run beside a delivery. Survivors, which were in flight when a worker died, have less of it.
+type company int
 
 const (
-	trusted suspicion = iota // as much as there is room for
-	suspect                  // fewSuspects in all
-	alone                    // nothing
-	suspicions
+	crowd     company = iota // as much as there is room for
+	few                      // few in all, at the second delivery
+	alone                    // nothing, from the third on
+	companies                // how many there are
 )
 
-func suspicionOf(d *ports.Delivery) suspicion {
+func companyOf(d *ports.Delivery) company {
 	switch {
 	case d.Deliveries >= application.FirstAlone:
 		return alone
-	case d.Deliveries >= application.FirstSuspect:
-		return suspect
+	case d.Deliveries >= application.FirstFew:
+		return few
 	default:
-		return trusted
+		return crowd
 	}
 }
 
-// fewSuspects is how many deliveries a pool fetches while it holds a suspect.
-const fewSuspects = 4
+// fewAtOnce is how many deliveries a pool holds while a survivor is among them.
+const fewAtOnce = 4
 
-// caution bounds what is fetched while there are suspects. The caller synchronizes it.
+// caution bounds what is fetched while there are survivors. The caller synchronizes it.
 type caution struct {
-	held [suspicions]int // deliveries by suspicion
-	more bool            // the last ones that were fetched had suspects among them, so the next ones may, too
+	held [companies]int // deliveries by their company
+	next company        // the least of what was last fetched: what comes next may be like it
 }
 
-// room returns how many deliveries may be fetched while so many are held.
+// room returns how many deliveries may be fetched while so many are held; less than 1: none.
 func (c *caution) room(held int) int {
 	switch {
 	case c.held[alone] > 0:
 		return 0
-	case c.held[suspect] > 0:
-		return fewSuspects - held
-	case c.more:
-		return 1
+	case c.next == alone:
+		return 1 - held
+	case c.next == few, c.held[few] > 0:
+		return fewAtOnce - held
 	default:
 		return math.MaxInt
 	}
 }
 
-// divide returns the deliveries that may be called while so many are held, the most suspicious first, and those that
-// must be handed back. It keeps at least one.
+// divide returns the deliveries that may be called while so many are held, those with the least company first, and
+// those that must be handed back. Survivors are among the latter while too much is held: none may wait here for that,
+// because it might kill the process, and then would be counted against them.
 func (c *caution) divide(deliveries []ports.Delivery, held int) (kept, excess []ports.Delivery) {
+	if len(deliveries) == 0 {
+		return nil, nil
+	}
 	order := slices.Clone(deliveries)
-	slices.SortStableFunc(order, func(a, b ports.Delivery) int { return cmp.Compare(suspicionOf(&b), suspicionOf(&a)) })
-	keep := len(order)
-	c.more = false
-	if len(order) > 0 {
-		switch suspicionOf(&order[0]) {
+	slices.SortStableFunc(order, func(a, b ports.Delivery) int { return cmp.Compare(companyOf(&b), companyOf(&a)) })
+	c.next = companyOf(&order[0])
+	atMost := math.MaxInt
+	for i := range order {
+		n := held + len(kept)
+		var keep bool
+		switch companyOf(&order[i]) {
 		case alone:
-			c.more, keep = true, 1
-		case suspect:
-			c.more, keep = true, min(keep, max(fewSuspects-held, 1))
-		case trusted, suspicions:
+			keep = n == 0 && len(order) == 1
+		case few:
+			if keep = n < fewAtOnce; keep {
+				atMost = fewAtOnce
+			}
+		default:
+			keep = n < atMost
+		}
+		if keep {
+			kept = append(kept, order[i])
+		} else {
+			excess = append(excess, order[i])
 		}
 	}
-	return order[:keep], order[keep:]
+	return kept, excess
 }

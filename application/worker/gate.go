@@ -44,6 +44,7 @@ type gate struct {
 	breaker breaker
 	paused  time.Time // no calls until then
 	why     string    // it is paused
+	pauses  pauseLog  // of those that backends asked for
 	starved time.Time // when the log last said that this process lacks something
 
 	held bool // the last credits bounded the endpoint
@@ -144,17 +145,20 @@ func (g *Gates) closedFor(endpoint string) time.Duration {
 	return wait
 }
 
-// end counts the end of a delivery, whether or not a call was made for it.
-func (g *Gates) end(endpoint string) {
+// end counts the end of a delivery. One that was handed back without a call returns its token. Probe is that of
+// its choice.
+func (g *Gates) end(endpoint string, called bool, probe int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	gate := g.gates[endpoint]
 	if gate == nil {
 		return
 	}
-	if gate.inFlight--; gate.inFlight == 0 {
-		gate.breaker.forget()
+	if !called {
+		gate.tokens = min(gate.tokens+1, float64(gate.limit.Burst))
 	}
+	gate.inFlight--
+	gate.breaker.probed(probe)
 	if gate.held {
 		gate.held = false
 		g.change()
@@ -180,7 +184,11 @@ type watched struct {
 func (w watched) Do(ctx context.Context, call ports.Call) (*domain.Response, error) {
 	epoch := w.gates.epoch(call.Request.Endpoint)
 	response, err := w.next.Do(ctx, call)
-	w.gates.report(call.Request.Endpoint, epoch, response, err)
+	reported := err
+	if err != nil && errors.Is(context.Cause(ctx), ports.ErrHasty) {
+		reported = ports.ErrHasty
+	}
+	w.gates.report(call.Request.Endpoint, epoch, response, reported)
 	return response, err
 }
 
@@ -214,6 +222,9 @@ func (g *Gates) report(endpoint string, epoch int, response *domain.Response, er
 		g.holdOff(gate, now, failure.Kind)
 		return
 	}
+	if gate.pauses.over(now, gate.paused) {
+		g.logger.Info("endpoint no longer paused: its backend did not ask for it for a minute", "endpoint", gate.name)
+	}
 	g.tick(gate, now)
 	if gate.breaker.report(now, epoch, verdictOf(response, err)) {
 		g.logBreaker(gate)
@@ -236,8 +247,11 @@ func comeBack(response *domain.Response, now time.Time) time.Duration {
 
 // pauseFor keeps calls from an endpoint whose backend asked for it. Called with mu held.
 func (g *Gates) pauseFor(gate *gate, until time.Time) {
-	if !gate.paused.After(g.now()) {
-		g.logger.Warn("endpoint paused: its backend asked for it by Retry-After", "endpoint", gate.name, "until", until)
+	if now := g.now(); !gate.paused.After(now) {
+		if n := gate.pauses.begin(now); n > 0 {
+			g.logger.Warn("endpoint paused: its backend asked for it by Retry-After",
+				"endpoint", gate.name, "until", until, "pauses", n)
+		}
 	}
 	gate.pause(until, "paused by Retry-After")
 }
@@ -300,13 +314,21 @@ func (g *Gates) logBreaker(gate *gate) {
 // choicePerProbe is how many requests are fetched for each probe of a half-open breaker, to choose from.
 const choicePerProbe = 8
 
-// choose tells which of the deliveries that were fetched are handed back, and for how long: an endpoint that is
-// half-open gets its probes and no more. Those that were tried least often go first: a request that its backend cannot
-// bear must not be the one that decides, again and again, for all the others.
-func (g *Gates) choose(deliveries []ports.Delivery) map[string]time.Duration {
+// choice is what becomes of a delivery of a half-open endpoint.
+type choice struct {
+	back  bool          // it is handed back
+	delay time.Duration // for which it is; 0: it keeps its place in the queue
+	probe int           // the epoch of the breaker, when it is a probe; 0: it is none
+}
+
+// choose returns what becomes of the deliveries that were fetched, by token; those that are not named are called. An
+// endpoint that is half-open gets its probes and no more. Those that were tried least often go first: a request that
+// its backend cannot bear must not be the one that decides, again and again, for all the others. Of the rest, what was
+// never tried keeps its place in the queue, and what was makes room for what else may be chosen.
+func (g *Gates) choose(deliveries []ports.Delivery) map[string]choice {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	var back map[string]time.Duration
+	var choices map[string]choice
 	now := g.now()
 	order := slices.Clone(deliveries)
 	slices.SortStableFunc(order, func(a, b ports.Delivery) int { return cmp.Compare(a.Attempts, b.Attempts) })
@@ -315,16 +337,19 @@ func (g *Gates) choose(deliveries []ports.Delivery) map[string]time.Duration {
 		if gate == nil || g.tick(gate, now) != BreakerHalfOpen {
 			continue
 		}
-		if gate.breaker.room() > 0 {
-			gate.breaker.begun++
-			continue
+		c := choice{back: true}
+		switch {
+		case gate.breaker.room() > 0:
+			c = choice{probe: gate.breaker.probe()}
+		case order[i].Attempts > 0:
+			c.delay = gate.limit.Breaker.Cooldown
 		}
-		if back == nil {
-			back = make(map[string]time.Duration)
+		if choices == nil {
+			choices = make(map[string]choice)
 		}
-		back[order[i].Token] = gate.limit.Breaker.Cooldown
+		choices[order[i].Token] = c
 	}
-	return back
+	return choices
 }
 
 // free says how many of want calls may begin now, and when time alone lets more through; zero when it does not.

@@ -34,8 +34,8 @@ func TestWhatHasNoLimitIsNotHeldBack(t *testing.T) {
 	credits, next := g.credits(10)
 	require.Empty(t, credits)
 	require.Zero(t, next)
-	g.end("a")
-	g.end("not configured")
+	g.end("a", true, 0)
+	g.end("not configured", true, 0)
 }
 
 func TestCallsInFlightAreLimited(t *testing.T) {
@@ -50,9 +50,9 @@ func TestCallsInFlightAreLimited(t *testing.T) {
 		g.begin("a")
 	}
 	require.Zero(t, changed)
-	g.end("a")
+	g.end("a", true, 0)
 	require.Equal(t, 1, changed, "whoever was held back is notified")
-	g.end("a")
+	g.end("a", true, 0)
 	require.Equal(t, 1, changed, "once, until it is held back again")
 	n, _ := creditOf(g)
 	require.Equal(t, 1, n, "one still runs")
@@ -66,7 +66,7 @@ func TestTheRateHolds(t *testing.T) {
 	require.Equal(t, 3, n, "the burst")
 	for range 3 {
 		g.begin("a")
-		g.end("a")
+		g.end("a", true, 0)
 	}
 	n, next := creditOf(g)
 	require.Equal(t, 0, n)
@@ -77,7 +77,7 @@ func TestTheRateHolds(t *testing.T) {
 		c.advance(25 * time.Millisecond)
 		for n, _ := creditOf(g); n > 0; n-- {
 			g.begin("a")
-			g.end("a")
+			g.end("a", true, 0)
 			made++
 		}
 	}
@@ -85,6 +85,22 @@ func TestTheRateHolds(t *testing.T) {
 	c.advance(time.Hour)
 	n, _ = creditOf(g)
 	require.Equal(t, 3, n, "a pause saves up no more than the burst")
+}
+
+func TestWhatIsHandedBackReturnsItsToken(t *testing.T) {
+	t.Parallel()
+	g := NewGates(map[string]Limit{"a": {Rate: 4, Burst: 3}}, newClock().now, slog.New(slog.DiscardHandler))
+	for _, called := range []bool{true, false, true, false} {
+		g.begin("a")
+		g.end("a", called, 0)
+	}
+	n, _ := creditOf(g)
+	require.Equal(t, 1, n)
+	g.end("a", false, 0)
+	g.end("a", false, 0)
+	g.end("a", false, 0)
+	n, _ = creditOf(g)
+	require.Equal(t, 3, n, "never more than the burst")
 }
 
 func TestAFastRateIsLetThroughInBunches(t *testing.T) {

@@ -50,18 +50,17 @@ type Pool struct {
 type job struct {
 	ports.Delivery
 
-	suspicion suspicion
-	back      bool          // it is handed back without a call
-	delay     time.Duration // it is handed back for so long; 0: called, unless back is set
+	company company
+	choice  choice
 }
 
 // finished is an outcome that is to be saved.
 type finished struct {
-	finish    ports.Finish
-	endpoint  string
-	suspicion suspicion
-	size      int64 // bytes charged for the request
-	reserved  int64 // bytes reserved for the response
+	finish   ports.Finish
+	endpoint string
+	company  company
+	size     int64 // bytes charged for the request
+	reserved int64 // bytes reserved for the response
 }
 
 // New returns a pool. Run starts it.
@@ -135,8 +134,8 @@ func (p *Pool) Run(ctx context.Context) error {
 	return err
 }
 
-// fetch receives as much work as there is room for, until ctx or the queue ends. Of suspects it keeps only those that
-// may run now.
+// fetch receives as much work as there is room for, until ctx or the queue ends. Of survivors it keeps only those
+// that may run now.
 func (p *Pool) fetch(ctx context.Context) error {
 	for {
 		credit, valid, done, ok := p.capacity.credit(ctx)
@@ -147,27 +146,23 @@ func (p *Pool) fetch(ctx context.Context) error {
 		stale := valid.Err() != nil
 		done()
 		kept, excess := p.capacity.divide(deliveries)
-		p.run(ctx, kept, excess)
+		p.run(kept, excess)
 		if err != nil && !stale {
 			return err
 		}
 	}
 }
 
-// run passes deliveries to the slots: those that are kept are called, the others are handed back at once. A delivery
-// that runs alone waits until everything else has ended and is saved, so that a death of the process points to it.
-func (p *Pool) run(ctx context.Context, kept, excess []ports.Delivery) {
+// run passes deliveries to the slots: those that are kept are called, the others are handed back at once.
+func (p *Pool) run(kept, excess []ports.Delivery) {
 	for _, d := range excess {
-		p.capacity.begin(&d, trusted)
-		p.jobs <- job{Delivery: d, back: true}
+		p.capacity.begin(&d, crowd)
+		p.jobs <- job{Delivery: d, choice: choice{back: true}}
 	}
-	delays := p.opts.Gates.choose(kept)
+	choices := p.opts.Gates.choose(kept)
 	for _, d := range kept {
-		j := job{Delivery: d, suspicion: suspicionOf(&d), delay: delays[d.Token]}
-		p.capacity.begin(&d, j.suspicion)
-		if j.suspicion == alone {
-			p.capacity.awaitAlone(ctx)
-		}
+		j := job{Delivery: d, company: companyOf(&d), choice: choices[d.Token]}
+		p.capacity.begin(&d, j.company)
 		p.jobs <- j
 	}
 }
@@ -176,26 +171,27 @@ func (p *Pool) run(ctx context.Context, kept, excess []ports.Delivery) {
 func (p *Pool) slot(accepting, calls context.Context) {
 	for j := range p.jobs {
 		d := j.Delivery
-		f := finished{endpoint: d.Request.Endpoint, suspicion: j.suspicion, size: d.Request.Size()}
+		f := finished{endpoint: d.Request.Endpoint, company: j.company, size: d.Request.Size()}
 		f.finish = ports.Finish{ID: d.Request.ID, Token: d.Token}
-		if delay, back := p.handsBack(accepting, &j); back {
+		delay, back := p.handsBack(accepting, &j)
+		if back {
 			f.finish.Outcome = application.HandBack(d, p.opts.Now().UTC(), delay)
 		} else {
 			f.finish.Outcome, f.reserved = p.call(calls, d)
 		}
 		p.finished <- f
-		p.capacity.end(d.Request.Endpoint)
+		p.capacity.end(d.Request.Endpoint, !back, j.choice.probe)
 	}
 }
 
 // handsBack reports whether a delivery is handed back without a call, and for how long: after the stop, when its lease
-// is lost, when it is one suspect too many, and when its endpoint is not to be called, or only for a few probes.
+// is lost, when it is one survivor too many, and when its endpoint is not to be called, or only for a few probes.
 func (p *Pool) handsBack(accepting context.Context, j *job) (delay time.Duration, back bool) {
 	if accepting.Err() != nil || j.Lease.Err() != nil {
 		return 0, true
 	}
-	delay = max(j.delay, p.opts.Gates.closedFor(j.Request.Endpoint))
-	return delay, j.back || delay > 0
+	delay = max(j.choice.delay, p.opts.Gates.closedFor(j.Request.Endpoint))
+	return delay, j.choice.back || delay > 0
 }
 
 // call processes a delivery while its lease lasts. It also returns the bytes that the call reserved, which stay

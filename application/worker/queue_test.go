@@ -3,6 +3,7 @@ package worker_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,14 +17,17 @@ import (
 type queue struct {
 	// finish answers a Finish; nil: everything is saved.
 	finish func(ctx context.Context, finishes []ports.Finish) []error
+	// returns: what is handed back is ready again, in its place.
+	returns bool
 	// late is handed out when the receiver's context ends.
 	late []ports.Delivery
 
 	mu      sync.Mutex
 	ready   []ports.Delivery
+	back    []ports.Delivery // handed back, and ready before the others
 	wake    chan struct{}
 	broken  chan error
-	out     map[string]bool // tokens of deliveries that are handed out
+	out     map[string]ports.Delivery // that are handed out, by token
 	mostOut int
 	credits []ports.Credit
 	groups  [][]ports.Finish // one for each Finish
@@ -33,7 +37,7 @@ type queue struct {
 func newQueue(deliveries ...ports.Delivery) *queue {
 	return &queue{
 		ready: deliveries, wake: make(chan struct{}, 1), broken: make(chan error, 1),
-		out: make(map[string]bool), saved: make(map[domain.ID]domain.Outcome),
+		out: make(map[string]ports.Delivery), saved: make(map[domain.ID]domain.Outcome),
 	}
 }
 
@@ -75,6 +79,8 @@ func (q *queue) Receive(ctx context.Context, credit ports.Credit) ([]ports.Deliv
 func (q *queue) take(credit ports.Credit) []ports.Delivery {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	slices.SortFunc(q.back, func(a, b ports.Delivery) int { return strings.Compare(a.Token, b.Token) })
+	q.ready, q.back = slices.Concat(q.back, q.ready), nil
 	n := 0
 	for room := credit.Bytes; n < min(len(q.ready), credit.Count); n++ {
 		if room -= q.ready[n].Request.Size(); room < 0 && n > 0 {
@@ -84,7 +90,7 @@ func (q *queue) take(credit ports.Credit) []ports.Delivery {
 	taken := q.ready[:n:n]
 	q.ready = q.ready[n:]
 	for _, d := range taken {
-		q.out[d.Token] = true
+		q.out[d.Token] = d
 	}
 	q.mostOut = max(q.mostOut, len(q.out))
 	return taken
@@ -101,10 +107,16 @@ func (q *queue) Finish(ctx context.Context, finishes []ports.Finish) []error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for i, f := range finishes {
-		if errs[i] == nil {
-			delete(q.out, f.Token)
-			q.saved[f.ID] = f.Outcome
+		if errs[i] != nil {
+			continue
 		}
+		if q.returns && f.Outcome.Status == domain.Pending {
+			d := q.out[f.Token]
+			d.Deliveries = f.Outcome.Deliveries + 1
+			q.back = append(q.back, d)
+		}
+		delete(q.out, f.Token)
+		q.saved[f.ID] = f.Outcome
 	}
 	return errs
 }

@@ -72,6 +72,9 @@ type Traits struct {
 	// alone.
 	OriginalWithMessage bool
 
+	// BroughtFirst: messages that are here already go before what is handed back. True where a carrier brings them.
+	BroughtFirst bool
+
 	// Joining is how long a consumer may take to get what there is, counted from when it is made or another has crashed.
 	// Longer than a moment where the broker divides what it holds among a group, and misses those that crash.
 	Joining time.Duration
@@ -101,6 +104,7 @@ func themes() []theme {
 		{"bodies", bodies()},
 		{"idempotency keys", idempotencyKeys()},
 		{"leases", leases()},
+		{"handing back", returning()},
 		{"retries and delays", retries()},
 		{"cancelling", cancelling()},
 		{"priority", priorities()},

@@ -224,6 +224,27 @@ retry: {base: 50ms, max: 50ms, max_attempts: 1000}
 	}
 }
 
+// TestHastyRequestsDoNotStopTheirEndpoint has a backend that takes longer than many clients allow.
+func TestHastyRequestsDoNotStopTheirEndpoint(t *testing.T) {
+	t.Parallel()
+	backend := testkit.NewBackend(t, testkit.Delay(1500*time.Millisecond, testkit.Echo()))
+	process := testkit.NewGateway(t, testkit.OneBackend(backend.URL)).Start()
+	client := process.Client()
+	var hasty []string
+	for range 12 {
+		hasty = append(hasty, client.Submit(`{"payload": 1, "metadata": {"timeout": 1}}`).CorrelationID)
+	}
+	for _, id := range hasty {
+		require.Equal(t, "TIMEOUT", client.Result(id).Status)
+	}
+
+	result := client.Result(client.Submit(`{"payload": 1}`).CorrelationID)
+
+	require.Equal(t, "COMPLETED", result.Status)
+	require.NotContains(t, process.Log.Text(), "circuit breaker open")
+	require.Zero(t, client.Metrics()[`openhqm_breaker_state{endpoint="backend"}`])
+}
+
 // TestRetryAfterPausesTheWholeEndpoint: a backend that is overloaded and says so gets no other request until then.
 func TestRetryAfterPausesTheWholeEndpoint(t *testing.T) {
 	t.Parallel()

@@ -86,3 +86,38 @@ func TestWhatIsInFlightWithARequestThatKillsItsProcessIsNotToBlame(t *testing.T)
 		})
 	}
 }
+
+// TestARequestIsNotBlamedForADeathWhileItWaitsToRunAlone has a request that two workers died with. When a third one
+// gets it, another request is running there, and that worker dies of it.
+func TestARequestIsNotBlamedForADeathWhileItWaitsToRunAlone(t *testing.T) {
+	t.Parallel()
+	innocent := testkit.InTurn(testkit.Hold(nil, testkit.Echo()), testkit.Hold(nil, testkit.Echo()), testkit.Echo())
+	backend := testkit.NewBackend(t, func(w http.ResponseWriter, r *http.Request, call *testkit.Call) {
+		if string(call.Body) == `"innocent"` {
+			innocent(w, r, call)
+			return
+		}
+		<-r.Context().Done()
+	})
+	config := testkit.OneBackend(backend.URL) + "queue: {type: redis, lease: 1s, max_deliveries: 3}\n"
+	variables := []string{"OPENHQM_REDIS_URL=" + testkit.StartRedis(t).URL()}
+	client := testkit.NewGateway(t, config, append(variables, "OPENHQM_ROLE=api")...).Start().Client()
+	workers := testkit.NewGateway(t, config, append(variables, "OPENHQM_ROLE=worker")...)
+	id := client.Submit(`{"payload": "innocent"}`).CorrelationID
+	for n := range 2 {
+		worker := workers.Start()
+		backend.Await(n + 1)
+		worker.Kill()
+	}
+	client.Submit(`{"payload": "deadly"}`)
+	worker := workers.Start()
+	backend.Await(3)
+	testkit.Until(t, "it waits, and belongs to no worker", func() bool { return client.Status(id).Status == "PENDING" })
+	worker.Kill()
+	workers.Start()
+
+	result := client.Result(id)
+
+	require.Equalf(t, "COMPLETED", result.Status, "%s", result.Document)
+	require.Len(t, backend.CallsOf(id), 3)
+}

@@ -54,7 +54,7 @@ func harnessOn(carrier testkit.Carrier) func(testing.TB, conformance.Settings) c
 		tb.Helper()
 		j := join(tb, carrier, carrier.Shared(tb))
 		return newHarness(tb, settings, j.join, j.setUp, conformance.Traits{
-			OriginalWithMessage: true, ApproximateDepth: true, Joining: j.joining,
+			OriginalWithMessage: true, ApproximateDepth: true, BroughtFirst: true, Joining: j.joining,
 		})
 	}
 }

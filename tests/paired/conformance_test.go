@@ -31,7 +31,7 @@ func startHarness(tb testing.TB, settings conformance.Settings) conformance.Harn
 	broker := nastyBroker()
 	setUp := func(up bool) { broker.SetAway(!up) }
 	return newHarness(tb, settings, joining(broker), setUp, conformance.Traits{
-		OriginalWithMessage: true, ApproximateDepth: true,
+		OriginalWithMessage: true, ApproximateDepth: true, BroughtFirst: true,
 	})
 }
 

@@ -22,8 +22,10 @@ for _, endpoint in ipairs(redis.call('SMEMBERS', endpointSet)) do
     end
 end
 
-local first = redis.call('ZRANGE', carried, 0, 0, 'WITHSCORES')
-if first[2] and (oldest == 0 or tonumber(first[2]) < oldest) then oldest = tonumber(first[2]) end
+for _, set in ipairs({returned, carried}) do
+    local first = redis.call('ZRANGE', set, 0, 0, 'WITHSCORES')
+    if first[2] and (oldest == 0 or tonumber(first[2]) < oldest) then oldest = tonumber(first[2]) end
+end
 
 local delayed, begun = redis.call('ZCARD', due), redis.call('ZCARD', leases) + redis.call('ZCARD', lent)
 return {'counted', 'ready', redis.call('ZCARD', deadlines) - delayed - begun, 'delayed', delayed, 'leased', begun,

@@ -2,7 +2,7 @@
 -- because its answer was lost on its way, gets the same answer.
 --   call          names the call; a repeat has the same name
 --   deliveries    hand-outs without an outcome that count on: those of a delivery that was handed back
---   dueAt         of the next attempt, the millisecond; dueMicros is the same in microseconds
+--   dueAt         of the next attempt, the millisecond; 0: at once. dueMicros is the same in microseconds
 --   code          of the response; empty: there is none
 --   answered      the response's size
 --   request       what a carrier had of the request, and queue where it waits from now on; empty: Redis has all of it
@@ -31,8 +31,12 @@ if status ~= 'PENDING' then
     conclude(id, status, updated, attempts, reason, problem, took, lifetime, letterLifetime)
     return {'ended', 'facts', facts, 'answered', code ~= '' and answered or r[7]}
 end
-local nextAttempt
-entry, nextAttempt = enqueue(id, inQueue, size, dueAt, dueMicros)
+local nextAttempt = ''
+if tonumber(dueAt) > now or inQueue == CARRIED or inQueue == HANDED or inQueue == '' then
+    entry, nextAttempt = enqueue(id, inQueue, size, dueAt, dueMicros)
+else
+    entry = putBack(id, inQueue, entry)
+end
 redis.call('HSET', key, 'status', status, 'attempts', attempts, 'deliveries', deliveries, 'updated', updated,
     'next', nextAttempt, 'entry', entry, 'token', '')
 return {'waits'}

@@ -5,9 +5,6 @@
 local id, request, queue, create, dueAt, dueMicros, facts, submitted, overdueAt, size, attempts =
     unpack(ARGV, 1, NAMED)
 
--- An entry that no stream has: nobody finds it there, and to remove it does nothing.
-local NOWHERE = '0-1'
-
 local key = recordKey(id)
 local r = redis.call('HMGET', key, 'facts', 'queue', 'status', 'size')
 if not r[1] then

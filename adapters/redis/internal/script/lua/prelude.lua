@@ -14,6 +14,8 @@
 --   :used               sorted set, the same by the millisecond they were last known to be used
 --   :bell:<endpoint>    list of at most one element, the wake-up: ready work may be there; idle workers block on it
 --   :due                sorted set, delayed requests by the millisecond they are due
+--   :returned           sorted set, ready requests that a worker handed back, by the millisecond they became ready: in
+--                       no stream any more, and begun before all that is in one
 --   :leases             sorted set, begun requests by the millisecond their lease ends
 --   :carried            sorted set, ready requests that a carrier has or that are handed over, by the millisecond they
 --                       became ready, or their message was about to be published again
@@ -34,6 +36,7 @@
 
 local shard = KEYS[1]
 local due = shard .. ':due'
+local returned = shard .. ':returned'
 local leases = shard .. ':leases'
 local deadlines = shard .. ':deadlines'
 local dead = shard .. ':dead'
@@ -127,6 +130,20 @@ local function enqueue(id, queue, size, dueAt, dueMicros, message)
     return ready(id, queue, size, message), ''
 end
 
+-- An entry that no stream has: nobody finds it there, and to remove it does nothing.
+local NOWHERE = '0-1'
+
+-- putBack lets a request be begun again before all that is in a stream. Entry is what it had there, if anything. It
+-- returns the entry that it has now.
+local function putBack(id, queue, entry)
+    local endpoint = endpointOf(queue)
+    use(endpoint)
+    local inStream = entry ~= '' and entry ~= NOWHERE
+    redis.call('ZADD', returned, inStream and string.match(entry, '^%d+') or now, id)
+    wake(endpoint)
+    return inStream and entry or NOWHERE
+end
+
 -- dequeue removes a request from wherever it waits or is held. What a carrier has of it stays there.
 local function dequeue(id, queue, entry, status)
     if queue == CARRIED then
@@ -142,6 +159,8 @@ local function dequeue(id, queue, entry, status)
     if status == 'PROCESSING' then
         redis.call('ZREM', leases, id)
         redis.call('XACK', stream, GROUP, entry)
+    else
+        redis.call('ZREM', returned, id)
     end
     redis.call('XDEL', stream, entry)
 end

@@ -1,12 +1,13 @@
--- receive begins what is ready, within the credit: deliveries whose lease has ended first, then new ones, the high lane
--- before the low one and endpoints in turn. What it returns is PROCESSING, each under its own token.
+-- receive begins what is ready, within the credit: what was handed back first, then deliveries whose lease has ended,
+-- then new ones, the high lane before the low one and endpoints in turn. What it returns is PROCESSING, each under its
+-- own token.
 --   nonce         what the tokens begin with
 --   lease         milliseconds
 --   share         one delivery in so many comes from the low lane when both wait
 --   streak        high deliveries since the last low one
 --   turn          the endpoint whose turn it is
 --   more          1: another shard had something; then nothing may be larger than the credit
---   lanes         both, or the only one to look in
+--   lanes         both, or the only one to look in; returned: none, only what was handed back
 --   strict        1: endpoints that are not named below have no credit; 0: all of it
 -- After these come endpoint and credit of each that is named; less than 0 is all.
 local consumer, nonce, count, bytes, lease, share, streak, turn, more, lanes, strict = unpack(ARGV, 1, NAMED)
@@ -26,7 +27,9 @@ local function allowed(endpoint, taken)
     if left == nil then return not strict end
     return left < 0 or left > taken
 end
-local function wanted(queue) return lanes == 'both' or string.sub(queue, 1, #lanes) == lanes end
+local function wanted(queue)
+    return lanes == 'both' or lanes == 'returned' or string.sub(queue, 1, #lanes) == lanes
+end
 local function fits(size, chosen, sum) return chosen == 0 and not more or sum + size <= bytes end
 
 -- begin makes a request PROCESSING, if its record says that it waits, or is held, at this place.
@@ -44,17 +47,37 @@ local function begin(id, entry, status, endpoint, size)
     return true
 end
 
--- handBack makes ready again what a consumer held. It waits behind what is ready; no attempt is charged.
-local function handBack(id, queue, entry, size)
-    dequeue(id, queue, entry, 'PROCESSING')
+-- toEnd makes ready again, behind everything else, what a consumer held or handed back; no attempt is charged.
+local function toEnd(id, queue, entry, size, status)
+    dequeue(id, queue, entry, status)
     redis.call('HSET', recordKey(id), 'status', 'PENDING', 'token', '', 'updated', micros,
         'entry', ready(id, queue, size))
 end
 
--- takeOver begins again what a consumer held that did not extend its lease. What has no credit it hands back, so that
--- it is not in the way of the rest. It reports whether there may be more to look at.
+-- So many that were handed back, and as many whose lease has ended, are looked at.
+local atOnce = 256
+
+-- takeBack begins what was handed back. What has no credit stays, unless it is in the way of the rest.
+local function takeBack()
+    local all = redis.call('ZRANGE', returned, 0, atOnce - 1)
+    for _, id in ipairs(all) do
+        if #out == count then break end
+        local r = redis.call('HMGET', recordKey(id), 'queue', 'entry', 'size', 'status')
+        local endpoint, size = r[1] and endpointOf(r[1]), tonumber(r[3])
+        if r[4] ~= 'PENDING' then
+            redis.call('ZREM', returned, id) -- another program deleted the record
+        elseif not allowed(endpoint, 0) then
+            if #all == atOnce then toEnd(id, r[1], r[2], size, 'PENDING') end
+        elseif wanted(r[1]) and fits(size, #out, used) then
+            redis.call('ZREM', returned, id)
+            begin(id, r[2], 'PENDING', endpoint, size)
+        end
+    end
+end
+
+-- takeOver begins again what a consumer held that did not extend its lease. What has no credit it puts at the end, so
+-- that it is not in the way of the rest. It reports whether there may be more to look at.
 local function takeOver()
-    local atOnce = 256
     local over = redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, atOnce)
     for _, id in ipairs(over) do
         if #out == count then break end
@@ -64,7 +87,7 @@ local function takeOver()
         else
             local endpoint, size = endpointOf(r[1]), tonumber(r[3])
             if not allowed(endpoint, 0) then
-                handBack(id, r[1], r[2], size)
+                toEnd(id, r[1], r[2], size, 'PROCESSING')
             elseif wanted(r[1]) and fits(size, #out, used) then
                 redis.pcall('XCLAIM', streamKey(r[1]), GROUP, consumer, 0, r[2], 'JUSTID')
                 begin(id, r[2], 'PROCESSING', endpoint, size)
@@ -156,8 +179,12 @@ local function pick()
     return order
 end
 
-local unfinished = takeOver()
-local order = pick()
+takeBack()
+local unfinished, order = false, {}
+if lanes ~= 'returned' then
+    unfinished = takeOver()
+    order = pick()
+end
 for _, q in pairs(queues) do
     if q.taken > 0 then
         redis.call('XREADGROUP', 'GROUP', GROUP, consumer, 'COUNT', q.taken, 'STREAMS', q.stream, '>')
@@ -182,4 +209,4 @@ for endpoint in pairs(looked) do
 end
 local columns = {'id', 'token', 'facts', 'request', 'attempts', 'deliveries', 'answered'}
 return {'begun', 'streak', streak, 'turn', turn, 'endpoints', endpoints, 'deliveries', {columns, out},
-    'unfinished', unfinished and 1 or 0}
+    'unfinished', unfinished and 1 or 0, 'returned', redis.call('ZCARD', returned)}
