@@ -18,6 +18,7 @@ func embeddedModule() fx.Option {
 		func(lc fx.Lifecycle, db *embedded.DB) ports.Work { return consume(lc, db.NewConsumer) },
 		func(db *embedded.DB) (ports.Intake, ports.Results, ports.Gauge) { return db, db, db },
 		func(db *embedded.DB) ports.DeadLetters { return db.DeadLetters() },
+		func() storeClock { return storeClock{now: time.Now} },
 		func(db *embedded.DB) probes { return probes{Probes: []probe{{"queue", db}, {"store", db}}} },
 	))
 }

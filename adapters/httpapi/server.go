@@ -59,6 +59,7 @@ type Options struct {
 	Observer    RequestObserver
 	Logger      *slog.Logger
 	Now         func() time.Time
+	StoreNow    func() time.Time // by the clock of the store, as times in records are
 
 	Keys           []Key      // requests must have one of them; empty: everybody may do everything
 	RateLimit      RateLimit  // of each client; zero: none

@@ -56,6 +56,7 @@ end
 local function takeOver()
     local atOnce = 256
     local over = redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, atOnce)
+    if #over > 0 and graceUntil(lease) > now then return false end
     for _, id in ipairs(over) do
         if #out == count then break end
         local r = redis.call('HMGET', recordKey(id), 'queue', 'entry', 'size', 'status')
