@@ -119,10 +119,10 @@ func (l *skewLog) report(skew time.Duration, opts Options) {
 	switch {
 	case skew.Abs() <= SkewWarned && !l.warned.IsZero():
 		l.warned = time.Time{}
-		opts.Logger.Info("the clock of redis agrees with the clock of this process again", "skew", skew)
+		opts.Logger.Info("the clock of redis agrees with the clock of this process again", "skew", skew.String())
 	case skew.Abs() > SkewWarned && (l.warned.IsZero() || now.Sub(l.warned) >= skewReminder):
 		l.warned = now
 		opts.Logger.Warn("the clock of redis differs from the clock of this process; delays and deadlines still hold "+
-			"(synchronize both clocks)", "skew", skew)
+			"(synchronize both clocks)", "skew", skew.String())
 	}
 }
