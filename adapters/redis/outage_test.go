@@ -16,8 +16,8 @@ import (
 
 const aliveKey = "{openhqm-requests}:alive"
 
-// TestWhatRanOutInAnOutageIsLeftToItsHolder has a worker that extends nothing, and looks at all who could take over what
-// it holds.
+// TestWhatRanOutInAnOutageIsLeftToItsHolder has a worker that extends nothing, and looks at all who could take over
+// what it holds.
 func TestWhatRanOutInAnOutageIsLeftToItsHolder(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)

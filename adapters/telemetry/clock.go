@@ -6,8 +6,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// WatchClock adds to the metrics by how much the clock of the store is ahead of ours. Skew is called at every scrape and
-// must not block. WatchClock is called once.
+// WatchClock adds to the metrics by how much the clock of the store is ahead of ours. Skew is called at every scrape
+// and must not block. WatchClock is called once.
 func (m *Metrics) WatchClock(skew func() time.Duration) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "clock_skew_seconds",

@@ -11,8 +11,8 @@ import (
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
-// Redis is away for less and for more than a lease. Of the calls that run meanwhile, half end while it is away, and half
-// once it is back: none is cut off or charged, and none is made again.
+// Redis is away for less and for more than a lease. Of the calls that run meanwhile, half end while it is away, and
+// half once it is back: none is cut off or charged, and none is made again.
 func TestAnOutageOfRedisRepeatsNoCall(t *testing.T) {
 	t.Parallel()
 	onEachBroker(t, func(t *testing.T, install installer) {
