@@ -48,7 +48,8 @@ type serverInput struct {
 	Cancel  *application.Cancel
 	Resend  *application.Resend
 	Letters ports.DeadLetters
-	Probes  []probe `group:"probes"`
+	Backups ports.Backups `optional:"true"`
+	Probes  []probe       `group:"probes"`
 	Metrics *telemetry.Metrics
 	Gates   *worker.Gates
 	Gauge   ports.Gauge
@@ -82,6 +83,7 @@ func newServer(in serverInput) *httpapi.Server {
 		Canceller:        in.Cancel,
 		DeadLetters:      in.Letters,
 		Resender:         in.Resend,
+		Backups:          in.Backups,
 		Probes:           named,
 		Metrics:          in.Metrics.Handler(),
 		Observer:         in.Metrics,
