@@ -10,7 +10,7 @@ import (
 // data: by a flush, a restart without its files, or a failover to a replica that was behind.
 type memory struct {
 	made             string // names the data, from when it was empty; empty: nothing is known yet
-	round            int64  // of the sweeps of all processes; it only grows
+	round            int64  // counts the notes of all processes that they are alive; it only grows
 	unfinished, dead int64
 }
 
@@ -26,7 +26,7 @@ func (m *memory) compare(logger *slog.Logger, answer script.Answer) {
 	case before.made != m.made:
 		logger.Error("redis has lost all of its data; these requests are gone, and so are results (check who emptied it)",
 			"unfinished", before.unfinished, "dead_letters", before.dead)
-	case m.round <= before.round:
+	case m.round < before.round:
 		logger.Error("redis has lost its latest data; requests since then are gone, or run again (check its persistence)",
 			"unfinished_before", before.unfinished, "unfinished_now", m.unfinished)
 	}

@@ -85,7 +85,7 @@ func TestARedisThatLosesItsDataIsReported(t *testing.T) {
 	client := s.client()
 	var log testkit.LogBuffer
 	opts := options(s.url())
-	opts.Logger = log.Logger()
+	opts.Logger, opts.Lease = log.Logger(), time.Second
 	db := openDB(t, opts)
 	reported := func(text string) func() bool {
 		return func() bool { return strings.Contains(log.String(), text) }

@@ -44,8 +44,8 @@ func newSweeper(opts *Options, srv *server.Server, health *server.Health, n *new
 	return s
 }
 
-// sweepInterval returns how often to sweep at least. The sweeps also show that Redis was there all the time: graceUntil
-// in prelude.lua misses them when there is none for a third of a lease, or for half a second.
+// sweepInterval returns how often to sweep at least. The sweeps also show that Redis was there all the time: see gap in
+// prelude.lua.
 func sweepInterval(lease time.Duration) time.Duration {
 	return min(max(lease/6, 100*time.Millisecond), sweepEvery)
 }

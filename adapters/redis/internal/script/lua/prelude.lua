@@ -22,9 +22,9 @@
 --   :dead, :d:<id>      sorted set of dead letters by the millisecond they were made, and each of them as a hash
 --   :k:<owner and key>  hash, an idempotency key in use
 --   :final              channel, the id of every request that becomes final
---   :alive              hash, what processes note at every sweep: at, the millisecond of the last one; grace, until
+--   :alive              hash, what processes note when they sweep: at, the millisecond of the last note; grace, until
 --                       when leases that have ended are left to their holders; made, when the hash was made; round,
---                       how many sweeps there were
+--                       how many notes there were
 --   :shards, :carrier   strings, in the first shard: how many shards there are, and the queue.type of the processes
 --   :losses, :probe     strings: the process that looks for lost messages; what a health check writes
 --   :rehearsal          what Open writes to check its permissions
@@ -161,15 +161,17 @@ end
 
 -- WHOSE A REQUEST IS
 
--- graceUntil returns the millisecond until which leases that have ended are left to their holders. Every process sweeps
--- twice in a third of a lease, which is how often leases are extended. When no sweep has come for so long, Redis was
--- away, or no process was there: whoever still lives gets one more lease to extend its own, and to save what it has
--- meanwhile finished. Short leases have half a second in place of a third.
+-- gap returns how many milliseconds may pass between two notes in :alive: a third of a lease, which is how often leases
+-- are extended, and at least half a second. Every process sweeps twice in that time or more often.
+local function gap(lease) return math.max(lease / 3, 500) end
+
+-- graceUntil returns the millisecond until which leases that have ended are left to their holders. When there was no
+-- note for longer than a gap, Redis was away, or no process was there: whoever still lives gets one more lease to extend
+-- its own, and to save what it has meanwhile finished.
 local function graceUntil(lease)
-    lease = tonumber(lease)
     local noted = redis.call('HMGET', alive, 'at', 'grace')
     local at = tonumber(noted[1])
-    if at and now - at <= math.max(lease / 3, 500) then return math.min(tonumber(noted[2]) or 0, now + lease) end
+    if at and now - at <= gap(lease) then return math.min(tonumber(noted[2]) or 0, now + lease) end
     redis.call('HSET', alive, 'at', now, 'grace', now + lease)
     return now + lease
 end

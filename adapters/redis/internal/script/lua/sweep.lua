@@ -62,9 +62,13 @@ end
 
 local function upTo(set, moment) return redis.call('ZRANGEBYSCORE', set, '-inf', moment, 'LIMIT', 0, limit) end
 
-local noted = redis.call('HMGET', alive, 'made', 'round')
-local made, round = noted[1] or nowMicros(), (tonumber(noted[2]) or 0) + 1
-redis.call('HSET', alive, 'at', now, 'made', made, 'round', round)
+-- Many processes sweep, and one note is enough for a while.
+local noted = redis.call('HMGET', alive, 'at', 'made', 'round')
+local made, round = noted[2] or nowMicros(), tonumber(noted[3]) or 0
+if not noted[2] or math.abs(now - noted[1]) > gap(lease) / 4 then
+    round = round + 1
+    redis.call('HSET', alive, 'at', now, 'made', made, 'round', round)
+end
 
 local ripe = upTo(due, now)
 for _, id in ipairs(ripe) do
