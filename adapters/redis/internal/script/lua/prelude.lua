@@ -166,8 +166,8 @@ end
 local function gap(lease) return math.max(lease / 3, 500) end
 
 -- graceUntil returns the millisecond until which leases that have ended are left to their holders. When there was no
--- note for longer than a gap, Redis was away, or no process was there: whoever still lives gets one more lease to extend
--- its own, and to save what it has meanwhile finished.
+-- note for longer than a gap, Redis was away, or no process was there: whoever still lives gets one more lease to
+-- extend its own, and to save what it has meanwhile finished.
 local function graceUntil(lease)
     local noted = redis.call('HMGET', alive, 'at', 'grace')
     local at = tonumber(noted[1])
