@@ -119,7 +119,7 @@ func (r *Resend) resend(ctx context.Context, id domain.ID) (ports.Resent, error)
 	if accepted.Err != nil {
 		return ports.Resent{}, accepted.Err
 	}
-	resent := ports.Resent{From: id, ID: req.ID, SubmittedAt: req.SubmittedAt}
+	resent := ports.Resent{From: id, ID: req.ID, SubmittedAt: accepted.Record.SubmittedAt}
 	if err := r.letters.Delete(ctx, id); err != nil && !errors.Is(err, ports.ErrNotFound) {
 		return resent, fmt.Errorf("resent as %s, but the dead letter could not be deleted: %w", req.ID, err)
 	}

@@ -17,6 +17,7 @@ func embeddedModule() fx.Option {
 		func(lc fx.Lifecycle, db *embedded.DB) ports.Work { return consume(lc, db.NewConsumer) },
 		func(db *embedded.DB) (ports.Intake, ports.Results, ports.Gauge) { return db, db, db },
 		func(db *embedded.DB) ports.DeadLetters { return db.DeadLetters() },
+		func() storeClock { return storeClock{now: time.Now} },
 		func(db *embedded.DB, config configs.Config) ports.Backups {
 			if config.Embedded.BackupDir == "" {
 				return nil

@@ -24,6 +24,7 @@ func pairedModule() fx.Option {
 			return exchanging{config: config, broker: queue, store: db, logger: logger}.loops()
 		},
 		findLosses,
+		clockOf,
 		func(db *redis.DB) (ports.Results, ports.DeadLetters) { return db, db.DeadLetters() },
 		func(queue ports.Carrier, db *redis.DB) probes {
 			return probes{Probes: []probe{{"queue", queue}, {"store", db}}}

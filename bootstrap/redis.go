@@ -23,9 +23,12 @@ func redisModule() fx.Option {
 		},
 		func(db *redis.DB) (ports.Intake, ports.Results, ports.Gauge) { return db, db, db },
 		func(db *redis.DB) ports.DeadLetters { return db.DeadLetters() },
+		clockOf,
 		func(db *redis.DB) probes { return probes{Probes: []probe{{"queue", db}, {"store", db}}} },
 	))
 }
+
+func clockOf(db *redis.DB) storeClock { return storeClock{now: db.Now, skew: db.ClockSkew} }
 
 // openRedis connects at once, not in a start hook: the adapters on top of it need it to be there.
 func openRedis(

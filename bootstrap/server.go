@@ -29,6 +29,12 @@ type probes struct {
 	Probes []probe `group:"probes,flatten"`
 }
 
+// storeClock is the clock by which records have their times.
+type storeClock struct {
+	now  func() time.Time
+	skew func() time.Duration // how much it is ahead of ours; nil: it is ours
+}
+
 // serverInput is what the HTTP server is made of.
 type serverInput struct {
 	fx.In
@@ -47,6 +53,7 @@ type serverInput struct {
 	Metrics *telemetry.Metrics
 	Gates   *worker.Gates
 	Gauge   ports.Gauge
+	Clock   storeClock
 	Log     *Log
 	Files   descriptors
 	Short   *httpapi.Shortage
@@ -58,6 +65,9 @@ func newServer(in serverInput) (*httpapi.Server, error) {
 	in.Metrics.WatchQueue(in.Gauge, time.Now)
 	in.Metrics.WatchBreakers(in.Gates.Breakers)
 	in.Metrics.WatchLog(in.Log.writer)
+	if in.Clock.skew != nil {
+		in.Metrics.WatchClock(in.Clock.skew)
+	}
 	named := make(map[string]ports.Probe, len(in.Probes))
 	for _, p := range in.Probes {
 		named[p.name] = p.probe
@@ -92,6 +102,7 @@ func newServer(in serverInput) (*httpapi.Server, error) {
 		Logger:           in.Log.Logger,
 		Now:              time.Now,
 		Hosts:            server.Hosts,
+		StoreNow:         in.Clock.now,
 		Keys:             apiKeys(server.APIKeys),
 		RateLimit:        httpapi.RateLimit(server.RateLimit),
 		TrustedProxies:   server.ProxyPrefixes(),

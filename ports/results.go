@@ -6,8 +6,8 @@ import (
 	"github.com/openhqm/openhqm/domain"
 )
 
-// Results reads records. What it returns is durable. Errors match ErrNotFound when there is no record, or none any
-// more.
+// Results reads records. What it returns is durable. The times of records are by the clock of the store, which all
+// processes share. Errors match ErrNotFound when there is no record, or none any more.
 type Results interface {
 	// State returns a record without its result: cheap, however large the response.
 	State(ctx context.Context, id domain.ID) (domain.Record, error)

@@ -40,12 +40,12 @@ type Credit struct {
 
 // Delivery is one hand-out of a request to one worker.
 type Delivery struct {
-	Request    domain.Request
+	Request    domain.Request  // its times are by the clock of this process, whatever the store has
 	Attempts   int             // charged so far
 	Answered   bool            // an earlier attempt got a response, and it is kept
 	Deliveries int             // hand-outs without an outcome (see Outcome.Deliveries), this one included
 	Token      string          // fences Finish
-	Lease      context.Context // ends when the lease is lost: a call that still runs is useless
+	Lease      context.Context // ends when another worker may have the request: a call that still runs is useless
 }
 
 // Finish is what became of one delivery.

@@ -29,6 +29,9 @@ const (
 
 var testNow = time.Date(2026, 3, 4, 5, 6, 7, 891_234_567, time.FixedZone("CET", 3600))
 
+// storeNow is the same moment by the clock of the store.
+var storeNow = testNow.Add(10 * time.Minute)
+
 // The driving ports as functions.
 type (
 	checkFunc  func(ports.Submission) error
@@ -165,6 +168,7 @@ func testOptions(f *fakes) (Options, *logBuffer, observerChan) {
 		Observer:         observer,
 		Logger:           slog.New(slog.NewTextHandler(log, nil)),
 		Now:              func() time.Time { return testNow },
+		StoreNow:         func() time.Time { return storeNow },
 		MaxBodySize:      testBodyMax,
 		MaxBodyBytes:     testBodyMax,
 		MaxResponseBytes: testBodyMax,

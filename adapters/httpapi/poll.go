@@ -76,7 +76,7 @@ func (a *api) whenFinal(c *gin.Context, write resultWriter) error {
 		return err
 	}
 	if !record.Status.Final() {
-		c.Header("Retry-After", retryAfter(record.NextAttemptAt, a.opts.Now()))
+		c.Header("Retry-After", retryAfter(record.NextAttemptAt, a.opts.StoreNow()))
 		a.respondRecord(c, http.StatusAccepted, &record, pendingDocument(&record))
 		return nil
 	}

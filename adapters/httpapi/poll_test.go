@@ -58,7 +58,7 @@ func TestResponseThatIsNotFinal(t *testing.T) {
 		record := pendingRecord
 		record.Status = tt.status
 		if tt.next != 0 {
-			record.NextAttemptAt = testNow.Add(tt.next)
+			record.NextAttemptAt = storeNow.Add(tt.next)
 		}
 		r := start(t, found(record))
 		a := r.do("GET", responseURL, "")

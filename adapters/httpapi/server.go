@@ -63,6 +63,7 @@ type Options struct {
 	Observer    RequestObserver
 	Logger      *slog.Logger
 	Now         func() time.Time
+	StoreNow    func() time.Time // by the clock of the store, as times in records are
 
 	Hosts          []string   // names of this server, beside addresses and local ones; "*." and "*" are wildcards
 	Keys           []Key      // requests must have one of them; empty: everybody may do everything

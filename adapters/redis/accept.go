@@ -65,7 +65,7 @@ func (r *Requests) accept(ctx context.Context, reqs []domain.Request, attempts [
 		r.sweeper.at(reqs[i].NotBefore)
 	}
 	for i, result := range r.intake.Do(ctx, ops...) {
-		answers[i] = accepted(&reqs[i], result)
+		answers[i] = accepted(r.server.Home(&reqs[i]).TheirRequest(&reqs[i]), result)
 	}
 	signal(r.news.ready)
 	return answers
@@ -73,42 +73,46 @@ func (r *Requests) accept(ctx context.Context, reqs []domain.Request, attempts [
 
 // accepting is the script that saves a request in the queue where it waits. Attempts were charged already.
 func (r *Requests) accepting(req *domain.Request, attempts int) *server.Op {
+	theirs := r.server.Home(req).TheirRequest(req)
+	request, message := codec.EncodeRequest(theirs), []byte{}
 	switch {
 	case r.opts.handsOverElsewhere():
-		return r.saving(req, attempts, codec.HandedQueue, codec.EncodeRequest(req), []byte{})
+		return r.saving(req, attempts, codec.HandedQueue, request, message)
 	case r.opts.Handover:
-		message := envelope.Append(nil, &envelope.Message{Request: *req, RetryCount: attempts})
-		return r.saving(req, attempts, codec.PlainQueue, codec.EncodeRequest(req), message)
+		message = envelope.Append(nil, &envelope.Message{Request: *theirs, RetryCount: attempts})
+		return r.saving(req, attempts, codec.PlainQueue, request, message)
 	}
-	return r.saving(req, attempts, codec.QueueOf(req), codec.EncodeRequest(req), []byte{})
+	return r.saving(req, attempts, codec.QueueOf(req), request, message)
 }
 
 // saving is the script that makes a record, in that queue. A carrier delays nothing.
 func (r *Requests) saving(req *domain.Request, attempts int, queue string, request, message []byte) *server.Op {
-	dueAt := codec.Millis(req.NotBefore)
+	home, now := r.server.Home(req), r.opts.Now()
+	theirs := home.TheirRequest(req)
+	dueIn := until(req.NotBefore, now)
 	if queue == codec.CarriedQueue {
-		dueAt = 0
+		dueIn = 0
 	}
-	key, fingerprint, keyExpires := "", "", int64(0)
+	key, fingerprint, keyTTL := "", "", int64(0)
 	if req.Idempotency != nil {
 		key, fingerprint = server.IdempotencyKey(req), string(req.Idempotency.Fingerprint[:])
-		keyExpires = codec.Millis(req.Idempotency.ExpiresAt)
+		keyTTL = until(req.Idempotency.ExpiresAt, now)
 	}
-	return server.NewOp(r.server.Home(req), len(request)+len(message), script.Accept.Call(
+	return server.NewOp(home, len(request)+len(message), script.Accept.Call(
 		"id", string(req.ID),
-		"facts", codec.EncodeFacts(req),
+		"facts", codec.EncodeFacts(theirs),
 		"queue", queue,
 		"size", req.Size(),
 		"request", request,
 		"message", message,
-		"submitted", codec.Micros(req.SubmittedAt),
-		"dueAt", dueAt,
-		"dueMicros", codec.Micros(req.NotBefore),
-		"overdueAt", codec.Millis(codec.OverdueAt(req.Deadline)),
+		"submitted", codec.Micros(theirs.SubmittedAt),
+		"dueIn", dueIn,
+		"dueMicros", codec.Micros(theirs.NotBefore),
+		"overdueIn", until(codec.OverdueAt(req.Deadline), now),
 		"maxDepth", r.maxDepth(),
 		"key", key,
 		"fingerprint", fingerprint,
-		"keyExpires", keyExpires,
+		"keyTTL", keyTTL,
 		"attempts", attempts,
 	))
 }
@@ -119,7 +123,7 @@ func (r *Requests) maxDepth() int64 {
 	return (r.opts.MaxDepth + n - 1) / n
 }
 
-// accepted reads the answer of accept.lua.
+// accepted reads the answer of accept.lua. The times of the request are by the clock of Redis.
 func accepted(req *domain.Request, result server.Result) ports.Accepted {
 	answer := result.Answer
 	if result.Err != nil {

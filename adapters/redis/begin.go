@@ -36,16 +36,17 @@ func (c *Consumer) Begin(ctx context.Context, arrivals []ports.Arrival) []ports.
 
 // beginning is the script that begins a request; create: also when there is no record.
 func (c *Consumer) beginning(s *server.Shard, a *ports.Arrival, create bool) *server.Op {
-	r := &a.Request
+	r, now := &a.Request, c.opts.Now()
+	theirs := s.TheirRequest(r)
 	return server.NewOp(s, 0, script.Begin.Call(
 		"id", string(r.ID),
 		"token", tokenIn(s, a.Try),
 		"lease", c.opts.Lease.Milliseconds(),
 		"create", create,
-		"dueAt", codec.Millis(r.NotBefore),
-		"facts", codec.EncodeFacts(r),
-		"submitted", codec.Micros(r.SubmittedAt),
-		"overdueAt", codec.Millis(codec.OverdueAt(r.Deadline)),
+		"dueIn", until(r.NotBefore, now),
+		"facts", codec.EncodeFacts(theirs),
+		"submitted", codec.Micros(theirs.SubmittedAt),
+		"overdueIn", until(codec.OverdueAt(r.Deadline), now),
 		"size", r.Size(),
 		"attempts", a.Attempts,
 	))
@@ -74,7 +75,7 @@ func (c *Consumer) begun(a *ports.Arrival, sent time.Time, found server.Found) p
 		return ports.Begun{Verdict: ports.BegunKeep} // the dead letter is to have its original
 	}
 	req.Endpoint, req.Owner, req.Priority, req.ResentFrom = rec.Endpoint, rec.Owner, rec.Priority, rec.ResentFrom
-	req.SubmittedAt, req.Deadline = rec.SubmittedAt, rec.Deadline
+	req.SubmittedAt, req.Deadline = found.Shard.Ours(rec.SubmittedAt), found.Shard.Ours(rec.Deadline)
 	return ports.Begun{Delivery: ports.Delivery{
 		Request: req, Attempts: attempts, Answered: answer.Flag("answered"),
 		Deliveries: int(answer.Number("deliveries")), Token: token,

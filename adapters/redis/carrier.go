@@ -39,20 +39,21 @@ func (st *CarrierStore) Create(ctx context.Context, creations []ports.Creation) 
 		st.sweeper.at(r.NotBefore)
 	}
 	for i, result := range st.intake.Do(ctx, ops...) {
-		answers[i] = created(&creations[i], result)
+		home := st.server.Home(&creations[i].Request)
+		answers[i] = created(home.TheirRequest(&creations[i].Request), creations[i].Carried, result)
 	}
 	return answers
 }
 
-// created reads the answer of accept.lua.
-func created(c *ports.Creation, result server.Result) ports.Created {
-	answer := ports.Created{Accepted: accepted(&c.Request, result)}
+// created reads the answer of accept.lua. The times of the request are by the clock of Redis.
+func created(r *domain.Request, carried bool, result server.Result) ports.Created {
+	answer := ports.Created{Accepted: accepted(r, result)}
 	if answer.Err != nil {
 		return answer
 	}
 	switch answer.Outcome {
 	case ports.AcceptedNew:
-		answer.Unpublished = c.Carried
+		answer.Unpublished = carried
 	case ports.AcceptedSame:
 		answer.Unpublished = result.Answer.Flag("unsent")
 	case ports.AcceptedMismatch:
@@ -94,7 +95,7 @@ func (st *CarrierStore) Keep(ctx context.Context, arrivals []ports.Arrival) []er
 		places[i] = st.server.Places(&arrivals[i].Request)
 	}
 	found := st.intake.Search(ctx, places, func(i int, s *server.Shard, last bool) *server.Op {
-		return keeping(s, &arrivals[i], last)
+		return st.keeping(s, &arrivals[i], last)
 	})
 	errs := make([]error, len(arrivals))
 	for i := range found {
@@ -108,19 +109,20 @@ func (st *CarrierStore) Keep(ctx context.Context, arrivals []ports.Arrival) []er
 }
 
 // keeping is the script that saves all of a request; create: also when there is no record.
-func keeping(s *server.Shard, a *ports.Arrival, create bool) *server.Op {
-	r := &a.Request
-	request := codec.EncodeRequest(r)
+func (st *CarrierStore) keeping(s *server.Shard, a *ports.Arrival, create bool) *server.Op {
+	r, now := &a.Request, st.requests.opts.Now()
+	theirs := s.TheirRequest(r)
+	request := codec.EncodeRequest(theirs)
 	return server.NewOp(s, len(request), script.Keep.Call(
 		"id", string(r.ID),
 		"request", request,
 		"queue", codec.QueueOf(r),
 		"create", create,
-		"dueAt", codec.Millis(r.NotBefore),
-		"dueMicros", codec.Micros(r.NotBefore),
-		"facts", codec.EncodeFacts(r),
-		"submitted", codec.Micros(r.SubmittedAt),
-		"overdueAt", codec.Millis(codec.OverdueAt(r.Deadline)),
+		"dueIn", until(r.NotBefore, now),
+		"dueMicros", codec.Micros(theirs.NotBefore),
+		"facts", codec.EncodeFacts(theirs),
+		"submitted", codec.Micros(theirs.SubmittedAt),
+		"overdueIn", until(codec.OverdueAt(r.Deadline), now),
 		"size", r.Size(),
 		"attempts", a.Attempts,
 	))

@@ -32,7 +32,7 @@ func (r *Requests) Cancel(ctx context.Context, id domain.ID) (domain.Record, err
 
 func (r *Requests) cancelIn(ctx context.Context, s *server.Shard, id domain.ID) (domain.Record, error) {
 	result := r.outcomes.Do(ctx, server.NewOp(s, 0, script.Cancel.Call(
-		"id", string(id), "updated", codec.Micros(r.opts.Now()), "lifetime", r.opts.TTL.Milliseconds(),
+		"id", string(id), "updated", codec.Micros(s.Theirs(r.opts.Now())), "lifetime", r.opts.TTL.Milliseconds(),
 	)))[0]
 	word := result.Answer.Word()
 	if result.Err != nil {
@@ -81,7 +81,7 @@ func (r *Requests) concluding(s *server.Shard, c *ports.Conclusion) *server.Op {
 	return server.NewOp(s, len(response), script.Conclude.Call(
 		"id", string(c.ID),
 		"status", string(c.Status),
-		"updated", codec.Micros(c.Result.CompletedAt),
+		"updated", codec.Micros(s.Theirs(c.Result.CompletedAt)),
 		"reason", string(c.Result.Reason),
 		"problem", c.Result.Error,
 		"took", int64(c.Result.ProcessingTime),
@@ -128,9 +128,10 @@ func (r *Requests) reject(
 		return ports.ErrClosed
 	}
 	defer r.server.Leave()
-	result := r.outcomes.Do(ctx, server.NewOp(r.server.ShardOf(string(req.ID)), len(message), script.Reject.Call(
+	s := r.server.ShardOf(string(req.ID))
+	result := r.outcomes.Do(ctx, server.NewOp(s, len(message), script.Reject.Call(
 		"id", string(req.ID),
-		"facts", codec.EncodeFacts(req),
+		"facts", codec.EncodeFacts(s.TheirRequest(req)),
 		"message", message,
 		"problem", cause.Error(),
 		"lifetime", r.opts.TTL.Milliseconds(),

@@ -224,6 +224,7 @@ func (c *Consumer) delivery(s *server.Shard, sent time.Time, row script.Row) (po
 		c.failUnreadable(id, token, attempts, err)
 		return ports.Delivery{}, false
 	}
+	s.SetOurs(&req)
 	return ports.Delivery{
 		Request: req, Attempts: attempts, Answered: row.Number("answered") == 1,
 		Deliveries: int(row.Number("deliveries")), Token: token, Lease: c.leases.add(s, id, token, sent),

@@ -43,9 +43,10 @@ func (c *Consumer) finish(ctx context.Context, finishes []ports.Finish) []error 
 	}
 	for n, result := range c.outcomes.Do(ctx, ops...) {
 		f := &finishes[places[n]]
-		err := c.finished(f, result)
+		shard := c.shardOfToken(f.Token)
+		err := c.finished(shard, f, result)
 		if err == nil && dueAtOnce(&f.Outcome) {
-			c.noteReturned(c.shardOfToken(f.Token))
+			c.noteReturned(shard)
 		}
 		c.repeats.note(f.Token, calls[n], err)
 		errs[places[n]] = err
@@ -57,13 +58,13 @@ func (c *Consumer) finish(ctx context.Context, finishes []ports.Finish) []error 
 func (c *Consumer) finishing(s *server.Shard, f *ports.Finish, call string) *server.Op {
 	out := &f.Outcome
 	code, response, size := codec.ResponseFields(out.Response)
-	dueAt, dueMicros := int64(0), ""
+	dueIn, dueMicros := int64(0), ""
 	if out.Status == domain.Pending && !dueAtOnce(out) {
-		dueAt, dueMicros = codec.Millis(out.NextAttemptAt), codec.Micros(out.NextAttemptAt)
+		dueIn, dueMicros = until(out.NextAttemptAt, c.opts.Now()), codec.Micros(s.Theirs(out.NextAttemptAt))
 	}
 	original, queue := []byte{}, ""
 	if f.Original != nil && out.Status != domain.Completed {
-		original, queue = codec.EncodeRequest(f.Original), codec.QueueOf(f.Original)
+		original, queue = codec.EncodeRequest(s.TheirRequest(f.Original)), codec.QueueOf(f.Original)
 	}
 	return server.NewOp(s, len(response)+len(original), script.Finish.Call(
 		"id", string(f.ID),
@@ -72,8 +73,8 @@ func (c *Consumer) finishing(s *server.Shard, f *ports.Finish, call string) *ser
 		"status", string(out.Status),
 		"attempts", out.Attempts,
 		"deliveries", out.Deliveries,
-		"updated", codec.Micros(out.At),
-		"dueAt", dueAt,
+		"updated", codec.Micros(s.Theirs(out.At)),
+		"dueIn", dueIn,
 		"dueMicros", dueMicros,
 		"reason", string(out.Reason),
 		"problem", out.Error,
@@ -94,7 +95,7 @@ func dueAtOnce(out *domain.Outcome) bool {
 }
 
 // finished reads the answer of finish.lua. What was not confirmed stays leased, for the caller repeats it.
-func (c *Consumer) finished(f *ports.Finish, result server.Result) error {
+func (c *Consumer) finished(s *server.Shard, f *ports.Finish, result server.Result) error {
 	if errors.Is(result.Err, ports.ErrFull) { // of memory: as good as away
 		return fmt.Errorf("%w: %w", ports.ErrUnavailable, result.Err)
 	}
@@ -107,7 +108,7 @@ func (c *Consumer) finished(f *ports.Finish, result server.Result) error {
 		return nil
 	case "ended":
 		c.leases.end(f.ID, f.Token)
-		if state, err := endedBy(f, result.Answer); err == nil {
+		if state, err := endedBy(s, f, result.Answer); err == nil {
 			c.news.ended(&state)
 		}
 		return nil
@@ -120,16 +121,17 @@ func (c *Consumer) finished(f *ports.Finish, result server.Result) error {
 }
 
 // endedBy returns the record that a finish made final.
-func endedBy(f *ports.Finish, answer script.Answer) (codec.State, error) {
+func endedBy(s *server.Shard, f *ports.Finish, answer script.Answer) (codec.State, error) {
 	rec, err := codec.DecodeFacts(f.ID, []byte(answer.Text("facts")))
 	if err != nil {
 		return codec.State{}, err
 	}
 	out := &f.Outcome
-	rec.Status, rec.UpdatedAt, rec.Attempts = out.Status, out.At, out.Attempts
+	at := s.Theirs(out.At)
+	rec.Status, rec.UpdatedAt, rec.Attempts = out.Status, at, out.Attempts
 	rec.ResponseSize = answer.Number("answered")
 	return codec.EndedState(rec, domain.Result{
-		Reason: out.Reason, Error: out.Error, CompletedAt: out.At, ProcessingTime: out.ProcessingTime,
+		Reason: out.Reason, Error: out.Error, CompletedAt: at, ProcessingTime: out.ProcessingTime,
 	}), nil
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// A lease is extended when a third of it has passed, so two tries may fail.
+// A lease is extended when a third of it has passed, so two tries may fail. See also graceUntil in prelude.lua.
 const triesPerLease = 3
 
 // leases are those that a consumer holds.
@@ -21,15 +21,16 @@ type leases struct {
 
 	mu      sync.Mutex
 	byToken map[string]*lease
+	over    bool // nobody extends them any more
 }
 
-// lease is a delivery that is held. When it ends because nobody could extend it, it is lost as far as we know: Redis
-// may be handing it to another worker.
+// lease is a delivery that is held. It is lost when Redis says so, because another worker has it by now. While Redis is
+// away nobody can have it, so the call goes on, and Redis still leaves the delivery to us for a while once it is back.
 type lease struct {
 	shard  *server.Shard
 	id     domain.ID
 	token  string
-	timer  *time.Timer
+	ends   time.Time // as far as Redis has confirmed
 	cancel context.CancelCauseFunc
 }
 
@@ -37,30 +38,42 @@ func newLeases(s *server.Server, length time.Duration) *leases {
 	return &leases{server: s, length: length, byToken: make(map[string]*lease)}
 }
 
-// add begins a lease that Redis granted after the time sent. The context ends when it is lost.
+// add begins a lease that Redis has granted since the time sent. The context ends when it is lost.
 func (l *leases) add(s *server.Shard, id domain.ID, token string, sent time.Time) context.Context {
 	held, cancel := context.WithCancelCause(context.Background())
-	one := &lease{shard: s, id: id, token: token, cancel: cancel}
+	one := &lease{shard: s, id: id, token: token, ends: sent.Add(l.length), cancel: cancel}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	one.timer = time.AfterFunc(time.Until(sent.Add(l.length)), func() { l.lose(id, token) })
 	l.byToken[token] = one
+	if l.over {
+		l.loseAtEnd(one)
+	}
 	return held
 }
 
 // end ends a lease that is not needed any more.
-func (l *leases) end(id domain.ID, token string) {
-	if one := l.remove(id, token); one != nil {
-		one.timer.Stop()
-	}
-}
+func (l *leases) end(id domain.ID, token string) { l.remove(id, token) }
 
 // lose ends a lease, and its context with ports.ErrLost.
 func (l *leases) lose(id domain.ID, token string) {
 	if one := l.remove(id, token); one != nil {
-		one.timer.Stop()
 		one.cancel(ports.ErrLost)
 	}
+}
+
+// leave lets the leases run out: nobody extends them any more.
+func (l *leases) leave() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.over = true
+	for _, one := range l.byToken {
+		l.loseAtEnd(one)
+	}
+}
+
+// loseAtEnd ends a lease when it runs out. The caller holds mu.
+func (l *leases) loseAtEnd(one *lease) {
+	time.AfterFunc(time.Until(one.ends), func() { l.lose(one.id, one.token) })
 }
 
 func (l *leases) remove(id domain.ID, token string) *lease {
@@ -74,8 +87,9 @@ func (l *leases) remove(id domain.ID, token string) *lease {
 	return one
 }
 
-// keep extends the leases until ctx ends or the database is closed.
+// keep extends the leases until ctx ends or the database is closed. Then they run out.
 func (l *leases) keep(ctx context.Context) {
+	defer l.leave()
 	every := l.length / triesPerLease
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
@@ -134,15 +148,21 @@ func (l *leases) extend(ctx context.Context, s *server.Shard, held []*lease) {
 		sent := time.Now()
 		answer, err := l.server.Run(ctx, s, script.Extend.Call("lease", l.length.Milliseconds()).And(deliveries...))
 		if err != nil {
-			return // there is another try before they end
+			return // there is another try
 		}
-		held := answer.List("held")
-		for i, one := range part {
-			if i < len(held) && held[i] == any(int64(1)) {
-				one.timer.Reset(time.Until(sent.Add(l.length)))
-			} else {
-				l.lose(one.id, one.token)
-			}
+		l.note(part, answer.List("held"), sent.Add(l.length))
+	}
+}
+
+// note notes which leases Redis has extended, and until when at least. The other ones are lost.
+func (l *leases) note(leases []*lease, held []any, ends time.Time) {
+	for i, one := range leases {
+		if i >= len(held) || held[i] != any(int64(1)) {
+			l.lose(one.id, one.token)
+			continue
 		}
+		l.mu.Lock()
+		one.ends = ends
+		l.mu.Unlock()
 	}
 }

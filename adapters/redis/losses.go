@@ -83,6 +83,7 @@ func (l *Losses) EndLost(ctx context.Context, before time.Time, limit int) (ende
 		answer, err := l.server.Run(ctx, s, script.Lost.Call(
 			"before", before.UnixMilli(),
 			"limit", limit-ended,
+			"lease", l.opts.Lease.Milliseconds(),
 			"reason", string(lost.Reason),
 			"problem", lost.Error,
 			"lifetime", l.opts.TTL.Milliseconds(),

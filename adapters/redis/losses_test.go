@@ -115,7 +115,8 @@ func TestWhatADeadWorkerHadIsLostWhenItsMessageIs(t *testing.T) {
 
 	die()
 	wait()
-	require.Equal(t, 1, endLost(t, db, time.Now().Add(time.Hour)))
+	require.Eventually(t, func() bool { return endLost(t, db, time.Now().Add(time.Hour)) == 1 },
+		patience, 10*time.Millisecond, "once its lease is over for good")
 
 	requireState(t, db, r.ID, domain.Failed)
 	err := worker.Finish(t.Context(), []ports.Finish{{ID: r.ID, Token: d.Token, Outcome: domain.Outcome{

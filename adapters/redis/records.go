@@ -87,7 +87,7 @@ type found struct {
 // read finds a record. One that is overdue, and that nobody works on, is ended first.
 func (r *Records) read(ctx context.Context, id domain.ID, fields []string) (found, error) {
 	f, err := r.search(ctx, id, fields)
-	if err != nil || !f.overdue(r.opts.Now()) {
+	if err != nil || !f.overdue(f.shard.Theirs(r.opts.Now())) {
 		return f, err
 	}
 	if err := r.sweeper.expire(ctx, f.shard, id); err != nil {
@@ -142,7 +142,7 @@ func (r *Records) Depths(ctx context.Context) (ports.Depths, error) {
 		d.DeadLetters += answer.Number("deadLetters")
 		d.Carried += answer.Number("carried")
 		if oldest := answer.Number("oldest"); oldest > 0 {
-			since := time.UnixMilli(oldest).UTC()
+			since := s.Ours(time.UnixMilli(oldest).UTC())
 			if d.OldestReady.IsZero() || since.Before(d.OldestReady) {
 				d.OldestReady = since
 			}

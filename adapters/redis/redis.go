@@ -90,6 +90,13 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 	return db, nil
 }
 
+// Now returns the present time by the clock of Redis, as records have it. On a Cluster it is that of one node.
+func (db *DB) Now() time.Time { return db.server.Now() }
+
+// ClockSkew returns by how much the clock of Redis was ahead of the clock of this process when it was last measured,
+// about a second ago. On a Cluster it is the largest difference.
+func (db *DB) ClockSkew() time.Duration { return db.server.Skew() }
+
 // DeadLetters returns the dead letters of the queue.
 func (db *DB) DeadLetters() DeadLetters { return DeadLetters{db.server} }
 

@@ -7,16 +7,17 @@ import (
 
 // schedule runs a task when it is due.
 type schedule struct {
-	now  func() time.Time
-	task func() time.Duration // returns how long until it is due again
+	now   func() time.Time
+	every time.Duration        // when nothing is known to be due
+	task  func() time.Duration // returns how long until it is due again
 
 	wake chan struct{} // next has become earlier
 	mu   sync.Mutex
 	next time.Time // when to run
 }
 
-func newSchedule(now func() time.Time, task func() time.Duration) *schedule {
-	return &schedule{now: now, task: task, wake: make(chan struct{}, 1)}
+func newSchedule(now func() time.Time, every time.Duration, task func() time.Duration) *schedule {
+	return &schedule{now: now, every: every, task: task, wake: make(chan struct{}, 1)}
 }
 
 // at makes the task run at that time, unless it is due earlier.
@@ -54,7 +55,7 @@ func (s *schedule) run(done <-chan struct{}) {
 func (s *schedule) rest() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.next = s.now().Add(sweepEvery)
+	s.next = s.now().Add(s.every)
 }
 
 func (s *schedule) wait() time.Duration {

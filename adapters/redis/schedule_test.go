@@ -15,7 +15,7 @@ func TestATaskRunsWhenItIsDueAndAtTheLatestAfterASecond(t *testing.T) {
 		var ran []time.Duration
 		waits := []time.Duration{time.Hour, 100 * time.Millisecond, time.Hour, 0}
 		done := make(chan struct{})
-		s := newSchedule(time.Now, func() time.Duration {
+		s := newSchedule(time.Now, time.Second, func() time.Duration {
 			ran = append(ran, time.Since(began))
 			if len(ran) == len(waits) {
 				close(done)

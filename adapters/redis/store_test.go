@@ -113,7 +113,7 @@ func TestARecordHoldsNothingThatACarrierHas(t *testing.T) {
 	require.Equal(t, ports.BegunDone, begin(t, c, arrival(r, "copy")).Verdict)
 
 	left := client.Keys(t.Context(), "*").Val()
-	require.ElementsMatch(t, []string{key + string(r.ID), "{openhqm-requests}:shards"}, left)
+	require.ElementsMatch(t, []string{key + string(r.ID), "{openhqm-requests}:alive", "{openhqm-requests}:shards"}, left)
 }
 
 // TestWhatIsNotFinalGoesOnInRedis holds that after the first outcome no broker is needed.

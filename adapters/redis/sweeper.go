@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	sweepEvery = time.Second          // when nothing is known to be due: other processes may know more
+	sweepEvery = time.Second          // at least, though nothing is known to be due: other processes may know more
 	sweepPause = 5 * time.Millisecond // between two sweeps at least, so that what is due together is moved together
 	sweepLimit = 256                  // requests of a kind in one sweep of one shard
 	tidyEvery  = 10 * time.Minute     // looks for consumers of dead processes
@@ -27,16 +27,27 @@ type sweeper struct {
 	server *server.Server
 	health *server.Health
 	news   *news
+	every  time.Duration
 	parts  []*schedule // of the sweeps, each of shards that fail together
+	known  []memory    // by shard; each is used by the sweeps of its part alone
 }
 
 func newSweeper(opts *Options, srv *server.Server, health *server.Health, n *news) *sweeper {
-	s := &sweeper{opts: opts, server: srv, health: health, news: n}
+	s := &sweeper{
+		opts: opts, server: srv, health: health, news: n, every: sweepInterval(opts.Lease),
+		known: make([]memory, len(srv.Shards)),
+	}
 	for _, shards := range srv.Apart() {
 		var pause outage.Backoff
-		s.parts = append(s.parts, newSchedule(opts.Now, func() time.Duration { return s.sweep(shards, &pause) }))
+		s.parts = append(s.parts, newSchedule(opts.Now, s.every, func() time.Duration { return s.sweep(shards, &pause) }))
 	}
 	return s
+}
+
+// sweepInterval returns how often to sweep at least. The sweeps also show that Redis was there all the time: see gap in
+// prelude.lua.
+func sweepInterval(lease time.Duration) time.Duration {
+	return min(max(lease/6, 100*time.Millisecond), sweepEvery)
 }
 
 // at schedules a sweep at that time.
@@ -85,7 +96,7 @@ func (s *sweeper) tidyUp() {
 // sweep sweeps shards that fail together, and returns how long nothing more is known to be due. A shard that fails does
 // not hold up the other shards.
 func (s *sweeper) sweep(shards []*server.Shard, pause *outage.Backoff) time.Duration {
-	wait, failures := sweepEvery, 0
+	wait, failures := s.every, 0
 	for _, shard := range shards {
 		next, err := s.sweepOne(shard)
 		if err != nil {
@@ -122,11 +133,14 @@ func (s *sweeper) tidy(ctx context.Context, shard *server.Shard, unseen time.Dur
 func (s *sweeper) sweepOne(shard *server.Shard) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.server.Context()), server.ReplyTimeout)
 	defer cancel()
+	sent := s.opts.Now()
 	answer, err := s.server.Run(ctx, shard, s.sweeping(""))
 	s.server.Note(shard, err)
 	if err != nil {
 		return 0, err
 	}
+	s.server.NoteTime(shard, answer.Number("now"), sent, s.opts.Now())
+	s.known[shard.Number].compare(s.opts.Logger, answer)
 	s.news.endedAll(answer)
 	if answer.Number("ready") > 0 {
 		signal(s.news.ready)
@@ -158,5 +172,6 @@ func (s *sweeper) sweeping(only domain.ID) script.Call {
 		"answered", string(answered.Status),
 		"answeredProblem", answered.Error,
 		"only", string(only),
+		"lease", s.opts.Lease.Milliseconds(),
 	)
 }

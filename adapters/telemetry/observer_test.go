@@ -234,6 +234,13 @@ func TestBreakersAreReadAtEveryScrape(t *testing.T) {
 	require.Equal(t, []string{`openhqm_breaker_state{endpoint="orders"} 2`}, scrape(t, m, "openhqm_breaker_state"))
 }
 
+func TestTheClockIsReadAtEveryScrape(t *testing.T) {
+	t.Parallel()
+	m := newMetrics("orders")
+	m.WatchClock(func() time.Duration { return -1500 * time.Millisecond })
+	require.Equal(t, []string{"openhqm_clock_skew_seconds -1.5"}, scrape(t, m, "openhqm_clock_skew_seconds"))
+}
+
 func BenchmarkAttempted(b *testing.B) {
 	for name, a := range map[string]ports.Attempted{"completed": completed(), "retried": retried()} {
 		b.Run(name, func(b *testing.B) {

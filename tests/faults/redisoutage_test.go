@@ -135,6 +135,10 @@ func TestARedisThatForgetsEverythingUnderLoadIsUsedAgain(t *testing.T) {
 	require.NotEmpty(t, after.accepted)
 	after.await(t, client)
 	requireFewComplaints(t, fewComplaints, processes...)
+	for _, process := range processes {
+		said := strings.Count(strings.Join(process.Log.Lines(), "\n"), "redis has lost all of its data")
+		require.Equal(t, 1, said, "every process says so, once")
+	}
 }
 
 // awaitForeign writes a message as another program would, past the api, and waits until its request has been done.

@@ -28,7 +28,8 @@ var (
 // NewHealth returns a Health that has not looked yet.
 func NewHealth(s *Server) *Health { return &Health{server: s} }
 
-// Probe writes to every shard. Full memory is not an error but a detail: what was accepted can be read and finished.
+// Probe writes to every shard. Full memory is not an error but a detail: what was accepted can be read and finished. A
+// clock that differs from ours is a ports.Degraded.
 func (h *Health) Probe(ctx context.Context) error {
 	if !h.server.Enter() {
 		return ports.ErrClosed
@@ -45,7 +46,7 @@ func (h *Health) Probe(ctx context.Context) error {
 		}
 	}
 	h.full.Store(full)
-	return nil
+	return h.server.skewed()
 }
 
 // Details returns which settings may lose requests after a 202: no persistence, or a policy that evicts keys when

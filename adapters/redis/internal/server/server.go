@@ -41,6 +41,7 @@ type Server struct {
 
 	opts   Options
 	outage *outageState
+	skews  skewLog
 
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
@@ -102,9 +103,12 @@ func (s *Server) prepare(ctx context.Context) error {
 		}
 	}
 	for _, shard := range s.Shards {
-		if _, err := s.Eval(ctx, shard.Key, script.Rehearse.Call()); err != nil {
+		sent := s.opts.Now()
+		answer, err := s.Eval(ctx, shard.Key, script.Rehearse.Call())
+		if err != nil {
 			return Translate(err)
 		}
+		s.NoteTime(shard, answer.Number("now"), sent, s.opts.Now())
 	}
 	return s.requireLayout(ctx)
 }

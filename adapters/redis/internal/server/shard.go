@@ -11,6 +11,8 @@ import (
 // Cluster. That of the first shard is the queue's name alone, so the stream of that name is there too. See prelude.lua
 // for the keys.
 type Shard struct {
+	Clock
+
 	Number int
 	Key    string
 }

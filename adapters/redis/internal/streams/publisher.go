@@ -38,7 +38,7 @@ func (p *publisher) Publish(ctx context.Context, messages []ports.QueueMessage) 
 		return server.Closed(len(messages))
 	}
 	defer p.server.Leave()
-	oldest := strconv.FormatInt(p.opts.Now().Add(-p.opts.Retention).UnixMilli(), 10)
+	oldest := strconv.FormatInt(p.server.Now().Add(-p.opts.Retention).UnixMilli(), 10)
 	added := make([]*redis.StringCmd, len(messages))
 	pipe := p.server.Client.Pipeline()
 	for i := range messages {

@@ -106,14 +106,15 @@ type entry struct {
 }
 
 func (r *receiver) received(read *redis.XMessage) ports.Received {
-	received := ports.Received{Place: read.ID, Arrived: arrival(read.ID), Ticket: entry{r, read.ID}}
+	arrived := r.reader.server.Shards[0].Ours(arrival(read.ID))
+	received := ports.Received{Place: read.ID, Arrived: arrived, Ticket: entry{r, read.ID}}
 	if payload, ok := read.Values[payloadField].(string); ok {
 		received.Value = []byte(payload)
 	}
 	return received
 }
 
-// arrival is when Redis took an entry: its id begins with the millisecond.
+// arrival is when Redis received an entry, by its own clock: its id begins with the millisecond.
 func arrival(place string) time.Time {
 	millis, _, _ := strings.Cut(place, "-")
 	n, _ := strconv.ParseInt(millis, 10, 64) // Redis made it

@@ -1,13 +1,14 @@
 -- accept saves a new request: its record, and its place in the queue. A repeat is answered even when there is no room.
 --   queue         see the prelude
 --   message       what other programs read, when the request is for them
---   dueAt         the millisecond; 0 is now. dueMicros is the same in microseconds
---   overdueAt     the millisecond to check whether it is too late
+--   dueIn         milliseconds; 0 is now. dueMicros is that moment in microseconds, for the record
+--   overdueIn     milliseconds until the check whether it is too late
 --   maxDepth      of unfinished requests; 0 is no limit
 --   key           the idempotency key, or empty
+--   keyTTL        of that key, in milliseconds
 --   attempts      charged already
-local id, facts, queue, size, request, message, submitted, dueAt, dueMicros, overdueAt, maxDepth,
-    key, fingerprint, keyExpires, attempts = unpack(ARGV, 1, NAMED)
+local id, facts, queue, size, request, message, submitted, dueIn, dueMicros, overdueIn, maxDepth,
+    key, fingerprint, keyTTL, attempts = unpack(ARGV, 1, NAMED)
 
 -- again notes that the message of an earlier request is about to be published, perhaps not for the first time.
 local function again(earlier) redis.call('ZADD', carried, 'XX', now, earlier) end
@@ -29,16 +30,16 @@ maxDepth = tonumber(maxDepth)
 if maxDepth > 0 and redis.call('ZCARD', deadlines) >= maxDepth then return {'full'} end
 
 local record = recordKey(id)
-local entry, nextAttempt = enqueue(id, queue, size, dueAt, dueMicros, message)
+local entry, nextAttempt = enqueue(id, queue, size, dueIn, dueMicros, message)
 redis.call('HSET', record, 'facts', facts, 'status', 'PENDING', 'updated', submitted, 'next', nextAttempt,
     'queue', queue, 'size', size, 'entry', entry)
 if queue ~= CARRIED then redis.call('HSET', record, 'request', request) end
 if attempts ~= '0' then redis.call('HSET', record, 'attempts', attempts) end
-redis.call('ZADD', deadlines, overdueAt, id)
+redis.call('ZADD', deadlines, now + overdueIn, id)
 if key ~= '' then
     redis.call('HSET', record, 'key', key)
     if queue == CARRIED then redis.call('HSET', record, 'unsent', '1') end
     redis.call('HSET', shard .. ':k:' .. key, 'id', id, 'fingerprint', fingerprint, 'submitted', submitted)
-    redis.call('PEXPIREAT', shard .. ':k:' .. key, keyExpires)
+    redis.call('PEXPIRE', shard .. ':k:' .. key, keyTTL)
 end
 return {'new', 'next', nextAttempt}

@@ -2,8 +2,9 @@
 -- call made again, because its answer was lost on its way, gets the same answer.
 --   lease         milliseconds
 --   create        1: make the record if there is none, from facts and what follows it
---   dueAt         the millisecond
-local id, token, lease, create, dueAt, facts, submitted, overdueAt, size, attempts = unpack(ARGV, 1, NAMED)
+--   dueIn         milliseconds; 0 is now
+--   overdueIn     milliseconds until the check whether it is too late
+local id, token, lease, create, dueIn, facts, submitted, overdueIn, size, attempts = unpack(ARGV, 1, NAMED)
 
 local key = recordKey(id)
 local function read()
@@ -13,8 +14,8 @@ end
 local r = read()
 if not r[1] then
     if create ~= '1' then return {'missing'} end
-    if tonumber(dueAt) > now then return {'keep'} end
-    born(id, facts, submitted, overdueAt, size, attempts)
+    if tonumber(dueIn) > 0 then return {'keep'} end
+    born(id, facts, submitted, overdueIn, size, attempts)
     r = read()
 end
 if not r[2] then return {incomplete(id) and 'keep' or 'done'} end -- it is final
@@ -24,7 +25,7 @@ if r[3] ~= 'PROCESSING' then
     redis.call('ZREM', carried, id)
     deliveries = deliveries + 1
 elseif r[4] ~= token then
-    if tonumber(redis.call('ZSCORE', lent, id) or '0') > now then return {'keep'} end
+    if tonumber(redis.call('ZSCORE', lent, id) or '0') > now or graceUntil(lease) > now then return {'keep'} end
     deliveries = deliveries + 1
 end
 redis.call('HSET', key, 'status', 'PROCESSING', 'token', token, 'updated', nowMicros(), 'deliveries', deliveries)

@@ -2,11 +2,11 @@
 -- because its answer was lost on its way, gets the same answer.
 --   call          names the call; a repeat has the same name
 --   deliveries    hand-outs without an outcome that count on: those of a delivery that was handed back
---   dueAt         of the next attempt, the millisecond; 0: at once. dueMicros is the same in microseconds
+--   dueIn         milliseconds until the next attempt; 0: at once. dueMicros is that moment in microseconds, for the record
 --   code          of the response; empty: there is none
 --   answered      the response's size
 --   request       what a carrier had of the request, and queue where it waits from now on; empty: Redis has all of it
-local id, token, call, status, attempts, deliveries, updated, dueAt, dueMicros, reason, problem, took, code, response,
+local id, token, call, status, attempts, deliveries, updated, dueIn, dueMicros, reason, problem, took, code, response,
     answered, request, queue, lifetime, letterLifetime = unpack(ARGV, 1, NAMED)
 
 local key = recordKey(id)
@@ -32,8 +32,8 @@ if status ~= 'PENDING' then
     return {'ended', 'facts', facts, 'answered', code ~= '' and answered or r[7]}
 end
 local nextAttempt = ''
-if tonumber(dueAt) > now or inQueue == CARRIED or inQueue == HANDED or inQueue == '' then
-    entry, nextAttempt = enqueue(id, inQueue, size, dueAt, dueMicros)
+if tonumber(dueIn) > 0 or inQueue == CARRIED or inQueue == HANDED or inQueue == '' then
+    entry, nextAttempt = enqueue(id, inQueue, size, dueIn, dueMicros)
 else
     entry = putBack(id, inQueue, entry)
 end

@@ -1,15 +1,16 @@
 -- keep saves all of a request that a carrier has, so that its message can go. One that waits does so in its queue from
 -- now on. One that a worker holds stays with it, and is delivered to another when its lease ends.
 --   create        1: make the record if there is none, from facts and what follows it
---   dueAt         the millisecond; dueMicros is the same in microseconds
-local id, request, queue, create, dueAt, dueMicros, facts, submitted, overdueAt, size, attempts =
+--   dueIn         milliseconds; 0 is now. dueMicros is that moment in microseconds, for the record
+--   overdueIn     milliseconds until the check whether it is too late
+local id, request, queue, create, dueIn, dueMicros, facts, submitted, overdueIn, size, attempts =
     unpack(ARGV, 1, NAMED)
 
 local key = recordKey(id)
 local r = redis.call('HMGET', key, 'facts', 'queue', 'status', 'size')
 if not r[1] then
     if create ~= '1' then return {'missing'} end
-    born(id, facts, submitted, overdueAt, size, attempts)
+    born(id, facts, submitted, overdueIn, size, attempts)
     r = {facts, CARRIED, 'PENDING', size}
 end
 if not r[2] then -- it is final
@@ -26,7 +27,7 @@ elseif r[2] == CARRIED and r[3] == 'PROCESSING' then
     redis.call('ZREM', lent, id)
 elseif r[2] == CARRIED then
     redis.call('ZREM', carried, id)
-    local entry, nextAttempt = enqueue(id, queue, r[4], dueAt, dueMicros)
+    local entry, nextAttempt = enqueue(id, queue, r[4], dueIn, dueMicros)
     redis.call('HSET', key, 'request', request, 'queue', queue, 'entry', entry, 'next', nextAttempt)
     redis.call('HDEL', key, 'unsent')
 end

@@ -1,7 +1,8 @@
 -- lost ends requests whose messages the carrier has lost: those that are waiting to be begun since before a
 -- millisecond, and those whose lease ended before it.
 --   limit         of requests to end
-local before, limit, reason, problem, lifetime, letterLifetime = unpack(ARGV, 1, NAMED)
+--   lease         milliseconds
+local before, limit, lease, reason, problem, lifetime, letterLifetime = unpack(ARGV, 1, NAMED)
 limit = tonumber(limit)
 
 local ended = {}
@@ -23,5 +24,5 @@ local function take(set)
 end
 
 take(carried)
-take(lent)
+if graceUntil(lease) <= now then take(lent) end
 return {'ended', 'ended', {{'id', 'state'}, ended}}

@@ -24,6 +24,9 @@
 --   :dead, :d:<id>      sorted set of dead letters by the millisecond they were made, and each of them as a hash
 --   :k:<owner and key>  hash, an idempotency key in use
 --   :final              channel, the id of every request that becomes final
+--   :alive              hash, what processes note when they sweep: at, the millisecond of the last note; grace, until
+--                       when leases that have ended are left to their holders; made, when the hash was made; round,
+--                       how many notes there were
 --   :shards, :carrier   strings, in the first shard: how many shards there are, and the queue.type of the processes
 --   :losses, :probe     strings: the process that looks for lost messages; what a health check writes
 --   :rehearsal          what Open writes to check its permissions
@@ -32,7 +35,7 @@
 -- programs write requests there, or read them with queue.results_in.
 --
 -- Times in records are microseconds and only ever copied: Lua prints numbers with fewer digits. All others are
--- milliseconds.
+-- milliseconds. All are by the clock of Redis; what depends on the clock of a process comes as a span.
 
 local shard = KEYS[1]
 local due = shard .. ':due'
@@ -44,6 +47,7 @@ local endpointSet = shard .. ':endpoints'
 local usedSet = shard .. ':used'
 local carried = shard .. ':carried'
 local lent = shard .. ':lent'
+local alive = shard .. ':alive'
 
 -- While a slot of a Cluster moves, its keys are on two nodes. Both then refuse a command with several keys when they do
 -- not have them all ("Multi-key operations" in the specification of Redis Cluster). Asking for two keys that never
@@ -119,11 +123,11 @@ local function ready(id, queue, size, message)
     return entry
 end
 
--- enqueue puts a request where it waits: among the delayed until the millisecond dueAt, or among the ready. It returns
--- its fields entry and next; dueMicros is dueAt in microseconds.
-local function enqueue(id, queue, size, dueAt, dueMicros, message)
-    if tonumber(dueAt) > now then
-        redis.call('ZADD', due, dueAt, id)
+-- enqueue puts a request where it waits: among the delayed for dueIn milliseconds, or among the ready. It returns its
+-- fields entry and next; dueMicros is when it is due. Now is rounded down, so that one more keeps it from being early.
+local function enqueue(id, queue, size, dueIn, dueMicros, message)
+    if tonumber(dueIn) > 0 then
+        redis.call('ZADD', due, now + 1 + dueIn, id)
         if queue == '' then redis.call('HSET', recordKey(id), 'message', message) end
         return '', dueMicros
     end
@@ -172,6 +176,23 @@ local function lastDelivered(stream)
         for i = 1, #group, 2 do found[group[i]] = group[i + 1] end
         if found['name'] == GROUP then return found['last-delivered-id'] end
     end
+end
+
+-- WHOSE A REQUEST IS
+
+-- gap returns how many milliseconds may pass between two notes in :alive: a third of a lease, which is how often leases
+-- are extended, and at least half a second. Every process sweeps twice in that time or more often.
+local function gap(lease) return math.max(lease / 3, 500) end
+
+-- graceUntil returns the millisecond until which leases that have ended are left to their holders. When there was no
+-- note for longer than a gap, Redis was away, or no process was there: whoever still lives gets one more lease to
+-- extend its own, and to save what it has meanwhile finished.
+local function graceUntil(lease)
+    local noted = redis.call('HMGET', alive, 'at', 'grace')
+    local at = tonumber(noted[1])
+    if at and now - at <= gap(lease) then return math.min(tonumber(noted[2]) or 0, now + lease) end
+    redis.call('HSET', alive, 'at', now, 'grace', now + lease)
+    return now + lease
 end
 
 -- HOW REQUESTS END
@@ -245,11 +266,11 @@ end
 local CARRIED_ON = 25 * 3600 * 1000
 
 -- born makes the record of a message that has none: another program wrote it, or Redis has lost its data.
-local function born(id, facts, submitted, overdueAt, size, attempts)
+local function born(id, facts, submitted, overdueIn, size, attempts)
     redis.call('HSET', recordKey(id), 'facts', facts, 'status', 'PENDING', 'updated', submitted, 'next', '',
         'queue', CARRIED, 'size', size, 'entry', '')
     if attempts ~= '0' then redis.call('HSET', recordKey(id), 'attempts', attempts) end
-    redis.call('ZADD', deadlines, overdueAt, id)
+    redis.call('ZADD', deadlines, now + overdueIn, id)
 end
 
 -- incomplete reports whether a request has a dead letter without its original: it ended while a carrier had it.

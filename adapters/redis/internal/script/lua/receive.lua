@@ -79,6 +79,7 @@ end
 -- that it is not in the way of the rest. It reports whether there may be more to look at.
 local function takeOver()
     local over = redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, atOnce)
+    if #over > 0 and graceUntil(lease) > now then return false end
     for _, id in ipairs(over) do
         if #out == count then break end
         local r = redis.call('HMGET', recordKey(id), 'queue', 'entry', 'size', 'status')

@@ -43,4 +43,4 @@ redis.call('XGROUP', 'DELCONSUMER', key, GROUP, 'a')
 
 redis.call('DEL', key)
 redis.call('SPUBLISH', shard .. ':final', '')
-return {'allowed'}
+return {'allowed', 'now', now}

@@ -1,16 +1,19 @@
 -- sweep does what time asks for: delayed requests become ready, overdue ones end, dead letters and unused endpoints are
 -- forgotten. It does a bounded part. It returns in how many milliseconds it should come again, the requests that ended,
--- and how many became ready. With an id it checks only whether that request is overdue.
+-- and how many became ready; also what :alive has, and how many unfinished requests and dead letters there are. With an
+-- id it checks only whether that request is overdue.
 --   limit         of each kind
 --   unanswered    the status of an overdue request that no backend answered, and unansweredProblem its error
 --   only          the id, or empty
-local limit, lifetime, letterLifetime, reason, unanswered, unansweredProblem, answered, answeredProblem, only =
-    unpack(ARGV, 1, NAMED)
+--   lease         milliseconds
+local limit, lifetime, letterLifetime, reason, unanswered, unansweredProblem, answered, answeredProblem, only,
+    lease = unpack(ARGV, 1, NAMED)
 lifetime = tonumber(lifetime)
 
 -- An endpoint without requests is forgotten after so many milliseconds: any program may name some.
 local UNUSED = 60000
 local ended = {}
+local grace = graceUntil(lease)
 
 -- expire ends a request that is overdue. What a worker holds is left to it until its lease ends.
 local function expire(id)
@@ -22,8 +25,9 @@ local function expire(id)
     end
     local leased = r[1] == 'PROCESSING'
         and tonumber(redis.call('ZSCORE', leases, id) or redis.call('ZSCORE', lent, id) or '0')
-    if leased and leased > now then
-        redis.call('ZADD', deadlines, leased, id)
+    local ends = leased and math.max(leased, grace)
+    if ends and ends > now then
+        redis.call('ZADD', deadlines, ends, id)
         return
     end
     dequeue(id, r[2], r[3], r[1])
@@ -58,6 +62,14 @@ end
 
 local function upTo(set, moment) return redis.call('ZRANGEBYSCORE', set, '-inf', moment, 'LIMIT', 0, limit) end
 
+-- Many processes sweep, and one note is enough for a while.
+local noted = redis.call('HMGET', alive, 'at', 'made', 'round')
+local made, round = noted[2] or nowMicros(), tonumber(noted[3]) or 0
+if not noted[2] or math.abs(now - noted[1]) > gap(lease) / 4 then
+    round = round + 1
+    redis.call('HSET', alive, 'at', now, 'made', made, 'round', round)
+end
+
 local ripe = upTo(due, now)
 for _, id in ipairs(ripe) do
     redis.call('ZREM', due, id)
@@ -76,4 +88,5 @@ for _, set in ipairs({due, deadlines}) do
     local earliest = redis.call('ZRANGE', set, 0, 0, 'WITHSCORES')
     if earliest[2] then wait = math.min(wait, math.max(0, tonumber(earliest[2]) - now)) end
 end
-return {'swept', 'wait', wait, 'ended', {columns, ended}, 'ready', #ripe}
+return {'swept', 'wait', wait, 'ended', {columns, ended}, 'ready', #ripe, 'now', now, 'made', made, 'round', round,
+    'unfinished', redis.call('ZCARD', deadlines), 'dead', redis.call('ZCARD', dead)}
