@@ -27,7 +27,23 @@ type exchanging struct {
 	broker ports.Exchanger
 	store  exchangeStore
 	native bool // no carrier: workers do not see foreign requests in the broker, and it needs no handovers
-	logger *slog.Logger
+
+	brokers *brokers
+	logger  *slog.Logger
+}
+
+// inlet opens an inlet, as soon as the broker is there.
+func (e exchanging) inlet(name string) (ports.Receiver, error) {
+	return await(e.brokers, "queue", func(ctx context.Context) (ports.Receiver, error) {
+		return e.broker.Inlet(ctx, name)
+	})
+}
+
+// outlet opens an outlet, as soon as the broker is there.
+func (e exchanging) outlet(name string) (ports.Publisher, error) {
+	return await(e.brokers, "queue", func(ctx context.Context) (ports.Publisher, error) {
+		return e.broker.Outlet(ctx, name)
+	})
 }
 
 // loops makes the loops that the configuration asks for.
@@ -58,7 +74,7 @@ func (e exchanging) loops() (background, error) {
 }
 
 func (e exchanging) requestsIn() (func(context.Context) error, error) {
-	source, err := e.broker.Inlet(context.Background(), e.config.Queue.Requests)
+	source, err := e.inlet(e.config.Queue.Requests)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +82,7 @@ func (e exchanging) requestsIn() (func(context.Context) error, error) {
 }
 
 func (e exchanging) resultsIn() (func(context.Context) error, error) {
-	source, err := e.broker.Inlet(context.Background(), e.config.Queue.ResultsIn)
+	source, err := e.inlet(e.config.Queue.ResultsIn)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +92,7 @@ func (e exchanging) resultsIn() (func(context.Context) error, error) {
 }
 
 func (e exchanging) resultsOut() (func(context.Context) error, error) {
-	outlet, err := e.broker.Outlet(context.Background(), e.config.Queue.Responses)
+	outlet, err := e.outlet(e.config.Queue.Responses)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +100,7 @@ func (e exchanging) resultsOut() (func(context.Context) error, error) {
 }
 
 func (e exchanging) deadLettersOut() (func(context.Context) error, error) {
-	outlet, err := e.broker.Outlet(context.Background(), e.config.Queue.DeadLetters)
+	outlet, err := e.outlet(e.config.Queue.DeadLetters)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +108,7 @@ func (e exchanging) deadLettersOut() (func(context.Context) error, error) {
 }
 
 func (e exchanging) handoversOut() (func(context.Context) error, error) {
-	outlet, err := e.broker.Outlet(context.Background(), e.config.Queue.Requests)
+	outlet, err := e.outlet(e.config.Queue.Requests)
 	if err != nil {
 		return nil, err
 	}

@@ -71,6 +71,7 @@ func TestARoleRunsWhatItExchanges(t *testing.T) {
 			maps.Copy(given, tt.give)
 			fake := &exchangeFake{}
 			e := exchanging{config: load(t, given), broker: fake, store: fake, native: !tt.carrier}
+			e.brokers = &brokers{start: t.Context(), front: new(front), opening: newOpening()}
 			made, err := e.loops()
 			require.NoError(t, err)
 			var got []string

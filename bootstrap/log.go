@@ -38,4 +38,4 @@ func (l *Log) SetLevel(config configs.Config) error {
 }
 
 // logProbes adds the component "log" to /health.
-func logProbes(log *Log) probes { return probes{Probes: []probe{{"log", log.writer}}} }
+func logProbes(log *Log) ownProbes { return ownProbes{Probes: []probe{{"log", log.writer}}} }

@@ -3,6 +3,7 @@ package bootstrap
 import (
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
@@ -22,11 +23,27 @@ type probe struct {
 	probe ports.Probe
 }
 
-// probes is what a constructor returns to add its components to /health.
+// probes is what a constructor returns to add its components to /health, once the queue is open.
 type probes struct {
 	fx.Out
 
 	Probes []probe `group:"probes,flatten"`
+}
+
+// ownProbes is the same for components that need no queue. They are in /health from the beginning.
+type ownProbes struct {
+	fx.Out
+
+	Probes []probe `group:"own_probes,flatten"`
+}
+
+// byComponent returns probes by the names of their components.
+func byComponent(lists ...[]probe) map[string]ports.Probe {
+	byName := make(map[string]ports.Probe)
+	for _, p := range slices.Concat(lists...) {
+		byName[p.name] = p.probe
+	}
+	return byName
 }
 
 // serverInput is what the HTTP server is made of.
@@ -41,24 +58,20 @@ type serverInput struct {
 	Poll    *application.Poll
 	Cancel  *application.Cancel
 	Resend  *application.Resend
-	Letters ports.DeadLetters
-	Probes  []probe `group:"probes"`
+	Opening *opening
+	Own     []probe `group:"own_probes"`
 	Metrics *telemetry.Metrics
 	Gates   *worker.Gates
-	Gauge   ports.Gauge
 	Log     *Log
 	Files   descriptors
 	Short   *httpapi.Shortage
 }
 
+// newServer needs nothing that needs the queue: the server listens before that is open.
 func newServer(in serverInput) *httpapi.Server {
-	in.Metrics.WatchQueue(in.Gauge, time.Now)
+	in.Metrics.WatchQueue(openingGauge{in.Opening}, time.Now)
 	in.Metrics.WatchBreakers(in.Gates.Breakers)
 	in.Metrics.WatchLog(in.Log.writer)
-	named := make(map[string]ports.Probe, len(in.Probes))
-	for _, p := range in.Probes {
-		named[p.name] = p.probe
-	}
 	server := in.Config.Server
 	return httpapi.New(httpapi.Options{
 		Address:          net.JoinHostPort(server.Host, strconv.Itoa(server.Port)),
@@ -70,9 +83,9 @@ func newServer(in serverInput) *httpapi.Server {
 		Submitter:        in.Submit,
 		Poller:           in.Poll,
 		Canceller:        in.Cancel,
-		DeadLetters:      in.Letters,
+		DeadLetters:      openingLetters{in.Opening},
 		Resender:         in.Resend,
-		Probes:           named,
+		Probes:           byComponent(in.Own, in.Opening.probes()),
 		Metrics:          in.Metrics.Handler(),
 		Observer:         in.Metrics,
 		Logger:           in.Log.Logger,
@@ -92,7 +105,7 @@ func newServer(in serverInput) *httpapi.Server {
 }
 
 // newShortage adds the component "http" to /health.
-func newShortage(logger *slog.Logger) (*httpapi.Shortage, probes) {
+func newShortage(logger *slog.Logger) (*httpapi.Shortage, ownProbes) {
 	shortage := httpapi.NewShortage(logger, time.Now)
-	return shortage, probes{Probes: []probe{{"http", shortage}}}
+	return shortage, ownProbes{Probes: []probe{{"http", shortage}}}
 }

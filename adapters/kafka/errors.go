@@ -29,22 +29,22 @@ var refusals = []refusal{
 	},
 	{
 		codes{kafka.TopicAuthorizationFailed},
-		ports.ErrUnavailable,
+		ports.ErrRefused,
 		"kafka does not allow this user to use the topic",
 	},
 	{
 		codes{kafka.GroupAuthorizationFailed},
-		ports.ErrUnavailable,
+		ports.ErrRefused,
 		"kafka does not allow this user to use the group",
 	},
 	{
 		codes{kafka.ClusterAuthorizationFailed},
-		ports.ErrUnavailable,
+		ports.ErrRefused,
 		"kafka does not allow this user to do that",
 	},
 	{
 		codes{kafka.SASLAuthenticationFailed, kafka.UnsupportedSASLMechanism},
-		ports.ErrUnavailable,
+		ports.ErrRefused,
 		"kafka does not accept this user, password or mechanism",
 	},
 	{
@@ -74,6 +74,9 @@ func translate(err error) error {
 			if slices.Contains(t.codes, code) {
 				return fmt.Errorf("%w: %s (%w)", t.port, t.text, err)
 			}
+		}
+		if hopeless(err) {
+			return fmt.Errorf("%w: kafka answered: %w", ports.ErrRefused, err)
 		}
 		return fmt.Errorf("%w: kafka answered: %w", ports.ErrUnavailable, err)
 	}

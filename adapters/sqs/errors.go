@@ -49,8 +49,11 @@ var knownErrors = []errorKind{
 		"AWS KMS cannot use the key of the queue",
 	},
 	{[]string{"NonExistentQueue", "QueueDoesNotExist"}, "the queue does not exist"},
-	{[]string{"QueueDeletedRecently"}, "the queue was deleted less than 60 s ago; AWS refuses to create it before that"},
+	{[]string{deletedRecently}, "the queue was deleted less than 60 s ago; AWS refuses to create it before that"},
 }
+
+// deletedRecently passes by itself, a minute after the queue was deleted.
+const deletedRecently = "QueueDeletedRecently"
 
 // code returns what SQS calls an error; "": it has not answered.
 func code(err error) string {
@@ -88,11 +91,15 @@ func about(err error) error {
 		}
 		return fmt.Errorf("%w: %s: %w", ports.ErrUnavailable, action, err)
 	}
+	port := ports.ErrRefused
+	if passes(err) || named == deletedRecently {
+		port = ports.ErrUnavailable
+	}
 	if text := known(named); text != "" {
-		return fmt.Errorf("%w: %s (permission %s): %s", ports.ErrUnavailable, text, action, named)
+		return fmt.Errorf("%w: %s (permission %s): %s", port, text, action, named)
 	}
 	answered, _ := errors.AsType[smithy.APIError](err)
-	return fmt.Errorf("%w: sqs answered to %s: %s: %s", ports.ErrUnavailable, action, named, answered.ErrorMessage())
+	return fmt.Errorf("%w: sqs answered to %s: %s: %s", port, action, named, answered.ErrorMessage())
 }
 
 // known returns the text of a code that has one.
