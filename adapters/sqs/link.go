@@ -20,6 +20,7 @@ import (
 
 	"github.com/openhqm/openhqm/adapters/carrier"
 	"github.com/openhqm/openhqm/domain/outage"
+	"github.com/openhqm/openhqm/ports"
 )
 
 // maxConns is how many connections are kept: for all polls, sends, deletions and extensions of two lanes.
@@ -69,6 +70,10 @@ func newLink(ctx context.Context, opts Options) (*link, error) {
 		return nil, errors.New("open sqs: sqs.region is empty, and neither AWS_REGION nor a profile names one")
 	}
 	l.opts.Region = settings.Region
+	// Not at the first call: having none is a mistake of the configuration, while a service that is away passes.
+	if _, err := settings.Credentials.Retrieve(ctx); err != nil {
+		return nil, fmt.Errorf("open sqs at %s: %w: no credentials: %w", l.where(), ports.ErrRefused, err)
+	}
 	if l.http = opts.HTTPClient; l.http == nil {
 		l.http = newHTTPClient(settings)
 	}

@@ -46,6 +46,9 @@ const (
 	wrongType  = "another program has put something else under a key"
 )
 
+// denials are how refusals begin that an ACL is the reason of: the last two are of scripts.
+var denials = []string{"NOPERM ", "The user executing the script", "ACL failure in script"}
+
 // Translate returns the port's error for an error of go-redis or Redis. It is called once for each of them.
 func Translate(err error) error {
 	if err == nil {
