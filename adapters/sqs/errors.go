@@ -23,11 +23,16 @@ type errorKind struct {
 	text  string
 }
 
+const (
+	notAllowed = "AWS does not allow this user to do that"
+	noKey      = "AWS KMS cannot use the key of the queue"
+)
+
 // knownErrors have texts of our own: what SQS says of a signature repeats headers, and a token is one of them.
 var knownErrors = []errorKind{
 	{
 		[]string{"AccessDenied", "AccessDeniedException", "NotAuthorized", "KmsAccessDenied", "KMS.AccessDeniedException"},
-		"AWS does not allow this user to do that",
+		notAllowed,
 	},
 	{
 		[]string{
@@ -46,7 +51,7 @@ var knownErrors = []errorKind{
 			"KMS.DisabledException", "KMS.InvalidKeyUsageException", "KMS.InvalidStateException", "KMS.NotFoundException",
 			"KMS.OptInRequired",
 		},
-		"AWS KMS cannot use the key of the queue",
+		noKey,
 	},
 	{[]string{"NonExistentQueue", "QueueDoesNotExist"}, "the queue does not exist"},
 	{[]string{deletedRecently}, "the queue was deleted less than 60 s ago; AWS refuses to create it before that"},
@@ -114,6 +119,12 @@ func known(named string) (text string) {
 
 // denied reports whether SQS has refused a call whatever is in it, until an operator changes something.
 func denied(err error) bool { return known(code(err)) != "" }
+
+// forbidden reports whether SQS has refused a call for want of a permission, which others may not need.
+func forbidden(err error) bool {
+	text := known(code(err))
+	return text == notAllowed || text == noKey
+}
 
 // ofMessage are the codes that one message of a batch may be to blame for, or only all of them together
 // (SendMessageBatch in the API reference of Amazon SQS, and "Common Errors" there).

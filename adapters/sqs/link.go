@@ -32,6 +32,7 @@ type link struct {
 	api    *sqs.Client
 	http   *http.Client
 	outage *outage.Log
+	denied *outage.Refusals
 
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
@@ -53,7 +54,11 @@ func checkEndpoint(endpoint string) error {
 }
 
 func newLink(ctx context.Context, opts Options) (*link, error) {
-	l := &link{opts: opts, outage: &outage.Log{Name: "sqs", Logger: opts.Logger, Now: opts.Now}}
+	l := &link{
+		opts:   opts,
+		outage: &outage.Log{Name: "sqs", Logger: opts.Logger, Now: opts.Now},
+		denied: &outage.Refusals{Name: "sqs", Logger: opts.Logger, Now: opts.Now},
+	}
 	load := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{})}
 	if opts.Region != "" {
 		load = append(load, config.WithRegion(opts.Region))
@@ -141,7 +146,7 @@ func requestFor[In, Out any](
 	ctx context.Context, l *link, timeout time.Duration, do operation[In, Out], in *In,
 ) (*Out, error) {
 	out, err := ask(ctx, l, timeout, do, in)
-	if !missing(err) { // recreating the queue decides whether that is an outage
+	if !missing(err) && !forbidden(err) { // recreating the queue decides whether that is an outage; refusals notes the rest
 		l.report(ctx, about(err))
 	}
 	return out, err
@@ -150,6 +155,7 @@ func requestFor[In, Out any](
 // report notes how a call ended. What its caller or Close cut off says nothing about SQS.
 func (l *link) report(ctx context.Context, err error) {
 	if ctx.Err() == nil && l.ctx.Err() == nil {
+		l.denied.Expire()
 		l.outage.Report(err)
 	}
 }

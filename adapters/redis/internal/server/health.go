@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -51,12 +52,12 @@ func (h *Health) Probe(ctx context.Context) error {
 		}
 	}
 	h.full.Store(full)
-	refused := h.server.outage.refused.standing()
+	refused := h.server.outage.refused.Standing()
 	if len(refused) == 0 {
 		return nil
 	}
 	err := h.rehearse(ctx)
-	if err != nil && stops(refused[0]) {
+	if err != nil && slices.ContainsFunc(refused, stops) {
 		return err
 	}
 	return ports.Degraded(cmp.Or(err, refused[0]).Error())

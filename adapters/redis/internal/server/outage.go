@@ -16,7 +16,7 @@ import (
 type outageState struct {
 	outage.Log
 
-	refused *refusedParts
+	refused outage.Refusals
 
 	mu     sync.Mutex
 	silent map[*Shard]struct{} // shards that could not be used the last time
@@ -28,10 +28,10 @@ func (o *outageState) report(err error) {
 		return
 	}
 	if partial(err) {
-		o.refused.note(err)
+		o.refused.Note(err)
 		return
 	}
-	o.refused.end()
+	o.refused.Expire()
 	o.Report(err)
 }
 

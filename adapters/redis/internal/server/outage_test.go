@@ -20,7 +20,7 @@ func TestAnOutageIsLoggedOnceAndSoIsItsEnd(t *testing.T) {
 	now := time.Time{}
 	logger, clock := slog.New(slog.NewTextHandler(&log, nil)), func() time.Time { return now }
 	o := &outageState{
-		Log: outage.Log{Name: "redis", Logger: logger, Now: clock}, refused: newRefusedParts(logger, clock),
+		Log: outage.Log{Name: "redis", Logger: logger, Now: clock}, refused: outage.Refusals{Logger: logger, Now: clock},
 	}
 	lines := func() int { return strings.Count(log.String(), "\n") }
 	o.report(nil)

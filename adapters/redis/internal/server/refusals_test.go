@@ -3,7 +3,6 @@ package server
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -16,61 +15,6 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// refusing is an outageState with its log and its clock.
-type refusing struct {
-	outageState
-
-	log bytes.Buffer
-	now time.Time
-}
-
-func newRefusing() *refusing {
-	r := &refusing{now: time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)}
-	logger, clock := slog.New(slog.NewTextHandler(&r.log, nil)), func() time.Time { return r.now }
-	r.Log = outage.Log{Name: "redis", Logger: logger, Now: clock}
-	r.refused = newRefusedParts(logger, clock)
-	return r
-}
-
-func (r *refusing) lines() int { return strings.Count(r.log.String(), "\n") }
-
-// TestARefusalIsLoggedOnceHoweverMuchElseSucceeds has something that is tried again every few seconds.
-func TestARefusalIsLoggedOnceHoweverMuchElseSucceeds(t *testing.T) {
-	t.Parallel()
-	r := newRefusing()
-	wrong := Translate(named("stream a", answer("WRONGTYPE Operation against a key")))
-	for range 60 {
-		r.report(wrong)
-		for range 5 {
-			r.now = r.now.Add(time.Second)
-			r.report(nil)
-		}
-		require.Equal(t, []error{wrong}, r.refused.standing())
-	}
-	require.Equal(t, 1, r.lines(), r.log.String())
-	require.Contains(t, r.log.String(), "stream a: WRONGTYPE")
-
-	r.now = r.now.Add(refusalStands)
-	r.report(nil)
-	require.Empty(t, r.refused.standing())
-	r.report(nil)
-	require.Equal(t, 2, r.lines())
-	require.Contains(t, r.log.String(), "redis refuses nothing any more")
-}
-
-func TestEachRefusalIsLoggedAndFewAtATime(t *testing.T) {
-	t.Parallel()
-	r := newRefusing()
-	for range 2 * maxRefusals {
-		for i := range 3 * maxRefusals {
-			r.report(Translate(named(fmt.Sprint("stream ", i), answer("WRONGTYPE of a key"))))
-		}
-		r.now = r.now.Add(refusalPause / 2)
-	}
-	require.Equal(t, maxRefusals, r.lines(), "one in refusalPause, each once")
-	require.Len(t, r.refused.standing(), maxRefusals)
-}
-
 func TestARefusalOfAScriptStopsTheWork(t *testing.T) {
 	t.Parallel()
 	shard := &Shard{Key: "{q}"}
@@ -82,11 +26,6 @@ func TestARefusalOfAScriptStopsTheWork(t *testing.T) {
 	require.True(t, stops(denied))
 	other := Translate(named("a stream", answer("NOPERM this user has no permissions")))
 	require.False(t, stops(other))
-
-	r := newRefusing()
-	r.report(other)
-	r.report(denied)
-	require.Equal(t, []error{denied, other}, r.refused.standing())
 }
 
 func TestWithoutAPasswordNothingWorks(t *testing.T) {
@@ -97,4 +36,19 @@ func TestWithoutAPasswordNothingWorks(t *testing.T) {
 	require.False(t, partial(Translate(errors.New("connection refused"))))
 	require.False(t, partial(ports.ErrUnavailable))
 	require.True(t, partial(Translate(answer("NOPERM no"))))
+}
+
+func TestARefusalIsNoOutage(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	logger, clock := slog.New(slog.NewTextHandler(&log, nil)), func() time.Time { return time.Time{}.Add(time.Hour) }
+	o := outageState{
+		Log: outage.Log{Name: "redis", Logger: logger, Now: clock}, refused: outage.Refusals{Logger: logger, Now: clock},
+	}
+	o.report(Translate(named("stream a", answer("WRONGTYPE Operation against a key"))))
+	o.report(nil)
+	require.Equal(t, 1, strings.Count(log.String(), "\n"))
+	require.Contains(t, log.String(), "broker refuses a part of the work")
+	require.Contains(t, log.String(), "stream a: WRONGTYPE")
+	require.Len(t, o.refused.Standing(), 1)
 }

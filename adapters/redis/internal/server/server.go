@@ -82,7 +82,7 @@ func newServer(opts Options, client, blocking redis.UniversalClient) *Server {
 		Client: client, Blocking: blocking, Shards: newShards(opts.Queue, opts.Shards), opts: opts,
 		outage: &outageState{
 			Log:     outage.Log{Name: "redis", Logger: opts.Logger, Now: opts.Now},
-			refused: newRefusedParts(opts.Logger, opts.Now),
+			refused: outage.Refusals{Name: "redis", Logger: opts.Logger, Now: opts.Now},
 		},
 		idle: make(chan struct{}),
 	}
