@@ -22,7 +22,7 @@ func pairedModule() fx.Option {
 		newPairedIntake,
 		func(
 			config configs.Config, queue ports.Carrier, db *redis.DB, b *brokers, logger *slog.Logger,
-		) (background, error) {
+		) (exchanged, error) {
 			return exchanging{config: config, broker: queue, store: db, brokers: b, logger: logger}.loops()
 		},
 		findLosses,

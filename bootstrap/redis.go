@@ -19,7 +19,7 @@ func redisModule() fx.Option {
 	return fx.Module("redis", fx.Provide(
 		openRedis,
 		func(lc fx.Lifecycle, db *redis.DB) ports.Work { return consume(lc, db.NewConsumer) },
-		func(config configs.Config, db *redis.DB, b *brokers, logger *slog.Logger) (background, error) {
+		func(config configs.Config, db *redis.DB, b *brokers, logger *slog.Logger) (exchanged, error) {
 			return exchanging{config: config, broker: db, store: db, native: true, brokers: b, logger: logger}.loops()
 		},
 		func(db *redis.DB) (ports.Intake, ports.Results, ports.Gauge) { return db, db, db },

@@ -26,7 +26,7 @@ func working() fx.Option {
 // before any work is fetched. It stops before the workers, and both before what hands back and publishes what they
 // leave.
 func running(workers ...any) fx.Option {
-	parts := []any{listen, runRotations, runBackground, awaitDrainHooks}
+	parts := []any{listen, runRotations, watchNotices, runBackground, awaitDrainHooks}
 	parts = append(parts, workers...)
 	return fx.Invoke(append(parts, serveHTTP)...)
 }
