@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/fx"
 
+	"github.com/openhqm/openhqm/configs"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
 )
@@ -33,7 +34,8 @@ type openedQueue struct {
 	Results ports.Results
 	Letters ports.DeadLetters
 	Gauge   ports.Gauge
-	Probes  []probe `group:"probes"`
+	Backups ports.Backups `optional:"true"`
+	Probes  []probe       `group:"probes"`
 }
 
 func newOpening() *opening { return &opening{awaits: make(map[string]error)} }
@@ -82,6 +84,7 @@ type (
 	openingResults struct{ *opening }
 	openingLetters struct{ *opening }
 	openingGauge   struct{ *opening }
+	openingBackups struct{ *opening }
 )
 
 // Accept implements ports.Intake.
@@ -176,4 +179,21 @@ func (o openingGauge) Depths(ctx context.Context) (ports.Depths, error) {
 		return ports.Depths{}, err
 	}
 	return queue.Gauge.Depths(ctx)
+}
+
+// Backup implements ports.Backups.
+func (o openingBackups) Backup(ctx context.Context) (string, error) {
+	queue, err := o.get()
+	if err != nil {
+		return "", err
+	}
+	return queue.Backups.Backup(ctx)
+}
+
+// backups returns what makes backups; nil: none are configured.
+func backups(config configs.Config, o *opening) ports.Backups {
+	if config.Queue.Type != configs.QueueEmbedded || config.Embedded.BackupDir == "" {
+		return nil
+	}
+	return openingBackups{o}
 }

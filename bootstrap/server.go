@@ -85,6 +85,7 @@ func newServer(in serverInput) *httpapi.Server {
 		Canceller:        in.Cancel,
 		DeadLetters:      openingLetters{in.Opening},
 		Resender:         in.Resend,
+		Backups:          backups(in.Config, in.Opening),
 		Probes:           byComponent(in.Own, in.Opening.probes()),
 		Metrics:          in.Metrics.Handler(),
 		Observer:         in.Metrics,

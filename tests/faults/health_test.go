@@ -83,7 +83,8 @@ func TestHealthNamesAKeyThatHoldsSomethingElse(t *testing.T) {
 				redis.Run("SET", tt.key, "x")
 			}
 			process := gateway.Launch()
-			client := process.AwaitListening()
+			process.AwaitListening()
+			client := process.Client()
 			if !tt.before {
 				client.Result(client.Submit(`{"payload": 1}`).CorrelationID)
 				redis.Run("SET", tt.key, "x")
@@ -161,41 +162,18 @@ func TestHealthNamesACommandThatIsNotAllowed(t *testing.T) {
 	}
 }
 
-// TestNoticesThatCannotBePublishedAreCountedAndNamed has an outlet that accepts nothing for a while. Requests get on
-// all the same.
+// TestNoticesThatCannotBePublishedAreCountedAndNamed has an outlet that accepts nothing for a while.
 func TestNoticesThatCannotBePublishedAreCountedAndNamed(t *testing.T) {
 	t.Parallel()
 	const responses = "openhqm-responses"
-	t.Run("redis", func(t *testing.T) {
-		t.Parallel()
-		redis := testkit.StartRedis(t)
-		requireNoticesWait(t, responses,
-			func() { redis.Run("SET", responses, "x") }, func() { redis.Run("DEL", responses) },
-			"OPENHQM_QUEUE_TYPE=redis", "OPENHQM_REDIS_URL="+redis.URL())
-	})
-	t.Run("kafka", func(t *testing.T) {
-		t.Parallel()
-		kafka := testkit.SharedKafka(t)
-		queue := kafka.NewQueue()
-		name := queue.Name + "-responses"
-		// Every message is too old for it.
-		kafka.MakeTopic(t, name, "message.timestamp.type=CreateTime", "message.timestamp.before.max.ms=0", "retention.ms=-1")
-		requireNoticesWait(t, name, func() {}, func() { kafka.Delete(t, name) }, // it is made again, and is better then
-			append(queue.Variables(), "OPENHQM_REDIS_URL="+testkit.StartRedis(t).URL())...)
-	})
-	t.Run("sqs", func(t *testing.T) {
-		t.Parallel()
-		sqs := testkit.SharedSQS(t)
-		queue := sqs.NewQueue()
-		name := queue.Name + "-responses"
-		for _, one := range []string{queue.Name, queue.High(), name} {
-			sqs.MakeQueue(t, one, nil)
-		}
-		requireNoticesWait(t, name, func() { sqs.Delete(t, name) }, func() { sqs.MakeQueue(t, name, nil) },
-			append(queue.Variables(), "OPENHQM_REDIS_URL="+testkit.StartRedis(t).URL(), "OPENHQM_SQS_CREATE_QUEUES=false")...)
-	})
+	redis := testkit.StartRedis(t)
+	requireNoticesWait(t, responses,
+		func() { redis.Run("SET", responses, "x") }, func() { redis.Run("DEL", responses) },
+		"OPENHQM_QUEUE_TYPE=redis", "OPENHQM_REDIS_URL="+redis.URL())
 }
 
+// requireNoticesWait holds that requests get on although notices of their results cannot be published, which health
+// names and metrics count.
 func requireNoticesWait(t *testing.T, responses string, spoil, mend func(), variables ...string) {
 	t.Helper()
 	const some = 5

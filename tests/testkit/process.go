@@ -80,22 +80,21 @@ func (p *Process) AwaitLog(message string) map[string]any {
 	return line
 }
 
-// awaitReady waits for the line that names the address, and then until /health/ready agrees.
+// AwaitListening waits for the line that names the address, for a process that may not become ready.
+func (p *Process) AwaitListening() {
+	p.tb.Helper()
+	address, _ := p.AwaitLog("listening")["address"].(string)
+	require.NotEmpty(p.tb, address, "the line that names the address")
+	p.client = newClient(p.tb, address)
+}
+
+// awaitReady waits until the process listens and /health/ready agrees.
 func (p *Process) awaitReady() {
 	p.tb.Helper()
 	p.AwaitListening()
 	Until(p.tb, "the process is ready", func() bool {
 		return p.client.Get("/health/ready").Code == http.StatusOK
 	})
-}
-
-// AwaitListening waits until the process has started, ready or not.
-func (p *Process) AwaitListening() *Client {
-	p.tb.Helper()
-	address, _ := p.AwaitLog("listening")["address"].(string)
-	require.NotEmpty(p.tb, address, "the line that names the address")
-	p.client = newClient(p.tb, address)
-	return p.client
 }
 
 // whileAlive calls cancel when the process ends, until stop is called.
