@@ -13,11 +13,10 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/fx/fxtest"
 
 	"github.com/openhqm/openhqm/configs"
 	"github.com/openhqm/openhqm/ports"
-
-	"go.uber.org/fx/fxtest"
 )
 
 // waiting is a start that waits, and its log.
@@ -28,7 +27,7 @@ type waiting struct {
 	log        bytes.Buffer
 }
 
-func newWaiting(t *testing.T, ctx context.Context, timeout time.Duration) *waiting {
+func newWaiting(ctx context.Context, t *testing.T, timeout time.Duration) *waiting {
 	t.Helper()
 	w := &waiting{}
 	logger := slog.New(slog.NewTextHandler(&w.log, nil))
@@ -43,7 +42,7 @@ func (w *waiting) state() error { return unopened{w.opening, "queue"}.Probe(cont
 func TestAStartTriesAgainUntilTheBrokerIsThere(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWaiting(t, t.Context(), 0)
+		w := newWaiting(t.Context(), t, 0)
 		begun := time.Now()
 		opened, err := await(w.brokers, "queue", func(context.Context) (int, error) {
 			if time.Since(begun) < 10*time.Minute {
@@ -67,7 +66,7 @@ func TestAStartTriesAgainUntilTheBrokerIsThere(t *testing.T) {
 
 func TestABrokerThatIsThereIsNotLogged(t *testing.T) {
 	t.Parallel()
-	w := newWaiting(t, t.Context(), time.Hour)
+	w := newWaiting(t.Context(), t, time.Hour)
 	_, err := await(w.brokers, "queue", func(context.Context) (int, error) { return 0, nil })
 	require.NoError(t, err)
 	require.Empty(t, w.log.String())
@@ -84,7 +83,7 @@ func TestAStartDoesNotWaitForWhatDoesNotPass(t *testing.T) {
 		fmt.Errorf("%w: %w", ports.ErrUnavailable, tls.AlertError(42)),
 		fmt.Errorf("%w: %w", ports.ErrUnavailable, tls.RecordHeaderError{Msg: "not a TLS handshake"}),
 	} {
-		w := newWaiting(t, t.Context(), 0)
+		w := newWaiting(t.Context(), t, 0)
 		tries := 0
 		_, err := await(w.brokers, "queue", func(context.Context) (int, error) {
 			tries++
@@ -112,7 +111,7 @@ func TestAWaitingStartEnds(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				ctx, stop := context.WithCancel(t.Context())
-				w := newWaiting(t, ctx, tt.timeout)
+				w := newWaiting(ctx, t, tt.timeout)
 				begun := time.Now()
 				time.AfterFunc(time.Minute, func() { tt.end(w, stop) })
 				tries := 0

@@ -21,10 +21,10 @@ func working() fx.Option {
 	return fx.Options(workersModule(), running(runWorkers))
 }
 
-// running starts the parts of the process in this order, and stops them in the reverse one. The listener is there before
-// anything that needs the queue, whose opening may have to wait for a broker; so a port that is taken fails the start
-// before any work is fetched. It stops before the workers, and both before what hands back and publishes what they
-// leave.
+// running starts the parts of the process in this order, and stops them in the reverse one. The listener is there
+// before anything that needs the queue, whose opening may have to wait for a broker; so a port that is taken fails the
+// start before any work is fetched. It stops before the workers, and both before what hands back and publishes what
+// they leave.
 func running(workers ...any) fx.Option {
 	parts := []any{listen, runRotations, watchNotices, runBackground, awaitDrainHooks}
 	parts = append(parts, workers...)

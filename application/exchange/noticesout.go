@@ -20,11 +20,11 @@ const (
 
 // NoticesOut publishes the notices of one kind for other programs.
 type NoticesOut struct {
-	outbox  ports.Outbox
-	outlet  ports.Publisher
-	kind    kind
-	opts    NoticesOutOptions
-	gone    outage.Rarely // notices whose request is gone
+	outbox ports.Outbox
+	outlet ports.Publisher
+	kind   kind
+	opts   NoticesOutOptions
+	gone   outage.Rarely // notices whose request is gone
 
 	mu     sync.Mutex // guards what follows
 	stuck  error      // why the last notices were not published; nil: they were

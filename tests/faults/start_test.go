@@ -58,7 +58,8 @@ func lateRedis(t *testing.T) lateBroker {
 	t.Helper()
 	redis := testkit.StartRedis(t)
 	redis.Kill()
-	return lateBroker{"queue", []string{"OPENHQM_QUEUE_TYPE=redis", "OPENHQM_REDIS_URL=" + redis.URL()}, func(t *testing.T) {
+	variables := []string{"OPENHQM_QUEUE_TYPE=redis", "OPENHQM_REDIS_URL=" + redis.URL()}
+	return lateBroker{"queue", variables, func(t *testing.T) {
 		t.Helper()
 		redis.Restart()
 	}}
@@ -67,7 +68,8 @@ func lateRedis(t *testing.T) lateBroker {
 func slowRedis(t *testing.T) lateBroker {
 	t.Helper()
 	redis := loadingRedis(t)
-	return lateBroker{"queue", []string{"OPENHQM_QUEUE_TYPE=redis", "OPENHQM_REDIS_URL=" + redis.URL()}, func(t *testing.T) {
+	variables := []string{"OPENHQM_QUEUE_TYPE=redis", "OPENHQM_REDIS_URL=" + redis.URL()}
+	return lateBroker{"queue", variables, func(t *testing.T) {
 		t.Helper()
 		endLoading(redis)
 	}}
