@@ -26,20 +26,29 @@ type Version string
 // configured does not go with what is there.
 func Run(stop context.Context, config configs.Config, version string, log *Log) error {
 	silenceLibraries(log.Logger)
-	app, supervisor, err := build(stop, config, Version(version), log)
+	var front front
+	app, supervisor, err := build(stop, config, Version(version), log, &front)
+	if err == nil {
+		// Not bounded by stop: fx would not undo what it had started. A process that is stopped now stops right after.
+		start, cancel := context.WithTimeout(context.WithoutCancel(stop), app.StartTimeout())
+		defer cancel()
+		err = app.Start(start)
+	}
 	switch {
-	case stop.Err() != nil && err != nil:
+	case err == nil:
+		return serve(stop, app, supervisor, log)
+	case stop.Err() != nil:
 		log.Info("shut down before the start was complete")
-		return nil
-	case err != nil:
-		return err
+		err = nil
 	}
-	// Not bounded by stop: fx would not undo what it had started. A process that is stopped now stops right after.
-	start, cancel := context.WithTimeout(context.WithoutCancel(stop), app.StartTimeout())
+	end, cancel := context.WithTimeout(context.WithoutCancel(stop), abandonAfter)
 	defer cancel()
-	if err := app.Start(start); err != nil {
-		return dig.RootCause(err)
-	}
+	_ = front.shutdown(end) // what it cuts off was not accepted
+	return dig.RootCause(err)
+}
+
+// serve runs the process that has started, and shuts it down.
+func serve(stop context.Context, app *fx.App, supervisor *supervisor, log *Log) error {
 	var failure error
 	select {
 	case <-stop.Done():
@@ -65,18 +74,20 @@ var errComponentEnded = errors.New("a component stopped unexpectedly; the log na
 // startContext ends when the process is stopped during its start. Constructors that wait for something heed it.
 type startContext struct{ context.Context }
 
-// abandonAfter is how long a stopped start may take to notice.
-const abandonAfter = 500 * time.Millisecond
+// abandonAfter is how long a stopped start may take to notice, and then requests to be answered.
+const abandonAfter = 400 * time.Millisecond
 
-// build calls the constructors, which open the queue. When stop ends, it waits for them for abandonAfter: opening a
-// large database cannot be interrupted, but ends with the process without harm.
-func build(stop context.Context, config configs.Config, version Version, log *Log) (*fx.App, *supervisor, error) {
+// build calls the constructors, which open the queue, while front answers. When stop ends, it waits for them for
+// abandonAfter: opening a large database cannot be interrupted, but ends with the process without harm.
+func build(
+	stop context.Context, config configs.Config, version Version, log *Log, front *front,
+) (*fx.App, *supervisor, error) {
 	var app *fx.App
 	var s *supervisor
 	built := make(chan struct{})
 	go func() {
 		defer close(built)
-		app = fx.New(Options(stop, config, version, log), fx.Populate(&s))
+		app = fx.New(Options(stop, config, version, log, front), fx.Populate(&s))
 	}()
 	select {
 	case <-built:
@@ -87,16 +98,13 @@ func build(stop context.Context, config configs.Config, version Version, log *Lo
 			return nil, nil, stop.Err()
 		}
 	}
-	if err := app.Err(); err != nil {
-		return nil, nil, dig.RootCause(err)
-	}
-	return app, s, nil
+	return app, s, app.Err()
 }
 
 // Options returns the whole graph for a configuration. Its constructors stop waiting when start ends.
-func Options(start context.Context, config configs.Config, version Version, log *Log) fx.Option {
+func Options(start context.Context, config configs.Config, version Version, log *Log, front *front) fx.Option {
 	return fx.Options(
-		fx.Supply(startContext{start}, config, version, log),
+		fx.Supply(startContext{start}, config, version, log, front),
 		fx.Provide(func() *slog.Logger { return log.Logger }, newSupervisor),
 		fx.WithLogger(func() fxevent.Logger { return startupLog{log.Logger} }),
 		fx.StartTimeout(startTimeout),
@@ -119,7 +127,7 @@ func pick(key string, table map[string]func() fx.Option, name string) fx.Option 
 
 // Times of a start and a shutdown beside those of the configuration.
 const (
-	startTimeout  = 30 * time.Second // opening a large database, or finding a broker
+	startTimeout  = 30 * time.Second // the start hooks: the queue is open by then
 	listenerDrain = 10 * time.Second // requests that are being answered
 	saveTimeout   = 10 * time.Second // saving the last outcomes
 	closeTimeout  = 10 * time.Second // everything else

@@ -5,7 +5,10 @@ import (
 	"log/slog"
 	"time"
 
+	"go.uber.org/fx"
+
 	"github.com/openhqm/openhqm/adapters/httpapi"
+	"github.com/openhqm/openhqm/adapters/telemetry"
 	"github.com/openhqm/openhqm/application/exchange"
 	"github.com/openhqm/openhqm/configs"
 	"github.com/openhqm/openhqm/domain"
@@ -27,38 +30,143 @@ type exchanging struct {
 	broker ports.Exchanger
 	store  exchangeStore
 	native bool // no carrier: workers do not see foreign requests in the broker, and it needs no handovers
-	logger *slog.Logger
+
+	brokers *brokers
+	logger  *slog.Logger
+}
+
+// inlet opens an inlet, as soon as the broker is there.
+func (e exchanging) inlet(name string) (ports.Receiver, error) {
+	return await(e.brokers, "queue", func(ctx context.Context) (ports.Receiver, error) {
+		return e.broker.Inlet(ctx, name)
+	})
+}
+
+// outlet opens an outlet, as soon as the broker is there.
+func (e exchanging) outlet(name string) (ports.Publisher, error) {
+	return await(e.brokers, "queue", func(ctx context.Context) (ports.Publisher, error) {
+		return e.broker.Outlet(ctx, name)
+	})
+}
+
+// exchanged is what runs, and how operators see it.
+type exchanged struct {
+	fx.Out
+
+	Loops  []backgroundLoop `group:"background,flatten"`
+	Probes []probe          `group:"probes,flatten"`
+	Owed   []owed           `group:"owed,flatten"`
+}
+
+// owed is an outbox and what it is called in metrics.
+type owed struct {
+	kind   string
+	outbox ports.Outbox
+}
+
+// notices adds the component "notices" to /health: all kinds together.
+type notices []*exchange.NoticesOut
+
+// Probe returns what the first kind returns that is in trouble.
+func (n notices) Probe(ctx context.Context) error {
+	for _, out := range n {
+		if err := out.Probe(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // loops makes the loops that the configuration asks for.
-func (e exchanging) loops() (background, error) {
-	queue := &e.config.Queue
-	var b background
+func (e exchanging) loops() (exchanged, error) {
+	var x exchanged
+	if err := e.in(&x); err != nil {
+		return exchanged{}, err
+	}
+	return x, e.out(&x)
+}
+
+// in adds what reads from other programs.
+func (e exchanging) in(x *exchanged) error {
 	for _, l := range []struct {
 		name string
 		run  bool
 		make func() (func(context.Context) error, error)
 	}{
 		{"foreign requests", e.native && e.config.Role != configs.RoleAPI, e.requestsIn},
-		{"foreign results", queue.HandsOver(), e.resultsIn},
-		{"notices of results", queue.Responses != "", e.resultsOut},
-		{"notices of dead letters", queue.DeadLetters != "", e.deadLettersOut},
-		{"handovers", !e.native && queue.HandsOver(), e.handoversOut},
+		{"foreign results", e.config.Queue.HandsOver(), e.resultsIn},
 	} {
 		if !l.run {
 			continue
 		}
 		run, err := l.make()
 		if err != nil {
-			return background{}, err
+			return err
 		}
-		b.Loops = append(b.Loops, backgroundLoop{l.name, run})
+		x.Loops = append(x.Loops, backgroundLoop{l.name, run})
 	}
-	return b, nil
+	return nil
+}
+
+// out adds what publishes notices.
+func (e exchanging) out(x *exchanged) error {
+	queue := &e.config.Queue
+	handsOver := ""
+	if !e.native && queue.HandsOver() {
+		handsOver = queue.Requests
+	}
+	var all notices
+	for _, l := range []struct {
+		name, kind, to string // empty to: there are none
+		notice         ports.NoticeKind
+		make           func(ports.Outbox, ports.Publisher, exchange.NoticesOutOptions) *exchange.NoticesOut
+	}{
+		{"notices of results", "results", queue.Responses, ports.NoticeResult, exchange.NewResultsOut},
+		{"notices of dead letters", "dead_letters", queue.DeadLetters, ports.NoticeDeadLetter, exchange.NewDeadLettersOut},
+		{"handovers", "handovers", handsOver, ports.NoticeHandover, e.newHandovers},
+	} {
+		if l.to == "" {
+			continue
+		}
+		outlet, err := e.outlet(l.to)
+		if err != nil {
+			return err
+		}
+		outbox := e.store.Outbox(l.notice)
+		out := l.make(outbox, outlet, e.noticeOptions(l.to))
+		all = append(all, out)
+		x.Loops = append(x.Loops, backgroundLoop{l.name, out.Run})
+		x.Owed = append(x.Owed, owed{l.kind, outbox})
+	}
+	if len(all) > 0 {
+		x.Probes = []probe{{"notices", all}}
+	}
+	return nil
+}
+
+func (e exchanging) newHandovers(
+	outbox ports.Outbox, outlet ports.Publisher, opts exchange.NoticesOutOptions,
+) *exchange.NoticesOut {
+	return exchange.NewHandoversOut(outbox, outlet, e.store, opts)
+}
+
+// watchNotices adds the notices that wait to the metrics.
+func watchNotices(metrics *telemetry.Metrics, in owedInput) {
+	outboxes := make(map[string]ports.Outbox, len(in.Owed))
+	for _, one := range in.Owed {
+		outboxes[one.kind] = one.outbox
+	}
+	metrics.WatchNotices(outboxes)
+}
+
+type owedInput struct {
+	fx.In
+
+	Owed []owed `group:"owed"`
 }
 
 func (e exchanging) requestsIn() (func(context.Context) error, error) {
-	source, err := e.broker.Inlet(context.Background(), e.config.Queue.Requests)
+	source, err := e.inlet(e.config.Queue.Requests)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +174,7 @@ func (e exchanging) requestsIn() (func(context.Context) error, error) {
 }
 
 func (e exchanging) resultsIn() (func(context.Context) error, error) {
-	source, err := e.broker.Inlet(context.Background(), e.config.Queue.ResultsIn)
+	source, err := e.inlet(e.config.Queue.ResultsIn)
 	if err != nil {
 		return nil, err
 	}
@@ -75,34 +183,10 @@ func (e exchanging) resultsIn() (func(context.Context) error, error) {
 	}).Run, nil
 }
 
-func (e exchanging) resultsOut() (func(context.Context) error, error) {
-	outlet, err := e.broker.Outlet(context.Background(), e.config.Queue.Responses)
-	if err != nil {
-		return nil, err
-	}
-	return exchange.NewResultsOut(e.store.Outbox(ports.NoticeResult), outlet, e.noticeOptions()).Run, nil
-}
-
-func (e exchanging) deadLettersOut() (func(context.Context) error, error) {
-	outlet, err := e.broker.Outlet(context.Background(), e.config.Queue.DeadLetters)
-	if err != nil {
-		return nil, err
-	}
-	return exchange.NewDeadLettersOut(e.store.Outbox(ports.NoticeDeadLetter), outlet, e.noticeOptions()).Run, nil
-}
-
-func (e exchanging) handoversOut() (func(context.Context) error, error) {
-	outlet, err := e.broker.Outlet(context.Background(), e.config.Queue.Requests)
-	if err != nil {
-		return nil, err
-	}
-	outbox := e.store.Outbox(ports.NoticeHandover)
-	return exchange.NewHandoversOut(outbox, outlet, e.store, e.noticeOptions()).Run, nil
-}
-
-func (e exchanging) noticeOptions() exchange.NoticesOutOptions {
+func (e exchanging) noticeOptions(to string) exchange.NoticesOutOptions {
 	public := e.config.Server.PublicURL
 	return exchange.NoticesOutOptions{
+		To:            to,
 		ResultURL:     func(id domain.ID) string { return httpapi.ResultURL(public, id) },
 		DeadLetterURL: func(id domain.ID) string { return httpapi.LetterURL(public, id) },
 		Now:           time.Now,

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -71,6 +73,7 @@ func TestARoleRunsWhatItExchanges(t *testing.T) {
 			maps.Copy(given, tt.give)
 			fake := &exchangeFake{}
 			e := exchanging{config: load(t, given), broker: fake, store: fake, native: !tt.carrier}
+			e.brokers = &brokers{start: t.Context(), front: new(front), opening: newOpening()}
 			made, err := e.loops()
 			require.NoError(t, err)
 			var got []string
@@ -79,6 +82,9 @@ func TestARoleRunsWhatItExchanges(t *testing.T) {
 			}
 			require.Equal(t, tt.want, got)
 			require.Equal(t, tt.wantNames, fake.names)
+			out := slices.DeleteFunc(got, func(name string) bool { return strings.HasPrefix(name, "foreign") })
+			require.Len(t, made.Owed, len(out), "a metric for each outbox")
+			require.Len(t, made.Probes, min(len(out), 1), "one component of health for all")
 
 			fake.err = errors.New("no such stream")
 			_, err = e.loops()

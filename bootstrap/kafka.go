@@ -1,6 +1,7 @@
 package bootstrap
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
@@ -22,7 +23,7 @@ func kafkaModule() fx.Option {
 
 // openKafka connects at once, not in a start hook: the adapters on top of it need it to be there.
 func openKafka(
-	start startContext, lc fx.Lifecycle, config configs.Config, rotations *rotations, logger *slog.Logger,
+	b *brokers, lc fx.Lifecycle, config configs.Config, rotations *rotations, logger *slog.Logger,
 ) (*kafka.Queue, error) {
 	var queue *kafka.Queue
 	rotations.add("kafka", config.Kafka.Files(), func() error {
@@ -32,11 +33,14 @@ func openKafka(
 		}
 		return queue.Renew(secure, sasl)
 	})
-	options, err := kafkaOptions(config, logger)
-	if err != nil {
-		return nil, err
-	}
-	queue, err = kafka.Open(start, options)
+	var err error
+	queue, err = await(b, "queue", func(ctx context.Context) (*kafka.Queue, error) {
+		options, err := kafkaOptions(config, logger) // secrets may have changed while it was away
+		if err != nil {
+			return nil, err
+		}
+		return kafka.Open(ctx, options)
+	})
 	if err != nil {
 		return nil, err
 	}

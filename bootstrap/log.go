@@ -52,4 +52,4 @@ func (l *Log) Exit() {
 }
 
 // logProbes adds the component "log" to /health.
-func logProbes(log *Log) probes { return probes{Probes: []probe{{"log", log.writer}}} }
+func logProbes(log *Log) ownProbes { return ownProbes{Probes: []probe{{"log", log.writer}}} }

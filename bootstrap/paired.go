@@ -20,8 +20,10 @@ func pairedModule() fx.Option {
 		openStore,
 		newPairedWork,
 		newPairedIntake,
-		func(config configs.Config, queue ports.Carrier, db *redis.DB, logger *slog.Logger) (background, error) {
-			return exchanging{config: config, broker: queue, store: db, logger: logger}.loops()
+		func(
+			config configs.Config, queue ports.Carrier, db *redis.DB, b *brokers, logger *slog.Logger,
+		) (exchanged, error) {
+			return exchanging{config: config, broker: queue, store: db, brokers: b, logger: logger}.loops()
 		},
 		findLosses,
 		clockOf,
@@ -75,7 +77,7 @@ func newPairedWork(lc fx.Lifecycle, queue *paired.Queue, db *redis.DB, s *superv
 
 // openStore opens Redis for the records of requests that a broker carries.
 func openStore(
-	start startContext, lc fx.Lifecycle, config configs.Config, rotations *rotations, observer ports.Observer,
+	b *brokers, lc fx.Lifecycle, config configs.Config, rotations *rotations, observer ports.Observer,
 	logger *slog.Logger,
 ) (*redis.DB, error) {
 	options, err := redisOptions(config, rotations, observer, logger)
@@ -84,7 +86,7 @@ func openStore(
 	}
 	options.Lease = config.Lease()
 	options.Handover, options.HandoverOutbox = config.Queue.HandsOver(), config.Queue.HandsOver()
-	return openDB(start, lc, config, options)
+	return openDB(b, "store", lc, config, options)
 }
 
 // largestMessage is the size of what a broker is to carry, in bytes. Other programs get all of a request there, while

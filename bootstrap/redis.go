@@ -1,6 +1,7 @@
 package bootstrap
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -18,8 +19,8 @@ func redisModule() fx.Option {
 	return fx.Module("redis", fx.Provide(
 		openRedis,
 		func(lc fx.Lifecycle, db *redis.DB) ports.Work { return consume(lc, db.NewConsumer) },
-		func(config configs.Config, db *redis.DB, logger *slog.Logger) (background, error) {
-			return exchanging{config: config, broker: db, store: db, native: true, logger: logger}.loops()
+		func(config configs.Config, db *redis.DB, b *brokers, logger *slog.Logger) (exchanged, error) {
+			return exchanging{config: config, broker: db, store: db, native: true, brokers: b, logger: logger}.loops()
 		},
 		func(db *redis.DB) (ports.Intake, ports.Results, ports.Gauge) { return db, db, db },
 		func(db *redis.DB) ports.DeadLetters { return db.DeadLetters() },
@@ -32,7 +33,7 @@ func clockOf(db *redis.DB) storeClock { return storeClock{now: db.Now, skew: db.
 
 // openRedis connects at once, not in a start hook: the adapters on top of it need it to be there.
 func openRedis(
-	start startContext, lc fx.Lifecycle, config configs.Config, rotations *rotations, observer ports.Observer,
+	b *brokers, lc fx.Lifecycle, config configs.Config, rotations *rotations, observer ports.Observer,
 	logger *slog.Logger,
 ) (*redis.DB, error) {
 	options, err := redisOptions(config, rotations, observer, logger)
@@ -40,22 +41,31 @@ func openRedis(
 		return nil, err
 	}
 	options.Handover = config.Queue.HandsOver()
-	return openDB(start, lc, config, options)
+	return openDB(b, "queue", lc, config, options)
 }
 
-// openDB opens Redis for a queue.type, unless another one still has work.
+// openDB opens Redis as that component for a queue.type, unless another one still has work.
 func openDB(
-	start startContext, lc fx.Lifecycle, config configs.Config, options redis.Options,
+	b *brokers, component string, lc fx.Lifecycle, config configs.Config, options redis.Options,
 ) (*redis.DB, error) {
-	db, err := redis.Open(start, options)
-	if err != nil {
-		return nil, err
-	}
-	if err := db.Claim(start, config.Queue.Type); err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	lc.Append(fx.StopHook(db.Close))
-	return db, nil
+	return await(b, component, func(ctx context.Context) (*redis.DB, error) {
+		url, secure, err := redisAccess(config) // which may have changed while it was away
+		if err != nil {
+			return nil, err
+		}
+		if err := options.Access.Renew(url, secure); err != nil {
+			return nil, err
+		}
+		db, err := redis.Open(ctx, options)
+		if err != nil {
+			return nil, err
+		}
+		if err := db.Claim(ctx, config.Queue.Type); err != nil {
+			return nil, errors.Join(err, db.Close())
+		}
+		lc.Append(fx.StopHook(db.Close))
+		return db, nil
+	})
 }
 
 // redisOptions are those of the configuration, whatever carries the requests.
@@ -72,9 +82,6 @@ func redisOptions(
 	})
 	url, secure, err := redisAccess(config)
 	if err != nil {
-		return redis.Options{}, err
-	}
-	if err := access.Renew(url, secure); err != nil {
 		return redis.Options{}, err
 	}
 	return redis.Options{

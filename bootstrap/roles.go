@@ -4,7 +4,6 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/openhqm/openhqm/adapters/telemetry"
-	"github.com/openhqm/openhqm/application"
 	"github.com/openhqm/openhqm/application/worker"
 	"github.com/openhqm/openhqm/configs"
 	"github.com/openhqm/openhqm/ports"
@@ -22,11 +21,12 @@ func working() fx.Option {
 	return fx.Options(workersModule(), running(runWorkers))
 }
 
-// running starts the parts of the process in this order, and stops them in the reverse one. A port that is taken fails
-// the start before any work is fetched. The listener stops before the workers, and both before what hands back and
-// publishes what they leave.
+// running starts the parts of the process in this order, and stops them in the reverse one. The listener is there
+// before anything that needs the queue, whose opening may have to wait for a broker; so a port that is taken fails the
+// start before any work is fetched. It stops before the workers, and both before what hands back and publishes what
+// they leave.
 func running(workers ...any) fx.Option {
-	parts := []any{bindHTTP, runRotations, runBackground, awaitDrainHooks}
+	parts := []any{listen, runRotations, watchNotices, runBackground, awaitDrainHooks}
 	parts = append(parts, workers...)
 	return fx.Invoke(append(parts, serveHTTP)...)
 }
@@ -49,9 +49,11 @@ func commonModule() fx.Option {
 		newEndpoints,
 		newPseudonym,
 		newRotations,
+		newOpening,
+		newBrokers,
 		newSubmit,
-		application.NewPoll,
-		application.NewCancel,
+		newPoll,
+		newCancel,
 		newResend,
 		newProcess,
 		newGates,

@@ -3,6 +3,7 @@ package bootstrap
 import (
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
@@ -22,7 +23,7 @@ type probe struct {
 	probe ports.Probe
 }
 
-// probes is what a constructor returns to add its components to /health.
+// probes is what a constructor returns to add its components to /health, once the queue is open.
 type probes struct {
 	fx.Out
 
@@ -33,6 +34,22 @@ type probes struct {
 type storeClock struct {
 	now  func() time.Time
 	skew func() time.Duration // how much it is ahead of ours; nil: it is ours
+}
+
+// ownProbes is the same for components that need no queue. They are in /health from the beginning.
+type ownProbes struct {
+	fx.Out
+
+	Probes []probe `group:"own_probes,flatten"`
+}
+
+// byComponent returns probes by the names of their components.
+func byComponent(lists ...[]probe) map[string]ports.Probe {
+	byName := make(map[string]ports.Probe)
+	for _, p := range slices.Concat(lists...) {
+		byName[p.name] = p.probe
+	}
+	return byName
 }
 
 // serverInput is what the HTTP server is made of.
@@ -47,13 +64,10 @@ type serverInput struct {
 	Poll    *application.Poll
 	Cancel  *application.Cancel
 	Resend  *application.Resend
-	Letters ports.DeadLetters
-	Backups ports.Backups `optional:"true"`
-	Probes  []probe       `group:"probes"`
+	Opening *opening
+	Own     []probe `group:"own_probes"`
 	Metrics *telemetry.Metrics
 	Gates   *worker.Gates
-	Gauge   ports.Gauge
-	Clock   storeClock
 	Log     *Log
 	Files   descriptors
 	Short   *httpapi.Shortage
@@ -61,17 +75,11 @@ type serverInput struct {
 	Rotations *rotations
 }
 
+// newServer needs nothing that needs the queue: the server listens before that is open.
 func newServer(in serverInput) (*httpapi.Server, error) {
-	in.Metrics.WatchQueue(in.Gauge, time.Now)
+	in.Metrics.WatchQueue(openingGauge{in.Opening}, time.Now)
 	in.Metrics.WatchBreakers(in.Gates.Breakers)
 	in.Metrics.WatchLog(in.Log.writer)
-	if in.Clock.skew != nil {
-		in.Metrics.WatchClock(in.Clock.skew)
-	}
-	named := make(map[string]ports.Probe, len(in.Probes))
-	for _, p := range in.Probes {
-		named[p.name] = p.probe
-	}
 	server := in.Config.Server
 	secure, err := serverTLS("server.tls", server.TLS, in.Rotations)
 	if err != nil {
@@ -93,16 +101,16 @@ func newServer(in serverInput) (*httpapi.Server, error) {
 		Submitter:        in.Submit,
 		Poller:           in.Poll,
 		Canceller:        in.Cancel,
-		DeadLetters:      in.Letters,
+		DeadLetters:      openingLetters{in.Opening},
 		Resender:         in.Resend,
-		Backups:          in.Backups,
-		Probes:           named,
+		Backups:          backups(in.Config, in.Opening),
+		Probes:           byComponent(in.Own, in.Opening.probes()),
 		Metrics:          in.Metrics.Handler(),
 		Observer:         in.Metrics,
 		Logger:           in.Log.Logger,
 		Now:              time.Now,
 		Hosts:            server.Hosts,
-		StoreNow:         in.Clock.now,
+		StoreNow:         in.Opening.now,
 		Keys:             apiKeys(server.APIKeys),
 		RateLimit:        httpapi.RateLimit(server.RateLimit),
 		TrustedProxies:   server.ProxyPrefixes(),
@@ -118,7 +126,7 @@ func newServer(in serverInput) (*httpapi.Server, error) {
 }
 
 // newShortage adds the component "http" to /health.
-func newShortage(logger *slog.Logger) (*httpapi.Shortage, probes) {
+func newShortage(logger *slog.Logger) (*httpapi.Shortage, ownProbes) {
 	shortage := httpapi.NewShortage(logger, time.Now)
-	return shortage, probes{Probes: []probe{{"http", shortage}}}
+	return shortage, ownProbes{Probes: []probe{{"http", shortage}}}
 }

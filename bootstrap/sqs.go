@@ -1,6 +1,7 @@
 package bootstrap
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
@@ -20,19 +21,21 @@ func sqsModule() fx.Option {
 
 // openSQS looks for the queues at once, not in a start hook: the adapters on top of them need them to be there.
 func openSQS(
-	start startContext, lc fx.Lifecycle, config configs.Config, logger *slog.Logger,
+	b *brokers, lc fx.Lifecycle, config configs.Config, logger *slog.Logger,
 ) (*sqs.Queue, error) {
-	queue, err := sqs.Open(start, sqs.Options{
-		Region:       config.SQS.Region,
-		Endpoint:     config.SQS.Endpoint,
-		Queue:        config.Queue.Requests,
-		HighQueue:    config.HighRequests(),
-		CreateQueues: config.SQS.CreateQueues,
-		Retention:    config.Request.MaxAge + minRetention,
-		Visibility:   config.Queue.Lease,
-		MaxMessage:   largestMessage(config),
-		Now:          time.Now,
-		Logger:       logger,
+	queue, err := await(b, "queue", func(ctx context.Context) (*sqs.Queue, error) {
+		return sqs.Open(ctx, sqs.Options{
+			Region:       config.SQS.Region,
+			Endpoint:     config.SQS.Endpoint,
+			Queue:        config.Queue.Requests,
+			HighQueue:    config.HighRequests(),
+			CreateQueues: config.SQS.CreateQueues,
+			Retention:    config.Request.MaxAge + minRetention,
+			Visibility:   config.Queue.Lease,
+			MaxMessage:   largestMessage(config),
+			Now:          time.Now,
+			Logger:       logger,
+		})
 	})
 	if err != nil {
 		return nil, err

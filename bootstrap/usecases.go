@@ -13,7 +13,7 @@ import (
 )
 
 func newSubmit(
-	config configs.Config, endpoints map[string]domain.Endpoint, intake ports.Intake, observer ports.Observer,
+	config configs.Config, endpoints map[string]domain.Endpoint, opening *opening, observer ports.Observer,
 ) *application.Submit {
 	return application.NewSubmit(application.SubmitOptions{
 		Endpoints:       endpoints,
@@ -24,19 +24,24 @@ func newSubmit(
 		IdempotencyTTL:  config.Request.IdempotencyTTL,
 		Now:             time.Now,
 		NewID:           newID,
-	}, intake, observer)
+	}, openingIntake{opening}, observer)
+}
+
+func newPoll(opening *opening) *application.Poll { return application.NewPoll(openingResults{opening}) }
+
+func newCancel(opening *opening) *application.Cancel {
+	return application.NewCancel(openingResults{opening}, openingIntake{opening})
 }
 
 func newResend(
-	config configs.Config, endpoints map[string]domain.Endpoint, letters ports.DeadLetters, intake ports.Intake,
-	observer ports.Observer,
+	config configs.Config, endpoints map[string]domain.Endpoint, opening *opening, observer ports.Observer,
 ) *application.Resend {
 	return application.NewResend(application.ResendOptions{
 		Endpoints: endpoints,
 		MaxAge:    config.Request.MaxAge,
 		Now:       time.Now,
 		NewID:     newID,
-	}, letters, intake, observer)
+	}, openingLetters{opening}, openingIntake{opening}, observer)
 }
 
 // newID returns a new UUIDv7 (RFC 9562).

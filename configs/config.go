@@ -7,7 +7,10 @@ import "time"
 
 // Config is the whole configuration. Copies share their maps and slices: read it, do not change it.
 type Config struct {
-	Role     string  `koanf:"role"` // RoleAll, RoleAPI or RoleWorker
+	Role string `koanf:"role"` // RoleAll, RoleAPI or RoleWorker
+
+	StartTimeout time.Duration `koanf:"start_timeout"` // how long a start waits for brokers; 0: for ever
+
 	Log      Log     `koanf:"log"`
 	Server   Server  `koanf:"server"`
 	Request  Request `koanf:"request"`

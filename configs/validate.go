@@ -33,6 +33,7 @@ func (c *Config) validate(v *validator) {
 	oneOf(v, "role", c.Role, RoleAll, RoleAPI, RoleWorker)
 	oneOf(v, "log.level", c.Log.Level, LevelDebug, LevelInfo, LevelWarn, LevelError)
 	oneOf(v, "log.format", c.Log.Format, FormatAuto, FormatJSON, FormatText)
+	between(v, "start_timeout", c.StartTimeout, 0, maxDuration)
 	c.Server.validate(v)
 	c.validateKeys(v)
 	between(v, "request.max_age", c.Request.MaxAge, time.Second, maxDuration)

@@ -19,6 +19,7 @@ type numberRange struct {
 func TestNumbersOutOfRangeAreRefused(t *testing.T) {
 	t.Parallel()
 	checkRanges(t, []numberRange{
+		{"start_timeout", "0s", "-1s", "8760h", "8761h", "0s to 8760h"},
 		{"server.port", "0", "-1", "65535", "65536", "0 to 65535"},
 		{"server.max_body_size", "1", "0", "128MiB", "1025MiB", "1B to 1GiB"},
 		{"server.read_timeout", "1ms", "999us", "8760h", "8761h", "1ms to 8760h"},

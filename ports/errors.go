@@ -21,6 +21,10 @@ var (
 	ErrMismatch        = errors.New("the idempotency key was used for another request")
 	ErrUnreadable      = errors.New("the original of the dead letter cannot be read")
 
+	// ErrRefused: the broker answers, and will not do this until an operator changes something: a password, a permission,
+	// a name, or what is there under that name. It matches ErrUnavailable too. The start does not wait for it to pass.
+	ErrRefused error = refused{}
+
 	// ErrMisconfigured: what is configured can never work with what is there, whoever tries again. It ends a start with
 	// the exit code of a wrong configuration.
 	ErrMisconfigured = errors.New("the configuration cannot be used")
@@ -32,3 +36,9 @@ var (
 	// of its time, or while the call waited for memory of this process. It says nothing about the endpoint.
 	ErrHasty = fmt.Errorf("the request's own deadline: %w", context.DeadlineExceeded)
 )
+
+type refused struct{}
+
+func (refused) Error() string { return "the queue or store refuses this" }
+
+func (refused) Is(target error) bool { return target == ErrUnavailable }

@@ -18,6 +18,10 @@ type Outbox interface {
 	// Done removes notices, durably. When it fails they may come again.
 	Done(ctx context.Context, notices []Notice) error
 
+	// Waiting counts the notices that are owed, by all processes together. It is cheap enough to be called at every
+	// scrape.
+	Waiting(ctx context.Context) (int64, error)
+
 	// Wait blocks until something may be owed, or ctx ends. What this process owes wakes it at once. Once a second it
 	// looks for what other processes left behind.
 	Wait(ctx context.Context)

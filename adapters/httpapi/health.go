@@ -40,12 +40,12 @@ var errNoAnswer = errors.New("no answer within " + probeTimeout.String())
 
 // health probes the components. Callers share reports, so that frequent checks cost a broker nothing.
 type health struct {
-	version    string
-	now        func() time.Time
-	components []*component
+	version string
+	now     func() time.Time
 
-	mu   sync.Mutex // held while probing, which probeTimeout bounds
-	last report
+	mu         sync.Mutex // held while probing, which probeTimeout bounds
+	components []*component
+	last       report
 }
 
 // component is probed separately.
@@ -57,18 +57,28 @@ type component struct {
 
 // report holds the results of all probes. It is immutable.
 type report struct {
-	at     time.Time
-	errors []error // aligned with the components; nil is ok, ports.Degraded is not all of it
+	at         time.Time
+	components []*component
+	errors     []error // aligned with the components; nil is ok, ports.Degraded is not all of it
 
 	details []map[string]string // aligned with the components; nil unless they are ports.Detailed
 }
 
 func newHealth(version string, probes map[string]ports.Probe, now func() time.Time) *health {
 	h := &health{version: version, now: now}
-	for _, name := range slices.Sorted(maps.Keys(probes)) {
-		h.components = append(h.components, &component{name: name, probe: probes[name]})
-	}
+	h.set(probes)
 	return h
+}
+
+// set replaces the components.
+func (h *health) set(probes map[string]ports.Probe) {
+	components := make([]*component, 0, len(probes))
+	for _, name := range slices.Sorted(maps.Keys(probes)) {
+		components = append(components, &component{name: name, probe: probes[name]})
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.components, h.last = components, report{}
 }
 
 // check returns a report that is at most reportLife old. It blocks for at most probeTimeout, or twice that when another
@@ -79,7 +89,7 @@ func (h *health) check() report {
 	if h.last.at.IsZero() || h.now().Sub(h.last.at) >= reportLife {
 		errs := h.probeAll()
 		// Its age counts from the end, as probing may take longer than reportLife.
-		h.last = report{at: h.now(), errors: errs, details: h.detailAll()}
+		h.last = report{at: h.now(), components: h.components, errors: errs, details: h.detailAll()}
 	}
 	return h.last
 }
@@ -161,7 +171,7 @@ func (h *health) document(status string, r report) []byte {
 	o.Text("version", h.version)
 	o.Time("timestamp", r.at)
 	o.Open("components")
-	for i, component := range h.components {
+	for i, component := range r.components {
 		o.Open(component.name)
 		addState(o, r.errors[i], r.details[i])
 		o.End()

@@ -82,6 +82,7 @@ type Options struct {
 // Server serves the HTTP interface. Call Listen first, and once. The other methods are then safe for concurrent use;
 // Drain and Shutdown may be called repeatedly.
 type Server struct {
+	health      *health
 	clients     *listener
 	transparent *listener // nil: there is none
 	admins      *listener // nil: there is none
@@ -92,7 +93,7 @@ type Server struct {
 func New(opts Options) *Server {
 	draining, drain := context.WithCancel(context.Background())
 	a := newAPI(draining, opts)
-	s := &Server{drain: drain}
+	s := &Server{health: a.health, drain: drain}
 	s.clients = newListener("HTTP", opts.Address, opts.MaxConnections, opts.TLS, a.handler(), opts)
 	a.mainPort = s.clients.port
 	if t := opts.Transparent; t.Address != "" {
@@ -147,6 +148,9 @@ func (s *Server) Serve() error {
 	}
 	return serving.Wait()
 }
+
+// SetProbes replaces Options.Probes. It waits for a probe that is running, for probeTimeout at most.
+func (s *Server) SetProbes(probes map[string]ports.Probe) { s.health.set(probes) }
 
 // Drain turns readiness off, ends the waiting of clients with a 202, and asks them to close their connections. Requests
 // are still served. It does not block.

@@ -29,22 +29,22 @@ var refusals = []refusal{
 	},
 	{
 		codes{kafka.TopicAuthorizationFailed},
-		ports.ErrUnavailable,
+		ports.ErrRefused,
 		"kafka does not allow this user to use the topic",
 	},
 	{
 		codes{kafka.GroupAuthorizationFailed},
-		ports.ErrUnavailable,
+		ports.ErrRefused,
 		"kafka does not allow this user to use the group",
 	},
 	{
 		codes{kafka.ClusterAuthorizationFailed},
-		ports.ErrUnavailable,
+		ports.ErrRefused,
 		"kafka does not allow this user to do that",
 	},
 	{
 		codes{kafka.SASLAuthenticationFailed, kafka.UnsupportedSASLMechanism},
-		ports.ErrUnavailable,
+		ports.ErrRefused,
 		"kafka does not accept this user, password or mechanism",
 	},
 	{
@@ -75,6 +75,9 @@ func translate(err error) error {
 				return fmt.Errorf("%w: %s (%w)", t.port, t.text, err)
 			}
 		}
+		if hopeless(err) {
+			return fmt.Errorf("%w: kafka answered: %w", ports.ErrRefused, err)
+		}
 		return fmt.Errorf("%w: kafka answered: %w", ports.ErrUnavailable, err)
 	}
 	if errors.Is(err, net.ErrClosed) {
@@ -95,6 +98,49 @@ var lasting = codes{
 func hopeless(err error) bool {
 	code, answered := errors.AsType[kafka.Error](err)
 	return answered && slices.Contains(lasting, code)
+}
+
+// forbidden reports whether an error is about a permission for a part of the work.
+func forbidden(err error) bool {
+	code, answered := errors.AsType[kafka.Error](err)
+	return answered && slices.Contains(permissions, code)
+}
+
+var permissions = codes{
+	kafka.TopicAuthorizationFailed, kafka.GroupAuthorizationFailed, kafka.ClusterAuthorizationFailed,
+}
+
+// topicError says that a topic may not be written.
+type topicError struct {
+	topic string
+	err   error // of a port
+}
+
+func (e *topicError) Error() string {
+	return fmt.Sprintf("topic %q cannot be written: %v", e.topic, e.err)
+}
+
+func (e *topicError) Unwrap() error { return e.err }
+
+// ofTopic returns a function that reports whether an error is a topicError of that topic.
+func ofTopic(topic string) func(error) bool {
+	return func(err error) bool {
+		of, ok := errors.AsType[*topicError](err)
+		return ok && of.topic == topic
+	}
+}
+
+// refused returns what Kafka refuses of the work: first what stops requests.
+func (q *Queue) refused() error {
+	beside := error(nil)
+	for _, err := range q.refusals.Standing() {
+		of, ok := errors.AsType[*topicError](err)
+		if !ok || slices.Contains(q.topics[:], of.topic) {
+			return err
+		}
+		beside = ports.Degraded(err.Error())
+	}
+	return beside
 }
 
 // topicMissing reports whether an error says that a topic is not there.

@@ -57,6 +57,7 @@ type Queue struct {
 	topics   lanes
 	cluster  *cluster
 	outage   *outage.Log
+	refusals *outage.Refusals
 	producer *producer
 	consumer *consumer
 	ages     ages
@@ -90,7 +91,11 @@ func Open(ctx context.Context, opts Options) (*Queue, error) {
 	if len(opts.Brokers) == 0 || opts.Topic == "" || opts.HighTopic == "" || opts.Group == "" {
 		return nil, errors.New("kafka.brokers, kafka.group and queue.requests must not be empty")
 	}
-	q := &Queue{opts: opts, outage: &outage.Log{Name: "kafka", Logger: opts.Logger, Now: opts.Now}}
+	q := &Queue{
+		opts:     opts,
+		outage:   &outage.Log{Name: "kafka", Logger: opts.Logger, Now: opts.Now},
+		refusals: &outage.Refusals{Name: "kafka", Logger: opts.Logger, Now: opts.Now},
+	}
 	q.ages.first = make(map[place]first)
 	q.topics[domain.LaneLow], q.topics[domain.LaneHigh] = opts.Topic, opts.HighTopic
 	var err error
@@ -148,7 +153,7 @@ func (q *Queue) Close() error {
 
 // Probe asks every broker that leads a partition of ours, and the one that coordinates the group. A topic that is
 // missing and cannot be made, a group that is used and cannot be joined, or a partition whose data cannot be read, is
-// an error too.
+// an error too, and so is a topic of requests that may not be written. Another topic that may not is ports.Degraded.
 func (q *Queue) Probe(ctx context.Context) error {
 	if q.ctx.Err() != nil {
 		return ports.ErrClosed
@@ -158,12 +163,17 @@ func (q *Queue) Probe(ctx context.Context) error {
 	for _, c := range q.consumers() {
 		broken = cmp.Or(broken, c.health())
 	}
-	return cmp.Or(broken, err)
+	return cmp.Or(broken, err, q.refused())
 }
 
 // report notes how a call of Kafka ended. What its caller or Close cut off says nothing about Kafka.
 func (q *Queue) report(ctx context.Context, err error) {
-	if ctx.Err() == nil && q.ctx.Err() == nil {
+	switch {
+	case ctx.Err() != nil || q.ctx.Err() != nil:
+	case forbidden(err):
+		q.refusals.Note(err)
+	default:
+		q.refusals.Expire()
 		q.outage.Report(err)
 	}
 }

@@ -134,12 +134,23 @@ func (s *sender) send(ops []*op) {
 		for j := range topic.Partitions {
 			partition := &topic.Partitions[j]
 			batch := batches[place{topic.Topic, partition.Partition}]
+			s.judge(topic.Topic, kafka.Error(partition.ErrorCode))
 			s.conclude(batch, partition.ErrorCode)
 			delete(batches, place{topic.Topic, partition.Partition})
 		}
 	}
 	for _, batch := range batches {
 		s.conclude(batch, int16(kafka.Unknown)) // the answer says nothing about it
+	}
+}
+
+// judge notes whether a topic may be written.
+func (s *sender) judge(topic string, err kafka.Error) {
+	switch {
+	case forbidden(err):
+		s.q.report(s.q.ctx, &topicError{topic, translate(err)})
+	case err == 0:
+		s.q.refusals.End(ofTopic(topic))
 	}
 }
 

@@ -451,6 +451,36 @@ func TestEveryShardHasAnOutbox(t *testing.T) {
 	require.Len(t, letters.byID(t, n), n)
 }
 
+func TestAnOutboxCountsWhatIsOwed(t *testing.T) {
+	t.Parallel()
+	opts := retaining(startServer(t).url())
+	opts.Shards = 2
+	db := openDB(t, opts)
+	announce(t, db)
+	outbox, c := db.Outbox(ports.NoticeResult), consume(t, db)
+	requireWaiting := func(want int64) {
+		t.Helper()
+		waiting, err := outbox.Waiting(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, want, waiting)
+	}
+	requireWaiting(0)
+	const n = 5
+	for range n {
+		accept(t, db, newRequest())
+		end(t, c, domain.Completed, nil)
+	}
+	requireWaiting(n)
+	for done := 0; done < n; {
+		due, err := outbox.Due(t.Context())
+		require.NoError(t, err)
+		requireWaiting(int64(n - done))
+		require.NoError(t, outbox.Done(t.Context(), due))
+		done += len(due)
+	}
+	requireWaiting(0)
+}
+
 // TestAClosedOutboxSaysSo lets Close end what waits.
 func TestAClosedOutboxSaysSo(t *testing.T) {
 	t.Parallel()
@@ -468,6 +498,8 @@ func TestAClosedOutboxSaysSo(t *testing.T) {
 	_, err := outbox.Due(t.Context())
 	require.ErrorIs(t, err, ports.ErrClosed)
 	require.ErrorIs(t, outbox.Done(t.Context(), nil), ports.ErrClosed)
+	_, err = outbox.Waiting(t.Context())
+	require.ErrorIs(t, err, ports.ErrClosed)
 }
 
 func TestDueEndsWithItsContextWhileRedisHangs(t *testing.T) {

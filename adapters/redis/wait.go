@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/domain/outage"
 	"github.com/openhqm/openhqm/domain/waitlist"
+	"github.com/openhqm/openhqm/ports"
 )
 
 // silenceAllowed is how long nothing may come over a subscription before the server is pinged, and how long its answer
@@ -69,6 +71,10 @@ func (w *waiters) follow(s *server.Shard) (subscribed bool) {
 			pinged = false
 		}
 		if err != nil {
+			err = server.Translate(fmt.Errorf("wait for results: %w", err))
+			if errors.Is(err, ports.ErrRefused) { // anything else is found out by those who use the records
+				w.server.Report(w.server.Context(), err)
+			}
 			return subscribed
 		}
 		switch m := message.(type) {

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -91,7 +92,9 @@ func (c *Consumer) block(ctx context.Context, shards []*server.Shard, endpoints 
 	case errors.Is(err, redis.Nil):
 		return wait{}
 	case err != nil:
-		return wait{err: server.Translate(err)}
+		err = server.Translate(fmt.Errorf("wait for ready requests: %w", err))
+		c.server.Report(ctx, err)
+		return wait{err: err}
 	case late && !mine:
 		c.passOn(popped[0])
 	}

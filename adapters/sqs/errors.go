@@ -23,11 +23,16 @@ type errorKind struct {
 	text  string
 }
 
+const (
+	notAllowed = "AWS does not allow this user to do that"
+	noKey      = "AWS KMS cannot use the key of the queue"
+)
+
 // knownErrors have texts of our own: what SQS says of a signature repeats headers, and a token is one of them.
 var knownErrors = []errorKind{
 	{
 		[]string{"AccessDenied", "AccessDeniedException", "NotAuthorized", "KmsAccessDenied", "KMS.AccessDeniedException"},
-		"AWS does not allow this user to do that",
+		notAllowed,
 	},
 	{
 		[]string{
@@ -46,11 +51,14 @@ var knownErrors = []errorKind{
 			"KMS.DisabledException", "KMS.InvalidKeyUsageException", "KMS.InvalidStateException", "KMS.NotFoundException",
 			"KMS.OptInRequired",
 		},
-		"AWS KMS cannot use the key of the queue",
+		noKey,
 	},
 	{[]string{"NonExistentQueue", "QueueDoesNotExist"}, "the queue does not exist"},
-	{[]string{"QueueDeletedRecently"}, "the queue was deleted less than 60 s ago; AWS refuses to create it before that"},
+	{[]string{deletedRecently}, "the queue was deleted less than 60 s ago; AWS refuses to create it before that"},
 }
+
+// deletedRecently passes by itself, a minute after the queue was deleted.
+const deletedRecently = "QueueDeletedRecently"
 
 // code returns what SQS calls an error; "": it has not answered.
 func code(err error) string {
@@ -88,11 +96,15 @@ func about(err error) error {
 		}
 		return fmt.Errorf("%w: %s: %w", ports.ErrUnavailable, action, err)
 	}
+	port := ports.ErrRefused
+	if passes(err) || named == deletedRecently {
+		port = ports.ErrUnavailable
+	}
 	if text := known(named); text != "" {
-		return fmt.Errorf("%w: %s (permission %s): %s", ports.ErrUnavailable, text, action, named)
+		return fmt.Errorf("%w: %s (permission %s): %s", port, text, action, named)
 	}
 	answered, _ := errors.AsType[smithy.APIError](err)
-	return fmt.Errorf("%w: sqs answered to %s: %s: %s", ports.ErrUnavailable, action, named, answered.ErrorMessage())
+	return fmt.Errorf("%w: sqs answered to %s: %s: %s", port, action, named, answered.ErrorMessage())
 }
 
 // known returns the text of a code that has one.
@@ -107,6 +119,12 @@ func known(named string) (text string) {
 
 // denied reports whether SQS has refused a call whatever is in it, until an operator changes something.
 func denied(err error) bool { return known(code(err)) != "" }
+
+// forbidden reports whether SQS has refused a call for want of a permission, which others may not need.
+func forbidden(err error) bool {
+	text := known(code(err))
+	return text == notAllowed || text == noKey
+}
 
 // ofMessage are the codes that one message of a batch may be to blame for, or only all of them together
 // (SendMessageBatch in the API reference of Amazon SQS, and "Common Errors" there).

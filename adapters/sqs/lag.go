@@ -2,6 +2,7 @@ package sqs
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
@@ -47,6 +48,11 @@ func (r *remote) depth(ctx context.Context) (messages int64, err error) {
 	answer, err := r.attributes(ctx, counts...)
 	if missing(err) {
 		return 0, r.recreate(ctx)
+	}
+	if forbidden(err) {
+		err = fmt.Errorf("queue %q: %w", r.name, about(err))
+		r.link.denied.Note(err)
+		return 0, err
 	}
 	err = about(err)
 	r.link.report(ctx, err)

@@ -20,6 +20,7 @@ import (
 
 	"github.com/openhqm/openhqm/adapters/carrier"
 	"github.com/openhqm/openhqm/domain/outage"
+	"github.com/openhqm/openhqm/ports"
 )
 
 // maxConns is how many connections are kept: for all polls, sends, deletions and extensions of two lanes.
@@ -31,6 +32,7 @@ type link struct {
 	api    *sqs.Client
 	http   *http.Client
 	outage *outage.Log
+	denied *outage.Refusals
 
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
@@ -52,7 +54,11 @@ func checkEndpoint(endpoint string) error {
 }
 
 func newLink(ctx context.Context, opts Options) (*link, error) {
-	l := &link{opts: opts, outage: &outage.Log{Name: "sqs", Logger: opts.Logger, Now: opts.Now}}
+	l := &link{
+		opts:   opts,
+		outage: &outage.Log{Name: "sqs", Logger: opts.Logger, Now: opts.Now},
+		denied: &outage.Refusals{Name: "sqs", Logger: opts.Logger, Now: opts.Now},
+	}
 	load := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{})}
 	if opts.Region != "" {
 		load = append(load, config.WithRegion(opts.Region))
@@ -69,6 +75,10 @@ func newLink(ctx context.Context, opts Options) (*link, error) {
 		return nil, errors.New("open sqs: sqs.region is empty, and neither AWS_REGION nor a profile names one")
 	}
 	l.opts.Region = settings.Region
+	// Not at the first call: having none is a mistake of the configuration, while a service that is away passes.
+	if _, err := settings.Credentials.Retrieve(ctx); err != nil {
+		return nil, fmt.Errorf("open sqs at %s: %w: no credentials: %w", l.where(), ports.ErrRefused, err)
+	}
 	if l.http = opts.HTTPClient; l.http == nil {
 		l.http = newHTTPClient(settings)
 	}
@@ -136,7 +146,7 @@ func requestFor[In, Out any](
 	ctx context.Context, l *link, timeout time.Duration, do operation[In, Out], in *In,
 ) (*Out, error) {
 	out, err := ask(ctx, l, timeout, do, in)
-	if !missing(err) { // recreating the queue decides whether that is an outage
+	if !missing(err) && !forbidden(err) { // recreating the queue decides whether that is an outage; refusals notes the rest
 		l.report(ctx, about(err))
 	}
 	return out, err
@@ -145,6 +155,7 @@ func requestFor[In, Out any](
 // report notes how a call ended. What its caller or Close cut off says nothing about SQS.
 func (l *link) report(ctx context.Context, err error) {
 	if ctx.Err() == nil && l.ctx.Err() == nil {
+		l.denied.Expire()
 		l.outage.Report(err)
 	}
 }

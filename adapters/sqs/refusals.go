@@ -1,10 +1,12 @@
 package sqs
 
 import (
+	"cmp"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
+
+	"github.com/openhqm/openhqm/ports"
 )
 
 // standsFor is how long a refusal counts when nothing was asked again since. It has an end because a process that is
@@ -29,6 +31,9 @@ func (s *refusals) note(at *remote, err error) {
 		s.err = nil
 	case !missing(err) && denied(err):
 		s.keep(at, about(err))
+		if forbidden(err) {
+			at.link.denied.Note(fmt.Errorf("queue %q: %w", at.name, about(err)))
+		}
 	}
 }
 
@@ -52,19 +57,22 @@ func (s *refusals) get(now time.Time) error {
 	return nil
 }
 
-// refused returns the first error that counts now, of the lanes and of what lies beside them.
+// refused returns the first error that counts now, of the lanes or, as ports.Degraded, of what lies beside them.
 func (q *Queue) refused() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := q.link.opts.Now()
-	for _, r := range slices.Concat(q.inlets, []*receiver{q.receiver}) {
+	if err := cmp.Or(q.receiver.refused(now), q.publisher.refused(now)); err != nil {
+		return err
+	}
+	for _, r := range q.inlets {
 		if err := r.refused(now); err != nil {
-			return err
+			return ports.Degraded(err.Error())
 		}
 	}
-	for _, p := range slices.Concat(q.outlets, []*publisher{q.publisher}) {
+	for _, p := range q.outlets {
 		if err := p.refused(now); err != nil {
-			return err
+			return ports.Degraded(err.Error())
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package sqs_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -64,7 +65,9 @@ func TestProbeReportsWhatIsRefused(t *testing.T) {
 				refuse(w, tt.action, opts.Queue+suffix, tt.code)
 				var err error
 				until(t, "the probe tells", func() bool { err = q.Probe(t.Context()); return err != nil })
-				require.ErrorIs(t, err, ports.ErrUnavailable)
+				_, degraded := errors.AsType[ports.Degraded](err)
+				require.Equal(t, suffix != "", degraded, "the lanes still work")
+				require.Equal(t, suffix == "", errors.Is(err, ports.ErrUnavailable))
 				require.ErrorContains(t, err, tt.want)
 				require.ErrorContains(t, err, `"`+opts.Queue+suffix+`"`)
 				require.NotContains(t, err.Error(), "no-such-secret")

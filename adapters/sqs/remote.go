@@ -167,7 +167,7 @@ func (r *remote) attributes(ctx context.Context, names ...types.QueueAttributeNa
 // recreateEvery is how often a missing queue is made again at most.
 const recreateEvery = time.Second
 
-var errMissing = fmt.Errorf("%w: the queue is gone, and sqs.create_queues is off", ports.ErrUnavailable)
+var errMissing = fmt.Errorf("%w: the queue is gone, and sqs.create_queues is off", ports.ErrRefused)
 
 // recreate makes a queue again that has gone, if we may.
 func (r *remote) recreate(ctx context.Context) error {

@@ -162,14 +162,18 @@ func (q *Queue) Close() error {
 }
 
 // Probe asks for the depth of both queues. A queue that is missing and cannot be made is an error too, and so is what
-// AWS refused when we last received, sent, deleted or extended, also beside the lanes: until that succeeds, or for 30 s
-// when it is not tried again.
+// AWS refused when we last received, sent, deleted or extended: until that succeeds, or for 30 s when it is not tried
+// again. Beside the lanes it is ports.Degraded.
 func (q *Queue) Probe(ctx context.Context) error {
 	_, err := q.Lag(ctx) // whatever stands, since it makes queues again
 	if q.link.ctx.Err() != nil {
 		return ports.ErrClosed
 	}
-	return cmp.Or(q.refused(), err)
+	refused := q.refused()
+	if _, degraded := errors.AsType[ports.Degraded](refused); degraded {
+		return cmp.Or(err, refused)
+	}
+	return cmp.Or(refused, err)
 }
 
 // Details names the queues that take messages away from us.

@@ -8,11 +8,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/golang/mock/gomock"
 	"github.com/stretchr/testify/require"
 
 	"github.com/openhqm/openhqm/adapters/telemetry"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
+	"github.com/openhqm/openhqm/tests/mocks"
 )
 
 // completed is an attempt of a request with something secret in every place that must not be logged.
@@ -239,6 +241,25 @@ func TestTheClockIsReadAtEveryScrape(t *testing.T) {
 	m := newMetrics("orders")
 	m.WatchClock(func() time.Duration { return -1500 * time.Millisecond })
 	require.Equal(t, []string{"openhqm_clock_skew_seconds -1.5"}, scrape(t, m, "openhqm_clock_skew_seconds"))
+}
+
+func TestNoticesAreCountedAtEveryScrape(t *testing.T) {
+	t.Parallel()
+	control := gomock.NewController(t)
+	results, letters := mocks.NewMockOutbox(control), mocks.NewMockOutbox(control)
+	m := newMetrics()
+	m.WatchNotices(nil)
+	require.Empty(t, scrape(t, m, "openhqm_notices_waiting"))
+	m.WatchNotices(map[string]ports.Outbox{"results": results, "dead_letters": letters})
+	results.EXPECT().Waiting(gomock.Any()).Return(int64(3), nil)
+	letters.EXPECT().Waiting(gomock.Any()).Return(int64(0), nil)
+	require.Equal(t, []string{
+		`openhqm_notices_waiting{kind="dead_letters"} 0`, `openhqm_notices_waiting{kind="results"} 3`,
+	}, scrape(t, m, "openhqm_notices_waiting"))
+
+	results.EXPECT().Waiting(gomock.Any()).Return(int64(0), ports.ErrUnavailable).MaxTimes(1)
+	letters.EXPECT().Waiting(gomock.Any()).Return(int64(0), ports.ErrUnavailable).MaxTimes(1)
+	require.Empty(t, scrape(t, m, "openhqm_notices_waiting"))
 }
 
 func BenchmarkAttempted(b *testing.B) {

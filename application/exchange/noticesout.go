@@ -3,7 +3,9 @@ package exchange
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/openhqm/openhqm/domain"
@@ -18,16 +20,22 @@ const (
 
 // NoticesOut publishes the notices of one kind for other programs.
 type NoticesOut struct {
-	outbox  ports.Outbox
-	outlet  ports.Publisher
-	kind    kind
-	opts    NoticesOutOptions
-	gone    outage.Rarely // notices whose request is gone
-	refused outage.Rarely // rounds that failed
+	outbox ports.Outbox
+	outlet ports.Publisher
+	kind   kind
+	opts   NoticesOutOptions
+	gone   outage.Rarely // notices whose request is gone
+
+	mu     sync.Mutex // guards what follows
+	stuck  error      // why the last notices were not published; nil: they were
+	logged time.Time  // when that was logged
 }
+
+var _ ports.Probe = (*NoticesOut)(nil)
 
 // NoticesOutOptions say how notices are written. All fields are needed.
 type NoticesOutOptions struct {
+	To            string                 // the name of the outlet, for operators
 	ResultURL     func(domain.ID) string // where a result can be fetched that is too large for a message
 	DeadLetterURL func(domain.ID) string // where a dead letter can be fetched, likewise
 	Now           func() time.Time
@@ -96,7 +104,7 @@ func (out *NoticesOut) finish(ctx context.Context) {
 // round publishes some of what is owed, and returns how many notices it was about.
 func (out *NoticesOut) round(ctx context.Context) (int, error) {
 	due, err := out.outbox.Due(ctx)
-	if err != nil || len(due) == 0 {
+	if err != nil {
 		return 0, err
 	}
 	failure := error(nil)
@@ -108,14 +116,43 @@ func (out *NoticesOut) round(ctx context.Context) (int, error) {
 			failure = err
 		}
 	}
-	if failure != nil && out.refused.Note(out.opts.Now()) > 0 {
-		out.opts.Logger.Error("notices are not published yet; trying again", "kind", out.kind.name,
-			"waiting", len(due)-len(done), "error", failure)
-	}
+	out.note(failure)
 	if len(done) > 0 {
 		failure = errors.Join(failure, out.outbox.Done(ctx, done))
 	}
 	return len(due), failure
+}
+
+// remindEvery is how often the log repeats that notices are not published.
+const remindEvery = time.Minute
+
+// note notes how a round ended; nil: everything that is known to be owed was published.
+func (out *NoticesOut) note(failure error) {
+	if errors.Is(failure, ports.ErrClosed) {
+		return
+	}
+	out.mu.Lock()
+	defer out.mu.Unlock()
+	log := out.opts.Logger.With("kind", out.kind.name, "to", out.opts.To)
+	now := out.opts.Now()
+	switch {
+	case failure == nil && out.stuck != nil:
+		log.Info("notices are published again")
+	case failure != nil && (out.stuck == nil || now.Sub(out.logged) >= remindEvery):
+		out.logged = now
+		log.Error("notices are not published; trying again until they are (check what they go to)", "error", failure)
+	}
+	out.stuck = failure
+}
+
+// Probe returns a ports.Degraded while notices cannot be published: everything else goes on. It does not block.
+func (out *NoticesOut) Probe(context.Context) error {
+	out.mu.Lock()
+	defer out.mu.Unlock()
+	if out.stuck == nil {
+		return nil
+	}
+	return ports.Degraded(fmt.Sprintf("notices of %s are not published to %s: %v", out.kind.name, out.opts.To, out.stuck))
 }
 
 // attempt is one notice in a round.

@@ -74,6 +74,12 @@ func (o *outbox) owe(n ports.Notice) {
 	o.owed = append(o.owed, n)
 }
 
+func (o *outbox) Waiting(context.Context) (int64, error) {
+	o.Lock()
+	defer o.Unlock()
+	return int64(len(o.owed)), nil
+}
+
 func (o *outbox) Wait(ctx context.Context) {
 	select {
 	case <-o.news:
@@ -136,6 +142,7 @@ type out struct {
 func newOut(kind ports.NoticeKind, outcomes ports.Outcomes, owed ...ports.Notice) *out {
 	o := &out{outbox: &outbox{owed: owed, news: make(chan struct{}, 1)}, outlet: &outlet{}}
 	opts := exchange.NoticesOutOptions{
+		To:            "elsewhere",
 		ResultURL:     func(id domain.ID) string { return "http://localhost/results/" + string(id) },
 		DeadLetterURL: func(id domain.ID) string { return "http://localhost/letters/" + string(id) },
 		Now:           time.Now, Logger: slog.New(slog.NewTextHandler(&o.log, nil)),
@@ -412,10 +419,14 @@ func TestNoticesArePublishedWhenTheOutletIsBack(t *testing.T) {
 		require.Greater(t, o.outlet.tries, 10)
 		o.outlet.away = false
 		o.outlet.Unlock()
+		stuck, degraded := errors.AsType[ports.Degraded](o.Probe(ctx))
+		require.True(t, degraded)
+		require.ErrorContains(t, stuck, "notices of results are not published to elsewhere: "+ports.ErrUnavailable.Error())
 		<-time.After(10 * time.Second)
 		o.outlet.Lock()
 		require.Len(t, o.outlet.published, 1)
 		o.outlet.Unlock()
+		require.NoError(t, o.Probe(ctx))
 
 		o.outbox.owe(resultOf("b", domain.Cancelled, nil))
 		o.outbox.news <- struct{}{}
@@ -423,8 +434,9 @@ func TestNoticesArePublishedWhenTheOutletIsBack(t *testing.T) {
 		cancel()
 		require.NoError(t, <-ended)
 		require.Len(t, o.outlet.published, 2)
-		require.LessOrEqual(t, strings.Count(o.log.String(), "\n"), 12)
-		require.Contains(t, o.log.String(), "notices are not published yet")
+		require.LessOrEqual(t, strings.Count(o.log.String(), "notices are not published; trying again"), 2, "once a minute")
+		require.Equal(t, 1, strings.Count(o.log.String(), "notices are published again"))
+		require.Contains(t, o.log.String(), "to=elsewhere")
 		<-time.After(time.Second)
 	})
 }

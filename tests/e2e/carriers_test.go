@@ -122,7 +122,7 @@ func bodiesOfAnySize(t *testing.T, s site) {
 	endWell(t, api, first, second)
 }
 
-func TestACarrierThatCannotBeReachedFailsTheStart(t *testing.T) {
+func TestAStartWaitsForACarrierUntilItsTimeIsOver(t *testing.T) {
 	t.Parallel()
 	silent := testkit.NewPort(t)
 	listener := silent.Listen()
@@ -138,8 +138,8 @@ func TestACarrierThatCannotBeReachedFailsTheStart(t *testing.T) {
 			t.Parallel()
 			onEachCarrier(t, func(t *testing.T, s site) {
 				t.Helper()
-				elsewhere := onCarrier(t, s.queue.At(tt.address), s.redis, "all", "")
-				requireStartFails(t, elsewhere, tt.want, tt.address)
+				elsewhere := onCarrier(t, s.queue.At(tt.address), s.redis, "all", "", "OPENHQM_START_TIMEOUT=1s")
+				requireStartFails(t, elsewhere, "start_timeout is over", tt.want, tt.address)
 			})
 		})
 	}

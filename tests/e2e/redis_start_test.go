@@ -96,7 +96,8 @@ func TestThePasswordOfRedisIsNeverShown(t *testing.T) {
 	const password = "s3cret-b7f1"
 	port := testkit.NewPort(t) // nobody is there
 	config := `{queue: {type: redis}, redis: {url: "redis://ann:${PASSWORD}@` + port.Address + `/1"}}`
-	gateway := testkit.NewGateway(t, config, "PASSWORD="+password, "OPENHQM_LOG_LEVEL=debug")
+	gateway := testkit.NewGateway(t, config, "PASSWORD="+password, "OPENHQM_LOG_LEVEL=debug",
+		"OPENHQM_START_TIMEOUT=500ms")
 
 	printed := gateway.Run("config")
 	require.Zero(t, printed.Code, printed.Stderr)

@@ -32,3 +32,14 @@ func TestOneOfThreeBrokersOfKafkaDiesUnderLoad(t *testing.T) {
 	t.Logf("%d requests, %d answers 503; the one that took longest took %s",
 		len(load.ledger.entries()), load.refused.Load(), load.ledger.longest(t))
 }
+
+// TestNoticesThatATopicRefusesAreCountedAndNamed has a topic that finds every message too old.
+func TestNoticesThatATopicRefusesAreCountedAndNamed(t *testing.T) {
+	t.Parallel()
+	kafka := testkit.SharedKafka(t)
+	queue := kafka.NewQueue()
+	name := queue.Name + "-responses"
+	kafka.MakeTopic(t, name, "message.timestamp.type=CreateTime", "message.timestamp.before.max.ms=0", "retention.ms=-1")
+	requireNoticesWait(t, name, func() {}, func() { kafka.Delete(t, name) }, // it is made again, and is better then
+		append(queue.Variables(), "OPENHQM_REDIS_URL="+testkit.StartRedis(t).URL())...)
+}

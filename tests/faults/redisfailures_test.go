@@ -15,7 +15,7 @@ import (
 // exitFailed is the exit code of a process that could not start.
 const exitFailed = 1
 
-// TestARedisThatCannotBeUsedFailsTheStart has all that an operator may find first.
+// TestARedisThatCannotBeUsedFailsTheStart has all that an operator may find first. What may pass has its time.
 func TestARedisThatCannotBeUsedFailsTheStart(t *testing.T) {
 	t.Parallel()
 	guarded := testkit.StartRedis(t, "--requirepass", "sesame")
@@ -29,14 +29,16 @@ func TestARedisThatCannotBeUsedFailsTheStart(t *testing.T) {
 		user    string // of the URL
 		query   string
 		want    string
+		passes  bool
 	}{
-		{name: "nobody is there", address: nobody, want: "connection refused"},
-		{name: "nobody answers", address: silent.Address, want: "timeout"},
+		{name: "nobody is there", address: nobody, want: "connection refused", passes: true},
+		{name: "nobody answers", address: silent.Address, want: "timeout", passes: true},
 		{name: "no password", address: guarded.Address, want: "asks for a password"},
 		{name: "a wrong password", address: guarded.Address, user: ":open-sesame@", want: "user and password"},
-		{name: "a replica", address: replica, want: "replica"},
-		{name: "still loading", want: "loading"},
-		{name: "no Sentinel is there", address: nobody, query: "?master_name=main", want: "entinel"},
+		{name: "a database that it has not", address: guarded.Address, user: ":sesame@", query: "/99", want: "out of range"},
+		{name: "a replica", address: replica, want: "replica", passes: true},
+		{name: "still loading", want: "loading", passes: true},
+		{name: "no Sentinel is there", address: nobody, query: "?master_name=main", want: "entinel", passes: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -44,12 +46,21 @@ func TestARedisThatCannotBeUsedFailsTheStart(t *testing.T) {
 				tt.address = loadingRedis(t).Address // not before it is this case's turn: it does get done in the end
 			}
 			url := "redis://" + tt.user + tt.address + tt.query
-			gateway := testkit.NewGateway(t, "", "OPENHQM_QUEUE_TYPE=redis", "OPENHQM_REDIS_URL="+url)
+			gateway := testkit.NewGateway(t, "",
+				"OPENHQM_QUEUE_TYPE=redis", "OPENHQM_REDIS_URL="+url, "OPENHQM_START_TIMEOUT=7s",
+				"OPENHQM_SERVER_MAX_CONNECTIONS=100") // few enough for any limit of open files
 
-			output := gateway.RunSoon(10 * time.Second)
+			output := gateway.RunSoon(12 * time.Second)
 
 			require.Equal(t, exitFailed, output.Code, output.Stderr)
-			require.Equal(t, 1, strings.Count(output.Stderr, "\n"), "one line: %s", output.Stderr)
+			lines := []string{"openhqm stopped"}
+			if tt.passes {
+				lines = []string{"the start waits for it", "start_timeout is over"}
+			}
+			require.Equal(t, len(lines), strings.Count(output.Stderr, "\n"), output.Stderr)
+			for _, line := range lines {
+				require.Contains(t, output.Stderr, line)
+			}
 			require.Contains(t, output.Stderr, tt.want)
 			require.Contains(t, output.Stderr, tt.address)
 			require.NotContains(t, output.Stderr, "sesame")

@@ -75,3 +75,18 @@ func (mr *MockOutboxMockRecorder) Wait(ctx interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Wait", reflect.TypeOf((*MockOutbox)(nil).Wait), ctx)
 }
+
+// Waiting mocks base method.
+func (m *MockOutbox) Waiting(ctx context.Context) (int64, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Waiting", ctx)
+	ret0, _ := ret[0].(int64)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// Waiting indicates an expected call of Waiting.
+func (mr *MockOutboxMockRecorder) Waiting(ctx interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Waiting", reflect.TypeOf((*MockOutbox)(nil).Waiting), ctx)
+}

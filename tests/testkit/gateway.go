@@ -123,6 +123,17 @@ func (g *Gateway) Start() *Process {
 	return p
 }
 
+// StartWaiting starts a process whose broker is away, and waits until it listens all the same.
+func (g *Gateway) StartWaiting() *Process {
+	g.tb.Helper()
+	p := g.Launch()
+	line := p.AwaitLog("broker unavailable; the start waits for it (check the broker and the network)")
+	address, _ := line["health_address"].(string)
+	require.NotEmpty(g.tb, address, "where health is served")
+	p.client = newClient(g.tb, address)
+	return p
+}
+
 // Serving returns the process that serves, and waits for the next one while there is none. It is for goroutines that go
 // on while processes die and come back.
 func (g *Gateway) Serving(ctx context.Context) (*Process, error) {

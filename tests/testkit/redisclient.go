@@ -137,6 +137,18 @@ func (r *Redis) calls(stats string) (n int) {
 	return n
 }
 
+// Errors counts the commands that it has answered with an error since its start.
+func (r *Redis) Errors() (n int) {
+	r.tb.Helper()
+	for _, stats := range r.Info("errorstats") {
+		var count int
+		if _, err := fmt.Sscanf(stats, "count=%d", &count); err == nil {
+			n += count
+		}
+	}
+	return n
+}
+
 // Time is its clock.
 func (r *Redis) Time() time.Time {
 	r.tb.Helper()

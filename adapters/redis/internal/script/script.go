@@ -72,6 +72,9 @@ type code struct {
 	args   []string
 }
 
+// Name returns what the script does, in a word.
+func (s *Script) Name() string { return s.name }
+
 // Source returns the text of the script, with which Redis runs it and knows it from then on.
 func (s *Script) Source() string { return s.code().source }
 

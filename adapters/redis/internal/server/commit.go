@@ -189,17 +189,17 @@ func (c *Committer) commit(ops []*Op) {
 		c.pipeline(ctx, again)
 	}
 	failures := 0
-	var failure error
+	var last error
 	for _, o := range ops {
-		if o.err = Translate(o.err); o.err != nil {
-			failures, failure = failures+1, o.err
+		if o.err = failure(o.shard, o.call, o.err); o.err != nil {
+			failures, last = failures+1, o.err
 		}
 		close(o.done)
 	}
-	if failures == 0 || failures == len(ops) {
-		c.server.Report(lasting, failure)
+	if failures == 0 || failures == len(ops) || partial(last) {
+		c.server.Report(lasting, last)
 	}
-	if errors.Is(failure, ports.ErrUnavailable) {
+	if errors.Is(last, ports.ErrUnavailable) {
 		c.server.Relearn()
 	}
 }

@@ -18,9 +18,10 @@ type refusal struct {
 }
 
 var refusals = []refusal{
-	{"WRONGPASS ", ports.ErrUnavailable, "redis does not know this user and password"},
-	{"NOAUTH ", ports.ErrUnavailable, "redis asks for a password"},
-	{"NOPERM ", ports.ErrUnavailable, notAllowed},
+	{"WRONGPASS ", ports.ErrRefused, "redis does not know this user and password"},
+	{"NOAUTH ", ports.ErrRefused, "redis asks for a password"},
+	{"NOPERM ", ports.ErrRefused, notAllowed},
+	{"WRONGTYPE ", ports.ErrRefused, wrongType},
 	{"READONLY ", ports.ErrUnavailable, "this redis is a replica, which accepts no writes"},
 	{"OOM ", ports.ErrFull, "redis has reached maxmemory"},
 	{"LOADING ", ports.ErrUnavailable, "redis is still loading its data"},
@@ -28,16 +29,25 @@ var refusals = []refusal{
 	{"MASTERDOWN ", ports.ErrUnavailable, "the redis master is down"},
 	{"NOREPLICAS ", ports.ErrUnavailable, "redis has too few replicas to accept writes"},
 	{"MISCONF ", ports.ErrUnavailable, "redis cannot write to its disk"},
+	{"TRYAGAIN ", ports.ErrUnavailable, "redis is moving the keys to another node"},
+	{"MOVED ", ports.ErrUnavailable, "redis has moved the keys to another node"},
+	{"ASK ", ports.ErrUnavailable, "redis is moving the keys to another node"},
 	{"UNBLOCKED ", ports.ErrUnavailable, "redis ended a read that waited: it became a replica, or what was read is gone"},
 	{"BUSY ", ports.ErrUnavailable, "redis is busy with another script"},
 
 	// Without a code: the permission that a script lacks, in 7.0 and in later versions, and the limit on connections.
-	{"The user executing the script", ports.ErrUnavailable, notAllowed},
-	{"ACL failure in script", ports.ErrUnavailable, notAllowed},
+	{"The user executing the script", ports.ErrRefused, notAllowed},
+	{"ACL failure in script", ports.ErrRefused, notAllowed},
 	{"max number of clients reached", ports.ErrUnavailable, "redis has too many clients"},
 }
 
-const notAllowed = "redis does not allow this user to do that"
+const (
+	notAllowed = "redis does not allow this user to do that"
+	wrongType  = "another program has put something else under a key"
+)
+
+// denials are how refusals begin that an ACL is the reason of: the last two are of scripts.
+var denials = []string{"NOPERM ", "The user executing the script", "ACL failure in script"}
 
 // Translate returns the port's error for an error of go-redis or Redis. It is called once for each of them.
 func Translate(err error) error {
@@ -53,7 +63,7 @@ func Translate(err error) error {
 		}
 	}
 	if _, answered := errors.AsType[redis.Error](err); answered {
-		return fmt.Errorf("%w: redis answered: %w", ports.ErrUnavailable, err)
+		return fmt.Errorf("%w: redis answered: %w", ports.ErrRefused, err)
 	}
 	return fmt.Errorf("%w: redis: %w", ports.ErrUnavailable, err)
 }

@@ -25,11 +25,13 @@ func TestErrorRepliesAreClassifiedByTheirCode(t *testing.T) {
 		want     error
 		wantText string
 	}{
-		{answer("WRONGPASS invalid username-password pair or user is disabled."), ports.ErrUnavailable, "user and password"},
-		{answer("NOAUTH Authentication required."), ports.ErrUnavailable, "password"},
-		{answer("NOPERM this user has no permissions"), ports.ErrUnavailable, "not allow"},
-		{answer("ERR The user executing the script can't run this command"), ports.ErrUnavailable, "not allow"},
-		{answer("ERR ACL failure in script: User has no permissions"), ports.ErrUnavailable, "not allow"},
+		{answer("WRONGPASS invalid username-password pair or user is disabled."), ports.ErrRefused, "user and password"},
+		{answer("NOAUTH Authentication required."), ports.ErrRefused, "password"},
+		{answer("NOPERM this user has no permissions"), ports.ErrRefused, "not allow"},
+		{answer("ERR The user executing the script can't run this command"), ports.ErrRefused, "not allow"},
+		{answer("ERR ACL failure in script: User has no permissions"), ports.ErrRefused, "not allow"},
+		{answer("WRONGTYPE Operation against a key holding the wrong kind of value"), ports.ErrRefused, "under a key"},
+		{answer("TRYAGAIN Multiple keys request during rehashing of slot"), ports.ErrUnavailable, "moving"},
 		{answer("READONLY You can't write against a read only replica."), ports.ErrUnavailable, "replica"},
 		{answer("OOM command not allowed when used memory > 'maxmemory'."), ports.ErrFull, "maxmemory"},
 		{answer("LOADING Redis is loading the dataset in memory"), ports.ErrUnavailable, "loading"},
@@ -40,8 +42,8 @@ func TestErrorRepliesAreClassifiedByTheirCode(t *testing.T) {
 		{answer("ERR max number of clients reached"), ports.ErrUnavailable, "too many clients"},
 		{answer("BUSY Redis is busy running a script."), ports.ErrUnavailable, "another script"},
 		{answer("UNBLOCKED force unblock from blocking operation"), ports.ErrUnavailable, "became a replica"},
-		{answer("BUSYGROUP Consumer Group name already exists"), ports.ErrUnavailable, "redis answered"},
-		{answer("ERR unknown"), ports.ErrUnavailable, "redis answered"},
+		{answer("BUSYGROUP Consumer Group name already exists"), ports.ErrRefused, "redis answered"},
+		{answer("ERR unknown"), ports.ErrRefused, "redis answered"},
 		{io.EOF, ports.ErrUnavailable, "redis: wrapped: EOF"},
 		{redis.ErrClosed, ports.ErrClosed, ""},
 	} {
@@ -50,7 +52,7 @@ func TestErrorRepliesAreClassifiedByTheirCode(t *testing.T) {
 			err := Translate(fmt.Errorf("wrapped: %w", tt.give))
 			require.ErrorIs(t, err, tt.want)
 			require.ErrorContains(t, err, tt.wantText)
-			for _, other := range []error{ports.ErrUnavailable, ports.ErrFull, ports.ErrClosed} {
+			for _, other := range []error{ports.ErrUnavailable, ports.ErrRefused, ports.ErrFull, ports.ErrClosed} {
 				require.Equal(t, errors.Is(tt.want, other), errors.Is(err, other), "it is one thing only")
 			}
 		})

@@ -1,15 +1,21 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
+	"github.com/openhqm/openhqm/adapters/redis/internal/codec"
+	"github.com/openhqm/openhqm/adapters/redis/internal/script"
 	"github.com/openhqm/openhqm/ports"
 )
 
@@ -28,8 +34,9 @@ var (
 // NewHealth returns a Health that has not looked yet.
 func NewHealth(s *Server) *Health { return &Health{server: s} }
 
-// Probe writes to every shard. Full memory is not an error but a detail: what was accepted can be read and finished. A
-// clock that differs from ours is a ports.Degraded.
+// Probe writes to every shard, and looks what is under its keys. Full memory is not an error but a detail: what was
+// accepted can be read and finished. When Redis has refused something lately, Probe finds out which command it is. While
+// requests get on all the same, that is ports.Degraded, and so is a clock that differs from ours.
 func (h *Health) Probe(ctx context.Context) error {
 	if !h.server.Enter() {
 		return ports.ErrClosed
@@ -37,8 +44,7 @@ func (h *Health) Probe(ctx context.Context) error {
 	defer h.server.Leave()
 	full := false
 	for _, s := range h.server.Shards {
-		err := Translate(h.server.Client.Set(ctx, s.Key+":probe", "1", time.Minute).Err())
-		switch {
+		switch err := h.look(ctx, s); {
 		case errors.Is(err, ports.ErrFull):
 			full = true
 		case err != nil:
@@ -46,7 +52,89 @@ func (h *Health) Probe(ctx context.Context) error {
 		}
 	}
 	h.full.Store(full)
-	return h.server.skewed()
+	refused := h.server.outage.refused.Standing()
+	if len(refused) == 0 {
+		return h.server.skewed()
+	}
+	err := h.rehearse(ctx)
+	if err != nil && slices.ContainsFunc(refused, stops) {
+		return err
+	}
+	return ports.Degraded(cmp.Or(err, refused[0]).Error())
+}
+
+// rehearse tries every command of the scripts. An error names the one that is refused.
+func (h *Health) rehearse(ctx context.Context) error {
+	for _, s := range h.server.Shards {
+		// What each script begins with could not be named by one.
+		err := cmp.Or(h.server.Client.Time(ctx).Err(), h.server.Client.Exists(ctx, s.Key+":rehearsal").Err())
+		if err == nil {
+			_, err = h.server.Eval(ctx, s.Key, script.Rehearse.Call())
+		}
+		if err != nil {
+			err = Translate(err)
+			h.server.Report(ctx, err)
+			return err
+		}
+	}
+	return nil
+}
+
+// look writes to a shard, and reads each of its keys that does not belong to one request, in two round trips. An error
+// names the key.
+func (h *Health) look(ctx context.Context, s *Shard) error {
+	pipe := h.server.Client.Pipeline()
+	written := pipe.Set(ctx, s.Key+":probe", "1", time.Minute)
+	endpoints := pipe.SMembers(ctx, s.EndpointsKey())
+	for _, name := range sortedSets {
+		pipe.ZCard(ctx, s.Key+name)
+	}
+	for _, stream := range h.server.streams(s) {
+		pipe.XLen(ctx, stream)
+	}
+	commands, _ := pipe.Exec(ctx) // each command has its own error
+	for _, command := range commands[1:] {
+		if err := h.judge(ctx, command); err != nil {
+			return err
+		}
+	}
+	lengths, err := h.server.Client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for _, endpoint := range endpoints.Val() {
+			for _, lane := range []string{codec.HighLane, codec.LowLane} {
+				pipe.XLen(ctx, s.StreamKey(lane+endpoint))
+			}
+		}
+		return nil
+	})
+	for _, length := range lengths {
+		if h.judge(ctx, length) != nil {
+			return Translate(named("a key that begins with "+s.StreamKey(""), length.Err())) // health names no endpoint
+		}
+	}
+	return cmp.Or(Translate(err), Translate(written.Err()))
+}
+
+// judge returns the error of a command that reads a key. It is logged where it is about the key.
+func (h *Health) judge(ctx context.Context, command redis.Cmder) error {
+	err := Translate(command.Err())
+	if !partial(err) {
+		return err
+	}
+	err = Translate(named(fmt.Sprint("key ", command.Args()[1]), command.Err()))
+	h.server.Report(ctx, err)
+	return err
+}
+
+// sortedSets are the ends of keys; see prelude.lua.
+var sortedSets = []string{":used", ":due", ":returned", ":leases", ":carried", ":lent", ":deadlines", ":dead"}
+
+// streams returns the streams that the scripts of a shard write, but for those of endpoints.
+func (s *Server) streams(shard *Shard) []string {
+	streams := []string{shard.Key + ":outbox:results", shard.Key + ":outbox:letters", shard.Key + ":outbox:requests"}
+	if s.opts.Handover && !s.opts.HandoverOutbox && shard.Number == 0 {
+		streams = append(streams, s.opts.Queue)
+	}
+	return streams
 }
 
 // Details returns which settings may lose requests after a 202: no persistence, or a policy that evicts keys when

@@ -16,6 +16,8 @@ import (
 type outageState struct {
 	outage.Log
 
+	refused outage.Refusals
+
 	mu     sync.Mutex
 	silent map[*Shard]struct{} // shards that could not be used the last time
 }
@@ -25,6 +27,11 @@ func (o *outageState) report(err error) {
 	if errors.Is(err, ports.ErrClosed) || errors.Is(err, ports.ErrFull) || err == nil && o.anySilent() {
 		return
 	}
+	if partial(err) {
+		o.refused.Note(err)
+		return
+	}
+	o.refused.Expire()
 	o.Report(err)
 }
 

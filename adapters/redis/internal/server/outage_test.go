@@ -18,9 +18,10 @@ func TestAnOutageIsLoggedOnceAndSoIsItsEnd(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	now := time.Time{}
-	o := &outageState{Log: outage.Log{
-		Name: "redis", Logger: slog.New(slog.NewTextHandler(&log, nil)), Now: func() time.Time { return now },
-	}}
+	logger, clock := slog.New(slog.NewTextHandler(&log, nil)), func() time.Time { return now }
+	o := &outageState{
+		Log: outage.Log{Name: "redis", Logger: logger, Now: clock}, refused: outage.Refusals{Logger: logger, Now: clock},
+	}
 	lines := func() int { return strings.Count(log.String(), "\n") }
 	o.report(nil)
 	o.report(ports.ErrClosed)

@@ -10,13 +10,24 @@ import (
 
 // Run runs a script alone, in a shard. The error is a port's, and is reported.
 func (s *Server) Run(ctx context.Context, shard *Shard, call script.Call) (script.Answer, error) {
-	return s.RunOn(ctx, shard.Key, call)
+	answer, err := s.Eval(ctx, shard.Key, call)
+	err = failure(shard, call, err)
+	s.Report(ctx, err)
+	return answer, err
+}
+
+// failure returns the error of a port for that of a script; nil stays nil.
+func failure(shard *Shard, call script.Call, err error) error {
+	if err == nil {
+		return nil
+	}
+	return Translate(&shardError{call.Name(), shard.Key, err})
 }
 
 // RunOn is Run for a script on a stream.
-func (s *Server) RunOn(ctx context.Context, key string, call script.Call) (script.Answer, error) {
-	answer, err := s.Eval(ctx, key, call)
-	err = Translate(err)
+func (s *Server) RunOn(ctx context.Context, stream string, call script.Call) (script.Answer, error) {
+	answer, err := s.Eval(ctx, stream, call)
+	err = Translate(named("stream "+stream, err))
 	s.Report(ctx, err)
 	return answer, err
 }

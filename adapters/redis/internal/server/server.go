@@ -81,8 +81,11 @@ func Open(ctx context.Context, opts Options) (*Server, error) {
 func newServer(opts Options, client, blocking redis.UniversalClient) *Server {
 	s := &Server{
 		Client: client, Blocking: blocking, Shards: newShards(opts.Queue, opts.Shards), opts: opts,
-		outage: &outageState{Log: outage.Log{Name: "redis", Logger: opts.Logger, Now: opts.Now}},
-		idle:   make(chan struct{}),
+		outage: &outageState{
+			Log:     outage.Log{Name: "redis", Logger: opts.Logger, Now: opts.Now},
+			refused: outage.Refusals{Name: "redis", Logger: opts.Logger, Now: opts.Now},
+		},
+		idle: make(chan struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s

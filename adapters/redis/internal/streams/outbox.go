@@ -112,6 +112,27 @@ func (o *outbox) Due(ctx context.Context) ([]ports.Notice, error) {
 	return nil, failure
 }
 
+// Waiting counts the entries of all shards, in one round trip.
+func (o *outbox) Waiting(ctx context.Context) (int64, error) {
+	if !o.server.Enter() {
+		return 0, ports.ErrClosed
+	}
+	defer o.server.Leave()
+	lengths := make([]*redis.IntCmd, len(o.parts))
+	pipe := o.server.Client.Pipeline()
+	for i, p := range o.parts {
+		lengths[i] = pipe.XLen(ctx, p.stream)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return 0, server.Translate(err)
+	}
+	waiting := int64(0)
+	for _, length := range lengths {
+		waiting += length.Val()
+	}
+	return waiting, nil
+}
+
 // Wait blocks until there may be something, and lets all parts be read again.
 func (o *outbox) Wait(ctx context.Context) {
 	timer := time.NewTimer(o.poll)

@@ -3,6 +3,7 @@ package streams
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -42,7 +43,7 @@ func (r *reader) next(ctx context.Context, count int, bytes int64) ([]redis.XMes
 	if err == nil && len(entries) == 0 {
 		entries, err = r.read(ctx, count, bytes)
 	}
-	if redis.HasErrorPrefix(err, "NOGROUP ") || redis.HasErrorPrefix(err, "UNBLOCKED ") {
+	if groupGone(err) {
 		err = r.server.Client.XGroupCreateMkStream(ctx, r.stream, script.Group, "0").Err()
 		if redis.HasErrorPrefix(err, "BUSYGROUP ") {
 			err = nil // another process was faster
@@ -51,8 +52,19 @@ func (r *reader) next(ctx context.Context, count int, bytes int64) ([]redis.XMes
 			r.remade = true
 			entries, err = r.read(ctx, count, bytes)
 		}
+		if groupGone(err) {
+			err = nil // somebody deletes it again and again; the next call makes it
+		}
+	}
+	if err != nil {
+		err = fmt.Errorf("stream %s: %w", r.stream, err)
 	}
 	return entries, server.Translate(err)
+}
+
+// groupGone reports whether a read failed because there is no group, or it went while the read waited.
+func groupGone(err error) bool {
+	return redis.HasErrorPrefix(err, "NOGROUP ") || redis.HasErrorPrefix(err, "UNBLOCKED ")
 }
 
 // abandoned takes over, now and then, what processes had read that died before they settled it.
