@@ -21,12 +21,12 @@ import (
 type Version string
 
 // Run builds the process, runs it until stop ends or a component fails, and shuts it down. It blocks until that is
-// done, and returns nil after an orderly end. Stopping during the start is orderly too, and takes a second at most. The
+// done, and returns nil after an orderly end. Meanwhile it reloads what can be changed. Stopping during the start is orderly too, and takes a second at most. The
 // error is a *configs.Error when a configured secret or file cannot be read, and ports.ErrMisconfigured when what is
 // configured does not go with what is there.
-func Run(stop context.Context, config configs.Config, version string, log *Log) error {
+func Run(stop context.Context, config configs.Config, version string, log *Log, reloads Reloads) error {
 	silenceLibraries(log.Logger)
-	app, supervisor, err := build(stop, config, Version(version), log)
+	app, supervisor, err := build(stop, config, Version(version), log, reloads)
 	switch {
 	case stop.Err() != nil && err != nil:
 		log.Info("shut down before the start was complete")
@@ -70,13 +70,15 @@ const abandonAfter = 500 * time.Millisecond
 
 // build calls the constructors, which open the queue. When stop ends, it waits for them for abandonAfter: opening a
 // large database cannot be interrupted, but ends with the process without harm.
-func build(stop context.Context, config configs.Config, version Version, log *Log) (*fx.App, *supervisor, error) {
+func build(
+	stop context.Context, config configs.Config, version Version, log *Log, reloads Reloads,
+) (*fx.App, *supervisor, error) {
 	var app *fx.App
 	var s *supervisor
 	built := make(chan struct{})
 	go func() {
 		defer close(built)
-		app = fx.New(Options(stop, config, version, log), fx.Populate(&s))
+		app = fx.New(Options(stop, config, version, log, reloads), fx.Populate(&s))
 	}()
 	select {
 	case <-built:
@@ -94,16 +96,17 @@ func build(stop context.Context, config configs.Config, version Version, log *Lo
 }
 
 // Options returns the whole graph for a configuration. Its constructors stop waiting when start ends.
-func Options(start context.Context, config configs.Config, version Version, log *Log) fx.Option {
+func Options(
+	start context.Context, config configs.Config, version Version, log *Log, reloads Reloads,
+) fx.Option {
 	return fx.Options(
-		fx.Supply(startContext{start}, config, version, log),
+		fx.Supply(startContext{start}, config, version, log, reloads),
 		fx.Provide(func() *slog.Logger { return log.Logger }, newSupervisor),
 		fx.WithLogger(func() fxevent.Logger { return startupLog{log.Logger} }),
 		fx.StartTimeout(startTimeout),
 		fx.StopTimeout(stopTimeout(config)),
 		commonModule(),
 		pick("queue.type", queues, config.Queue.Type),
-		pick("proxy.endpoints", backends, backendOf(config)),
 		pick("role", roles, config.Role),
 	)
 }

@@ -23,11 +23,12 @@ type exchangeStore interface {
 
 // exchanging is what this process exchanges with other programs.
 type exchanging struct {
-	config configs.Config
-	broker ports.Exchanger
-	store  exchangeStore
-	native bool // no carrier: workers do not see foreign requests in the broker, and it needs no handovers
-	logger *slog.Logger
+	config    configs.Config
+	endpoints ports.Endpoints
+	broker    ports.Exchanger
+	store     exchangeStore
+	native    bool // no carrier: workers do not see foreign requests in the broker, and it needs no handovers
+	logger    *slog.Logger
 }
 
 // loops makes the loops that the configuration asks for.
@@ -62,7 +63,7 @@ func (e exchanging) requestsIn() (func(context.Context) error, error) {
 	if err != nil {
 		return nil, err
 	}
-	return exchange.NewRequestsIn(source, e.store, foreignReader(e.config)).Run, nil
+	return exchange.NewRequestsIn(source, e.store, foreignReader(e.config, e.endpoints)).Run, nil
 }
 
 func (e exchanging) resultsIn() (func(context.Context) error, error) {
@@ -110,12 +111,14 @@ func (e exchanging) noticeOptions() exchange.NoticesOutOptions {
 	}
 }
 
-// foreignReader reads messages of requests that other programs may have written.
-func foreignReader(config configs.Config) envelope.Reader {
-	return envelope.Reader{
-		DefaultEndpoint: defaultEndpoint(config),
-		MaxAge:          config.Request.MaxAge,
-		MaxSize:         messageSize(config.Server.MaxBodySize),
+// foreignReader returns what reads messages of requests that other programs may have written.
+func foreignReader(config configs.Config, endpoints ports.Endpoints) func() envelope.Reader {
+	return func() envelope.Reader {
+		return envelope.Reader{
+			DefaultEndpoint: endpoints.Load().Default,
+			MaxAge:          config.Request.MaxAge,
+			MaxSize:         messageSize(config.Server.MaxBodySize),
+		}
 	}
 }
 

@@ -20,8 +20,10 @@ func pairedModule() fx.Option {
 		openStore,
 		newPairedWork,
 		newPairedIntake,
-		func(config configs.Config, queue ports.Carrier, db *redis.DB, logger *slog.Logger) (background, error) {
-			return exchanging{config: config, broker: queue, store: db, logger: logger}.loops()
+		func(
+			config configs.Config, endpoints ports.Endpoints, queue ports.Carrier, db *redis.DB, logger *slog.Logger,
+		) (background, error) {
+			return exchanging{config: config, endpoints: endpoints, broker: queue, store: db, logger: logger}.loops()
 		},
 		findLosses,
 		func(db *redis.DB) (ports.Results, ports.DeadLetters) { return db, db.DeadLetters() },
@@ -45,8 +47,10 @@ func findLosses(config configs.Config, carrier ports.Carrier, db *redis.DB, logg
 }
 
 // joinPaired joins the carrier with Redis.
-func joinPaired(config configs.Config, carrier ports.Carrier, db *redis.DB) *paired.Queue {
-	return paired.Join(carrier, db, paired.Options{Reader: foreignReader(config), Now: time.Now})
+func joinPaired(
+	config configs.Config, endpoints ports.Endpoints, carrier ports.Carrier, db *redis.DB,
+) *paired.Queue {
+	return paired.Join(carrier, db, paired.Options{Reader: foreignReader(config, endpoints), Now: time.Now})
 }
 
 // newPairedIntake lets the carrier have what our own workers do. For other programs Redis keeps the requests until they

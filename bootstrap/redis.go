@@ -18,8 +18,12 @@ func redisModule() fx.Option {
 	return fx.Module("redis", fx.Provide(
 		openRedis,
 		func(lc fx.Lifecycle, db *redis.DB) ports.Work { return consume(lc, db.NewConsumer) },
-		func(config configs.Config, db *redis.DB, logger *slog.Logger) (background, error) {
-			return exchanging{config: config, broker: db, store: db, native: true, logger: logger}.loops()
+		func(
+			config configs.Config, endpoints ports.Endpoints, db *redis.DB, logger *slog.Logger,
+		) (background, error) {
+			return exchanging{
+				config: config, endpoints: endpoints, broker: db, store: db, native: true, logger: logger,
+			}.loops()
 		},
 		func(db *redis.DB) (ports.Intake, ports.Results, ports.Gauge) { return db, db, db },
 		func(db *redis.DB) ports.DeadLetters { return db.DeadLetters() },

@@ -18,7 +18,7 @@ type api struct {
 	answers  *answerBudget
 	health   *health
 	index    index
-	limiter  *limiter      // nil: nobody is limited
+	access   accessNow
 	guesses  *limiter      // of wrong keys, per client address
 	streams  chan struct{} // a slot for each HTTP/2 request in progress
 	mainPort func() string // of the main address, once it is bound
@@ -29,19 +29,20 @@ type api struct {
 // newAPI makes the handlers. The context draining ends with Drain.
 func newAPI(draining context.Context, opts Options) *api {
 	base := strings.TrimSuffix(opts.PublicURL, "/")
-	return &api{
+	a := &api{
 		opts:     opts,
 		base:     base,
 		bodies:   newBodyReader(opts.MaxBodySize, opts.MaxBodyBytes, opts.ReadTimeout),
 		answers:  newAnswerBudget(opts.MaxResponseBytes),
 		health:   newHealth(opts.Version, opts.Probes, opts.Now),
 		index:    newIndex(&opts, base),
-		limiter:  newLimiter(opts.RateLimit),
 		guesses:  newLimiter(guesses),
 		streams:  make(chan struct{}, opts.MaxConnections),
 		draining: draining,
 		labels:   make(map[string]string),
 	}
+	a.access.change(opts.Access)
+	return a
 }
 
 // handler answers a request, or returns the error to answer it with. After an error nothing has been written.

@@ -97,7 +97,7 @@ func TestALimitHoldsForManyAtOnce(t *testing.T) {
 }
 
 // limited makes one request in ten seconds the limit.
-func limited(o *Options) { o.RateLimit = RateLimit{RPS: 0.1, Burst: 1} }
+func limited(o *Options) { o.Access.RateLimit = RateLimit{RPS: 0.1, Burst: 1} }
 
 func TestLimitedRoutes(t *testing.T) {
 	t.Parallel()
@@ -126,7 +126,7 @@ func TestLimitedRoutes(t *testing.T) {
 
 func TestRetryAfterIsAtLeastASecond(t *testing.T) {
 	t.Parallel()
-	r := start(t, &fakes{}, gate, func(o *Options) { o.RateLimit = RateLimit{RPS: 1000, Burst: 1} })
+	r := start(t, &fakes{}, gate, func(o *Options) { o.Access.RateLimit = RateLimit{RPS: 1000, Burst: 1} })
 	require.Equal(t, http.StatusOK, r.do("GET", statusURL, "").StatusCode)
 	a := r.do("GET", statusURL, "")
 	requireProblem(t, a, http.StatusTooManyRequests, "RATE_LIMITED")

@@ -60,8 +60,7 @@ type Options struct {
 	Logger      *slog.Logger
 	Now         func() time.Time
 
-	Keys           []Key      // requests must have one of them; empty: everybody may do everything
-	RateLimit      RateLimit  // of each client; zero: none
+	Access         Access     // may be replaced, see Server.Change
 	TrustedProxies ProxyTrust // whose X-Forwarded fields count; empty: nobody's
 
 	MaxBodySize      int64         // bytes of one request body
@@ -76,6 +75,7 @@ type Options struct {
 // Server serves the HTTP interface. Call Listen first, and once. The other methods are then safe for concurrent use;
 // Drain and Shutdown may be called repeatedly.
 type Server struct {
+	api         *api
 	clients     *listener
 	transparent *listener // nil: there is none
 	admins      *listener // nil: there is none
@@ -86,7 +86,7 @@ type Server struct {
 func New(opts Options) *Server {
 	draining, drain := context.WithCancel(context.Background())
 	a := newAPI(draining, opts)
-	s := &Server{drain: drain}
+	s := &Server{api: a, drain: drain}
 	s.clients = newListener("HTTP", opts.Address, opts.MaxConnections, a.handler(), opts)
 	a.mainPort = s.clients.port
 	if t := opts.Transparent; t.Address != "" {
@@ -140,6 +140,9 @@ func (s *Server) Serve() error {
 	}
 	return serving.Wait()
 }
+
+// Change replaces who may do how much, from the next request on.
+func (s *Server) Change(access Access) { s.api.access.change(access) }
 
 // Drain turns readiness off, ends the waiting of clients with a 202, and asks them to close their connections. Requests
 // are still served. It does not block.

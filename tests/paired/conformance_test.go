@@ -98,7 +98,7 @@ func open(
 	var loops sync.WaitGroup
 	carrier, leave := join()
 	process := func(carrier ports.Carrier) *paired.Queue {
-		return paired.Join(carrier, db, paired.Options{Reader: reader(), Now: time.Now})
+		return paired.Join(carrier, db, paired.Options{Reader: reader, Now: time.Now})
 	}
 	api := process(carrier)
 	return conformance.Instance{
