@@ -159,3 +159,23 @@ func TestClientsBehindATrustedProxyAreLimitedApart(t *testing.T) {
 	require.Equal(t, http.StatusTooManyRequests, status("2001:db8::2"), "the same network")
 	require.Equal(t, http.StatusOK, status("2001:db8:0:1::1"))
 }
+
+// TestAChangedAccessCountsFromTheNextRequestOn changes the keys, then the limit, and then neither.
+func TestAChangedAccessCountsFromTheNextRequestOn(t *testing.T) {
+	t.Parallel()
+	r := start(t, &fakes{}, gate)
+	status := func(key string) int { return r.do("GET", statusURL, "", "X-OpenHQM-Key", key).StatusCode }
+	require.Equal(t, http.StatusOK, status("nobody asks"))
+	r.server.Change(Access{Keys: testKeys()})
+	require.Equal(t, http.StatusUnauthorized, status("nobody asks"))
+	for range 3 {
+		require.Equal(t, http.StatusOK, status("shop"))
+	}
+	once := Access{Keys: testKeys(), RateLimit: RateLimit{RPS: 0.1, Burst: 1}}
+	r.server.Change(once)
+	require.Equal(t, http.StatusOK, status("shop"))
+	r.server.Change(once)
+	require.Equal(t, http.StatusTooManyRequests, status("shop"), "what is left of the same limit stays")
+	r.server.Change(Access{})
+	require.Equal(t, http.StatusOK, status("nobody asks"))
+}
