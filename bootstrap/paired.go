@@ -26,7 +26,7 @@ func pairedModule() fx.Option {
 			return exchanging{config: config, endpoints: endpoints, broker: queue, store: db, logger: logger}.loops()
 		},
 		findLosses,
-		func(db *redis.DB) (ports.Results, ports.DeadLetters) { return db, db.DeadLetters() },
+		func(db *redis.DB) (ports.Results, ports.DeadLetters, ports.Pauses) { return db, db.DeadLetters(), db },
 		func(queue ports.Carrier, db *redis.DB) probes {
 			return probes{Probes: []probe{{"queue", queue}, {"store", db}}}
 		},

@@ -26,7 +26,7 @@ func redisModule() fx.Option {
 			}.loops()
 		},
 		func(db *redis.DB) (ports.Intake, ports.Results, ports.Gauge) { return db, db, db },
-		func(db *redis.DB) ports.DeadLetters { return db.DeadLetters() },
+		func(db *redis.DB) (ports.DeadLetters, ports.Pauses) { return db.DeadLetters(), db },
 		func(db *redis.DB) probes { return probes{Probes: []probe{{"queue", db}, {"store", db}}} },
 	))
 }

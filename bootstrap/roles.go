@@ -37,6 +37,7 @@ func workersModule() fx.Option {
 		newCaller,
 		newCalled,
 		newPool,
+		sharePauses,
 		func(pool *worker.Pool) *workers { return &workers{pool: pool} },
 		func(pool *worker.Pool) probes { return probes{Probes: []probe{{"worker", pool}}} },
 	)

@@ -17,6 +17,24 @@ func newGates(config configs.Config, logger *slog.Logger) *worker.Gates {
 	return worker.NewGates(limitsOf(config), time.Now, logger)
 }
 
+// pauseSharing is what shares pauses of endpoints with other processes, where there may be any.
+type pauseSharing struct {
+	fx.In
+
+	Gates  *worker.Gates
+	Pauses ports.Pauses `optional:"true"`
+}
+
+func sharePauses(s pauseSharing) background {
+	if s.Pauses == nil {
+		return background{}
+	}
+	return background{Loops: []backgroundLoop{{
+		name: "pauses of endpoints",
+		run:  func(ctx context.Context) error { return s.Gates.SharePauses(ctx, s.Pauses) },
+	}}}
+}
+
 func newPool(
 	config configs.Config, work ports.Work, process *application.Process, gates *worker.Gates, memory memoryBudgets,
 	logger *slog.Logger,

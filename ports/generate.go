@@ -9,6 +9,7 @@ package ports
 //go:generate go tool mockgen -source=usecases.go -destination=../tests/mocks/usecases.go -package=mocks
 //go:generate go tool mockgen -source=broker.go -destination=../tests/mocks/broker.go -package=mocks
 //go:generate go tool mockgen -source=store.go -destination=../tests/mocks/store.go -package=mocks
+//go:generate go tool mockgen -source=pauses.go -destination=../tests/mocks/pauses.go -package=mocks
 //go:generate go tool mockgen -source=outcomes.go -destination=../tests/mocks/outcomes.go -package=mocks
 //go:generate go tool mockgen -source=outbox.go -destination=../tests/mocks/outbox.go -package=mocks
 //go:generate go tool mockgen -source=foreign.go -destination=../tests/mocks/foreign.go -package=mocks

@@ -27,11 +27,12 @@ type sweeper struct {
 	server *server.Server
 	health *server.Health
 	news   *news
+	pauses *Pauses
 	parts  []*schedule // of the sweeps, each of shards that fail together
 }
 
-func newSweeper(opts *Options, srv *server.Server, health *server.Health, n *news) *sweeper {
-	s := &sweeper{opts: opts, server: srv, health: health, news: n}
+func newSweeper(opts *Options, srv *server.Server, health *server.Health, n *news, pauses *Pauses) *sweeper {
+	s := &sweeper{opts: opts, server: srv, health: health, news: n, pauses: pauses}
 	for _, shards := range srv.Apart() {
 		var pause outage.Backoff
 		s.parts = append(s.parts, newSchedule(opts.Now, func() time.Duration { return s.sweep(shards, &pause) }))
@@ -128,6 +129,7 @@ func (s *sweeper) sweepOne(shard *server.Shard) (time.Duration, error) {
 		return 0, err
 	}
 	s.news.endedAll(answer)
+	s.pauses.found(answer.List("paused"))
 	if answer.Number("ready") > 0 {
 		signal(s.news.ready)
 	}

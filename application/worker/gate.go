@@ -31,7 +31,8 @@ type Gates struct {
 
 	mu     sync.Mutex
 	gates  map[string]*gate
-	change func() // called when an endpoint that the last credits bounded may have more
+	change func()        // called when an endpoint that the last credits bounded may have more
+	paused chan struct{} // holds a value after a pause began that other processes do not know
 }
 
 // gate is the state of one endpoint. Each token is a call that the rate allows.
@@ -45,6 +46,7 @@ type gate struct {
 	breaker breaker
 	paused  time.Time // no calls until then
 	why     string    // it is paused
+	shared  time.Time // until when other processes know that it is paused
 	starved time.Time // when the log last said that this process lacks something
 
 	held    bool // the last credits bounded the endpoint
@@ -53,7 +55,10 @@ type gate struct {
 
 // NewGates makes the gates of the endpoints that have limits. Changes of breakers are logged.
 func NewGates(limits map[string]Limit, now func() time.Time, logger *slog.Logger) *Gates {
-	g := &Gates{now: now, logger: logger, gates: make(map[string]*gate, len(limits)), change: func() {}}
+	g := &Gates{
+		now: now, logger: logger, gates: make(map[string]*gate, len(limits)), change: func() {},
+		paused: make(chan struct{}, 1),
+	}
 	for name, limit := range limits {
 		g.gates[name] = newGate(name, limit, now())
 	}
@@ -95,7 +100,7 @@ func (g *gate) change(limit Limit, now time.Time) {
 	g.tokens = min(g.tokens, float64(limit.Burst))
 	other := g.removed || g.limit.URL != limit.URL
 	if other {
-		g.paused = time.Time{}
+		g.paused, g.shared = time.Time{}, time.Time{}
 	}
 	if other || g.limit.Breaker != limit.Breaker {
 		epoch := g.breaker.epoch + 1 // calls that run say nothing about it
@@ -304,8 +309,17 @@ func (g *Gates) pauseFor(gate *gate, until time.Time) {
 	if !gate.paused.After(g.now()) {
 		g.logger.Warn("endpoint paused: its backend asked for it by Retry-After", "endpoint", gate.name, "until", until)
 	}
-	gate.pause(until, "paused by Retry-After")
+	gate.pause(until, whyPaused)
+	if until.Sub(gate.shared) >= pauseSlack {
+		select {
+		case g.paused <- struct{}{}:
+		default:
+		}
+	}
 }
+
+// whyPaused is why an endpoint is not called whose backend asked for it, in this process or in another.
+const whyPaused = "paused by Retry-After"
 
 const (
 	starvedPause = time.Second // between two tries to call an endpoint while this process lacks something

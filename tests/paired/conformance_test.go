@@ -102,7 +102,7 @@ func open(
 	}
 	api := process(carrier)
 	return conformance.Instance{
-		Intake: api.Intake(), Results: db, DeadLetters: db.DeadLetters(), Gauge: api.Gauge(),
+		Intake: api.Intake(), Results: db, DeadLetters: db.DeadLetters(), Gauge: api.Gauge(), Pauses: db,
 		NewConsumer: func(ctx context.Context) ports.Work {
 			alive, die := context.WithCancel(ctx)
 			context.AfterFunc(life, die)
