@@ -46,6 +46,9 @@ func program(stderr *telemetry.LogWriter) *cli.Program {
 		Serve:       func(settings cli.Settings) error { return serve(settings, stderr) },
 		PrintConfig: printConfig,
 		Listen:      listen,
+		Data: cli.DataTools{
+			Check: bootstrap.CheckData, Repair: bootstrap.RepairData, Backup: bootstrap.BackupData,
+		},
 	}
 }
 
