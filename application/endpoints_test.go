@@ -46,7 +46,7 @@ func TestSubmitHeedsTheEndpointsAsTheyAreNow(t *testing.T) {
 	require.ErrorIs(t, refuse(t, opts, submission), ports.ErrUnknownEndpoint)
 }
 
-// TestACallKeepsToOneConfiguration replaces the endpoints while a call runs: what it decides afterwards is still that of
+// TestACallKeepsToOneConfiguration replaces the endpoints while a call runs. What becomes of the request is decided by
 // the endpoint as it was.
 func TestACallKeepsToOneConfiguration(t *testing.T) {
 	t.Parallel()

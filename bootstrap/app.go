@@ -21,9 +21,9 @@ import (
 type Version string
 
 // Run builds the process, runs it until stop ends or a component fails, and shuts it down. It blocks until that is
-// done, and returns nil after an orderly end. Meanwhile it reloads what can be changed. Stopping during the start is orderly too, and takes a second at most. The
-// error is a *configs.Error when a configured secret or file cannot be read, and ports.ErrMisconfigured when what is
-// configured does not go with what is there.
+// done, and returns nil after an orderly end. Meanwhile it reloads what can be changed. Stopping during the start is
+// orderly too, and takes a second at most. The error is a *configs.Error when a configured secret or file cannot be
+// read, and ports.ErrMisconfigured when what is configured does not go with what is there.
 func Run(stop context.Context, config configs.Config, version string, log *Log, reloads Reloads) error {
 	silenceLibraries(log.Logger)
 	app, supervisor, err := build(stop, config, Version(version), log, reloads)

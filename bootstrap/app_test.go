@@ -49,7 +49,8 @@ func TestEveryQueueAndRoleHasAWholeGraph(t *testing.T) {
 					if backend == backendHTTP {
 						config.Proxy.Endpoints = map[string]configs.Endpoint{"a": {URL: "http://127.0.0.1:1"}}
 					}
-					require.NoError(t, fx.ValidateApp(Options(t.Context(), config, "test", newTestLog(t, config, io.Discard), Reloads{})))
+					log := newTestLog(t, config, io.Discard)
+					require.NoError(t, fx.ValidateApp(Options(t.Context(), config, "test", log, Reloads{})))
 				})
 			}
 		}

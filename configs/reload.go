@@ -91,8 +91,8 @@ func sameValue(a, b reflect.Value) bool {
 	if a.Type() != secretType {
 		return reflect.DeepEqual(a.Interface(), b.Interface()) || a.Kind() == reflect.Slice && a.Len() == 0 && b.Len() == 0
 	}
-	first, _ := a.Interface().(Secret)
-	second, _ := b.Interface().(Secret)
+	first, _ := reflect.TypeAssert[Secret](a)
+	second, _ := reflect.TypeAssert[Secret](b)
 	return first.sameAs(second)
 }
 

@@ -67,7 +67,14 @@ func TestTheNextClientKeepsTheConnectionsOfUnchangedEndpoints(t *testing.T) {
 	call, slow := callOf(http.MethodGet, nil), callOf(http.MethodGet, nil)
 	slow.Request.Path = "/held"
 	ended := make(chan string, 1)
-	go func() { ended <- string(do(t, client, slow).Body) }()
+	go func() {
+		response, err := client.Do(t.Context(), slow)
+		if err != nil {
+			ended <- err.Error()
+			return
+		}
+		ended <- string(response.Body)
+	}()
 	<-held
 	do(t, client, call)
 	require.Equal(t, 2, conns.awaitOpen(2))

@@ -29,9 +29,9 @@ import (
 
 // DB is an open connection to queue and store. It hands out the parts, and has their methods: it implements
 // ports.Intake, ports.ForeignIntake and ports.Outcomes by Requests, ports.Store by CarrierStore and Requests,
-// ports.Losses by Losses, ports.Pauses by Pauses, ports.Results and ports.Gauge by Records, ports.Probe and ports.Detailed by Health. Streams
-// has the streams for other programs, and the outboxes. NewConsumer and DeadLetters return the parts that are made for
-// each caller.
+// ports.Losses by Losses, ports.Pauses by Pauses, ports.Results and ports.Gauge by Records, ports.Probe and
+// ports.Detailed by Health. Streams has the streams for other programs, and the outboxes. NewConsumer and DeadLetters
+// return the parts that are made for each caller.
 type DB struct {
 	*Requests
 	*CarrierStore
