@@ -256,6 +256,34 @@ func TestTheRestOfAReloadTakesEffect(t *testing.T) {
 	testkit.Until(t, "it is said again", func() bool { return strings.Count(process.Log.Text(), restart) == 2 })
 }
 
+// TestTheEndpointOfTheTransparentAddressStays has it replaced by another one, which needs a restart.
+func TestTheEndpointOfTheTransparentAddressStays(t *testing.T) {
+	t.Parallel()
+	backend := testkit.NewBackend(t, testkit.Echo())
+	config := func(endpoint string) string {
+		return fmt.Sprintf("proxy: {transparent: {listen: '127.0.0.1:0', endpoint: %[1]s}, "+
+			"endpoints: {%[1]s: {url: %[2]q}}}\n", endpoint, backend.URL)
+	}
+	gateway := testkit.NewGateway(t, config("a"))
+	process := gateway.Start()
+	gateway.Configure(config("b"))
+	line := process.Reload()
+	require.Equal(t, "ERROR", line["level"])
+	require.Contains(t, line["error"], "openhqm.yaml:1: proxy.transparent.endpoint: is still a until a restart")
+	document := `{"payload": 1, "metadata": {"endpoint": "a"}}`
+	require.Equal(t, "COMPLETED", process.Client().Result(process.Client().Submit(document).CorrelationID).Status)
+}
+
+func TestAReloadWarnsAsAStartDoes(t *testing.T) {
+	t.Parallel()
+	gateway := testkit.NewGateway(t, "")
+	process := gateway.Start()
+	address, _ := process.AwaitLog("listening")["address"].(string)
+	gateway.Configure(testkit.OneBackend("http://" + address))
+	process.Reload()
+	require.Contains(t, process.AwaitLog("an endpoint leads back here")["warning"], `"backend"`)
+}
+
 // TestSecretsAreReadAgainByAReload replaces a file and reloads at once: nobody waits until the change of the file is
 // noticed. The value stays when the file changes again.
 func TestSecretsAreReadAgainByAReload(t *testing.T) {
