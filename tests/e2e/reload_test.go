@@ -146,6 +146,38 @@ func TestWhatWaitsForARemovedEndpointWaits(t *testing.T) {
 	require.Equal(t, "COMPLETED", client.Result(second).Status)
 }
 
+// TestAnEndpointComesToOneProcessAfterTheOther has an api know it first: what it accepts waits for the worker.
+func TestAnEndpointComesToOneProcessAfterTheOther(t *testing.T) {
+	t.Parallel()
+	onEachBroker(t, endpointComesToOneAfterTheOther)
+}
+
+func endpointComesToOneAfterTheOther(t *testing.T, install installer) {
+	t.Helper()
+	backend := testkit.NewBackend(t, testkit.Echo())
+	const before = "proxy: {endpoints: {a: {url: %[1]q}}}\n"
+	const after = "proxy: {endpoints: {a: {url: %[1]q}, b: {url: %[1]q}}}\n"
+	apis := install(t, "api", fmt.Sprintf(before, backend.URL))
+	workers := install(t, "worker", fmt.Sprintf(before, backend.URL))
+	api, worker := apis.Start(), workers.Start()
+	client := api.Client()
+	document := func(endpoint string) string {
+		return fmt.Sprintf(`{"payload": 1, "metadata": {"endpoint": %q}}`, endpoint)
+	}
+	require.Equal(t, "COMPLETED", client.Result(client.Submit(document("a")).CorrelationID).Status)
+
+	apis.Configure(fmt.Sprintf(after, backend.URL))
+	require.Equal(t, "proxy.endpoints.a.max_in_flight, proxy.endpoints.b (added)", api.Reload()["changed"])
+	waits := client.Submit(document("b")).CorrelationID
+	require.Equal(t, "COMPLETED", client.Result(client.Submit(document("a")).CorrelationID).Status)
+	require.Equal(t, "PENDING", client.Status(waits).Status)
+	workers.Configure(fmt.Sprintf(after, backend.URL))
+	worker.Reload()
+	result := client.Result(waits)
+	require.Equal(t, "COMPLETED", result.Status)
+	require.Equal(t, 1, result.Attempts)
+}
+
 // TestTheEchoGivesWayToEndpoints is what somebody does first who tries the gateway out.
 func TestTheEchoGivesWayToEndpoints(t *testing.T) {
 	t.Parallel()
