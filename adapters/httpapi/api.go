@@ -19,6 +19,8 @@ type api struct {
 	health   *health
 	index    index
 	access   accessNow
+	hosts    hosts
+	refusals *refusals
 	guesses  *limiter      // of wrong keys, per client address
 	streams  chan struct{} // a slot for each HTTP/2 request in progress
 	mainPort func() string // of the main address, once it is bound
@@ -36,6 +38,8 @@ func newAPI(draining context.Context, opts Options) *api {
 		answers:  newAnswerBudget(opts.MaxResponseBytes),
 		health:   newHealth(opts.Version, opts.Probes, opts.Now),
 		index:    newIndex(&opts, base),
+		hosts:    newHosts(&opts),
+		refusals: newRefusals(),
 		guesses:  newLimiter(guesses),
 		streams:  make(chan struct{}, opts.MaxConnections),
 		draining: draining,
@@ -51,7 +55,7 @@ type handler func(c *gin.Context) error
 // engine serves the main address. Only engine and adminEngine decide who may use which routes.
 func (a *api) engine() *gin.Engine {
 	e := a.emptyEngine()
-	authenticate := a.handle(func(c *gin.Context) error { return a.authenticate(c, pagesMayRead) })
+	authenticate := a.handle(func(c *gin.Context) error { return a.authenticate(c, a.pagesMayRead) })
 	a.publicRoutes(e)
 	if !a.opts.HealthOnly {
 		a.clientRoutes(e.Group("", authenticate, a.handle(a.limitRate)))
@@ -67,7 +71,7 @@ func (a *api) engine() *gin.Engine {
 // routes of engine.
 func (a *api) adminEngine() *gin.Engine {
 	e := a.emptyEngine()
-	trusted := e.Group("", a.handle(func(c *gin.Context) error { return trust(c, pagesMayRead) }))
+	trusted := e.Group("", a.handle(func(c *gin.Context) error { return trust(c, a.pagesMayRead) }))
 	a.publicRoutes(trusted)
 	a.adminRoutes(trusted)
 	return e
@@ -98,7 +102,7 @@ func (a *api) adminRoutes(r gin.IRoutes) {
 	get(r, "/metrics", gin.WrapH(a.opts.Metrics))
 	if !a.opts.HealthOnly {
 		a.deadLetterRoutes(r)
-		r.POST(backupPath, a.handle(a.backup))
+		r.POST(backupPath, a.audit, a.handle(a.backup))
 	}
 }
 
@@ -117,9 +121,9 @@ func (a *api) emptyEngine() *gin.Engine {
 }
 
 // get registers HEAD too: servers must support both (RFC 9110 section 9.1). net/http omits the content.
-func get(r gin.IRoutes, path string, h gin.HandlerFunc) {
-	r.GET(path, h)
-	r.HEAD(path, h)
+func get(r gin.IRoutes, path string, h ...gin.HandlerFunc) {
+	r.GET(path, h...)
+	r.HEAD(path, h...)
 }
 
 // handle is the only place where errors become answers. After an error no later handler runs.
