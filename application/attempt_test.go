@@ -191,7 +191,8 @@ func TestADeadlineThatLeavesTheBackendLittleTimeIsToldApart(t *testing.T) {
 						require.ErrorIs(t, context.Cause(ctx), context.DeadlineExceeded)
 						return nil, &domain.Failure{Kind: domain.FailureTimeout, Err: ctx.Err()}
 					})
-				out := application.NewProcess(opts, backend, observer).Process(t.Context(), d,
+				opts.Endpoints = calledBy(opts.Endpoints, backend)
+				out := application.NewProcess(opts, observer).Process(t.Context(), d,
 					func(ctx context.Context, _ int64) error {
 						pause(ctx, tt.wait)
 						return ctx.Err()

@@ -51,7 +51,8 @@ func TestWaitingForOurOwnMemoryIsNotTheBackendsTime(t *testing.T) {
 				opts.Now = time.Now
 				d := delivery()
 				d.Request.Deadline = time.Now().Add(24 * time.Hour)
-				out := application.NewProcess(opts, backend, observer).Process(t.Context(), d, reserve)
+				opts.Endpoints = calledBy(opts.Endpoints, backend)
+				out := application.NewProcess(opts, observer).Process(t.Context(), d, reserve)
 				require.Equal(t, tt.want, out.Status)
 			})
 		})

@@ -14,8 +14,10 @@ import (
 func fingerprintOf(t *testing.T, s ports.Submission) [32]byte {
 	t.Helper()
 	opts := submitOptions()
-	opts.Endpoints = map[string]domain.Endpoint{"a": {Name: "a"}, "aa": {Name: "aa"}, "b": {Name: "b"}}
-	opts.DefaultEndpoint = "a"
+	opts.Endpoints = configure(ports.EndpointSet{
+		ByName:  map[string]domain.Endpoint{"a": {Name: "a"}, "aa": {Name: "aa"}, "b": {Name: "b"}},
+		Default: "a",
+	})
 	s.IdempotencyKey = "key"
 	request := accept(t, opts, s)
 	require.NotNil(t, request.Idempotency)

@@ -16,8 +16,8 @@ const unknownEndpointDelay = 10 * time.Second
 
 // ProcessOptions configure Process.
 type ProcessOptions struct {
-	Endpoints     map[string]domain.Endpoint // by name
-	MaxDeliveries int                        // queue.max_deliveries; less than FirstAlone is as good as that
+	Endpoints     ports.Endpoints // with the backend that calls them
+	MaxDeliveries int             // queue.max_deliveries; less than FirstAlone is as good as that
 	Now           func() time.Time
 	Random        func() float64 // in [0, 1); safe for concurrent use
 }
@@ -26,20 +26,20 @@ type ProcessOptions struct {
 // concurrent use.
 type Process struct {
 	opts     ProcessOptions
-	backend  ports.Backend
 	observer ports.Observer
 }
 
 // NewProcess returns the use-case.
-func NewProcess(opts ProcessOptions, backend ports.Backend, observer ports.Observer) *Process {
-	return &Process{opts: opts, backend: backend, observer: observer}
+func NewProcess(opts ProcessOptions, observer ports.Observer) *Process {
+	return &Process{opts: opts, observer: observer}
 }
 
 // Process blocks for at most one attempt and returns the outcome of the delivery; whatever fails is an outcome too.
 // When ctx ends with the cause ports.ErrInterrupted, the call is cut off, which is charged. Reserve is called for the
 // memory of a large response.
 func (p *Process) Process(ctx context.Context, d ports.Delivery, reserve ports.Reserve) domain.Outcome {
-	endpoint, known := p.opts.Endpoints[d.Request.Endpoint]
+	configured := p.opts.Endpoints.Load()
+	endpoint, known := configured.ByName[d.Request.Endpoint]
 	seen := ports.Attempted{Request: &d.Request, Endpoint: endpoint.Name, Attempt: d.Attempts, Deliveries: d.Deliveries}
 	now := p.opts.Now().UTC()
 	switch {
@@ -52,7 +52,7 @@ func (p *Process) Process(ctx context.Context, d ports.Delivery, reserve ports.R
 	case d.Attempts >= endpoint.Retry.Attempts(d.Request.MaxAttempts):
 		seen.Label, seen.Outcome = string(domain.ReasonAttempts), exhausted(d, now)
 	default:
-		p.attempt(ctx, endpoint, d, reserve, &seen)
+		p.attempt(ctx, configured.Backend, endpoint, d, reserve, &seen)
 	}
 	p.observer.Attempted(ctx, seen)
 	return seen.Outcome
@@ -62,7 +62,8 @@ func (p *Process) Process(ctx context.Context, d ports.Delivery, reserve ports.R
 // time of the attempt does not count while the call waits for memory of this process. A deadline that leaves the
 // backend less than half of that time is told from a slow backend, for the sake of breakers.
 func (p *Process) attempt(
-	ctx context.Context, endpoint domain.Endpoint, d ports.Delivery, reserve ports.Reserve, seen *ports.Attempted,
+	ctx context.Context, backend ports.Backend, endpoint domain.Endpoint, d ports.Delivery, reserve ports.Reserve,
+	seen *ports.Attempted,
 ) {
 	a := domain.Attempt{
 		Charged: d.Attempts, MaxAttempts: d.Request.MaxAttempts, Answered: d.Answered,
@@ -86,7 +87,7 @@ func (p *Process) attempt(
 		Request: &d.Request, Method: method, Attempt: seen.Attempt, Reserve: limit.pausedDuring(reserve),
 		Repeatable: domain.Idempotent(method) || endpoint.Retry.Attempts(d.Request.MaxAttempts) > 1,
 	}
-	response, err := p.backend.Do(ctx, call)
+	response, err := backend.Do(ctx, call)
 	a.Ended = p.opts.Now().UTC()
 	if err != nil {
 		a.Failure = failureOf(err)

@@ -23,10 +23,10 @@ func processOptions() application.ProcessOptions {
 		OnStatus: []int{http.StatusTooManyRequests, http.StatusServiceUnavailable},
 	}
 	return application.ProcessOptions{
-		Endpoints: map[string]domain.Endpoint{
+		Endpoints: configure(ports.EndpointSet{ByName: map[string]domain.Endpoint{
 			"orders":  {Name: "orders", Timeout: 30 * time.Second, Retry: retry},
 			"reports": {Name: "reports", Timeout: 30 * time.Second, Retry: retry, Method: "GET"},
-		},
+		}}),
 		MaxDeliveries: 5,
 		Now:           func() time.Time { return noon.In(time.FixedZone("", 3600)) },
 		Random:        func() float64 { return 0.5 },
@@ -64,7 +64,8 @@ func processIn(
 	var seen ports.Attempted
 	observer.EXPECT().Attempted(ctx, gomock.Any()).Do(func(_ context.Context, a ports.Attempted) { seen = a })
 
-	out := application.NewProcess(opts, backend, observer).Process(ctx, d, nil)
+	opts.Endpoints = calledBy(opts.Endpoints, backend)
+	out := application.NewProcess(opts, observer).Process(ctx, d, nil)
 	require.Equal(t, out, seen.Outcome, "the observer hears of the outcome")
 	require.Equal(t, d.Request.ID, seen.Request.ID)
 	require.Equal(t, d.Deliveries, seen.Deliveries)

@@ -15,8 +15,8 @@ const resendTimeout = 30 * time.Second
 
 // ResendOptions configure Resend.
 type ResendOptions struct {
-	Endpoints map[string]domain.Endpoint // by name
-	MaxAge    time.Duration              // the longest time from submission to deadline
+	Endpoints ports.Endpoints
+	MaxAge    time.Duration // the longest time from submission to deadline
 	Now       func() time.Time
 	NewID     func() (domain.ID, error)
 }
@@ -135,7 +135,7 @@ func (r *Resend) request(ctx context.Context, id domain.ID) (domain.Request, err
 	if letter.Request == nil {
 		return domain.Request{}, ports.ErrUnreadable
 	}
-	if _, known := r.opts.Endpoints[letter.Endpoint]; !known {
+	if _, known := r.opts.Endpoints.Load().ByName[letter.Endpoint]; !known {
 		return domain.Request{}, fmt.Errorf("%w: %q", ports.ErrUnknownEndpoint, letter.Endpoint)
 	}
 	newID, err := r.opts.NewID()

@@ -116,7 +116,7 @@ func newResend(t *testing.T, m *morgue) *application.Resend {
 	observer.EXPECT().Submitted(gomock.Any(), gomock.Any()).AnyTimes()
 	n := 0
 	return application.NewResend(application.ResendOptions{
-		Endpoints: map[string]domain.Endpoint{"orders": {Name: "orders"}},
+		Endpoints: configure(ports.EndpointSet{ByName: map[string]domain.Endpoint{"orders": {Name: "orders"}}}),
 		MaxAge:    72 * time.Hour,
 		Now:       func() time.Time { return noon.Add(123 * time.Nanosecond).In(time.FixedZone("", 3600)) },
 		NewID: func() (domain.ID, error) {
@@ -156,7 +156,7 @@ func TestResendNotifiesTheObserver(t *testing.T) {
 		observer := mocks.NewMockObserver(gomock.NewController(t))
 		observer.EXPECT().Submitted(gomock.Any(), want)
 		resend := application.NewResend(application.ResendOptions{
-			Endpoints: map[string]domain.Endpoint{"orders": {}},
+			Endpoints: configure(ports.EndpointSet{ByName: map[string]domain.Endpoint{"orders": {}}}),
 			Now:       time.Now,
 			NewID:     func() (domain.ID, error) { return "new", nil },
 		}, m, m, observer)
@@ -196,7 +196,7 @@ func TestResendWithoutAnIDIsAnError(t *testing.T) {
 	noEntropy := errors.New("no entropy")
 	m := &morgue{letters: []domain.DeadLetter{deadLetter("old", "orders")}}
 	_, err := application.NewResend(application.ResendOptions{
-		Endpoints: map[string]domain.Endpoint{"orders": {}},
+		Endpoints: configure(ports.EndpointSet{ByName: map[string]domain.Endpoint{"orders": {}}}),
 		Now:       time.Now,
 		NewID:     func() (domain.ID, error) { return "", noEntropy },
 	}, m, m, nil).Resend(t.Context(), "old")

@@ -17,14 +17,13 @@ import (
 
 // SubmitOptions configure Submit.
 type SubmitOptions struct {
-	Endpoints       map[string]domain.Endpoint // by name
-	DefaultEndpoint string                     // empty: a submission must name an endpoint
-	Headers         domain.HeaderPolicy
-	Forwarded       domain.Forwarding // header fields for the submission's origin
-	MaxAge          time.Duration     // the longest time from submission to deadline, and the default
-	IdempotencyTTL  time.Duration     // how long a repeat with the same key is recognized
-	Now             func() time.Time
-	NewID           func() (domain.ID, error)
+	Endpoints      ports.Endpoints
+	Headers        domain.HeaderPolicy
+	Forwarded      domain.Forwarding // header fields for the submission's origin
+	MaxAge         time.Duration     // the longest time from submission to deadline, and the default
+	IdempotencyTTL time.Duration     // how long a repeat with the same key is recognized
+	Now            func() time.Time
+	NewID          func() (domain.ID, error)
 }
 
 // Submit is the use-case that accepts requests. It is safe for concurrent use.
@@ -120,16 +119,17 @@ func (s *Submit) request(sub ports.Submission) (domain.Request, error) {
 
 // endpoint returns the submission's endpoint, if the caller may use it.
 func (s *Submit) endpoint(sub ports.Submission) (domain.Endpoint, error) {
+	configured := s.opts.Endpoints.Load()
 	name := sub.Endpoint
 	if name == "" {
-		name = s.opts.DefaultEndpoint
+		name = configured.Default
 	}
 	if name == "" {
 		return domain.Endpoint{}, &domain.Invalid{
 			Field: "metadata.endpoint", Reason: "is required: no default endpoint is configured",
 		}
 	}
-	endpoint, known := s.opts.Endpoints[name]
+	endpoint, known := configured.ByName[name]
 	if !known {
 		return domain.Endpoint{}, fmt.Errorf("%w: %q", ports.ErrUnknownEndpoint, name)
 	}

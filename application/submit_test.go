@@ -19,10 +19,10 @@ import (
 // submitOptions has no default endpoint, and a clock of another zone that is finer than what is stored.
 func submitOptions() application.SubmitOptions {
 	return application.SubmitOptions{
-		Endpoints: map[string]domain.Endpoint{
+		Endpoints: configure(ports.EndpointSet{ByName: map[string]domain.Endpoint{
 			"orders":  {Name: "orders"},
 			"reports": {Name: "reports", Method: "GET"},
-		},
+		}}),
 		Headers:        domain.HeaderPolicy{Forward: []string{"*"}, Strip: []string{"cookie"}},
 		MaxAge:         72 * time.Hour,
 		IdempotencyTTL: 24 * time.Hour,
@@ -150,7 +150,9 @@ func TestSubmitEndpoint(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			opts := submitOptions()
-			opts.DefaultEndpoint = tt.byItself
+			set := *opts.Endpoints.Load()
+			set.Default = tt.byItself
+			opts.Endpoints = configure(set)
 			s := valid()
 			s.Endpoint, s.Caller.Endpoints = tt.give, tt.allowed
 			if tt.wantErr == nil {

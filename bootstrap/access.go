@@ -10,6 +10,11 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
+// accessOf returns who may do how much.
+func accessOf(server configs.Server) httpapi.Access {
+	return httpapi.Access{Keys: apiKeys(server.APIKeys), RateLimit: httpapi.RateLimit(server.RateLimit)}
+}
+
 // apiKeys returns the configured keys with what each may do.
 func apiKeys(configured []configs.APIKey) []httpapi.Key {
 	keys := make([]httpapi.Key, 0, len(configured))

@@ -5,10 +5,10 @@ import (
 
 	"go.uber.org/fx"
 
-	"github.com/openhqm/openhqm/adapters/echobackend"
 	"github.com/openhqm/openhqm/adapters/httpbackend"
 	"github.com/openhqm/openhqm/configs"
 	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
 )
 
 // queues has a line for every queue.type. Each module provides ports.Intake, ports.Work, ports.Results, ports.Gauge,
@@ -20,10 +20,11 @@ var queues = map[string]func() fx.Option{
 	configs.QueueSQS:      sqsModule,
 }
 
-// backends has a line for every kind of backend.
-var backends = map[string]func() fx.Option{
-	backendHTTP: httpBackendModule,
-	backendEcho: echoBackendModule,
+// backends has a line for every kind of backend: it makes the one of a configuration, with the client that it calls
+// through. The client of the configuration before says which connections there are.
+var backends = map[string]func(*caller, configs.Config) (ports.Backend, *httpbackend.Client, error){
+	backendHTTP: (*caller).newHTTP,
+	backendEcho: (*caller).newEcho,
 }
 
 const (
@@ -37,47 +38,6 @@ func backendOf(config configs.Config) string {
 		return backendEcho
 	}
 	return backendHTTP
-}
-
-func echoBackendModule() fx.Option {
-	return fx.Module("echo", fx.Provide(func() rawBackend { return rawBackend{echobackend.Backend{}} }))
-}
-
-func httpBackendModule() fx.Option {
-	return fx.Module("http", fx.Provide(newHTTPBackend))
-}
-
-// newHTTPBackend resolves secrets, so it is only built in roles that call backends.
-func newHTTPBackend(
-	lc fx.Lifecycle, config configs.Config, name pseudonym, rotations *rotations,
-	files descriptors,
-) (rawBackend, error) {
-	var client *httpbackend.Client
-	for name, e := range config.Proxy.Endpoints {
-		rotations.add("endpoint "+name, e.Files(), func() error {
-			renewed, err := httpEndpoint(name, e)
-			if err != nil {
-				return err
-			}
-			return client.Renew(renewed)
-		})
-	}
-	endpoints, err := httpEndpoints(config)
-	if err != nil {
-		return rawBackend{}, err
-	}
-	client, err = httpbackend.New(httpbackend.Options{
-		Endpoints:       endpoints,
-		HeaderPolicy:    headerPolicy(config),
-		Pseudonym:       string(name),
-		MaxResponseSize: int64(config.Proxy.MaxResponseSize),
-		MaxIdlePerHost:  files.idle,
-	})
-	if err != nil {
-		return rawBackend{}, err
-	}
-	lc.Append(fx.StopHook(client.Close))
-	return rawBackend{client}, nil
 }
 
 // headerPolicy also forwards the fields that gateways write, whatever proxy.forward_headers says: those of

@@ -21,13 +21,13 @@ import (
 type Version string
 
 // Run builds the process, runs it until stop ends or a component fails, and shuts it down. It blocks until that is
-// done, and returns nil after an orderly end. Stopping during the start is orderly too, and takes a second at most. The
-// error is a *configs.Error when a configured secret or file cannot be read, and ports.ErrMisconfigured when what is
-// configured does not go with what is there.
-func Run(stop context.Context, config configs.Config, version string, log *Log) error {
+// done, and returns nil after an orderly end. Meanwhile it reloads what can be changed. Stopping during the start is
+// orderly too, and takes a second at most. The error is a *configs.Error when a configured secret or file cannot be
+// read, and ports.ErrMisconfigured when what is configured does not go with what is there.
+func Run(stop context.Context, config configs.Config, version string, log *Log, reloads Reloads) error {
 	silenceLibraries(log.Logger)
 	var front front
-	app, supervisor, err := build(stop, config, Version(version), log, &front)
+	app, supervisor, err := build(stop, config, Version(version), log, reloads, &front)
 	if err == nil {
 		// Not bounded by stop: fx would not undo what it had started. A process that is stopped now stops right after.
 		start, cancel := context.WithTimeout(context.WithoutCancel(stop), app.StartTimeout())
@@ -80,14 +80,14 @@ const abandonAfter = 400 * time.Millisecond
 // build calls the constructors, which open the queue, while front answers. When stop ends, it waits for them for
 // abandonAfter: opening a large database cannot be interrupted, but ends with the process without harm.
 func build(
-	stop context.Context, config configs.Config, version Version, log *Log, front *front,
+	stop context.Context, config configs.Config, version Version, log *Log, reloads Reloads, front *front,
 ) (*fx.App, *supervisor, error) {
 	var app *fx.App
 	var s *supervisor
 	built := make(chan struct{})
 	go func() {
 		defer close(built)
-		app = fx.New(Options(stop, config, version, log, front), fx.Populate(&s))
+		app = fx.New(Options(stop, config, version, log, reloads, front), fx.Populate(&s))
 	}()
 	select {
 	case <-built:
@@ -102,16 +102,17 @@ func build(
 }
 
 // Options returns the whole graph for a configuration. Its constructors stop waiting when start ends.
-func Options(start context.Context, config configs.Config, version Version, log *Log, front *front) fx.Option {
+func Options(
+	start context.Context, config configs.Config, version Version, log *Log, reloads Reloads, front *front,
+) fx.Option {
 	return fx.Options(
-		fx.Supply(startContext{start}, config, version, log, front),
+		fx.Supply(startContext{start}, config, version, log, reloads, front),
 		fx.Provide(func() *slog.Logger { return log.Logger }, newSupervisor),
 		fx.WithLogger(func() fxevent.Logger { return startupLog{log.Logger} }),
 		fx.StartTimeout(startTimeout),
 		fx.StopTimeout(stopTimeout(config)),
 		commonModule(),
 		pick("queue.type", queues, config.Queue.Type),
-		pick("proxy.endpoints", backends, backendOf(config)),
 		pick("role", roles, config.Role),
 	)
 }

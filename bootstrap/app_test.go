@@ -50,7 +50,7 @@ func TestEveryQueueAndRoleHasAWholeGraph(t *testing.T) {
 						config.Proxy.Endpoints = map[string]configs.Endpoint{"a": {URL: "http://127.0.0.1:1"}}
 					}
 					log := newTestLog(t, config, io.Discard)
-					require.NoError(t, fx.ValidateApp(Options(t.Context(), config, "test", log, new(front))))
+					require.NoError(t, fx.ValidateApp(Options(t.Context(), config, "test", log, Reloads{}, new(front))))
 				})
 			}
 		}
@@ -61,7 +61,7 @@ func TestAnUnknownQueueTypeIsAnError(t *testing.T) {
 	t.Parallel()
 	config := load(t, nil)
 	config.Queue.Type = "carrier-pigeon"
-	err := Run(context.Background(), config, "test", newTestLog(t, config, io.Discard))
+	err := Run(context.Background(), config, "test", newTestLog(t, config, io.Discard), Reloads{})
 	require.ErrorContains(t, err, `queue.type: "carrier-pigeon" is not built in`)
 }
 
@@ -75,7 +75,7 @@ func TestStartsAndStopsWithoutALeak(t *testing.T) {
 	logger := newTestLog(t, config, write)
 	done := make(chan error, 1)
 	go func() {
-		done <- Run(stop, config, "test", logger)
+		done <- Run(stop, config, "test", logger, Reloads{})
 		_ = write.Close()
 	}()
 	buffer := make([]byte, 4096)

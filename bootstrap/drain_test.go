@@ -77,7 +77,7 @@ func TestAProcessStopsWhenItsDrainHooksHaveEnded(t *testing.T) {
 						close(last)
 					}))
 				}),
-				Options(t.Context(), config, "test", newTestLog(t, config, io.Discard), new(front)),
+				Options(t.Context(), config, "test", newTestLog(t, config, io.Discard), Reloads{}, new(front)),
 				fx.Provide(func() drainHook {
 					return drainHook{Run: func(context.Context) {
 						select {

@@ -13,10 +13,16 @@ import (
 	"github.com/openhqm/openhqm/application/worker"
 	"github.com/openhqm/openhqm/configs"
 	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
 )
 
-// newEndpoints returns the endpoints by name. While none is configured there is the built-in one.
-func newEndpoints(config configs.Config) map[string]domain.Endpoint {
+// endpointSet returns the endpoints of a configuration, and what calls them; nil: nothing does.
+func endpointSet(config configs.Config, backend ports.Backend) *ports.EndpointSet {
+	return &ports.EndpointSet{ByName: endpointsOf(config), Default: defaultEndpoint(config), Backend: backend}
+}
+
+// endpointsOf returns the endpoints by name. While none is configured there is the built-in one.
+func endpointsOf(config configs.Config) map[string]domain.Endpoint {
 	if len(config.Proxy.Endpoints) == 0 {
 		return map[string]domain.Endpoint{configs.EndpointEcho: {
 			Name: configs.EndpointEcho, Timeout: config.Worker.Timeout, Retry: retryPolicy(config.Retry),
@@ -45,7 +51,7 @@ func limitsOf(config configs.Config) map[string]worker.Limit {
 	for name, e := range config.Proxy.Endpoints {
 		limits[name] = worker.Limit{
 			InFlight: e.MaxInFlight, Rate: e.RateLimit.RPS, Burst: e.RateLimit.Burst,
-			Breaker: worker.BreakerRule(e.Breaker),
+			Breaker: worker.BreakerRule(e.Breaker), URL: e.URL,
 		}
 	}
 	return limits
@@ -57,11 +63,16 @@ func retryPolicy(r configs.Retry) domain.RetryPolicy {
 	}
 }
 
-func newMetrics(version Version, endpoints map[string]domain.Endpoint, logger *slog.Logger) *telemetry.Metrics {
+// endpointNames returns the names of all endpoints.
+func endpointNames(config configs.Config) []string {
+	return slices.Sorted(maps.Keys(endpointsOf(config)))
+}
+
+func newMetrics(version Version, config configs.Config, logger *slog.Logger) *telemetry.Metrics {
 	return telemetry.NewMetrics(telemetry.Options{
 		Logger:    logger,
 		Version:   string(version),
-		Endpoints: slices.Sorted(maps.Keys(endpoints)),
+		Endpoints: endpointNames(config),
 	})
 }
 

@@ -26,10 +26,11 @@ type exchangeStore interface {
 
 // exchanging is what this process exchanges with other programs.
 type exchanging struct {
-	config configs.Config
-	broker ports.Exchanger
-	store  exchangeStore
-	native bool // no carrier: workers do not see foreign requests in the broker, and it needs no handovers
+	config    configs.Config
+	endpoints ports.Endpoints
+	broker    ports.Exchanger
+	store     exchangeStore
+	native    bool // no carrier: workers do not see foreign requests in the broker, and it needs no handovers
 
 	brokers *brokers
 	logger  *slog.Logger
@@ -170,7 +171,7 @@ func (e exchanging) requestsIn() (func(context.Context) error, error) {
 	if err != nil {
 		return nil, err
 	}
-	return exchange.NewRequestsIn(source, e.store, foreignReader(e.config)).Run, nil
+	return exchange.NewRequestsIn(source, e.store, foreignReader(e.config, e.endpoints)).Run, nil
 }
 
 func (e exchanging) resultsIn() (func(context.Context) error, error) {
@@ -194,12 +195,14 @@ func (e exchanging) noticeOptions(to string) exchange.NoticesOutOptions {
 	}
 }
 
-// foreignReader reads messages of requests that other programs may have written.
-func foreignReader(config configs.Config) envelope.Reader {
-	return envelope.Reader{
-		DefaultEndpoint: defaultEndpoint(config),
-		MaxAge:          config.Request.MaxAge,
-		MaxSize:         messageSize(config.Server.MaxBodySize),
+// foreignReader returns what reads messages of requests that other programs may have written.
+func foreignReader(config configs.Config, endpoints ports.Endpoints) func() envelope.Reader {
+	return func() envelope.Reader {
+		return envelope.Reader{
+			DefaultEndpoint: endpoints.Load().Default,
+			MaxAge:          config.Request.MaxAge,
+			MaxSize:         messageSize(config.Server.MaxBodySize),
+		}
 	}
 }
 

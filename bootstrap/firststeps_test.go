@@ -56,7 +56,7 @@ func startLogging(t *testing.T, flags map[string]string, to func(io.Writer) io.W
 	ctx, cancel := context.WithCancel(t.Context())
 	s := &started{t: t, log: make(chan string, 100), stop: cancel, ended: make(chan error, 1)}
 	go func() {
-		s.ended <- Run(ctx, config, "test", logger)
+		s.ended <- Run(ctx, config, "test", logger, Reloads{})
 		logger.writer.Close(context.Background())
 		_ = writer.Close()
 	}()

@@ -22,22 +22,20 @@ type Log struct {
 // NewLog returns a log in the configured format, from the configured level on. The caller closes the writer.
 func NewLog(config configs.Config, w *telemetry.LogWriter) (*Log, error) {
 	l := &Log{writer: w}
-	if err := l.SetLevel(config); err != nil {
+	level, err := levelOf(config)
+	if err != nil {
 		return nil, err
 	}
-	var err error
+	l.level.Set(level)
 	l.Logger, err = telemetry.NewLogger(w, config.Log.Format, &l.level)
 	return l, err
 }
 
-// SetLevel logs from the configured level on. It is safe for concurrent use.
-func (l *Log) SetLevel(config configs.Config) error {
-	var level slog.Level
+func levelOf(config configs.Config) (level slog.Level, err error) {
 	if err := level.UnmarshalText([]byte(config.Log.Level)); err != nil {
-		return fmt.Errorf("log.level: %w", err)
+		return level, fmt.Errorf("log.level: %w", err)
 	}
-	l.level.Set(level)
-	return nil
+	return level, nil
 }
 
 // exitTime bounds how long Exit writes what was logged before.

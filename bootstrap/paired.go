@@ -21,13 +21,16 @@ func pairedModule() fx.Option {
 		newPairedWork,
 		newPairedIntake,
 		func(
-			config configs.Config, queue ports.Carrier, db *redis.DB, b *brokers, logger *slog.Logger,
+			config configs.Config, endpoints ports.Endpoints, queue ports.Carrier, db *redis.DB, b *brokers,
+			logger *slog.Logger,
 		) (exchanged, error) {
-			return exchanging{config: config, broker: queue, store: db, brokers: b, logger: logger}.loops()
+			return exchanging{
+				config: config, endpoints: endpoints, broker: queue, store: db, brokers: b, logger: logger,
+			}.loops()
 		},
 		findLosses,
 		clockOf,
-		func(db *redis.DB) (ports.Results, ports.DeadLetters) { return db, db.DeadLetters() },
+		func(db *redis.DB) (ports.Results, ports.DeadLetters, ports.Pauses) { return db, db.DeadLetters(), db },
 		func(queue ports.Carrier, db *redis.DB) probes {
 			return probes{Probes: []probe{{"queue", queue}, {"store", db}}}
 		},
@@ -48,8 +51,10 @@ func findLosses(config configs.Config, carrier ports.Carrier, db *redis.DB, logg
 }
 
 // joinPaired joins the carrier with Redis.
-func joinPaired(config configs.Config, carrier ports.Carrier, db *redis.DB) *paired.Queue {
-	return paired.Join(carrier, db, paired.Options{Reader: foreignReader(config), Now: time.Now})
+func joinPaired(
+	config configs.Config, endpoints ports.Endpoints, carrier ports.Carrier, db *redis.DB,
+) *paired.Queue {
+	return paired.Join(carrier, db, paired.Options{Reader: foreignReader(config, endpoints), Now: time.Now})
 }
 
 // newPairedIntake lets the carrier have what our own workers do. For other programs Redis keeps the requests until they

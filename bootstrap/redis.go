@@ -19,11 +19,15 @@ func redisModule() fx.Option {
 	return fx.Module("redis", fx.Provide(
 		openRedis,
 		func(lc fx.Lifecycle, db *redis.DB) ports.Work { return consume(lc, db.NewConsumer) },
-		func(config configs.Config, db *redis.DB, b *brokers, logger *slog.Logger) (exchanged, error) {
-			return exchanging{config: config, broker: db, store: db, native: true, brokers: b, logger: logger}.loops()
+		func(
+			config configs.Config, endpoints ports.Endpoints, db *redis.DB, b *brokers, logger *slog.Logger,
+		) (exchanged, error) {
+			return exchanging{
+				config: config, endpoints: endpoints, broker: db, store: db, native: true, brokers: b, logger: logger,
+			}.loops()
 		},
 		func(db *redis.DB) (ports.Intake, ports.Results, ports.Gauge) { return db, db, db },
-		func(db *redis.DB) ports.DeadLetters { return db.DeadLetters() },
+		func(db *redis.DB) (ports.DeadLetters, ports.Pauses) { return db.DeadLetters(), db },
 		clockOf,
 		func(db *redis.DB) probes { return probes{Probes: []probe{{"queue", db}, {"store", db}}} },
 	))

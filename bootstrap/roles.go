@@ -13,7 +13,7 @@ import (
 // a process never joins in what its role does not do.
 var roles = map[string]func() fx.Option{
 	configs.RoleAll:    working,
-	configs.RoleAPI:    func() fx.Option { return running() },
+	configs.RoleAPI:    func() fx.Option { return fx.Options(fx.Provide(newUncalled), running()) },
 	configs.RoleWorker: working,
 }
 
@@ -28,13 +28,16 @@ func working() fx.Option {
 func running(workers ...any) fx.Option {
 	parts := []any{listen, runRotations, watchNotices, runBackground, awaitDrainHooks}
 	parts = append(parts, workers...)
-	return fx.Invoke(append(parts, serveHTTP)...)
+	return fx.Invoke(append(parts, serveHTTP, runReloads)...)
 }
 
 // workersModule is part of roles that call backends. It adds the component "worker" to /health.
 func workersModule() fx.Option {
 	return fx.Provide(
+		newCaller,
+		newCalled,
 		newPool,
+		sharePauses,
 		func(pool *worker.Pool) *workers { return &workers{pool: pool} },
 		func(pool *worker.Pool) probes { return probes{Probes: []probe{{"worker", pool}}} },
 	)
@@ -46,7 +49,6 @@ func commonModule() fx.Option {
 		newMemoryBudgets,
 		newIdleMemory,
 		newMetrics,
-		newEndpoints,
 		newPseudonym,
 		newRotations,
 		newOpening,
@@ -63,6 +65,5 @@ func commonModule() fx.Option {
 		newShortage,
 		newDrainHooks,
 		fx.Annotate(telemetry.NewObserver, fx.As(new(ports.Observer))),
-		newBackend,
 	))
 }

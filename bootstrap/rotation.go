@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"go.uber.org/fx"
@@ -22,7 +23,9 @@ import (
 // compare contents, because platforms replace files in many ways: Kubernetes changes the target of a symbolic link.
 type rotations struct {
 	logger *slog.Logger
-	all    []*rotation
+
+	mu  sync.Mutex // held while files are read and their content is put to use
+	all []*rotation
 }
 
 // rotation is something whose secrets and certificates are in files.
@@ -48,40 +51,47 @@ const rotationPause = 2 * time.Second
 
 func newRotations(logger *slog.Logger) *rotations { return &rotations{logger: logger} }
 
-// add begins with what the files hold now, so it comes before they are read for the first time. It must be called while
-// the process is being built. Without files it does nothing.
+// newRotation begins with what the files hold now, so it comes before they are read for the first time.
+func newRotation(what string, files []string, apply func() error) *rotation {
+	return &rotation{what: what, files: files, apply: apply, used: contentsOf(files)}
+}
+
+// add adds a rotation. Without files it does nothing. It must be called while the process is being built.
 func (r *rotations) add(what string, files []string, apply func() error) {
 	if len(files) > 0 {
-		r.all = append(r.all, &rotation{what: what, files: files, apply: apply, used: contentsOf(files)})
+		r.all = append(r.all, newRotation(what, files, apply))
 	}
 }
 
-// runRotations runs them while the process does. Without files nothing runs.
+// replace replaces some rotations. It is called with mu held.
+func (r *rotations) replace(old, current []*rotation) {
+	r.all = slices.DeleteFunc(r.all, func(one *rotation) bool { return slices.Contains(old, one) })
+	r.all = append(r.all, current...)
+}
+
+// runRotations runs them while the process does: a reload may add the first.
 func runRotations(lc fx.Lifecycle, s *supervisor, r *rotations) {
 	var running *loop
 	lc.Append(fx.StartStopHook(
-		func() {
-			if len(r.all) > 0 {
-				running = s.start("rotation of secrets", r.run)
-			}
-		},
-		func(ctx context.Context) error {
-			if running == nil {
-				return nil
-			}
-			return running.end(ctx)
-		},
+		func() { running = s.start("rotation of secrets", r.run) },
+		func(ctx context.Context) error { return running.end(ctx) },
 	))
 }
 
 // run looks at the files until ctx ends.
 func (r *rotations) run(ctx context.Context) error {
 	for outage.Sleep(ctx, rotationPause) {
-		for _, one := range r.all {
-			r.look(one)
-		}
+		r.lookAtAll()
 	}
 	return nil
+}
+
+func (r *rotations) lookAtAll() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, one := range r.all {
+		r.look(one)
+	}
 }
 
 func (r *rotations) look(one *rotation) {

@@ -86,12 +86,8 @@ func (s *serving) start() {
 		s.Logger.Info("listening for administration", "address", admin.String())
 	}
 	s.announceTransparent(s.Server.TransparentAddr())
-	for _, text := range exposures(s.Server, s.Config) {
-		s.Logger.Warn("open to other machines", "warning", text)
-	}
-	for _, text := range selfCalls(s.Server, s.Config) {
-		s.Logger.Warn("an endpoint leads back here", "warning", text)
-	}
+	warnEach(s.Logger, "open to other machines", exposures(s.Server, s.Config))
+	warnEach(s.Logger, "an endpoint leads back here", selfCalls(s.Server, s.Config))
 	logFirstSteps(s.Logger, s.Config, s.Server.Addr())
 }
 

@@ -13,17 +13,16 @@ import (
 )
 
 func newSubmit(
-	config configs.Config, endpoints map[string]domain.Endpoint, opening *opening, observer ports.Observer,
+	config configs.Config, endpoints ports.Endpoints, opening *opening, observer ports.Observer,
 ) *application.Submit {
 	return application.NewSubmit(application.SubmitOptions{
-		Endpoints:       endpoints,
-		DefaultEndpoint: defaultEndpoint(config),
-		Headers:         headerPolicy(config),
-		Forwarded:       domain.Forwarding(config.Proxy.Forwarded),
-		MaxAge:          config.Request.MaxAge,
-		IdempotencyTTL:  config.Request.IdempotencyTTL,
-		Now:             time.Now,
-		NewID:           newID,
+		Endpoints:      endpoints,
+		Headers:        headerPolicy(config),
+		Forwarded:      domain.Forwarding(config.Proxy.Forwarded),
+		MaxAge:         config.Request.MaxAge,
+		IdempotencyTTL: config.Request.IdempotencyTTL,
+		Now:            time.Now,
+		NewID:          newID,
 	}, openingIntake{opening}, observer)
 }
 
@@ -34,7 +33,7 @@ func newCancel(opening *opening) *application.Cancel {
 }
 
 func newResend(
-	config configs.Config, endpoints map[string]domain.Endpoint, opening *opening, observer ports.Observer,
+	config configs.Config, endpoints ports.Endpoints, opening *opening, observer ports.Observer,
 ) *application.Resend {
 	return application.NewResend(application.ResendOptions{
 		Endpoints: endpoints,
@@ -50,13 +49,11 @@ func newID() (domain.ID, error) {
 	return domain.ID(id.String()), err
 }
 
-func newProcess(
-	config configs.Config, endpoints map[string]domain.Endpoint, backend ports.Backend, observer ports.Observer,
-) *application.Process {
+func newProcess(config configs.Config, endpoints ports.Endpoints, observer ports.Observer) *application.Process {
 	return application.NewProcess(application.ProcessOptions{
 		Endpoints:     endpoints,
 		MaxDeliveries: config.Queue.MaxDeliveries,
 		Now:           time.Now,
 		Random:        rand.Float64,
-	}, backend, observer)
+	}, observer)
 }

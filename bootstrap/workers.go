@@ -3,41 +3,47 @@ package bootstrap
 import (
 	"context"
 	"log/slog"
-	"maps"
-	"slices"
 	"time"
 
 	"go.uber.org/fx"
 
-	"github.com/openhqm/openhqm/adapters/telemetry"
 	"github.com/openhqm/openhqm/application"
 	"github.com/openhqm/openhqm/application/worker"
 	"github.com/openhqm/openhqm/configs"
-	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
 )
-
-// rawBackend is the backend before anything is wrapped around it.
-type rawBackend struct{ ports.Backend }
-
-// newBackend wraps the backend: its calls are counted, and their outcomes move the breakers.
-func newBackend(raw rawBackend, metrics *telemetry.Metrics, gates *worker.Gates) ports.Backend {
-	return gates.Backend(metrics.Backend(raw.Backend))
-}
 
 func newGates(config configs.Config, logger *slog.Logger) *worker.Gates {
 	return worker.NewGates(limitsOf(config), time.Now, logger)
 }
 
+// pauseSharing is what shares pauses of endpoints with other processes, where there may be any.
+type pauseSharing struct {
+	fx.In
+
+	Gates  *worker.Gates
+	Pauses ports.Pauses `optional:"true"`
+}
+
+func sharePauses(s pauseSharing) background {
+	if s.Pauses == nil {
+		return background{}
+	}
+	return background{Loops: []backgroundLoop{{
+		name: "pauses of endpoints",
+		run:  func(ctx context.Context) error { return s.Gates.SharePauses(ctx, s.Pauses) },
+	}}}
+}
+
 func newPool(
-	config configs.Config, endpoints map[string]domain.Endpoint, work ports.Work, process *application.Process,
-	gates *worker.Gates, memory memoryBudgets, logger *slog.Logger,
+	config configs.Config, work ports.Work, process *application.Process, gates *worker.Gates, memory memoryBudgets,
+	logger *slog.Logger,
 ) *worker.Pool {
 	return worker.New(worker.Options{
 		Slots:    config.Worker.Count,
 		MaxBytes: memory.Worker / 2,
 		Gates:    gates,
-		Known:    slices.Collect(maps.Keys(endpoints)),
+		Known:    endpointNames(config),
 		Drain:    config.Worker.Drain,
 		Save:     saveTimeout,
 		Now:      time.Now,

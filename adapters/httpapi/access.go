@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/gin-gonic/gin"
 
@@ -24,6 +25,33 @@ import (
 //
 // The proxy path is treated as submit, GET / as health. Where no key is needed, pages of other sites in a browser may
 // do less; see pageRule. There, and at the administrative address, the Host must be ours; see hosts.
+
+// Access says who may do how much.
+type Access struct {
+	Keys      []Key     // requests must have one of them; empty: everybody may do everything
+	RateLimit RateLimit // of each client; zero: none
+}
+
+// accessNow is the Access in use. A request reads it without a lock.
+type accessNow struct{ atomic.Pointer[accessState] }
+
+// accessState is an Access with what each client has left. It is replaced, never changed.
+type accessState struct {
+	Access
+
+	limiter *limiter // nil: nobody is limited
+}
+
+// change replaces the Access. With the same limit, what clients have left of it stays.
+func (a *accessNow) change(access Access) {
+	next := &accessState{Access: access}
+	if before := a.Load(); before != nil && before.RateLimit == access.RateLimit {
+		next.limiter = before.limiter
+	} else {
+		next.limiter = newLimiter(access.RateLimit)
+	}
+	a.Store(next)
+}
 
 // Key says what one API key may do. Only its hash is known, so the configuration does not reveal the key.
 type Key struct {
@@ -104,13 +132,14 @@ func trust(c *gin.Context, mayPages pageRule) error {
 func (a *api) authenticate(c *gin.Context, mayPages pageRule) error {
 	presented := c.Request.Header[domain.HeaderKey]
 	c.Request.Header.Del(domain.HeaderKey)
-	if len(a.opts.Keys) == 0 {
+	keys := a.access.Load().Keys
+	if len(keys) == 0 {
 		return trust(c, mayPages)
 	}
 	if len(presented) != 1 {
 		return errUnauthorized
 	}
-	caller, known := findKey(a.opts.Keys, presented[0])
+	caller, known := findKey(keys, presented[0])
 	if !known {
 		return a.wrongKey(c)
 	}
@@ -148,7 +177,7 @@ func (a *api) requireAdmin(c *gin.Context) error {
 	switch {
 	case !callerOf(c).Admin:
 		return ports.ErrForbidden
-	case len(a.opts.Keys) == 0 && a.opts.AdminAddress != "":
+	case len(a.access.Load().Keys) == 0 && a.opts.AdminAddress != "":
 		return errElsewhere
 	default:
 		return nil

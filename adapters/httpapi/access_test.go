@@ -91,7 +91,7 @@ func gate(opts *Options) {
 // keyed is a gate with keys.
 func keyed(opts *Options) {
 	gate(opts)
-	opts.Keys = testKeys()
+	opts.Access.Keys = testKeys()
 }
 
 // passing advances time, so that wrong keys are not rate-limited.
@@ -227,7 +227,7 @@ func TestTheCallerIsThatOfTheKey(t *testing.T) {
 	t.Parallel()
 	for _, key := range testKeys() {
 		f, given := accepting()
-		r := start(t, f, func(o *Options) { o.Keys = testKeys() })
+		r := start(t, f, func(o *Options) { o.Access.Keys = testKeys() })
 		body := `{"headers": {"X-OpenHQM-Key": "inner"}}`
 		a := r.do("POST", "/api/v1/submit", body, "x-openhqm-key", key.Caller.Name)
 		require.Equal(t, http.StatusAccepted, a.StatusCode)

@@ -18,7 +18,7 @@ type api struct {
 	answers  *answerBudget
 	health   *health
 	index    index
-	limiter  *limiter // nil: nobody is limited
+	access   accessNow
 	hosts    hosts
 	refusals *refusals
 	guesses  *limiter      // of wrong keys, per client address
@@ -31,14 +31,13 @@ type api struct {
 // newAPI makes the handlers. The context draining ends with Drain.
 func newAPI(draining context.Context, opts Options) *api {
 	base := strings.TrimSuffix(opts.PublicURL, "/")
-	return &api{
+	a := &api{
 		opts:     opts,
 		base:     base,
 		bodies:   newBodyReader(opts.MaxBodySize, opts.MaxBodyBytes, opts.ReadTimeout),
 		answers:  newAnswerBudget(opts.MaxResponseBytes),
 		health:   newHealth(opts.Version, opts.Probes, opts.Now),
 		index:    newIndex(&opts, base),
-		limiter:  newLimiter(opts.RateLimit),
 		hosts:    newHosts(&opts),
 		refusals: newRefusals(),
 		guesses:  newLimiter(guesses),
@@ -46,6 +45,8 @@ func newAPI(draining context.Context, opts Options) *api {
 		draining: draining,
 		labels:   make(map[string]string),
 	}
+	a.access.change(opts.Access)
+	return a
 }
 
 // handler answers a request, or returns the error to answer it with. After an error nothing has been written.

@@ -197,7 +197,7 @@ func TestStalledUploadsLeaveRoomForOtherClients(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, given := accepting()
 		r := startPiped(t, f, func(o *Options) {
-			o.Keys = testKeys()
+			o.Access.Keys = testKeys()
 			o.MaxBodyBytes = clientShare * testBodyMax
 		})
 		chunk := fmt.Sprintf("%x\r\n%s", 3*smallBody, strings.Repeat(" ", smallBody+1))

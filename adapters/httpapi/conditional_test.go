@@ -92,7 +92,7 @@ func TestRefusedRangesAndConditionsAreOurs(t *testing.T) {
 		"Content-Type": {"text/plain"}, "Content-Encoding": {"x"}, "Set-Cookie": {"a=1"}, "X-A": {"1"},
 	}
 	record := kept(200, "0123456789", theirs)
-	plain := start(t, found(record), func(o *Options) { o.Keys = testKeys() })
+	plain := start(t, found(record), func(o *Options) { o.Access.Keys = testKeys() })
 	for _, tt := range []struct {
 		ask  []string
 		want int

@@ -233,5 +233,5 @@ func (a *api) respondHealth(c *gin.Context, r report, status string) {
 // trusted reports whether the caller may see the names of endpoints: with keys, only on the administrative address.
 func (a *api) trusted(c *gin.Context) bool {
 	caller, known := c.Value(callerKey).(*ports.Caller)
-	return len(a.opts.Keys) == 0 || known && caller.Admin
+	return len(a.access.Load().Keys) == 0 || known && caller.Admin
 }

@@ -120,7 +120,7 @@ func TestDetailsAreForAdministrators(t *testing.T) {
 	t.Parallel()
 	open := detailed{well, map[string]string{"orders": "breaker open"}}
 	r := start(t, &fakes{}, func(o *Options) {
-		o.Keys, o.AdminAddress, o.Probes = testKeys(), "127.0.0.1:0", map[string]ports.Probe{"worker": open}
+		o.Access.Keys, o.AdminAddress, o.Probes = testKeys(), "127.0.0.1:0", map[string]ports.Probe{"worker": open}
 	})
 	for _, path := range []string{"/health", "/health/ready"} {
 		public, admin := r.do("GET", path, ""), r.admin().do("GET", path, "")

@@ -21,7 +21,7 @@ const (
 
 func TestTheIndexSaysWhatThisIsToEverybody(t *testing.T) {
 	t.Parallel()
-	keys := func(o *Options) { o.Keys, o.Version = testKeys(), "1.2" }
+	keys := func(o *Options) { o.Access.Keys, o.Version = testKeys(), "1.2" }
 	for name, tt := range map[string]struct {
 		change func(*Options)
 		want   string

@@ -144,7 +144,7 @@ func TestTheDocumentHasTheWordsOfTheBusiness(t *testing.T) {
 
 func TestTheDocumentIsServedToEverybody(t *testing.T) {
 	t.Parallel()
-	r := start(t, &fakes{}, gate, func(o *Options) { o.Keys = testKeys() })
+	r := start(t, &fakes{}, gate, func(o *Options) { o.Access.Keys = testKeys() })
 	for _, listener := range []*rig{r, r.admin()} {
 		a := listener.do("GET", openAPIPath, "")
 		require.Equal(t, http.StatusOK, a.StatusCode)

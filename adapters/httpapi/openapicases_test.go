@@ -257,8 +257,8 @@ func clientRefusals() []provocation {
 
 // accessRefusals are 401, 403 and 429.
 func accessRefusals() (all []provocation) {
-	keys := func(o *Options) { o.Keys = testKeys() }
-	limit := func(o *Options) { o.RateLimit = RateLimit{RPS: 1, Burst: 1} }
+	keys := func(o *Options) { o.Access.Keys = testKeys() }
+	limit := func(o *Options) { o.Access.RateLimit = RateLimit{RPS: 1, Burst: 1} }
 	useUp := func(r *rig) { r.do("GET", statusURL, "") }
 	guess := func(r *rig) {
 		for range guesses.Burst {

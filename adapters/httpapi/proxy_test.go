@@ -196,7 +196,7 @@ func TestNobodySendsABodyInVain(t *testing.T) {
 	}, submit: func(_ context.Context, s ports.Submission) (ports.Receipt, error) {
 		require.NotContains(t, s.Header, "Expect", "it was for us")
 		return ports.Receipt{ID: testID}, nil
-	}}, func(o *Options) { o.Keys = testKeys() })
+	}}, func(o *Options) { o.Access.Keys = testKeys() })
 	for _, tt := range []struct {
 		target, key string
 		length      int
@@ -276,7 +276,7 @@ func TestProxyIsAcceptedWhateverBecomesOfTheWait(t *testing.T) {
 func TestCredentialsOfTheGatewayAreNotSubmitted(t *testing.T) {
 	t.Parallel()
 	f, given := accepting()
-	r := start(t, f, func(o *Options) { o.Keys = testKeys() })
+	r := start(t, f, func(o *Options) { o.Access.Keys = testKeys() })
 	a := r.do("GET", "/proxy/orders", "", "X-OpenHQM-Key", "shop")
 	require.Equal(t, http.StatusAccepted, a.StatusCode)
 	s := <-given

@@ -27,10 +27,11 @@ var errRateLimited = errors.New("too many requests; retry after the time in Retr
 
 // limitRate comes after authenticate.
 func (a *api) limitRate(c *gin.Context) error {
-	if a.limiter == nil {
+	limiter := a.access.Load().limiter
+	if limiter == nil {
 		return nil
 	}
-	return a.spend(c, a.limiter, a.client(c))
+	return a.spend(c, limiter, a.client(c))
 }
 
 // client returns the name that limits are counted by: that of a key or, without keys, an address. It comes after

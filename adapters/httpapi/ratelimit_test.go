@@ -97,7 +97,7 @@ func TestALimitHoldsForManyAtOnce(t *testing.T) {
 }
 
 // limited makes one request in ten seconds the limit.
-func limited(o *Options) { o.RateLimit = RateLimit{RPS: 0.1, Burst: 1} }
+func limited(o *Options) { o.Access.RateLimit = RateLimit{RPS: 0.1, Burst: 1} }
 
 func TestLimitedRoutes(t *testing.T) {
 	t.Parallel()
@@ -126,7 +126,7 @@ func TestLimitedRoutes(t *testing.T) {
 
 func TestRetryAfterIsAtLeastASecond(t *testing.T) {
 	t.Parallel()
-	r := start(t, &fakes{}, gate, func(o *Options) { o.RateLimit = RateLimit{RPS: 1000, Burst: 1} })
+	r := start(t, &fakes{}, gate, func(o *Options) { o.Access.RateLimit = RateLimit{RPS: 1000, Burst: 1} })
 	require.Equal(t, http.StatusOK, r.do("GET", statusURL, "").StatusCode)
 	a := r.do("GET", statusURL, "")
 	requireProblem(t, a, http.StatusTooManyRequests, "RATE_LIMITED")
@@ -158,4 +158,24 @@ func TestClientsBehindATrustedProxyAreLimitedApart(t *testing.T) {
 	require.Equal(t, http.StatusOK, status("2001:db8::1"))
 	require.Equal(t, http.StatusTooManyRequests, status("2001:db8::2"), "the same network")
 	require.Equal(t, http.StatusOK, status("2001:db8:0:1::1"))
+}
+
+// TestAChangedAccessCountsFromTheNextRequestOn changes the keys, then the limit, and then neither.
+func TestAChangedAccessCountsFromTheNextRequestOn(t *testing.T) {
+	t.Parallel()
+	r := start(t, &fakes{}, gate)
+	status := func(key string) int { return r.do("GET", statusURL, "", "X-OpenHQM-Key", key).StatusCode }
+	require.Equal(t, http.StatusOK, status("nobody asks"))
+	r.server.Change(Access{Keys: testKeys()})
+	require.Equal(t, http.StatusUnauthorized, status("nobody asks"))
+	for range 3 {
+		require.Equal(t, http.StatusOK, status("shop"))
+	}
+	once := Access{Keys: testKeys(), RateLimit: RateLimit{RPS: 0.1, Burst: 1}}
+	r.server.Change(once)
+	require.Equal(t, http.StatusOK, status("shop"))
+	r.server.Change(once)
+	require.Equal(t, http.StatusTooManyRequests, status("shop"), "what is left of the same limit stays")
+	r.server.Change(Access{})
+	require.Equal(t, http.StatusOK, status("nobody asks"))
 }

@@ -81,7 +81,7 @@ func unanswered(record *domain.Record) error {
 // respondReplay writes the response of a record.
 func (a *api) respondReplay(c *gin.Context, record *domain.Record, as answered) {
 	response := record.Result.Response
-	if len(a.opts.Keys) > 0 { // a cache must not serve it to another key, whatever the backend's Cache-Control
+	if len(a.access.Load().Keys) > 0 { // a cache must not serve it to another key, whatever the backend's Cache-Control
 		c.Writer.Header().Add("Vary", shownPrefix+"Key")
 	}
 	a.closeWhenDraining(c)

@@ -237,7 +237,7 @@ func TestRawThatIsNotFinal(t *testing.T) {
 func TestRawIsNotForTheCacheOfAnother(t *testing.T) {
 	t.Parallel()
 	record := kept(200, "x", domain.Header{"Vary": {"Accept"}, "Cache-Control": {"public"}})
-	r := start(t, found(record), func(o *Options) { o.Keys = testKeys() })
+	r := start(t, found(record), func(o *Options) { o.Access.Keys = testKeys() })
 	a := r.do("GET", rawURL, "", "X-OpenHQM-Key", "ops")
 	require.Equal(t, []string{"Accept", "X-OpenHQM-Key"}, a.Header.Values("Vary"))
 }

@@ -66,8 +66,7 @@ type Options struct {
 	StoreNow    func() time.Time // by the clock of the store, as times in records are
 
 	Hosts          []string   // names of this server, beside addresses and local ones; "*." and "*" are wildcards
-	Keys           []Key      // requests must have one of them; empty: everybody may do everything
-	RateLimit      RateLimit  // of each client; zero: none
+	Access         Access     // may be replaced, see Server.Change
 	TrustedProxies ProxyTrust // whose X-Forwarded fields count; empty: nobody's
 
 	MaxBodySize      int64         // bytes of one request body
@@ -82,7 +81,7 @@ type Options struct {
 // Server serves the HTTP interface. Call Listen first, and once. The other methods are then safe for concurrent use;
 // Drain and Shutdown may be called repeatedly.
 type Server struct {
-	health      *health
+	api         *api
 	clients     *listener
 	transparent *listener // nil: there is none
 	admins      *listener // nil: there is none
@@ -93,7 +92,7 @@ type Server struct {
 func New(opts Options) *Server {
 	draining, drain := context.WithCancel(context.Background())
 	a := newAPI(draining, opts)
-	s := &Server{health: a.health, drain: drain}
+	s := &Server{api: a, drain: drain}
 	s.clients = newListener("HTTP", opts.Address, opts.MaxConnections, opts.TLS, a.handler(), opts)
 	a.mainPort = s.clients.port
 	if t := opts.Transparent; t.Address != "" {
@@ -150,7 +149,10 @@ func (s *Server) Serve() error {
 }
 
 // SetProbes replaces Options.Probes. It waits for a probe that is running, for probeTimeout at most.
-func (s *Server) SetProbes(probes map[string]ports.Probe) { s.health.set(probes) }
+func (s *Server) SetProbes(probes map[string]ports.Probe) { s.api.health.set(probes) }
+
+// Change replaces who may do how much, from the next request on.
+func (s *Server) Change(access Access) { s.api.access.change(access) }
 
 // Drain turns readiness off, ends the waiting of clients with a 202, and asks them to close their connections. Requests
 // are still served. It does not block.

@@ -42,11 +42,16 @@ var _ ports.Backend = (*Client)(nil)
 
 // New checks the options and returns a Client. It connects to nothing. Its error names the first fault of every
 // endpoint, without any secret.
-func New(o Options) (*Client, error) {
+func New(o Options) (*Client, error) { return new(Client).Next(o, nil) }
+
+// Next returns a Client with other options. An endpoint whose name is in keep uses the connections of the one that c
+// has: its URL, TLS and timeouts must be the same. Nothing of c changes, and calls that it has begun go on. The caller
+// calls Retire when c gets no more calls.
+func (c *Client) Next(o Options, keep map[string]bool) (*Client, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	c := &Client{
+	next := &Client{
 		endpoints: make(map[string]*endpoint, len(o.Endpoints)),
 		policy:    o.HeaderPolicy,
 		pseudonym: o.Pseudonym,
@@ -55,7 +60,7 @@ func New(o Options) (*Client, error) {
 	var faults []error
 	for i := range o.Endpoints {
 		name := o.Endpoints[i].Name
-		if _, taken := c.endpoints[name]; taken {
+		if _, taken := next.endpoints[name]; taken {
 			faults = append(faults, fmt.Errorf("endpoint %q: is configured twice", name))
 			continue
 		}
@@ -63,12 +68,24 @@ func New(o Options) (*Client, error) {
 		if err != nil {
 			faults = append(faults, fmt.Errorf("endpoint %q: %w", name, err))
 		}
-		c.endpoints[name] = ep
+		if before := c.endpoints[name]; before != nil && keep[name] && err == nil {
+			ep.pool = before.pool
+		}
+		next.endpoints[name] = ep
 	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
-	return c, nil
+	return next, nil
+}
+
+// Retire closes the idle connections of c that next does not use. Its others close after their last call, as in Close.
+func (c *Client) Retire(next *Client) {
+	for name, ep := range c.endpoints {
+		if after := next.endpoints[name]; after == nil || after.pool != ep.pool {
+			ep.pool.closeIdle()
+		}
+	}
 }
 
 func (o *Options) check() error {

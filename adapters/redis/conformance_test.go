@@ -41,7 +41,7 @@ func open(ctx context.Context, opts redis.Options) (conformance.Instance, error)
 		return conformance.Instance{}, err
 	}
 	return conformance.Instance{
-		Intake: db, Results: db, DeadLetters: db.DeadLetters(), Gauge: db, Close: db.Close,
+		Intake: db, Results: db, DeadLetters: db.DeadLetters(), Gauge: db, Pauses: db, Close: db.Close,
 		NewConsumer: func(ctx context.Context) ports.Work {
 			w, _ := db.NewConsumer(ctx) // ends with the database at the latest
 			return w

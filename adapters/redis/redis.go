@@ -29,13 +29,14 @@ import (
 
 // DB is an open connection to queue and store. It hands out the parts, and has their methods: it implements
 // ports.Intake, ports.ForeignIntake and ports.Outcomes by Requests, ports.Store by CarrierStore and Requests,
-// ports.Losses by Losses, ports.Results and ports.Gauge by Records, ports.Probe and ports.Detailed by Health. Streams
-// has the streams for other programs, and the outboxes. NewConsumer and DeadLetters return the parts that are made for
-// each caller.
+// ports.Losses by Losses, ports.Pauses by Pauses, ports.Results and ports.Gauge by Records, ports.Probe and
+// ports.Detailed by Health. Streams has the streams for other programs, and the outboxes. NewConsumer and DeadLetters
+// return the parts that are made for each caller.
 type DB struct {
 	*Requests
 	*CarrierStore
 	*Losses
+	*Pauses
 	*Records
 	*server.Health
 	*streams.Streams
@@ -68,11 +69,11 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	health, news := server.NewHealth(srv), newNews(opts.Ended)
+	health, news, pauses := server.NewHealth(srv), newNews(opts.Ended), newPauses(srv)
 	db := &DB{
-		Health: health, opts: &opts, server: srv, news: news,
+		Health: health, Pauses: pauses, opts: &opts, server: srv, news: news,
 		intake: server.NewCommitter(srv), outcomes: server.NewCommitter(srv),
-		sweeper: newSweeper(&opts, srv, health, news),
+		sweeper: newSweeper(&opts, srv, health, news, pauses),
 	}
 	db.Requests = &Requests{
 		opts: db.opts, server: srv, intake: db.intake, outcomes: db.outcomes, sweeper: db.sweeper, news: news,

@@ -28,13 +28,14 @@ type sweeper struct {
 	health *server.Health
 	news   *news
 	every  time.Duration
+	pauses *Pauses
 	parts  []*schedule // of the sweeps, each of shards that fail together
 	known  []memory    // by shard; each is used by the sweeps of its part alone
 }
 
-func newSweeper(opts *Options, srv *server.Server, health *server.Health, n *news) *sweeper {
+func newSweeper(opts *Options, srv *server.Server, health *server.Health, n *news, pauses *Pauses) *sweeper {
 	s := &sweeper{
-		opts: opts, server: srv, health: health, news: n, every: sweepInterval(opts.Lease),
+		opts: opts, server: srv, health: health, news: n, every: sweepInterval(opts.Lease), pauses: pauses,
 		known: make([]memory, len(srv.Shards)),
 	}
 	for _, shards := range srv.Apart() {
@@ -142,6 +143,7 @@ func (s *sweeper) sweepOne(shard *server.Shard) (time.Duration, error) {
 	s.server.NoteTime(shard, answer.Number("now"), sent, s.opts.Now())
 	s.known[shard.Number].compare(s.opts.Logger, answer)
 	s.news.endedAll(answer)
+	s.pauses.found(answer.List("paused"))
 	if answer.Number("ready") > 0 {
 		signal(s.news.ready)
 	}

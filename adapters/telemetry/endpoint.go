@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -37,39 +38,73 @@ type endpointMetrics struct {
 	inFlight prometheus.Gauge
 }
 
-func newEndpointMetrics(factory promauto.Factory, names []string) (map[string]*endpointMetrics, *endpointMetrics) {
-	attempts := factory.NewCounterVec(prometheus.CounterOpts{
-		Namespace: namespace, Name: "worker_attempts_total", Help: "Deliveries worked on, by outcome.",
-	}, []string{"endpoint", "outcome"})
-	durations := factory.NewHistogramVec(prometheus.HistogramOpts{
-		Namespace: namespace, Name: "worker_processing_duration_seconds", Buckets: callBuckets(),
-		Help: "Duration of one backend call, including reading the response.",
-	}, []string{"endpoint"})
-	inFlight := factory.NewGaugeVec(prometheus.GaugeOpts{
-		Namespace: namespace, Name: "worker_in_flight", Help: "Backend calls in progress.",
-	}, []string{"endpoint"})
+// endpointVectors have the series of all endpoints.
+type endpointVectors struct {
+	attempts  *prometheus.CounterVec
+	durations *prometheus.HistogramVec
+	inFlight  *prometheus.GaugeVec
 
-	resolve := func(name string) *endpointMetrics {
-		e := &endpointMetrics{
-			attempts: make(map[string]prometheus.Counter, len(outcomes)),
-			calls:    make(map[string]prometheus.Observer, len(outcomes)),
-			others:   attempts.MustCurryWith(prometheus.Labels{"endpoint": name}),
-			inFlight: inFlight.WithLabelValues(name),
-		}
-		for _, outcome := range outcomes {
-			e.attempts[outcome.label] = attempts.WithLabelValues(name, outcome.label)
-			if outcome.called {
-				e.calls[outcome.label] = durations.WithLabelValues(name)
-			}
-		}
-		return e
-	}
-	endpoints := make(map[string]*endpointMetrics, len(names))
-	for _, name := range names {
-		endpoints[name] = resolve(name)
-	}
-	return endpoints, resolve(unknownEndpoint)
+	unknown *endpointMetrics
+	byName  atomic.Pointer[map[string]*endpointMetrics] // replaced, never changed
 }
+
+func newEndpointVectors(factory promauto.Factory) *endpointVectors {
+	v := &endpointVectors{
+		attempts: factory.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Name: "worker_attempts_total", Help: "Deliveries worked on, by outcome.",
+		}, []string{"endpoint", "outcome"}),
+		durations: factory.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: namespace, Name: "worker_processing_duration_seconds", Buckets: callBuckets(),
+			Help: "Duration of one backend call, including reading the response.",
+		}, []string{"endpoint"}),
+		inFlight: factory.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: namespace, Name: "worker_in_flight", Help: "Backend calls in progress.",
+		}, []string{"endpoint"}),
+	}
+	v.unknown = v.series(unknownEndpoint)
+	v.byName.Store(&map[string]*endpointMetrics{})
+	return v
+}
+
+// series returns the series of an endpoint, which begin at zero unless they exist.
+func (v *endpointVectors) series(name string) *endpointMetrics {
+	e := &endpointMetrics{
+		attempts: make(map[string]prometheus.Counter, len(outcomes)),
+		calls:    make(map[string]prometheus.Observer, len(outcomes)),
+		others:   v.attempts.MustCurryWith(prometheus.Labels{"endpoint": name}),
+		inFlight: v.inFlight.WithLabelValues(name),
+	}
+	for _, outcome := range outcomes {
+		e.attempts[outcome.label] = v.attempts.WithLabelValues(name, outcome.label)
+		if outcome.called {
+			e.calls[outcome.label] = v.durations.WithLabelValues(name)
+		}
+	}
+	return e
+}
+
+// name sets which endpoints there are. The series of others end; calls of theirs that run count for nothing any more.
+func (v *endpointVectors) name(names []string) {
+	before := *v.byName.Load()
+	after := make(map[string]*endpointMetrics, len(names))
+	for _, name := range names {
+		if after[name] = before[name]; after[name] == nil {
+			after[name] = v.series(name)
+		}
+	}
+	v.byName.Store(&after)
+	for name := range before {
+		if after[name] == nil && name != unknownEndpoint {
+			labels := prometheus.Labels{"endpoint": name}
+			v.attempts.DeletePartialMatch(labels)
+			v.durations.Delete(labels)
+			v.inFlight.Delete(labels)
+		}
+	}
+}
+
+// NameEndpoints sets the configured names of endpoints. One caller at a time calls it.
+func (m *Metrics) NameEndpoints(names []string) { m.endpoints.name(names) }
 
 // callBuckets reach up to the default worker.timeout, 300 seconds.
 func callBuckets() []float64 {
@@ -78,10 +113,10 @@ func callBuckets() []float64 {
 
 // endpoint returns the series of an endpoint. It never creates series, because names come from messages.
 func (m *Metrics) endpoint(name string) *endpointMetrics {
-	if e, ok := m.endpoints[name]; ok {
+	if e, ok := (*m.endpoints.byName.Load())[name]; ok {
 		return e
 	}
-	return m.unknown
+	return m.endpoints.unknown
 }
 
 func (e *endpointMetrics) attempted(outcome string, took time.Duration) {

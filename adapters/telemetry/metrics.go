@@ -50,8 +50,8 @@ type Metrics struct {
 	deadLetters     *prometheus.CounterVec
 	age             *prometheus.HistogramVec
 
-	endpoints map[string]*endpointMetrics // by name; never changed, so no lock
-	unknown   *endpointMetrics
+	endpoints *endpointVectors
+	reloads   *reloads
 }
 
 // NewMetrics returns Metrics with everything but the queue (see WatchQueue) and the breakers (see WatchBreakers).
@@ -89,7 +89,9 @@ func NewMetrics(o Options) *Metrics {
 		Namespace: namespace, Name: "build_info", Help: "Always 1; the labels say what is running.",
 		ConstLabels: prometheus.Labels{"version": o.Version, "go_version": runtime.Version()},
 	}).Set(1)
-	m.endpoints, m.unknown = newEndpointMetrics(factory, o.Endpoints)
+	m.endpoints = newEndpointVectors(factory)
+	m.endpoints.name(o.Endpoints)
+	m.reloads = newReloads(factory)
 	m.startAtZero()
 	return m
 }

@@ -211,3 +211,40 @@ func TestBackendCountsCallsInFlight(t *testing.T) {
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	require.Equal(t, `openhqm_worker_in_flight{endpoint="orders"} 0`, scrape(t, m, "openhqm_worker_in_flight")[0])
 }
+
+// TestSeriesComeAndGoWithTheirEndpoints has a call that runs while its endpoint goes: it disturbs nothing.
+func TestSeriesComeAndGoWithTheirEndpoints(t *testing.T) {
+	t.Parallel()
+	m := newMetrics("a", "b")
+	counting := m.Backend(backend(func(ports.Call) (*domain.Response, error) {
+		m.NameEndpoints([]string{"b", "c"})
+		return &domain.Response{}, nil
+	}))
+	_, err := counting.Do(t.Context(), ports.Call{Request: &domain.Request{Endpoint: "a"}})
+	require.NoError(t, err)
+	require.Equal(t, []string{
+		`openhqm_worker_in_flight{endpoint="b"} 0`,
+		`openhqm_worker_in_flight{endpoint="c"} 0`,
+		`openhqm_worker_in_flight{endpoint="unknown"} 0`,
+	}, scrape(t, m, "openhqm_worker_in_flight"))
+	for _, line := range scrape(t, m, "openhqm_worker_attempts_total") {
+		require.NotContains(t, line, `endpoint="a"`)
+	}
+}
+
+func TestReloadsAreCountedFromTheStart(t *testing.T) {
+	t.Parallel()
+	const successful = "openhqm_config_last_reload_successful"
+	const timestamp = "openhqm_config_last_reload_success_timestamp_seconds"
+	m := newMetrics()
+	require.Equal(t, []string{successful + " 1"}, scrape(t, m, successful))
+	m.Reloaded(true, noon)
+	at := scrape(t, m, timestamp)
+	require.Equal(t, []string{timestamp + " 1.7726256e+09"}, at)
+	m.Reloaded(false, noon.Add(time.Hour))
+	require.Equal(t, []string{successful + " 0"}, scrape(t, m, successful))
+	require.Equal(t, at, scrape(t, m, timestamp))
+	m.Reloaded(true, noon.Add(time.Hour))
+	require.Equal(t, []string{successful + " 1"}, scrape(t, m, successful))
+	require.NotEqual(t, at, scrape(t, m, timestamp))
+}

@@ -11,12 +11,14 @@ import (
 type RequestsIn struct {
 	source ports.Receiver
 	intake ports.ForeignIntake
-	reader envelope.Reader
+	reader func() envelope.Reader
 }
 
-// NewRequestsIn returns a RequestsIn that reads from source and saves to intake. What the reader cannot read becomes a
-// dead letter.
-func NewRequestsIn(source ports.Receiver, intake ports.ForeignIntake, reader envelope.Reader) *RequestsIn {
+// NewRequestsIn returns a RequestsIn that reads from source and saves to intake. Messages are read by what reader
+// returns at that moment. What cannot be read becomes a dead letter.
+func NewRequestsIn(
+	source ports.Receiver, intake ports.ForeignIntake, reader func() envelope.Reader,
+) *RequestsIn {
 	return &RequestsIn{source: source, intake: intake, reader: reader}
 }
 
@@ -28,8 +30,9 @@ func (in *RequestsIn) save(ctx context.Context, received []ports.Received) []err
 	errs := make([]error, len(received))
 	var arrivals []ports.Arrival
 	var places []int // of arrivals, in received
+	reader := in.reader()
 	for i := range received {
-		m, err := read(in.reader, &received[i], requestPrefix)
+		m, err := read(reader, &received[i], requestPrefix)
 		if err != nil {
 			errs[i] = in.intake.Reject(ctx, m.Request, received[i].Value, err)
 			continue

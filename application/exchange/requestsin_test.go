@@ -34,8 +34,8 @@ func newRequestsIn(t *testing.T) *requestsIn {
 		messages: make(chan []ports.Received),
 	}
 	handOut(in.source, in.messages)
-	in.RequestsIn = exchange.NewRequestsIn(in.source, in.intake, envelope.Reader{
-		DefaultEndpoint: "standard", MaxAge: time.Hour, MaxSize: 1000,
+	in.RequestsIn = exchange.NewRequestsIn(in.source, in.intake, func() envelope.Reader {
+		return envelope.Reader{DefaultEndpoint: "standard", MaxAge: time.Hour, MaxSize: 1000}
 	})
 	return in
 }

@@ -20,8 +20,9 @@ type arrival struct {
 // add reads messages that the queue has handed out, and lets them wait.
 func (w *Work) add(received []ports.Received) {
 	all := make([]*arrival, len(received))
+	reader := w.reader()
 	for i := range received {
-		m, err := exchange.ReadCarried(w.reader, &received[i])
+		m, err := exchange.ReadCarried(reader, &received[i])
 		all[i] = &arrival{
 			Arrival:  ports.Arrival{Request: m.Request, Attempts: m.RetryCount, Try: rand.Text()},
 			received: received[i], fault: err,

@@ -17,7 +17,7 @@ type Store interface {
 
 // Options say how a carrier and a store are joined.
 type Options struct {
-	Reader envelope.Reader // of messages, also of foreign ones
+	Reader func() envelope.Reader // returns what reads messages right now, also foreign ones
 	Now    func() time.Time
 }
 

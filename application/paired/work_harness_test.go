@@ -39,7 +39,9 @@ func newWork(t *testing.T) *work {
 		t: t, queue: mocks.NewMockReceiver(ctrl), store: mocks.NewMockStore(ctrl), consumer: mocks.NewMockStoreWork(ctrl),
 		messages: make(chan []ports.Received, 10), ready: make(chan []ports.Delivery, 10),
 	}
-	reader := envelope.Reader{DefaultEndpoint: "standard", MaxAge: time.Hour, MaxSize: 1 << 20}
+	reader := func() envelope.Reader {
+		return envelope.Reader{DefaultEndpoint: "standard", MaxAge: time.Hour, MaxSize: 1 << 20}
+	}
 	w.Work = paired.NewWork(reader, w.queue, w.store, w.consumer)
 	w.queue.EXPECT().Receive(gomock.Any(), gomock.Any(), gomock.Any()).DoAndReturn(
 		func(ctx context.Context, _ int, _ int64) ([]ports.Received, error) { return next(ctx, w.messages) }).AnyTimes()

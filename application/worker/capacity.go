@@ -18,33 +18,50 @@ import (
 // room for one body, the rest may be too small for a large body.
 type capacity struct {
 	gates *Gates
-	known map[string]struct{} // nil: all
 
 	mu      sync.Mutex
 	slots   int
-	running int // deliveries whose call has not ended
-	unsaved int // deliveries whose outcome is not saved
+	known   map[string]struct{} // nil: all; replaced, never changed
+	running int                 // deliveries whose call has not ended
+	unsaved int                 // deliveries whose outcome is not saved
 	caution caution
 	bytes   int64
-	held    map[string]int64 // bytes by endpoint; nil where there is only one endpoint
+	held    map[string]int64 // bytes by endpoint
 	crowded []string         // endpoints that the last credit refused because of the bytes they hold
 	renew   func()           // ends that credit, when one of them may have more
 	freed   chan struct{}    // holds a value after a slot or bytes became free
 }
 
 func newCapacity(opts Options) *capacity {
-	c := &capacity{gates: opts.Gates, slots: opts.Slots, bytes: opts.MaxBytes, freed: make(chan struct{}, 1)}
-	if opts.Known != nil {
-		c.known = make(map[string]struct{}, len(opts.Known))
-		for _, name := range opts.Known {
-			c.known[name] = struct{}{}
-		}
+	return &capacity{
+		gates: opts.Gates, slots: opts.Slots, known: setOf(opts.Known), bytes: opts.MaxBytes,
+		held: make(map[string]int64, len(opts.Known)), freed: make(chan struct{}, 1),
 	}
-	if len(c.known) > 1 {
-		c.held = make(map[string]int64, len(c.known))
-	}
-	return c
 }
+
+// setOf returns nil for nil.
+func setOf(names []string) map[string]struct{} {
+	if names == nil {
+		return nil
+	}
+	set := make(map[string]struct{}, len(names))
+	for _, name := range names {
+		set[name] = struct{}{}
+	}
+	return set
+}
+
+// change sets how many calls may run at once, and which endpoints can be called. What is fetched from now on heeds it.
+func (c *capacity) change(slots int, known []string) {
+	c.mu.Lock()
+	c.slots, c.known = slots, setOf(known)
+	c.mu.Unlock()
+	c.gates.renewCredits()
+	c.notify()
+}
+
+// shared reports whether endpoints share the bytes. The caller holds mu.
+func (c *capacity) shared() bool { return len(c.known) > 1 }
 
 // credit blocks until there is room for at least one delivery, and returns the credit with a context. That ends when
 // the credit is out of date, because an endpoint that it refuses or bounds may have more. The caller calls done after
@@ -61,9 +78,9 @@ func (c *capacity) credit(ctx context.Context) (credit ports.Credit, valid conte
 func (c *capacity) room(ctx context.Context) (ports.Credit, bool) {
 	for ctx.Err() == nil {
 		c.mu.Lock()
-		credit := ports.Credit{Count: c.slots - max(c.running, c.unsaved), Bytes: c.bytes, Known: c.known}
+		credit := ports.Credit{Count: c.slots - max(c.running, c.unsaved), Bytes: c.bytes}
 		credit.Count = min(credit.Count, c.caution.room(c.running+c.unsaved))
-		if c.held != nil && credit.Bytes > 1 {
+		if c.shared() && credit.Bytes > 1 {
 			credit.Bytes /= 2 // one endpoint may get all of them
 		}
 		c.mu.Unlock()
@@ -82,6 +99,9 @@ func (c *capacity) room(ctx context.Context) (ports.Credit, bool) {
 func (c *capacity) limit(ctx context.Context, credit *ports.Credit) (valid context.Context, done func()) {
 	valid, cancel := context.WithCancel(ctx)
 	c.gates.onChange(cancel)
+	c.mu.Lock()
+	credit.Known = c.known // only now, so that a change cannot be missed
+	c.mu.Unlock()
 	var next time.Time
 	credit.Endpoints, next = c.gates.credits(credit.Count)
 	c.refuseCrowded(credit, cancel)
@@ -101,6 +121,9 @@ func (c *capacity) refuseCrowded(credit *ports.Credit, renew func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.crowded, c.renew = c.crowded[:0], renew
+	if !c.shared() {
+		return
+	}
 	for endpoint, n := range c.held {
 		if n < c.bytes {
 			continue
@@ -116,9 +139,6 @@ func (c *capacity) refuseCrowded(credit *ports.Credit, renew func()) {
 // charge changes the number of bytes that an endpoint holds by size. The caller holds mu.
 func (c *capacity) charge(endpoint string, size int64) {
 	c.bytes -= size
-	if c.held == nil {
-		return
-	}
 	if c.held[endpoint] += size; c.held[endpoint] == 0 {
 		delete(c.held, endpoint)
 	}

@@ -20,6 +20,7 @@ type Limit struct {
 	Rate     float64     // calls a second; 0: no limit
 	Burst    int         // calls that may come at once after a pause; at least 1 where Rate is set
 	Breaker  BreakerRule // zero: none
+	URL      string      // of the backend: the breaker and a pause say something about that one alone
 }
 
 // Gates are the limits of all endpoints. They never refuse work that was fetched: they say beforehand how much of an
@@ -30,7 +31,8 @@ type Gates struct {
 
 	mu     sync.Mutex
 	gates  map[string]*gate
-	change func() // called when an endpoint that the last credits bounded may have more
+	change func()        // called when an endpoint that the last credits bounded may have more
+	paused chan struct{} // holds a value after a pause began that other processes do not know
 }
 
 // gate is the state of one endpoint. Each token is a call that the rate allows.
@@ -45,20 +47,82 @@ type gate struct {
 	paused  time.Time // no calls until then
 	why     string    // it is paused
 	pauses  pauseLog  // of those that backends asked for
+	shared  time.Time // until when other processes know that it is paused
 	starved time.Time // when the log last said that this process lacks something
 
-	held bool // the last credits bounded the endpoint
+	held    bool // the last credits bounded the endpoint
+	removed bool // by Change, while calls ran
 }
 
 // NewGates makes the gates of the endpoints that have limits. Changes of breakers are logged.
 func NewGates(limits map[string]Limit, now func() time.Time, logger *slog.Logger) *Gates {
-	g := &Gates{now: now, logger: logger, gates: make(map[string]*gate, len(limits)), change: func() {}}
+	g := &Gates{
+		now: now, logger: logger, gates: make(map[string]*gate, len(limits)), change: func() {},
+		paused: make(chan struct{}, 1),
+	}
 	for name, limit := range limits {
-		g.gates[name] = &gate{
-			name: name, limit: limit, tokens: float64(limit.Burst), filled: now(), breaker: newBreaker(limit.Breaker),
-		}
+		g.gates[name] = newGate(name, limit, now())
 	}
 	return g
+}
+
+func newGate(name string, limit Limit, now time.Time) *gate {
+	return &gate{name: name, limit: limit, tokens: float64(limit.Burst), filled: now, breaker: newBreaker(limit.Breaker)}
+}
+
+// Change replaces the limits, and ends the credits that were given before. An endpoint keeps what its rate allows at
+// this moment, and with the same URL its pause. With the same rule, too, it keeps the state of its breaker.
+func (g *Gates) Change(limits map[string]Limit) {
+	g.mu.Lock()
+	now := g.now()
+	for name, gate := range g.gates {
+		if _, stays := limits[name]; !stays {
+			gate.removed = true
+			g.forget(gate)
+		}
+	}
+	for name, limit := range limits {
+		if gate := g.gates[name]; gate != nil {
+			gate.change(limit, now)
+		} else {
+			g.gates[name] = newGate(name, limit, now)
+		}
+	}
+	g.mu.Unlock()
+	g.renewCredits()
+}
+
+// change replaces the limit of an endpoint.
+func (g *gate) change(limit Limit, now time.Time) {
+	g.refill(now)
+	if g.limit.Rate == 0 {
+		g.tokens, g.filled = float64(limit.Burst), now
+	}
+	g.tokens = min(g.tokens, float64(limit.Burst))
+	other := g.removed || g.limit.URL != limit.URL
+	if other {
+		g.paused, g.shared = time.Time{}, time.Time{}
+	}
+	if other || g.limit.Breaker != limit.Breaker {
+		epoch := g.breaker.epoch + 1 // calls that run say nothing about it
+		g.breaker = newBreaker(limit.Breaker)
+		g.breaker.epoch = epoch
+	}
+	g.limit, g.removed = limit, false
+}
+
+// forget drops the gate of an endpoint that was removed, when its last call has ended. Called with mu held.
+func (g *Gates) forget(gate *gate) {
+	if gate.removed && gate.inFlight == 0 {
+		delete(g.gates, gate.name)
+	}
+}
+
+// renewCredits ends the credits that were given.
+func (g *Gates) renewCredits() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.change()
 }
 
 // Breakers returns the state of every breaker, by endpoint. It does not block.
@@ -67,7 +131,7 @@ func (g *Gates) Breakers() map[string]BreakerState {
 	defer g.mu.Unlock()
 	states := make(map[string]BreakerState, len(g.gates))
 	for name, gate := range g.gates {
-		if !gate.limit.Breaker.Off() {
+		if !gate.removed && !gate.limit.Breaker.Off() {
 			states[name] = g.tick(gate, g.now())
 		}
 	}
@@ -83,6 +147,7 @@ func (g *Gates) heldBack() map[string]string {
 	for name, gate := range g.gates {
 		state := g.tick(gate, now)
 		switch {
+		case gate.removed:
 		case state == BreakerOpen:
 			why[name] = "breaker open"
 		case now.Before(gate.paused):
@@ -101,6 +166,9 @@ func (g *Gates) credits(want int) (credits map[string]int, next time.Time) {
 	defer g.mu.Unlock()
 	now := g.now()
 	for name, gate := range g.gates {
+		if gate.removed {
+			continue
+		}
 		free, at := gate.free(now, g.tick(gate, now), want)
 		if gate.held = free < want; !gate.held {
 			continue
@@ -157,8 +225,11 @@ func (g *Gates) end(endpoint string, called bool, probe int) {
 	if !called {
 		gate.tokens = min(gate.tokens+1, float64(gate.limit.Burst))
 	}
-	gate.inFlight--
+	gate.inFlight = max(gate.inFlight-1, 0) // the gate may be younger than the call
 	gate.breaker.probed(probe)
+	if gate.inFlight == 0 {
+		g.forget(gate)
+	}
 	if gate.held {
 		gate.held = false
 		g.change()
@@ -253,8 +324,17 @@ func (g *Gates) pauseFor(gate *gate, until time.Time) {
 				"endpoint", gate.name, "until", until, "pauses", n)
 		}
 	}
-	gate.pause(until, "paused by Retry-After")
+	gate.pause(until, whyPaused)
+	if until.Sub(gate.shared) >= pauseSlack {
+		select {
+		case g.paused <- struct{}{}:
+		default:
+		}
+	}
 }
+
+// whyPaused is why an endpoint is not called whose backend asked for it, in this process or in another.
+const whyPaused = "paused by Retry-After"
 
 const (
 	starvedPause = time.Second // between two tries to call an endpoint while this process lacks something

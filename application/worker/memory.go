@@ -17,7 +17,8 @@ type memory struct {
 	mu      sync.Mutex
 	size    int64
 	free    int64
-	held    map[string]int64 // by endpoint; nil where there is only one endpoint
+	held    map[string]int64 // by endpoint
+	shared  bool             // there is more than one endpoint
 	waiting list.List        // of *claim
 }
 
@@ -29,11 +30,18 @@ type claim struct {
 }
 
 func newMemory(opts Options) *memory {
-	m := &memory{size: opts.MaxBytes, free: opts.MaxBytes}
-	if len(opts.Known) > 1 {
-		m.held = make(map[string]int64, len(opts.Known))
+	return &memory{
+		size: opts.MaxBytes, free: opts.MaxBytes,
+		held: make(map[string]int64, len(opts.Known)), shared: len(opts.Known) > 1,
 	}
-	return m
+}
+
+// share says whether there is more than one endpoint from now on.
+func (m *memory) share(shared bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.shared = shared
+	m.grant()
 }
 
 // reserve blocks until n bytes are free for the endpoint, and charges them. N is at most size.
@@ -73,9 +81,6 @@ func (m *memory) release(endpoint string, n int64) {
 // charge changes the number of bytes that an endpoint holds by n. The caller holds mu.
 func (m *memory) charge(endpoint string, n int64) {
 	m.free -= n
-	if m.held == nil {
-		return
-	}
 	if m.held[endpoint] += n; m.held[endpoint] == 0 {
 		delete(m.held, endpoint)
 	}
@@ -86,7 +91,7 @@ func (m *memory) grant() {
 	for place := m.waiting.Front(); place != nil; {
 		r, _ := place.Value.(*claim)
 		next := place.Next()
-		if m.held == nil || m.held[r.endpoint] < m.free {
+		if !m.shared || m.held[r.endpoint] < m.free {
 			if m.free < r.bytes {
 				return
 			}

@@ -44,6 +44,44 @@ type Pool struct {
 	jobs      chan job
 	finished  chan finished
 	condition atomic.Pointer[error] // what Probe returns
+	crew      crew
+}
+
+// crew are the goroutines of the slots.
+type crew struct {
+	mu    sync.Mutex
+	want  int    // slots
+	has   int    // goroutines, which stay when there are fewer slots
+	start func() // starts one; nil while the pool does not run
+	done  sync.WaitGroup
+}
+
+// grow sees to it that there are as many as slots.
+func (c *crew) grow(slots int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.want = slots
+	c.fill()
+}
+
+// open starts them, and close lets no more start. Those that there are end with their work; done waits for them.
+func (c *crew) open(slot func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.start = func() { c.done.Go(slot) }
+	c.fill()
+}
+
+func (c *crew) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.start = nil
+}
+
+func (c *crew) fill() {
+	for ; c.start != nil && c.has < c.want; c.has++ {
+		c.start()
+	}
 }
 
 // job is a delivery for a slot.
@@ -69,10 +107,12 @@ func New(opts Options, work ports.Work, processor Processor) *Pool {
 		opts: opts, work: work, processor: processor,
 		capacity: newCapacity(opts),
 		memory:   newMemory(opts),
-		// At most Slots calls run, and nothing is fetched while Slots outcomes are unsaved: neither channel blocks long.
+		// At most Slots calls run, and nothing is fetched while Slots outcomes are unsaved: neither channel blocks long. With
+		// more slots than there were at first a channel may be full while one of them, or the saving, is about to read it.
 		jobs:     make(chan job, opts.Slots),
 		finished: make(chan finished, opts.Slots),
 	}
+	p.crew.want = opts.Slots
 	p.condition.Store(&errNotRunning)
 	return p
 }
@@ -115,10 +155,8 @@ func (p *Pool) Run(ctx context.Context) error {
 	p.condition.Store(&fine)
 	defer p.condition.Store(&errNotRunning)
 
-	var slots, saver sync.WaitGroup
-	for range p.opts.Slots {
-		slots.Go(func() { p.slot(accepting, calls) })
-	}
+	var saver sync.WaitGroup
+	p.crew.open(func() { p.slot(accepting, calls) })
 	saver.Go(func() { p.saveOutcomes(saves) })
 
 	err := p.fetch(ctx)
@@ -127,11 +165,19 @@ func (p *Pool) Run(ctx context.Context) error {
 	defer drained.Stop()
 	gaveUp := time.AfterFunc(p.opts.Drain+p.opts.Save, abandon)
 	defer gaveUp.Stop()
+	p.crew.close()
 	close(p.jobs)
-	slots.Wait()
+	p.crew.done.Wait()
 	close(p.finished)
 	saver.Wait()
 	return err
+}
+
+// Change sets how many calls run at once, and which endpoints can be called (nil: all). Calls that run go on.
+func (p *Pool) Change(slots int, known []string) {
+	p.crew.grow(slots)
+	p.capacity.change(slots, known)
+	p.memory.share(len(known) > 1)
 }
 
 // fetch receives as much work as there is room for, until ctx or the queue ends. Of survivors it keeps only those

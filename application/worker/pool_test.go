@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/openhqm/openhqm/application/worker"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
 )
@@ -204,5 +205,59 @@ func TestPoolDoesNotCallWhatIsLostAlready(t *testing.T) {
 		require.Empty(t, p.calls())
 		require.Equal(t, [][]domain.ID{{"lost"}}, q.finished(), "dropped, not repeated")
 		r.end(t)
+	})
+}
+
+// TestPoolChangesItsSlotsWhileItWorks has always more to do than it may.
+func TestPoolChangesItsSlotsWhileItWorks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := make(gate)
+		q, p := newQueue(deliveries("", 100, 10)...), newProcessor(g.process)
+		pool := worker.New(options(), q, p)
+		pool.Change(3, nil) // before it runs
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- pool.Run(ctx) }()
+		synctest.Wait()
+		require.Len(t, p.calls(), 3)
+		for _, step := range []struct{ slots, finished, begun int }{
+			{slots: 10, begun: 10},
+			{slots: 2, begun: 10},
+			{slots: 2, finished: 9, begun: 11},
+			{slots: 5, begun: 14},
+		} {
+			pool.Change(step.slots, nil)
+			g.open(step.finished)
+			synctest.Wait()
+			require.Len(t, p.calls(), step.begun, step)
+		}
+		close(g)
+		synctest.Wait()
+		require.Len(t, q.outcomes(), 100)
+		stop()
+		require.NoError(t, <-ended)
+		pool.Change(20, nil) // after it has ended
+	})
+}
+
+func TestPoolFetchesForEndpointsThatAreNew(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		opts := options()
+		opts.Known = []string{"a"}
+		q := newQueue()
+		pool := worker.New(opts, q, newProcessor(atOnce))
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- pool.Run(ctx) }()
+		synctest.Wait()
+		require.Len(t, q.credits, 1)
+		pool.Change(4, []string{"a", "b"})
+		synctest.Wait()
+		require.Len(t, q.credits, 2)
+		require.Contains(t, q.credits[1].Known, "b")
+		stop()
+		require.NoError(t, <-ended)
 	})
 }

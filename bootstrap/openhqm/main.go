@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"sync"
 	"syscall"
 	"time"
 
@@ -83,17 +82,14 @@ func serve(settings cli.Settings, stderr *telemetry.LogWriter) error {
 	if err != nil {
 		return &cli.ConfigError{Err: err}
 	}
-	warn(log, warnings)
+	bootstrap.LogWarnings(log.Logger, warnings)
 	if err := bootstrap.TuneMemory(config, log.Logger); err != nil {
 		return &cli.ConfigError{Err: err}
 	}
-	reload := reloader{settings: settings, config: config, log: log}
-	running, end := context.WithCancel(context.Background())
-	var reloads sync.WaitGroup
-	reloads.Go(func() { reload.run(running, hangups) })
-	err = bootstrap.Run(stop, config, version, log)
-	end()
-	reloads.Wait()
+	err = bootstrap.Run(stop, config, version, log, bootstrap.Reloads{
+		Hangups: hangups,
+		Load:    func() (configs.Config, []configs.Warning, error) { return load(settings) },
+	})
 	if _, ok := errors.AsType[*configs.Error](err); ok || errors.Is(err, ports.ErrMisconfigured) {
 		return &cli.ConfigError{Err: err}
 	}
@@ -102,12 +98,6 @@ func serve(settings cli.Settings, stderr *telemetry.LogWriter) error {
 		return cli.ErrLogged
 	}
 	return nil
-}
-
-func warn(log *bootstrap.Log, warnings []configs.Warning) {
-	for _, warning := range warnings {
-		log.Warn("configuration", "source", warning.Source, "warning", warning.Text)
-	}
 }
 
 func printConfig(settings cli.Settings, stdout, stderr io.Writer) error {

@@ -49,6 +49,7 @@ type Instance struct {
 	Results     ports.Results
 	DeadLetters ports.DeadLetters
 	Gauge       ports.Gauge
+	Pauses      ports.Pauses // nil only where there is one process
 
 	// NewConsumer makes a consumer that lives until ctx ends. To end ctx is to crash: what the consumer holds is not
 	// finished, its leases are no longer extended, and it hands nothing back.

@@ -2,8 +2,6 @@ package faults_test
 
 import (
 	"net"
-	"os"
-	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -28,29 +26,6 @@ func TestAHangupInterruptsNothing(t *testing.T) {
 	result := process.Client().Result(id)
 	require.Equal(t, "COMPLETED", result.Status)
 	require.Len(t, backend.CallsOf(id), 1)
-}
-
-// TestAHangupReadsTheConfigurationAgain holds that the log level changes at once, that the log says what does not, and
-// that a configuration with mistakes changes nothing.
-func TestAHangupReadsTheConfigurationAgain(t *testing.T) {
-	t.Parallel()
-	gateway := testkit.NewGateway(t, "")
-	process := gateway.Start()
-	reload := func(config, message string) map[string]any {
-		require.NoError(t, os.WriteFile(filepath.Join(gateway.Dir, "openhqm.yaml"), []byte(config), 0o600))
-		process.Signal(syscall.SIGHUP)
-		return process.AwaitLog(message)
-	}
-
-	line := reload("log: {level: loud}\n", "SIGHUP: the configuration is wrong; going on with the old one")
-	require.Contains(t, line["error"], "log.level")
-	line = reload("log: {level: debug}\n", "SIGHUP: read the configuration again")
-	require.Equal(t, "debug", line["log_level"])
-	const more = "SIGHUP: other settings than log.level have changed; they take effect after a restart"
-	require.NotContains(t, process.Log.Text(), more)
-	reload("log: {level: debug}\nworker: {count: 2}\n", more)
-	process.Signal(syscall.SIGTERM)
-	require.Zero(t, process.Wait().ExitCode())
 }
 
 func TestAStartThatWaitsEndsWhenItIsStopped(t *testing.T) {

@@ -188,7 +188,7 @@ func TestALeavingProcessKeepsWhatItHasBegunAlone(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	broker := memorycarrier.New(memorycarrier.Options{})
 	process := func() (*paired.Queue, *paired.Work) {
-		q := paired.Join(broker.Join(requests), db, paired.Options{Reader: reader(), Now: time.Now})
+		q := paired.Join(broker.Join(requests), db, paired.Options{Reader: reader, Now: time.Now})
 		consumer, wait := db.NewConsumer(t.Context())
 		t.Cleanup(wait)
 		return q, q.NewWork(consumer)

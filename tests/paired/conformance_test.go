@@ -98,11 +98,11 @@ func open(
 	var loops sync.WaitGroup
 	carrier, leave := join()
 	process := func(carrier ports.Carrier) *paired.Queue {
-		return paired.Join(carrier, db, paired.Options{Reader: reader(), Now: time.Now})
+		return paired.Join(carrier, db, paired.Options{Reader: reader, Now: time.Now})
 	}
 	api := process(carrier)
 	return conformance.Instance{
-		Intake: api.Intake(), Results: db, DeadLetters: db.DeadLetters(), Gauge: api.Gauge(),
+		Intake: api.Intake(), Results: db, DeadLetters: db.DeadLetters(), Gauge: api.Gauge(), Pauses: db,
 		NewConsumer: func(ctx context.Context) ports.Work {
 			alive, die := context.WithCancel(ctx)
 			context.AfterFunc(life, die)

@@ -34,6 +34,7 @@ var (
 	Conclude  = inShard(always, "conclude")
 	Reject    = inShard(whenRoom, "reject")
 	Sweep     = inShard(always, "sweep")
+	Pause     = inShard(always, "pause")
 	Depths    = inShard(whenRoom, "depths")
 	Rehearse  = inShard(always, "rehearse")
 	Begin     = inShard(always, "begin") // this and the next four: for requests that a carrier has
@@ -48,8 +49,8 @@ var (
 // All returns every script.
 func All() []*Script {
 	return []*Script{
-		Accept, Cancel, Receive, Extend, Finish, Conclude, Reject, Sweep, Depths, Rehearse, Begin, Keep, Published,
-		Suspects, Lost, Read, Tidy,
+		Accept, Cancel, Receive, Extend, Finish, Conclude, Reject, Sweep, Pause, Depths, Rehearse, Begin, Keep,
+		Published, Suspects, Lost, Read, Tidy,
 	}
 }
 

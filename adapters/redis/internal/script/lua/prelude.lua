@@ -28,6 +28,7 @@
 --                       when leases that have ended are left to their holders; made, when the hash was made; round,
 --                       how many notes there were
 --   :shards, :carrier   strings, in the first shard: how many shards there are, and the queue.type of the processes
+--   :pauses             sorted set, in the first shard: backends that asked to be left alone, by the millisecond that ends
 --   :losses, :probe     strings: the process that looks for lost messages; what a health check writes
 --   :rehearsal          what Open writes to check its permissions
 --
@@ -48,6 +49,7 @@ local usedSet = shard .. ':used'
 local carried = shard .. ':carried'
 local lent = shard .. ':lent'
 local alive = shard .. ':alive'
+local pauses = shard .. ':pauses'
 
 -- While a slot of a Cluster moves, its keys are on two nodes. Both then refuse a command with several keys when they do
 -- not have them all ("Multi-key operations" in the specification of Redis Cluster). Asking for two keys that never

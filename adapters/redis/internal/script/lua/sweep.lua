@@ -1,7 +1,7 @@
 -- sweep does what time asks for: delayed requests become ready, overdue ones end, dead letters and unused endpoints are
 -- forgotten. It does a bounded part. It returns in how many milliseconds it should come again, the requests that ended,
--- and how many became ready; also what :alive has, and how many unfinished requests and dead letters there are. With an
--- id it checks only whether that request is overdue.
+-- how many became ready, and which backends are paused, each with the milliseconds that are left; also what :alive has,
+-- and how many unfinished requests and dead letters there are. With an id it checks only whether that request is overdue.
 --   limit         of each kind
 --   unanswered    the status of an overdue request that no backend answered, and unansweredProblem its error
 --   only          the id, or empty
@@ -88,5 +88,7 @@ for _, set in ipairs({due, deadlines}) do
     local earliest = redis.call('ZRANGE', set, 0, 0, 'WITHSCORES')
     if earliest[2] then wait = math.min(wait, math.max(0, tonumber(earliest[2]) - now)) end
 end
-return {'swept', 'wait', wait, 'ended', {columns, ended}, 'ready', #ripe, 'now', now, 'made', made, 'round', round,
-    'unfinished', redis.call('ZCARD', deadlines), 'dead', redis.call('ZCARD', dead)}
+local paused = redis.call('ZRANGEBYSCORE', pauses, now + 1, '+inf', 'WITHSCORES', 'LIMIT', 0, limit)
+for i = 2, #paused, 2 do paused[i] = tonumber(paused[i]) - now end
+return {'swept', 'wait', wait, 'ended', {columns, ended}, 'ready', #ripe, 'paused', paused, 'now', now, 'made', made,
+    'round', round, 'unfinished', redis.call('ZCARD', deadlines), 'dead', redis.call('ZCARD', dead)}
