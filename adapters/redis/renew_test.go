@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openhqm/openhqm/adapters/redis"
+	"github.com/openhqm/openhqm/ports"
 )
 
 func TestARenewedPasswordEndsAnOutage(t *testing.T) {
@@ -64,6 +65,8 @@ func TestARenewedPasswordEndsAnOutage(t *testing.T) {
 				err := db.Probe(t.Context())
 				return err != nil && strings.Contains(err.Error(), "WRONGPASS")
 			}, patience, 10*time.Millisecond, "the old password is still good")
+			require.Error(t, publish(t, outlet(t, db, otherStream), "lost")[0], "what is not published is not confirmed")
+			require.ErrorIs(t, tryAccept(t.Context(), db, newRequest()), ports.ErrRefused)
 
 			require.NoError(t, opts.Access.Renew(tt.withUser(url, "new"), nil))
 			require.Eventually(t, func() bool {

@@ -146,7 +146,7 @@ func requestFor[In, Out any](
 	ctx context.Context, l *link, timeout time.Duration, do operation[In, Out], in *In,
 ) (*Out, error) {
 	out, err := ask(ctx, l, timeout, do, in)
-	if !missing(err) && !forbidden(err) { // recreating the queue decides whether that is an outage; refusals notes the rest
+	if !missing(err) && !forbidden(err) { // recreating the queue decides about the one, and refusals note the other
 		l.report(ctx, about(err))
 	}
 	return out, err

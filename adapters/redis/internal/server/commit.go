@@ -247,7 +247,7 @@ func send(ctx context.Context, pipe redis.Pipeliner, ops []*Op, after ...func(re
 	for _, add := range after {
 		add(pipe)
 	}
-	_, _ = pipe.Exec(ctx) // each command has its own error
+	Exec(ctx, pipe)
 	for i, o := range ops {
 		o.answer, o.err = commands[i].Slice()
 	}

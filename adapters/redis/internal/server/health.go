@@ -35,8 +35,8 @@ var (
 func NewHealth(s *Server) *Health { return &Health{server: s} }
 
 // Probe writes to every shard, and looks what is under its keys. Full memory is not an error but a detail: what was
-// accepted can be read and finished. When Redis has refused something lately, Probe finds out which command it is. While
-// requests get on all the same, that is ports.Degraded, and so is a clock that differs from ours.
+// accepted can be read and finished. When Redis has refused something lately, Probe finds out which command it is.
+// While requests get on all the same, that is ports.Degraded, and so is a clock that differs from ours.
 func (h *Health) Probe(ctx context.Context) error {
 	if !h.server.Enter() {
 		return ports.ErrClosed
@@ -92,26 +92,26 @@ func (h *Health) look(ctx context.Context, s *Shard) error {
 	for _, stream := range h.server.streams(s) {
 		pipe.XLen(ctx, stream)
 	}
-	commands, _ := pipe.Exec(ctx) // each command has its own error
-	for _, command := range commands[1:] {
+	for _, command := range Exec(ctx, pipe)[1:] {
 		if err := h.judge(ctx, command); err != nil {
 			return err
 		}
 	}
-	lengths, err := h.server.Client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		for _, endpoint := range endpoints.Val() {
-			for _, lane := range []string{codec.HighLane, codec.LowLane} {
-				pipe.XLen(ctx, s.StreamKey(lane+endpoint))
-			}
-		}
-		return nil
-	})
-	for _, length := range lengths {
-		if h.judge(ctx, length) != nil {
-			return Translate(named("a key that begins with "+s.StreamKey(""), length.Err())) // health names no endpoint
+	pipe = h.server.Client.Pipeline()
+	for _, endpoint := range endpoints.Val() {
+		for _, lane := range []string{codec.HighLane, codec.LowLane} {
+			pipe.XLen(ctx, s.StreamKey(lane+endpoint))
 		}
 	}
-	return cmp.Or(Translate(err), Translate(written.Err()))
+	for _, length := range Exec(ctx, pipe) {
+		switch err := h.judge(ctx, length); {
+		case partial(err): // health names no endpoint
+			return Translate(named("a key that begins with "+s.StreamKey(""), length.Err()))
+		case err != nil:
+			return err
+		}
+	}
+	return Translate(written.Err())
 }
 
 // judge returns the error of a command that reads a key. It is logged where it is about the key.

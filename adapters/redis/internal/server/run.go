@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 
@@ -39,6 +40,18 @@ func (s *Server) Eval(ctx context.Context, key string, call script.Call) (script
 		answer, err = s.Client.Eval(ctx, call.Source(), []string{key}, call.Args...).Slice() // now Redis knows it
 	}
 	return answer, err
+}
+
+// Exec runs a pipeline. Afterwards each command has its own error, also when Redis refused the connection: go-redis
+// leaves that error, such as WRONGPASS, off the commands.
+func Exec(ctx context.Context, pipe redis.Pipeliner) []redis.Cmder {
+	commands, err := pipe.Exec(ctx)
+	if err != nil && !slices.ContainsFunc(commands, func(c redis.Cmder) bool { return c.Err() != nil }) {
+		for _, command := range commands {
+			command.SetErr(err)
+		}
+	}
+	return commands
 }
 
 // unknown reports whether Redis does not know a script that it was asked to run: nothing was done.

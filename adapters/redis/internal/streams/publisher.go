@@ -46,7 +46,7 @@ func (p *publisher) Publish(ctx context.Context, messages []ports.QueueMessage) 
 			Stream: p.stream, MinID: oldest, Approx: true, Values: []any{payloadField, messages[i].Value},
 		})
 	}
-	_, _ = pipe.Exec(ctx) // each command has its own error
+	server.Exec(ctx, pipe)
 	errs := make([]error, len(messages))
 	for i := range added {
 		errs[i] = server.Translate(added[i].Err())
