@@ -1,6 +1,9 @@
 package configs
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Files returns the files that hold secrets and certificates of the endpoint. They may change while a process runs.
 func (e *Endpoint) Files() []string {
@@ -13,8 +16,10 @@ func (e *Endpoint) Files() []string {
 	return append(files, e.TLS.files()...)
 }
 
-// Files returns the files that hold the URL and the certificates; see Endpoint.Files.
-func (r *Redis) Files() []string { return append(r.URL.files(), r.TLS.files()...) }
+// Files returns the files that hold the URL, the password and the certificates; see Endpoint.Files.
+func (r *Redis) Files() []string {
+	return slices.Concat(r.URL.files(), r.Password.files(), r.TLS.files())
+}
 
 func (t *TLS) files() []string {
 	var files []string

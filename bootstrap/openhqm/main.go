@@ -46,6 +46,7 @@ func program(stderr *telemetry.LogWriter) *cli.Program {
 		Getenv:      os.Getenv,
 		Serve:       func(settings cli.Settings) error { return serve(settings, stderr) },
 		PrintConfig: printConfig,
+		CheckConfig: checkConfig,
 		Listen:      listen,
 		Data: cli.DataTools{
 			Check: bootstrap.CheckData, Repair: bootstrap.RepairData, Backup: bootstrap.BackupData,
@@ -53,13 +54,24 @@ func program(stderr *telemetry.LogWriter) *cli.Program {
 	}
 }
 
-// load reads the configuration that the flags choose. Its error is a *cli.ConfigError.
+// load reads the configuration that the flags choose. Its error is a *cli.ConfigError; what is at fault in the
+// configuration has its default then.
 func load(settings cli.Settings) (configs.Config, []configs.Warning, error) {
 	config, warnings, err := configs.Load(configs.Sources{
-		File: settings.File, DotEnv: ".env", Environ: os.Environ(), Flags: settings.Values,
+		File: settings.File, DotEnv: settings.DotEnv, NoDotEnv: settings.NoDotEnv, Environ: os.Environ(),
+		Flags: settings.Values,
 	})
 	if err != nil {
-		return config, nil, &cli.ConfigError{Err: err}
+		err = &cli.ConfigError{Err: err}
+	}
+	return config, warnings, err
+}
+
+// loadToStart also checks what only a start needs. Its error names everything that is wrong.
+func loadToStart(settings cli.Settings) (configs.Config, []configs.Warning, error) {
+	config, warnings, err := load(settings)
+	if err := bootstrap.Check(config, err); err != nil {
+		return config, warnings, &cli.ConfigError{Err: err}
 	}
 	return config, warnings, nil
 }
@@ -75,7 +87,7 @@ func serve(settings cli.Settings, stderr *telemetry.LogWriter) error {
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
 
-	config, warnings, err := load(settings)
+	config, warnings, err := loadToStart(settings)
 	if err != nil {
 		return err
 	}
@@ -84,6 +96,9 @@ func serve(settings cli.Settings, stderr *telemetry.LogWriter) error {
 		return &cli.ConfigError{Err: err}
 	}
 	warn(log, warnings)
+	if file := config.DotEnv(); file != "" {
+		log.Info("configuration: read a file of variables", "file", file)
+	}
 	if err := bootstrap.TuneMemory(config, log.Logger); err != nil {
 		return &cli.ConfigError{Err: err}
 	}
@@ -115,9 +130,7 @@ func printConfig(settings cli.Settings, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for _, warning := range warnings {
-		_, _ = fmt.Fprintf(stderr, "openhqm: warning: %s\n", warning)
-	}
+	remark(config, warnings, stderr)
 	text, err := config.YAML()
 	if err != nil {
 		return err
@@ -126,7 +139,33 @@ func printConfig(settings cli.Settings, stdout, stderr io.Writer) error {
 	return err
 }
 
+// remark writes what a start logs. It ignores its own errors: standard error may be closed.
+func remark(config configs.Config, warnings []configs.Warning, stderr io.Writer) {
+	if file := config.DotEnv(); file != "" {
+		_, _ = fmt.Fprintf(stderr, "openhqm: read variables from %s\n", file)
+	}
+	for _, warning := range warnings {
+		_, _ = fmt.Fprintf(stderr, "openhqm: warning: %s\n", warning)
+	}
+}
+
+// checkConfig names everything wrong that a start would find without the network, and what this machine lacks.
+func checkConfig(settings cli.Settings, stderr io.Writer) error {
+	config, warnings, err := load(settings)
+	remark(config, warnings, stderr)
+	if err := bootstrap.CheckMachine(config, bootstrap.Check(config, err)); err != nil {
+		return &cli.ConfigError{Err: err}
+	}
+	return nil
+}
+
+// listen returns where the process listens. A client without .env files overlooks faults elsewhere: they may be in what
+// it does not know.
 func listen(settings cli.Settings) (host string, port int, err error) {
 	config, _, err := load(settings)
+	faulty, ok := errors.AsType[*configs.Error](err)
+	if ok && settings.NoDotEnv && !faulty.Blames("", "server", "server.host", "server.port") {
+		err = nil
+	}
 	return config.Server.Host, config.Server.Port, err
 }
