@@ -20,6 +20,11 @@ var queues = map[string]func() fx.Option{
 	configs.QueueSQS:      sqsModule,
 }
 
+// checks has a line for every queue.type whose adapter knows more of its configuration than the rules in configs.
+var checks = map[string]func(configs.Config) error{
+	configs.QueueSQS: checkSQS,
+}
+
 // backends has a line for every kind of backend.
 var backends = map[string]func() fx.Option{
 	backendHTTP: httpBackendModule,

@@ -7,30 +7,23 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"github.com/openhqm/openhqm/adapters/sqs"
 	"github.com/openhqm/openhqm/configs"
 )
 
-// Check adds to the faults of a configuration, if it has any, what a start would find wrong with it without the network:
-// secrets, files, and memory that is not enough. Its error is a *configs.Error that names everything, or nil.
+// Check adds to the faults of a configuration, if it has any, what a start would find wrong with it without the
+// network: secrets, files, and memory that is not enough. Its error is a *configs.Error that names everything, or nil.
 func Check(config configs.Config, faults error) error {
-	return configs.Join(faults, config.Resolve(), checkSQS(config), checkMemory(config, faults))
+	var ofQueue error
+	if check, has := checks[config.Queue.Type]; has {
+		ofQueue = check(config)
+	}
+	return configs.Join(faults, config.Resolve(), ofQueue, checkMemory(config, faults))
 }
 
 // blames reports whether faults are in one of these keys, so that nothing can be computed with them.
 func blames(faults error, keys ...string) bool {
 	found, ok := errors.AsType[*configs.Error](faults)
 	return ok && found.Blames(keys...)
-}
-
-func checkSQS(config configs.Config) error {
-	if config.Queue.Type != configs.QueueSQS {
-		return nil
-	}
-	if err := sqs.CheckRegion(config.SQS.Region); err != nil {
-		return config.Refuse("sqs.region", err.Error())
-	}
-	return nil
 }
 
 // checkMemory compares sizes with the memory that the process may have.

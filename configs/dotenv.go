@@ -64,11 +64,11 @@ func trusted(info fs.FileInfo, beside string) error {
 	if beside == "" {
 		return nil
 	}
-	file, err := os.Stat(beside)
-	if err != nil {
-		return nil // that file is a fault of its own
+	owner := ownerOf(info)
+	if owner == 0 || owner == os.Geteuid() {
+		return nil
 	}
-	if owner := ownerOf(info); owner != 0 && owner != os.Geteuid() && owner != ownerOf(file) {
+	if file, err := os.Stat(beside); err != nil || owner != ownerOf(file) {
 		return errForeign
 	}
 	return nil

@@ -81,14 +81,20 @@ func TestWhichDotenvFileIsRead(t *testing.T) {
 		want     int
 		wantFile string
 	}{
-		"none without a file":            {give: Sources{}, want: 64},
-		"none beside the file":           {give: Sources{File: alone}, want: 64},
-		"the one beside the file":        {give: Sources{File: beside}, want: 2, wantFile: besideEnv},
-		"beside a file from a variable":  {give: Sources{Environ: []string{"OPENHQM_CONFIG=" + beside}}, want: 2, wantFile: besideEnv},
-		"the one that was asked for":     {give: Sources{File: beside, DotEnv: asked}, want: 3, wantFile: asked},
-		"the one that a variable names":  {give: Sources{Environ: []string{"OPENHQM_ENV_FILE=" + asked}}, want: 3, wantFile: asked},
-		"none for those who want none":   {give: Sources{File: beside, DotEnv: asked, NoDotEnv: true}, want: 64},
-		"and the environment still wins": {give: Sources{File: beside, Environ: []string{count + "4"}}, want: 4, wantFile: besideEnv},
+		"none without a file":     {give: Sources{}, want: 64},
+		"none beside the file":    {give: Sources{File: alone}, want: 64},
+		"the one beside the file": {give: Sources{File: beside}, want: 2, wantFile: besideEnv},
+		"beside a file from a variable": {
+			give: Sources{Environ: []string{"OPENHQM_CONFIG=" + beside}}, want: 2, wantFile: besideEnv,
+		},
+		"the one that was asked for": {give: Sources{File: beside, DotEnv: asked}, want: 3, wantFile: asked},
+		"the one that a variable names": {
+			give: Sources{Environ: []string{"OPENHQM_ENV_FILE=" + asked}}, want: 3, wantFile: asked,
+		},
+		"none for those who want none": {give: Sources{File: beside, DotEnv: asked, NoDotEnv: true}, want: 64},
+		"and the environment still wins": {
+			give: Sources{File: beside, Environ: []string{count + "4"}}, want: 4, wantFile: besideEnv,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -102,7 +108,9 @@ func TestWhichDotenvFileIsRead(t *testing.T) {
 
 func TestADotenvFileThatOthersMayWriteIsRefused(t *testing.T) {
 	t.Parallel()
-	for mode, want := range map[os.FileMode]string{0o600: "", 0o644: "", 0o664: errWritable.Error(), 0o646: errWritable.Error()} {
+	for mode, want := range map[os.FileMode]string{
+		0o600: "", 0o644: "", 0o664: errWritable.Error(), 0o646: errWritable.Error(),
+	} {
 		t.Run(mode.String(), func(t *testing.T) {
 			t.Parallel()
 			file := write(t, "f.yaml", "")

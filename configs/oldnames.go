@@ -2,38 +2,29 @@ package configs
 
 import (
 	"fmt"
-	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 )
 
 // oldName is a variable of manifests that were written for the first OpenHQM, a program in Python. A variable that sets
-// several keys has a row for each. Of two names of one key the later row wins.
+// several keys has a row for each. Of two variables that set one key the later in the alphabet wins.
 type oldName struct {
-	variable string   // without OPENHQM_
-	key      string   // as today; empty: it means nothing any more
-	queues   []string // the queue types that it is for; nil: all
+	variable string // without OPENHQM_
+	key      string // as today; empty: it means nothing any more
+	queue    string // the queue.type that it is for; empty: all
+	store    string // the store.type that it is for; empty: all
 
 	// convert returns what today's key has instead of the text, and false if this variable does not set the key; nil: the
 	// text itself.
 	convert func(text string) (string, bool)
 }
 
-// brokers are the queue types that Redis is needed for.
-var brokers = []string{QueueRedis, QueueKafka, QueueSQS}
-
+// oldNames are those of no single queue. Others are in queueTypes.
 var oldNames = []oldName{
-	{variable: "CACHE__REDIS_URL", key: "redis.url", queues: brokers},
-	{variable: "QUEUE__REDIS_URL", key: "redis.url", queues: brokers},
-	{variable: "QUEUE__KAFKA_BOOTSTRAP_SERVERS", key: "kafka.brokers", queues: []string{QueueKafka}},
-	{variable: "QUEUE__KAFKA_CONSUMER_GROUP", key: "kafka.group", queues: []string{QueueKafka}},
+	{variable: "CACHE__REDIS_URL", key: "redis.url", store: storeRedis},
+	{variable: "QUEUE__REDIS_URL", key: "redis.url", store: storeRedis},
 	{variable: "QUEUE__REQUEST_QUEUE_NAME", key: "queue.requests"},
-	{variable: "QUEUE__SQS_QUEUE_URL", key: "queue.requests", queues: []string{QueueSQS}, convert: queueOfURL},
-	{variable: "QUEUE__SQS_QUEUE_URL", key: "sqs.region", queues: []string{QueueSQS}, convert: regionOfURL},
-	{variable: "QUEUE__SQS_QUEUE_URL", key: "sqs.endpoint", queues: []string{QueueSQS}, convert: endpointOfURL},
-	{variable: "QUEUE__SQS_REGION", key: "sqs.region", queues: []string{QueueSQS}},
 	{variable: "QUEUE__RESPONSE_QUEUE_NAME", key: "queue.responses"},
 	{variable: "QUEUE__DLQ_NAME", key: "queue.dead_letters"},
 	{variable: "CACHE__TTL_SECONDS", key: "store.ttl", convert: seconds},
@@ -56,6 +47,18 @@ var oldNames = []oldName{
 	{variable: "SERVER__RELOAD"},
 }
 
+// allOldNames returns the whole table.
+func allOldNames() []oldName {
+	all := slices.Clone(oldNames)
+	for _, q := range queueTypes {
+		for _, row := range q.old {
+			row.queue = q.name
+			all = append(all, row)
+		}
+	}
+	return all
+}
+
 // oldSection begins the variables of a section that means nothing any more.
 const oldSection = "PARTITIONING__"
 
@@ -68,12 +71,12 @@ var oldFields = map[string][]string{
 	"auth_header_name": {"auth", "header"},
 }
 
-// oldRows returns the rows of a variable without its prefix, with what they make of its text; nil: its name is of today.
+// oldRows returns the rows of a variable without its prefix, and what they make of its text; nil: it is of today.
 func oldRows(variable, text string) (rows []oldName, texts []string) {
 	if strings.HasPrefix(variable, oldSection) {
 		return []oldName{{variable: variable}}, []string{""}
 	}
-	for _, row := range oldNames {
+	for _, row := range allOldNames() {
 		if row.variable != variable {
 			continue
 		}
@@ -93,7 +96,7 @@ type oldUse struct {
 	source   string // for the warning
 	inFile   bool
 	keys     []string // of today; none: it means nothing any more
-	queues   []string
+	row      oldName  // of a variable, the first one
 	settings []setting
 	shown    map[string]string // by key, what convert made of the text
 }
@@ -137,36 +140,6 @@ func nameOfURL(text string) (string, bool) {
 	return "default", isURL
 }
 
-// queueOfURL returns the name of a queue of SQS, which ends its URL.
-func queueOfURL(text string) (string, bool) {
-	return text[strings.LastIndexByte(text, '/')+1:], true
-}
-
-// amazonHost matches the hosts of SQS, of which some name the region.
-var amazonHost = regexp.MustCompile(`(?:^sqs\.([a-z0-9-]+)|^([a-z0-9-]+)\.queue|queue)\.amazonaws\.com(?:\.cn)?$`)
-
-func regionOfURL(text string) (string, bool) {
-	u, err := url.Parse(text)
-	if err != nil {
-		return "", false
-	}
-	found := amazonHost.FindStringSubmatch(u.Hostname())
-	if found == nil {
-		return "", false
-	}
-	region := found[1] + found[2]
-	return region, region != ""
-}
-
-// endpointOfURL returns the address of a server that speaks SQS and is not Amazon's.
-func endpointOfURL(text string) (string, bool) {
-	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || amazonHost.MatchString(u.Hostname()) {
-		return "", false
-	}
-	return u.Scheme + "://" + u.Host, true
-}
-
 // addOld lays what old names set over the defaults. What anybody has set by its name of today wins, and so does the
 // later of two old names. Each use is warned of.
 func (l *loader) addOld() {
@@ -199,7 +172,12 @@ func (l *loader) addOld() {
 
 // meant reports whether what an old name sets has an effect with the queue.
 func (l *loader) meant(use *oldUse) bool {
-	return use.queues == nil || slices.Contains(use.queues, l.queueType())
+	i := slices.IndexFunc(queueTypes, func(q queueType) bool { return q.name == l.queueType() })
+	if i < 0 {
+		return true // that type is a fault of its own
+	}
+	return (use.row.queue == "" || use.row.queue == queueTypes[i].name) &&
+		(use.row.store == "" || use.row.store == queueTypes[i].store)
 }
 
 func (l *loader) queueType() string {
@@ -213,8 +191,8 @@ func (l *loader) oldText(use *oldUse, winners map[string]*oldUse, today map[stri
 	case len(use.keys) == 0:
 		return "is an old name that means nothing any more; it is ignored"
 	case !l.meant(use):
-		return fmt.Sprintf("is an old name of %s, which has no effect with queue.type %q; queue.type may be %s",
-			strings.Join(use.keys, " and "), l.queueType(), strings.Join(use.queues, ", "))
+		return fmt.Sprintf("is an old name of %s, which has no effect with queue.type %q; "+
+			"set queue.type to use another queue", strings.Join(use.keys, " and "), l.queueType())
 	}
 	var write []string
 	for _, key := range use.keys {

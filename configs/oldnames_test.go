@@ -19,138 +19,116 @@ func loadWarned(t *testing.T, sources Sources) (Config, []string) {
 	return config, texts
 }
 
+// oldCase is what an environment with old names sets, and what is said about it.
+type oldCase struct {
+	give  []string
+	get   func(Config) any
+	want  any
+	warns []string
+}
+
+func checkOldNames(t *testing.T, tests []oldCase) {
+	t.Helper()
+	for _, tt := range tests {
+		t.Run(tt.give[len(tt.give)-1], func(t *testing.T) {
+			t.Parallel()
+			config, warnings := loadWarned(t, Sources{Environ: tt.give})
+			require.Equal(t, tt.want, tt.get(config))
+			require.ElementsMatch(t, tt.warns, warnings)
+		})
+	}
+}
+
+// The beginnings of what is said.
+const (
+	isOld  = ": is an old name; the new one is OPENHQM_"
+	isGone = ": is an old name that means nothing any more; it is ignored"
+)
+
 func TestOldNamesOfVariables(t *testing.T) {
 	t.Parallel()
-	const (
-		redis = "OPENHQM_QUEUE_TYPE=redis"
-		kafka = "OPENHQM_QUEUE__TYPE=kafka"
-		sqs   = "OPENHQM_QUEUE__TYPE=sqs"
-		local = "OPENHQM_QUEUE__SQS_QUEUE_URL=http://localstack:4566/000000000000/jobs"
-		is    = ": is an old name; the new one is OPENHQM_"
-		gone  = ": is an old name that means nothing any more; it is ignored"
-	)
-	for _, tt := range []struct {
-		give  []string
-		get   func(Config) any
-		want  any
-		warns []string
-	}{
+	const redis = "OPENHQM_QUEUE_TYPE=redis"
+	checkOldNames(t, []oldCase{
+		{
+			give: []string{"OPENHQM_QUEUE__REDIS_URL=redis://b"}, // embedded
+			get:  func(c Config) any { return c.Sets("redis.url") },
+			want: false,
+			warns: []string{"OPENHQM_QUEUE__REDIS_URL: is an old name of redis.url, which has no effect with " +
+				`queue.type "embedded"; set queue.type to use another queue`},
+		},
 		{
 			give:  []string{redis, "OPENHQM_QUEUE__REDIS_URL=redis://:s3cret@a"},
 			get:   func(c Config) any { url, _ := c.ResolveRedis(); return url },
 			want:  "redis://:s3cret@a",
-			warns: []string{"OPENHQM_QUEUE__REDIS_URL" + is + "REDIS_URL"},
+			warns: []string{"OPENHQM_QUEUE__REDIS_URL" + isOld + "REDIS_URL"},
 		},
 		{
 			give: []string{redis, "OPENHQM_CACHE__REDIS_URL=redis://a", "OPENHQM_QUEUE__REDIS_URL=redis://b"},
 			get:  func(c Config) any { url, _ := c.ResolveRedis(); return url },
 			want: "redis://b",
 			warns: []string{
-				"OPENHQM_CACHE__REDIS_URL" + is + "REDIS_URL (which OPENHQM_QUEUE__REDIS_URL sets, too; that counts)",
-				"OPENHQM_QUEUE__REDIS_URL" + is + "REDIS_URL",
+				"OPENHQM_CACHE__REDIS_URL" + isOld + "REDIS_URL (which OPENHQM_QUEUE__REDIS_URL sets, too; that counts)",
+				"OPENHQM_QUEUE__REDIS_URL" + isOld + "REDIS_URL",
 			},
 		},
 		{
-			give: []string{"OPENHQM_QUEUE__REDIS_URL=redis://b"}, // embedded
-			get:  func(c Config) any { return c.Sets("redis.url") },
-			want: false,
-			warns: []string{"OPENHQM_QUEUE__REDIS_URL: is an old name of redis.url, which has no effect with " +
-				`queue.type "embedded"; queue.type may be redis, kafka, sqs`},
-		},
-		{
-			give:  []string{kafka, "OPENHQM_QUEUE__KAFKA_BOOTSTRAP_SERVERS=a:1,b:2"},
-			get:   func(c Config) any { return c.Kafka.Brokers },
-			want:  []string{"a:1", "b:2"},
-			warns: []string{"OPENHQM_QUEUE__KAFKA_BOOTSTRAP_SERVERS" + is + "KAFKA_BROKERS"},
-		},
-		{
-			give:  []string{kafka, "OPENHQM_QUEUE__KAFKA_CONSUMER_GROUP=g"},
-			get:   func(c Config) any { return c.Kafka.Group },
-			want:  "g",
-			warns: []string{"OPENHQM_QUEUE__KAFKA_CONSUMER_GROUP" + is + "KAFKA_GROUP"},
-		},
-		{
-			give:  []string{sqs, "OPENHQM_QUEUE__SQS_REGION=eu-west-1"},
-			get:   func(c Config) any { return c.SQS.Region },
-			want:  "eu-west-1",
-			warns: []string{"OPENHQM_QUEUE__SQS_REGION" + is + "SQS_REGION"},
-		},
-		{
-			give: []string{sqs, "OPENHQM_QUEUE__SQS_QUEUE_URL=https://sqs.eu-west-1.amazonaws.com/123456789012/jobs"},
-			get:  func(c Config) any { return []string{c.Queue.Requests, c.SQS.Region, c.SQS.Endpoint} },
-			want: []string{"jobs", "eu-west-1", ""},
-			warns: []string{"OPENHQM_QUEUE__SQS_QUEUE_URL" + is + `QUEUE_REQUESTS="jobs" and ` +
-				`OPENHQM_SQS_REGION="eu-west-1"`},
-		},
-		{
-			give: []string{sqs, local, "OPENHQM_QUEUE__REQUEST_QUEUE_NAME=other"},
-			get:  func(c Config) any { return []string{c.Queue.Requests, c.SQS.Endpoint} },
-			want: []string{"jobs", "http://localstack:4566"},
-			warns: []string{
-				"OPENHQM_QUEUE__REQUEST_QUEUE_NAME" + is +
-					"QUEUE_REQUESTS (which OPENHQM_QUEUE__SQS_QUEUE_URL sets, too; that counts)",
-				"OPENHQM_QUEUE__SQS_QUEUE_URL" + is + `QUEUE_REQUESTS="jobs" and ` +
-					`OPENHQM_SQS_ENDPOINT="http://localstack:4566"`,
+			give: []string{
+				redis, "OPENHQM_QUEUE__REQUEST_QUEUE_NAME=a", "OPENHQM_QUEUE__RESPONSE_QUEUE_NAME=b",
+				"OPENHQM_QUEUE__DLQ_NAME=c",
 			},
-		},
-		{
-			give: []string{redis, "OPENHQM_QUEUE__REQUEST_QUEUE_NAME=a", "OPENHQM_QUEUE__RESPONSE_QUEUE_NAME=b",
-				"OPENHQM_QUEUE__DLQ_NAME=c", local},
 			get:  func(c Config) any { return []string{c.Queue.Requests, c.Queue.Responses, c.Queue.DeadLetters} },
 			want: []string{"a", "b", "c"},
 			warns: []string{
-				"OPENHQM_QUEUE__DLQ_NAME" + is + "QUEUE_DEAD_LETTERS",
-				"OPENHQM_QUEUE__REQUEST_QUEUE_NAME" + is + "QUEUE_REQUESTS",
-				"OPENHQM_QUEUE__RESPONSE_QUEUE_NAME" + is + "QUEUE_RESPONSES",
-				"OPENHQM_QUEUE__SQS_QUEUE_URL: is an old name of queue.requests and sqs.endpoint, which has no effect " +
-					`with queue.type "redis"; queue.type may be sqs`,
+				"OPENHQM_QUEUE__DLQ_NAME" + isOld + "QUEUE_DEAD_LETTERS",
+				"OPENHQM_QUEUE__REQUEST_QUEUE_NAME" + isOld + "QUEUE_REQUESTS",
+				"OPENHQM_QUEUE__RESPONSE_QUEUE_NAME" + isOld + "QUEUE_RESPONSES",
 			},
 		},
 		{
 			give:  []string{"OPENHQM_CACHE__TTL_SECONDS=7200"},
 			get:   func(c Config) any { return c.Store.TTL },
 			want:  2 * time.Hour,
-			warns: []string{"OPENHQM_CACHE__TTL_SECONDS" + is + `STORE_TTL="7200s"`},
+			warns: []string{"OPENHQM_CACHE__TTL_SECONDS" + isOld + `STORE_TTL="7200s"`},
 		},
 		{
 			give:  []string{"OPENHQM_WORKER__TIMEOUT_SECONDS=30"},
 			get:   func(c Config) any { return c.Worker.Timeout },
 			want:  30 * time.Second,
-			warns: []string{"OPENHQM_WORKER__TIMEOUT_SECONDS" + is + `WORKER_TIMEOUT="30s"`},
+			warns: []string{"OPENHQM_WORKER__TIMEOUT_SECONDS" + isOld + `WORKER_TIMEOUT="30s"`},
 		},
 		{
 			give:  []string{"OPENHQM_WORKER__MAX_RETRIES=3"},
 			get:   func(c Config) any { return c.Retry.MaxAttempts },
 			want:  4,
-			warns: []string{"OPENHQM_WORKER__MAX_RETRIES" + is + `RETRY_MAX_ATTEMPTS="4"`},
+			warns: []string{"OPENHQM_WORKER__MAX_RETRIES" + isOld + `RETRY_MAX_ATTEMPTS="4"`},
 		},
 		{
 			give: []string{"OPENHQM_WORKER__RETRY_DELAY_BASE=0.5", "OPENHQM_WORKER__RETRY_DELAY_MAX=30.0"},
 			get:  func(c Config) any { return []time.Duration{c.Retry.Base, c.Retry.Max} },
 			want: []time.Duration{500 * time.Millisecond, 30 * time.Second},
 			warns: []string{
-				"OPENHQM_WORKER__RETRY_DELAY_BASE" + is + `RETRY_BASE="0.5s"`,
-				"OPENHQM_WORKER__RETRY_DELAY_MAX" + is + `RETRY_MAX="30.0s"`,
+				"OPENHQM_WORKER__RETRY_DELAY_BASE" + isOld + `RETRY_BASE="0.5s"`,
+				"OPENHQM_WORKER__RETRY_DELAY_MAX" + isOld + `RETRY_MAX="30.0s"`,
 			},
 		},
 		{
 			give:  []string{"OPENHQM_MONITORING__LOG_LEVEL=WARNING"},
 			get:   func(c Config) any { return c.Log.Level },
 			want:  LevelWarn,
-			warns: []string{"OPENHQM_MONITORING__LOG_LEVEL" + is + `LOG_LEVEL="warn"`},
+			warns: []string{"OPENHQM_MONITORING__LOG_LEVEL" + isOld + `LOG_LEVEL="warn"`},
 		},
 		{
 			give: []string{"OPENHQM_PROXY__DEFAULT_ENDPOINT=http://app:8080/api"},
 			get:  func(c Config) any { return []string{c.Proxy.DefaultEndpoint, c.Proxy.Endpoints["default"].URL} },
 			want: []string{"default", "http://app:8080/api"},
-			warns: []string{"OPENHQM_PROXY__DEFAULT_ENDPOINT" + is +
+			warns: []string{"OPENHQM_PROXY__DEFAULT_ENDPOINT" + isOld +
 				`PROXY__ENDPOINTS__DEFAULT__URL and OPENHQM_PROXY_DEFAULT_ENDPOINT="default"`},
 		},
 		{
 			give: []string{"OPENHQM_PROXY__BACKEND_URL=http://app"},
 			get:  func(c Config) any { return []string{c.Proxy.DefaultEndpoint, c.Proxy.Endpoints["default"].URL} },
 			want: []string{"default", "http://app"},
-			warns: []string{"OPENHQM_PROXY__BACKEND_URL" + is +
+			warns: []string{"OPENHQM_PROXY__BACKEND_URL" + isOld +
 				`PROXY__ENDPOINTS__DEFAULT__URL and OPENHQM_PROXY_DEFAULT_ENDPOINT="default"`},
 		},
 		{
@@ -159,23 +137,18 @@ func TestOldNamesOfVariables(t *testing.T) {
 			want: "a",
 		},
 		{
-			give: []string{"OPENHQM_PROXY__ENABLED=true", "OPENHQM_WORKER__BATCH_SIZE=10",
-				"OPENHQM_PARTITIONING__ENABLED=true", "OPENHQM_PARTITIONING__KEY=x", "OPENHQM_WORKER__MAX_RETRIES="},
+			give: []string{
+				"OPENHQM_PROXY__ENABLED=true", "OPENHQM_WORKER__BATCH_SIZE=10", "OPENHQM_PARTITIONING__ENABLED=true",
+				"OPENHQM_PARTITIONING__KEY=x", "OPENHQM_WORKER__MAX_RETRIES=",
+			},
 			get:  func(c Config) any { return c.Worker.Count },
 			want: 64,
 			warns: []string{
-				"OPENHQM_PARTITIONING__ENABLED" + gone, "OPENHQM_PARTITIONING__KEY" + gone, "OPENHQM_PROXY__ENABLED" + gone,
-				"OPENHQM_WORKER__BATCH_SIZE" + gone,
+				"OPENHQM_PARTITIONING__ENABLED" + isGone, "OPENHQM_PARTITIONING__KEY" + isGone, "OPENHQM_PROXY__ENABLED" + isGone,
+				"OPENHQM_WORKER__BATCH_SIZE" + isGone,
 			},
 		},
-	} {
-		t.Run(tt.give[len(tt.give)-1], func(t *testing.T) {
-			t.Parallel()
-			config, warnings := loadWarned(t, Sources{Environ: tt.give})
-			require.Equal(t, tt.want, tt.get(config))
-			require.ElementsMatch(t, tt.warns, warnings)
-		})
-	}
+	})
 }
 
 func TestTheNewNameWins(t *testing.T) {
@@ -186,8 +159,10 @@ func TestTheNewNameWins(t *testing.T) {
 		give Sources
 		from string
 	}{
-		"in the file":        {Sources{File: file, Environ: []string{old + "=30"}}, file + ":1"},
-		"in the environment": {Sources{Environ: []string{old + "=30", "OPENHQM_WORKER_TIMEOUT=7s"}}, "OPENHQM_WORKER_TIMEOUT"},
+		"in the file": {Sources{File: file, Environ: []string{old + "=30"}}, file + ":1"},
+		"in the environment": {
+			Sources{Environ: []string{old + "=30", "OPENHQM_WORKER_TIMEOUT=7s"}}, "OPENHQM_WORKER_TIMEOUT",
+		},
 		"in a flag": {
 			Sources{Environ: []string{old + "=30"}, Flags: map[string]string{"worker.timeout": "7s"}}, "--worker.timeout",
 		},
@@ -229,15 +204,22 @@ proxy:
       auth_username: old
 `)
 	config, warnings := loadWarned(t, Sources{File: file, Environ: []string{
-		`OPENHQM_PROXY__ENDPOINTS={"c": {"url": "http://c", "auth_type": "basic", "auth_username": "u", "auth_password": "s3cret"}}`,
+		`OPENHQM_PROXY__ENDPOINTS={"c": {"url": "http://c", "auth_type": "basic", "auth_username": "u", ` +
+			`"auth_password": "s3cret"}}`,
 		"OPENHQM_PROXY__ENDPOINTS__D__URL=http://d", "OPENHQM_PROXY__ENDPOINTS__D__AUTH_TYPE=api_key",
 		"OPENHQM_PROXY__ENDPOINTS__D__AUTH_TOKEN=s3cret", "OPENHQM_PROXY__ENDPOINTS__D__AUTH_HEADER_NAME=X-D",
 	}})
-	require.Equal(t, Auth{Type: AuthCustom, Token: Secret{reference: "s3cret"}, Header: "X-T"}, config.Proxy.Endpoints["a"].Auth)
-	require.Equal(t, Auth{Type: AuthBasic, Username: "new"}, config.Proxy.Endpoints["b"].Auth)
-	require.Equal(t, Auth{Type: AuthBasic, Username: "u", Password: Secret{reference: "s3cret"}}, config.Proxy.Endpoints["c"].Auth)
-	require.Equal(t, Auth{Type: AuthAPIKey, Token: Secret{reference: "s3cret"}, Header: "X-D"}, config.Proxy.Endpoints["d"].Auth)
-	require.Contains(t, warnings, file+":4: proxy.endpoints.a.auth_token: is an old name; the new one is proxy.endpoints.a.auth.token")
+	secret := Secret{reference: "s3cret"}
+	for name, want := range map[string]Auth{
+		"a": {Type: AuthCustom, Token: secret, Header: "X-T"},
+		"b": {Type: AuthBasic, Username: "new"},
+		"c": {Type: AuthBasic, Username: "u", Password: secret},
+		"d": {Type: AuthAPIKey, Token: secret, Header: "X-D"},
+	} {
+		require.Equal(t, want, config.Proxy.Endpoints[name].Auth, name)
+	}
+	require.Contains(t, warnings, file+":4: proxy.endpoints.a.auth_token: is an old name; "+
+		"the new one is proxy.endpoints.a.auth.token")
 	require.Contains(t, warnings, file+":7: proxy.endpoints.b.auth_type: is an old name; the new one is "+
 		"proxy.endpoints.b.auth.type (which "+file+":8 sets; that counts)")
 	require.Contains(t, warnings, "OPENHQM_PROXY__ENDPOINTS: proxy.endpoints.c.auth_password: is an old name; "+

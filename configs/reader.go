@@ -88,7 +88,8 @@ func (r *reader) inSeconds(n *yaml.Node, path []string) *yaml.Node {
 	if n.Kind != yaml.ScalarNode || text == n.Value {
 		return n
 	}
-	r.report.warn(r.at(n).String()+": "+strings.Join(path, "."), "has no unit and means seconds, as it did of old; write "+text)
+	r.report.warn(r.at(n).String()+": "+strings.Join(path, "."),
+		"has no unit and means seconds, as it did of old; write "+text)
 	with := *n
 	with.Value = text
 	return &with

@@ -74,8 +74,8 @@ func (c *Config) resolveRedis(check *secretCheck) string {
 	return text
 }
 
-// withUser puts a user and a password into a URL that has none, and says what is wrong with it, or "". Behind Sentinels,
-// whose own password the URL has, those of Redis are parameters.
+// withUser puts a user and a password into a URL that has none, and says what is wrong with it, or "". Behind
+// Sentinels, whose own password the URL has, those of Redis are parameters.
 func withUser(text, username, password string) (with, reason string) {
 	const twice = "has a user or password, and redis.password is set: keep one of them"
 	u, err := url.Parse(text)

@@ -20,8 +20,8 @@ func (c *Config) Resolve() error {
 	if known && q.store == storeRedis {
 		c.resolveRedis(&check)
 	}
-	if q.name == QueueKafka {
-		c.resolveKafka(&check)
+	if q.resolve != nil {
+		q.resolve(c, &check)
 	}
 	if c.Role != RoleAPI {
 		c.resolveEndpoints(&check)

@@ -2,7 +2,6 @@ package configs
 
 import (
 	"errors"
-	"slices"
 	"strings"
 	"testing"
 
@@ -123,7 +122,9 @@ func TestResolveRedis(t *testing.T) {
 		"user and password beside it": {
 			give: "{url: redis://a:1/2, username: u, password: '${RAW}'}", want: "redis://u:s3%40c%2Fr%3F%23%25et@a:1/2",
 		},
-		"a password alone": {give: "{url: 'redis://a?addr=b:1', password: '${PASSWORD}'}", want: "redis://:s3cret@a?addr=b:1"},
+		"a password alone": {
+			give: "{url: 'redis://a?addr=b:1', password: '${PASSWORD}'}", want: "redis://:s3cret@a?addr=b:1",
+		},
 		"beside Sentinels": {
 			give: "{url: 'redis://:a@s?master_name=m', username: u, password: '${PASSWORD}'}",
 			want: "redis://:a@s?master_name=m&password=s3cret&username=u",
@@ -184,10 +185,6 @@ func TestResolveNamesEveryFaultOfWhatTheProcessNeeds(t *testing.T) {
 	text := write(t, "text", "no PEM")
 	file := write(t, "f.yaml", `
 redis: {url: http://u:s3cret@a, password: file:/none}
-kafka:
-  security_protocol: SASL_SSL
-  sasl: {username: u, password: "${MISSING}"}
-  tls: {ca_file: `+text+`}
 proxy:
   endpoints:
     a:
@@ -202,10 +199,9 @@ proxy:
 		missing  = "needs variables that are not set: MISSING"
 	)
 	ofEndpoints := []string{
-		":11: proxy.endpoints.a.auth.token: " + missing,
-		":12: proxy.endpoints.a.tls.cert_file: cannot be used with key_file: tls: failed to find any PEM data in key input",
+		":7: proxy.endpoints.a.auth.token: " + missing,
+		":8: proxy.endpoints.a.tls.cert_file: cannot be used with key_file: tls: failed to find any PEM data in key input",
 	}
-	ofKafka := []string{":5: kafka.sasl.password: " + missing, ":6: kafka.tls.ca_file: holds no certificate in PEM"}
 	for name, tt := range map[string]struct {
 		queue, role string
 		want        []string
@@ -213,8 +209,6 @@ proxy:
 		"embedded": {QueueEmbedded, RoleAll, ofEndpoints},
 		"api":      {QueueRedis, RoleAPI, []string{password, url}},
 		"redis":    {QueueRedis, RoleWorker, append([]string{password, url}, ofEndpoints...)},
-		"kafka":    {QueueKafka, RoleAll, slices.Concat([]string{password, url}, ofKafka, ofEndpoints)},
-		"sqs":      {QueueSQS, RoleAPI, []string{password, url}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -110,7 +110,8 @@ func TestDurationsAreWrittenInTheirShortForm(t *testing.T) {
 func TestDaysAreDurations(t *testing.T) {
 	t.Parallel()
 	for give, want := range map[string]time.Duration{
-		"7d": 168 * time.Hour, "0d": 0, "1.5d": 36 * time.Hour, "1d12h": 36 * time.Hour, "2d0.5s": 48*time.Hour + time.Second/2,
+		"7d": 168 * time.Hour, "0d": 0, "1.5d": 36 * time.Hour, "1d12h": 36 * time.Hour,
+		"2d0.5s": 48*time.Hour + time.Second/2,
 	} {
 		t.Run(give, func(t *testing.T) {
 			t.Parallel()
@@ -124,7 +125,8 @@ func TestDaysAreDurations(t *testing.T) {
 func TestWholeNumbersMayHaveAnyDecimalNotation(t *testing.T) {
 	t.Parallel()
 	for give, want := range map[string]int{
-		"7": 7, "-7": -7, "64.0": 64, "1e+06": 1_000_000, "1.048576e+07": 10_485_760, "1E3": 1000, "9007199254740993": 9007199254740993,
+		"7": 7, "-7": -7, "64.0": 64, "1e+06": 1_000_000, "1.048576e+07": 10_485_760, "1E3": 1000,
+		"9007199254740993": 9007199254740993,
 	} {
 		t.Run(give, func(t *testing.T) {
 			t.Parallel()

@@ -105,7 +105,7 @@ func (m *matcher) matchOld(source, variable, text string) bool {
 	if rows == nil {
 		return false
 	}
-	use := &oldUse{source: source, queues: rows[0].queues, shown: map[string]string{}}
+	use := &oldUse{source: source, row: rows[0], shown: map[string]string{}}
 	m.report.old = append(m.report.old, use)
 	for i, row := range rows {
 		path, found := schema.byFlag(row.key)
