@@ -11,11 +11,13 @@ import (
 	"unicode"
 )
 
-// Resolve checks all that this process needs of secrets and of the files of TLS sections: those of the queue, of the
-// store and, in roles that call backends, of the endpoints. It keeps nothing. Its error is an *Error with every fault.
+// Resolve checks all that this process needs of secrets and of the files of TLS sections: those of its own addresses, of
+// the queue, of the store and, in roles that call backends, of the endpoints. It keeps nothing. Its error is an *Error with every fault.
 // It blocks as long as reading the files does.
 func (c *Config) Resolve() error {
 	check := secretCheck{origins: c.origins}
+	check.serverTLS("server.tls.", c.Server.TLS)
+	check.serverTLS("server.admin_tls.", c.Server.AdminTLS)
 	q, known := c.queueType()
 	if known && q.store == storeRedis {
 		c.resolveRedis(&check)
@@ -74,16 +76,28 @@ func (c *secretCheck) secret(key string, s Secret) string {
 
 // tls checks that the files can be used.
 func (c *secretCheck) tls(prefix string, t TLS) {
-	ca, certificate, key := prefix+"ca_file", prefix+"cert_file", prefix+"key_file"
-	if authorities := c.file(ca, t.CAFile); authorities != nil && !x509.NewCertPool().AppendCertsFromPEM(authorities) {
-		c.bad(ca, "holds no certificate in PEM")
+	c.authorities(prefix+"ca_file", t.CAFile)
+	c.certificate(prefix, t.CertFile, t.KeyFile)
+}
+
+func (c *secretCheck) serverTLS(prefix string, t ServerTLS) {
+	c.certificate(prefix, t.CertFile, t.KeyFile)
+	c.authorities(prefix+"client_ca_file", t.ClientCAFile)
+}
+
+func (c *secretCheck) authorities(key, path string) {
+	if content := c.file(key, path); content != nil && !x509.NewCertPool().AppendCertsFromPEM(content) {
+		c.bad(key, "holds no certificate in PEM")
 	}
-	shown, private := c.file(certificate, t.CertFile), c.file(key, t.KeyFile)
+}
+
+func (c *secretCheck) certificate(prefix, certFile, keyFile string) {
+	shown, private := c.file(prefix+"cert_file", certFile), c.file(prefix+"key_file", keyFile)
 	if shown == nil || private == nil {
 		return
 	}
 	if _, err := tls.X509KeyPair(shown, private); err != nil {
-		c.bad(certificate, "cannot be used with key_file: "+err.Error())
+		c.bad(prefix+"cert_file", "cannot be used with key_file: "+err.Error())
 	}
 }
 

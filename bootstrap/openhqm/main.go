@@ -161,11 +161,12 @@ func checkConfig(settings cli.Settings, stderr io.Writer) error {
 
 // listen returns where the process listens. A client without .env files overlooks faults elsewhere: they may be in what
 // it does not know.
-func listen(settings cli.Settings) (host string, port int, err error) {
+func listen(settings cli.Settings) (cli.Listener, error) {
 	config, _, err := load(settings)
+	server := config.Server
 	faulty, ok := errors.AsType[*configs.Error](err)
-	if ok && settings.NoDotEnv && !faulty.Blames("", "server", "server.host", "server.port") {
+	if ok && settings.NoDotEnv && !faulty.Blames("", "server", "server.host", "server.port", "server.tls.cert_file") {
 		err = nil
 	}
-	return config.Server.Host, config.Server.Port, err
+	return cli.Listener{Host: server.Host, Port: server.Port, TLS: server.TLS.On()}, err
 }

@@ -17,7 +17,9 @@ const dangling = `
 queue: {type: redis}
 redis: {url: "http://user:s3cret@foo"}
 worker: {count: 0}
-server: {api_keys: [{name: a, sha256: 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae, endpoints: [b]}]}
+server:
+  tls: {cert_file: /none/cert.pem, key_file: openhqm.yaml, client_ca_file: openhqm.yaml}
+  api_keys: [{name: a, sha256: 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e700, endpoints: [b]}]
 proxy:
   default_endpoint: nobody
   transparent: {listen: "127.0.0.1:8080", endpoint: none}
@@ -38,13 +40,15 @@ func TestACheckAndAStartNameEveryFaultAtOnce(t *testing.T) {
 		wants := []string{
 			"openhqm.yaml:3: redis.url: must be a URL that begins with redis:// or rediss://",
 			`openhqm.yaml:4: worker.count: "0": must be 1 to 65536`,
-			`openhqm.yaml:5: server.api_keys.0.endpoints: "b": must be among the endpoints`,
-			`openhqm.yaml:7: proxy.default_endpoint: "nobody": must be empty or one of the endpoints`,
-			`openhqm.yaml:8: proxy.transparent.endpoint: "none": must be one of the endpoints`,
-			`openhqm.yaml:10: proxy.endpoints.orders.url: "ftp://orders.internal": must be an absolute URL`,
-			"openhqm.yaml:10: proxy.endpoints.orders.auth.token: needs variables that are not set: X",
-			"openhqm.yaml:11: proxy.endpoints.bills.headers.X-Key: stat /none/key: no such file or directory",
-			"openhqm.yaml:12: proxy.endpoints.carts.tls.ca_file: holds no certificate in PEM",
+			"openhqm.yaml:6: server.tls.cert_file: stat /none/cert.pem: no such file or directory",
+			"openhqm.yaml:6: server.tls.client_ca_file: holds no certificate in PEM",
+			`openhqm.yaml:7: server.api_keys.0.endpoints: "b": must be among the endpoints`,
+			`openhqm.yaml:9: proxy.default_endpoint: "nobody": must be empty or one of the endpoints`,
+			`openhqm.yaml:10: proxy.transparent.endpoint: "none": must be one of the endpoints`,
+			`openhqm.yaml:12: proxy.endpoints.orders.url: "ftp://orders.internal": must be an absolute URL`,
+			"openhqm.yaml:12: proxy.endpoints.orders.auth.token: needs variables that are not set: X",
+			"openhqm.yaml:13: proxy.endpoints.bills.headers.X-Key: stat /none/key: no such file or directory",
+			"openhqm.yaml:14: proxy.endpoints.carts.tls.ca_file: holds no certificate in PEM",
 		}
 		for _, want := range wants {
 			require.Contains(t, output.Stderr, want)
