@@ -11,9 +11,9 @@ import (
 	"unicode"
 )
 
-// Resolve checks all that this process needs of secrets and of the files of TLS sections: those of its own addresses, of
-// the queue, of the store and, in roles that call backends, of the endpoints. It keeps nothing. Its error is an *Error with every fault.
-// It blocks as long as reading the files does.
+// Resolve checks all that this process needs of secrets and of the files of TLS sections: those of its own addresses,
+// of the queue, of the store and, in roles that call backends, of the endpoints. It keeps nothing. Its error is an
+// *Error with every fault. It blocks as long as reading the files does.
 func (c *Config) Resolve() error {
 	check := secretCheck{origins: c.origins}
 	check.serverTLS("server.tls.", c.Server.TLS)
