@@ -20,6 +20,11 @@ var queues = map[string]func() fx.Option{
 	configs.QueueSQS:      sqsModule,
 }
 
+// checks has a line for every queue.type whose adapter knows more of its configuration than the rules in configs.
+var checks = map[string]func(configs.Config) error{
+	configs.QueueSQS: checkSQS,
+}
+
 // backends has a line for every kind of backend: it makes the one of a configuration, with the client that it calls
 // through. The client of the configuration before says which connections there are.
 var backends = map[string]func(*caller, configs.Config) (ports.Backend, *httpbackend.Client, error){

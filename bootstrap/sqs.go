@@ -19,6 +19,14 @@ func sqsModule() fx.Option {
 	)
 }
 
+// checkSQS looks for the region where tools of Amazon look for it.
+func checkSQS(config configs.Config) error {
+	if err := sqs.CheckRegion(config.SQS.Region); err != nil {
+		return config.Refuse("sqs.region", err.Error())
+	}
+	return nil
+}
+
 // openSQS looks for the queues at once, not in a start hook: the adapters on top of them need them to be there.
 func openSQS(
 	b *brokers, lc fx.Lifecycle, config configs.Config, logger *slog.Logger,

@@ -22,7 +22,11 @@ type Config struct {
 	Proxy    Proxy  `koanf:"proxy"`
 
 	origins map[string]origin // of every key that was set, for faults found after Load
+	dotEnv  string
 }
+
+// DotEnv returns the path of the .env file that was read; empty: none was.
+func (c *Config) DotEnv() string { return c.dotEnv }
 
 // The roles a process can play.
 const (

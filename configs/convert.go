@@ -36,11 +36,11 @@ func convert(text string, t reflect.Type) (any, error) {
 		}
 		return text == "true", nil
 	case t.Kind() == reflect.Int:
-		n, err := strconv.Atoi(text)
-		if err != nil {
+		n, ok := parseWhole(text)
+		if !ok || n > math.MaxInt || n < math.MinInt {
 			return nil, errInteger
 		}
-		return n, nil
+		return int(n), nil
 	case t.Kind() == reflect.Float64:
 		x, err := strconv.ParseFloat(text, 64)
 		if err != nil || math.IsNaN(x) || math.IsInf(x, 0) {
@@ -50,4 +50,19 @@ func convert(text string, t reflect.Type) (any, error) {
 	default:
 		return text, nil
 	}
+}
+
+// largestFloat is the largest number up to which a float64 tells all whole numbers apart.
+const largestFloat = 1 << 53
+
+// parseWhole reads a whole number in any decimal notation. What passes through JSON or Helm comes out as 1.048576e+07.
+func parseWhole(text string) (n int64, ok bool) {
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return n, true
+	}
+	x, err := strconv.ParseFloat(text, 64)
+	if err != nil || strings.Trim(text, "0123456789+-.eE") != "" || x != math.Trunc(x) || math.Abs(x) > largestFloat {
+		return 0, false
+	}
+	return int64(x), true
 }

@@ -1,6 +1,8 @@
 package configs
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -64,4 +66,88 @@ func TestDotenvFaults(t *testing.T) {
 			require.EqualError(t, r.err(), "configuration: 1 fault\n  "+test.want)
 		})
 	}
+}
+
+func TestWhichDotenvFileIsRead(t *testing.T) {
+	t.Parallel()
+	const count = "OPENHQM_WORKER_COUNT="
+	beside := write(t, "f.yaml", "")
+	besideEnv := filepath.Join(filepath.Dir(beside), ".env")
+	require.NoError(t, os.WriteFile(besideEnv, []byte(count+"2"), 0o600))
+	alone := write(t, "f.yaml", "")
+	asked := write(t, "any.env", count+"3")
+	for name, test := range map[string]struct {
+		give     Sources
+		want     int
+		wantFile string
+	}{
+		"none without a file":     {give: Sources{}, want: 64},
+		"none beside the file":    {give: Sources{File: alone}, want: 64},
+		"the one beside the file": {give: Sources{File: beside}, want: 2, wantFile: besideEnv},
+		"beside a file from a variable": {
+			give: Sources{Environ: []string{"OPENHQM_CONFIG=" + beside}}, want: 2, wantFile: besideEnv,
+		},
+		"the one that was asked for": {give: Sources{File: beside, DotEnv: asked}, want: 3, wantFile: asked},
+		"the one that a variable names": {
+			give: Sources{Environ: []string{"OPENHQM_ENV_FILE=" + asked}}, want: 3, wantFile: asked,
+		},
+		"none for those who want none": {give: Sources{File: beside, DotEnv: asked, NoDotEnv: true}, want: 64},
+		"and the environment still wins": {
+			give: Sources{File: beside, Environ: []string{count + "4"}}, want: 4, wantFile: besideEnv,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			config, _, err := Load(test.give)
+			require.NoError(t, err)
+			require.Equal(t, test.want, config.Worker.Count)
+			require.Equal(t, test.wantFile, config.DotEnv())
+		})
+	}
+}
+
+func TestADotenvFileThatOthersMayWriteIsRefused(t *testing.T) {
+	t.Parallel()
+	for mode, want := range map[os.FileMode]string{
+		0o600: "", 0o644: "", 0o664: errWritable.Error(), 0o646: errWritable.Error(),
+	} {
+		t.Run(mode.String(), func(t *testing.T) {
+			t.Parallel()
+			file := write(t, "f.yaml", "")
+			path := filepath.Join(filepath.Dir(file), ".env")
+			require.NoError(t, os.WriteFile(path, []byte("OPENHQM_WORKER_COUNT=2"), 0o600))
+			require.NoError(t, os.Chmod(path, mode))
+			for _, sources := range []Sources{{File: file}, {DotEnv: path}} {
+				config, _, err := Load(sources)
+				if want == "" {
+					require.NoError(t, err)
+					require.Equal(t, 2, config.Worker.Count)
+				} else {
+					require.EqualError(t, err, "configuration: 1 fault\n  "+path+": cannot be read: "+want)
+				}
+			}
+		})
+	}
+}
+
+func TestADotenvFileOfAStrangerIsReadOnlyIfAskedFor(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	file := write(t, "f.yaml", "")
+	path := filepath.Join(filepath.Dir(file), ".env")
+	require.NoError(t, os.WriteFile(path, []byte("OPENHQM_WORKER_COUNT=2"), 0o600))
+	require.NoError(t, os.Chown(path, 12345, -1))
+
+	_, _, err := Load(Sources{File: file})
+	require.ErrorContains(t, err, errForeign.Error())
+	config, _, err := Load(Sources{DotEnv: path})
+	require.NoError(t, err)
+	require.Equal(t, 2, config.Worker.Count)
+
+	require.NoError(t, os.Chown(file, 12345, -1))
+	config, _, err = Load(Sources{File: file})
+	require.NoError(t, err, "whoever owns the configuration may set all of it")
+	require.Equal(t, 2, config.Worker.Count)
 }

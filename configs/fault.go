@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -46,9 +47,30 @@ func (e *Error) Error() string {
 	return out.String()
 }
 
+// Blames reports whether a fault is in one of these keys.
+func (e *Error) Blames(keys ...string) bool {
+	return slices.ContainsFunc(e.Faults, func(f Fault) bool { return slices.Contains(keys, f.Key) })
+}
+
+// Join returns an *Error with the faults of all that are one, or nil if there are none. A key is blamed once. Another
+// error becomes a fault in no key.
+func Join(errs ...error) error {
+	var all report
+	for _, err := range errs {
+		if faulty, ok := errors.AsType[*Error](err); ok {
+			for _, fault := range faulty.Faults {
+				all.add(fault)
+			}
+		} else if err != nil {
+			all.add(Fault{Reason: err.Error()})
+		}
+	}
+	return all.err()
+}
+
 // Warning is something odd that does not prevent the start.
 type Warning struct {
-	Source string // the name of a variable
+	Source string // the name of a variable, or a place in a file
 	Text   string
 }
 
@@ -68,8 +90,14 @@ func (c *Config) Sets(key string) bool {
 
 // report gathers faults. A key is blamed once: what follows from its first fault would only confuse.
 type report struct {
-	faults []Fault
-	blamed map[string]bool
+	faults   []Fault
+	blamed   map[string]bool
+	warnings []Warning
+	old      []*oldUse // in the order of the sources
+}
+
+func (r *report) warn(source, text string) {
+	r.warnings = append(r.warnings, Warning{Source: source, Text: text})
 }
 
 func (r *report) add(f Fault) {

@@ -16,8 +16,10 @@ func (e *Endpoint) Files() []string {
 	return append(files, e.TLS.files()...)
 }
 
-// Files returns the files that hold the URL and the certificates; see Endpoint.Files.
-func (r *Redis) Files() []string { return append(r.URL.files(), r.TLS.files()...) }
+// Files returns the files that hold the URL, the password and the certificates; see Endpoint.Files.
+func (r *Redis) Files() []string {
+	return slices.Concat(r.URL.files(), r.Password.files(), r.TLS.files())
+}
 
 // Files returns the files of the listener; see Endpoint.Files.
 func (t *ServerTLS) Files() []string { return named(t.CertFile, t.KeyFile, t.ClientCAFile) }

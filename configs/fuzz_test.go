@@ -13,6 +13,8 @@ func FuzzLoad(f *testing.F) {
 	f.Add(string(defaults))
 	f.Add(dumped)
 	f.Add("proxy: {endpoints: {a: &a {url: http://a}, b: {<<: *a, timeout: 5s}}}")
+	f.Add("x-a: [1]\nproxy: {endpoints: {a: {url: http://a, timeout: 30, auth_type: bearer, auth_token: [x]}}}")
+	f.Add("{store: {ttl: 7d1h}, worker: {count: 1e1, max_bytes: 1.0GiB}, server: {host: '[::]'}}")
 	f.Add("server: &server {<<: [*server, *server]}")
 	f.Add("? [a]\n: !!binary YQ==\n---\n- ${A:-b}")
 	f.Add("{server: {port: 60, host: \"\\x1f\"}, retry: {on_status: [500, {}]}, role: }")

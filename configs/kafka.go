@@ -91,10 +91,15 @@ func (k *Kafka) validateSecurity(v *validator) {
 	}
 }
 
-// ResolveKafka returns kafka.sasl.password, and checks that the files of kafka.tls can be read. It is for processes
+// ResolveKafka returns kafka.sasl.password, and checks that the files of kafka.tls can be used. It is for processes
 // that use Kafka. Its error is an *Error that never repeats the password.
 func (c *Config) ResolveKafka() (string, error) {
 	check := secretCheck{origins: c.origins}
+	password := c.resolveKafka(&check)
+	return password, check.report.err()
+}
+
+func (c *Config) resolveKafka(check *secretCheck) string {
 	password, err := c.Kafka.SASL.Password.Resolve()
 	switch {
 	case err != nil:
@@ -103,7 +108,7 @@ func (c *Config) ResolveKafka() (string, error) {
 		check.bad("kafka.sasl.password", "resolves to an empty value")
 	}
 	check.tls("kafka.tls.", c.Kafka.TLS)
-	return password, check.report.err()
+	return password
 }
 
 // Files returns the files that hold the password and the certificates; see Endpoint.Files.

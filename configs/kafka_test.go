@@ -166,3 +166,48 @@ kafka:
 	_, _, err = Load(Sources{Flags: map[string]string{"kafka.brokers": "bücher_1.test:9092"}})
 	require.ErrorContains(t, err, "must be host:port")
 }
+
+func TestOldNamesOfKafka(t *testing.T) {
+	t.Parallel()
+	const kafka = "OPENHQM_QUEUE__TYPE=kafka"
+	checkOldNames(t, []oldCase{
+		{
+			give:  []string{kafka, "OPENHQM_QUEUE__KAFKA_BOOTSTRAP_SERVERS=a:1,b:2"},
+			get:   func(c Config) any { return c.Kafka.Brokers },
+			want:  []string{"a:1", "b:2"},
+			warns: []string{"OPENHQM_QUEUE__KAFKA_BOOTSTRAP_SERVERS" + isOld + "KAFKA_BROKERS"},
+		},
+		{
+			give:  []string{kafka, "OPENHQM_QUEUE__KAFKA_CONSUMER_GROUP=g"},
+			get:   func(c Config) any { return c.Kafka.Group },
+			want:  "g",
+			warns: []string{"OPENHQM_QUEUE__KAFKA_CONSUMER_GROUP" + isOld + "KAFKA_GROUP"},
+		},
+		{
+			give: []string{"OPENHQM_QUEUE_TYPE=redis", "OPENHQM_QUEUE__KAFKA_CONSUMER_GROUP=g"},
+			get:  func(c Config) any { return c.Sets("kafka.group") },
+			want: false,
+			warns: []string{"OPENHQM_QUEUE__KAFKA_CONSUMER_GROUP: is an old name of kafka.group, which has no effect with " +
+				`queue.type "redis"; set queue.type to use another queue`},
+		},
+	})
+}
+
+func TestResolveChecksKafkaWhereItIsUsed(t *testing.T) {
+	t.Parallel()
+	file := write(t, "f.yaml", `
+kafka:
+  security_protocol: SASL_SSL
+  sasl: {username: u, password: "${MISSING}"}
+  tls: {ca_file: `+write(t, "text", "no PEM")+`}
+`)
+	load := func(queue string) error {
+		config, _, err := Load(Sources{File: file, Flags: map[string]string{"queue.type": queue}})
+		require.NoError(t, err)
+		return config.Resolve()
+	}
+	require.NoError(t, load(QueueRedis))
+	require.EqualError(t, load(QueueKafka), "configuration: 2 faults\n  "+
+		file+":4: kafka.sasl.password: needs variables that are not set: MISSING\n  "+
+		file+":5: kafka.tls.ca_file: holds no certificate in PEM")
+}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"reflect"
 	"regexp"
@@ -22,10 +21,11 @@ import (
 
 // Sources says where the configuration comes from. Each source wins over those before it; below all are the defaults.
 type Sources struct {
-	File    string            // path of the YAML file; empty: the one that OPENHQM_CONFIG names, or none
-	DotEnv  string            // path of the .env file; empty, or not there: none
-	Environ []string          // as os.Environ returns it
-	Flags   map[string]string // text by key, for instance "server.port"; only flags that were given
+	File     string            // path of the YAML file; empty: the one that OPENHQM_CONFIG names, or none
+	DotEnv   string            // path of the .env file; empty: as OPENHQM_ENV_FILE says, or the one beside the YAML file
+	NoDotEnv bool              // whether no .env file is read
+	Environ  []string          // as os.Environ returns it
+	Flags    map[string]string // text by key, for instance "server.port"; only flags that were given
 }
 
 //go:embed default.yaml
@@ -34,35 +34,30 @@ var defaults []byte
 // maxFile is the size of the largest file we read, in bytes.
 const maxFile = 1 << 20
 
-// Load reads all sources and checks the result. Its error is an *Error with every fault. Secrets are not resolved, see
-// ResolveSecrets. Load blocks as long as reading the files does.
+// Load reads all sources and checks the result. Its error is an *Error with every fault; what is at fault has its
+// default then, or a value that cannot be used. Secrets are not resolved, see Resolve. Load blocks as long as reading
+// the files does.
 func Load(sources Sources) (Config, []Warning, error) {
 	l := loader{tree: koanf.New(delimiter), settings: map[string]setting{}, origins: map[string]origin{}}
-	dotEnv := readDotenv(sources.DotEnv, &l.report)
 	environ := parseEnviron(sources.Environ)
-	l.environment = maps.Clone(environ)
-	for name, value := range dotEnv.values {
-		if _, set := environ[name]; !set {
-			l.environment[name] = value
-		}
-	}
+	dotEnv := l.dotenv(sources, environ)
+	l.environment = dotEnv.values.under(environ)
 
 	l.add(l.defaults())
 	l.add(l.file(cmp.Or(sources.File, l.environment[fileVariable])))
-	l.add(l.variables(dotEnv.values, func(name string) string {
-		return name + " in " + origin{name: sources.DotEnv, line: dotEnv.lines[name]}.String()
-	}))
-	l.add(l.variables(environ, func(name string) string { return name }))
+	l.variables(dotEnv.values, func(name string) string {
+		return name + " in " + origin{name: dotEnv.path, line: dotEnv.lines[name]}.String()
+	})
+	l.variables(environ, func(name string) string { return name })
 	l.add(l.flags(sources.Flags))
+	l.addOld()
 	l.add(l.inherit())
 
 	config := l.decode()
+	config.dotEnv = dotEnv.path
 	config.complete()
 	config.validate(&validator{report: &l.report, settings: l.settings, origins: l.origins})
-	if err := l.report.err(); err != nil {
-		return Config{}, l.warnings, err
-	}
-	return config, l.warnings, nil
+	return config, l.report.warnings, l.report.err()
 }
 
 // delimiter joins the parts of a key inside koanf. No key holds it, while names of endpoints hold dots.
@@ -75,7 +70,6 @@ type loader struct {
 	origins     map[string]origin  // by key, and by what it belongs to
 	environment environment        // with .env below it
 	report      report
-	warnings    []Warning
 }
 
 // add lays settings over what is there.
@@ -184,11 +178,17 @@ func (l *loader) yaml(r reader, content []byte) []setting {
 	return r.settings
 }
 
-func (l *loader) variables(env environment, origin func(name string) string) []setting {
-	known, warnings := matchVariables(env, origin, &l.report)
-	l.warnings = append(l.warnings, warnings...)
-	return readAssignments(known, &l.report)
+// variables adds what variables set. Fields of endpoints come last, when it is known which endpoints there are.
+func (l *loader) variables(env environment, origin func(name string) string) {
+	m := matcher{env: env, origin: origin, report: &l.report}
+	m.match()
+	l.add(readAssignments(m.known, &l.report))
+	m.assignOpen(l.endpoints())
+	l.add(readAssignments(m.known, &l.report))
 }
+
+// endpoints returns the names of those that the sources so far have.
+func (l *loader) endpoints() []string { return l.tree.MapKeys("proxy" + delimiter + "endpoints") }
 
 func (l *loader) flags(flags map[string]string) []setting {
 	return readAssignments(matchFlags(flags, &l.report), &l.report)
@@ -207,7 +207,7 @@ const (
 // inherit sets what endpoints do not say themselves.
 func (l *loader) inherit() []setting {
 	var layer []setting
-	for _, name := range l.tree.MapKeys("proxy" + delimiter + "endpoints") {
+	for _, name := range l.endpoints() {
 		set := func(s setting, path ...string) {
 			s.path = append([]string{"proxy", "endpoints", name}, path...)
 			s.inherited = true
@@ -261,6 +261,7 @@ func (c *Config) complete() {
 	if q, known := c.queueType(); known && c.Store.Type == storeAuto {
 		c.Store.Type = q.store
 	}
+	c.Server.Host = withoutBrackets(c.Server.Host)
 	c.asciiNames()
 	c.Server.PublicURL = strings.TrimRight(c.Server.PublicURL, "/")
 	c.Server.RateLimit.complete()

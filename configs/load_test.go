@@ -24,7 +24,7 @@ func TestTheDefaults(t *testing.T) {
 			Hosts: []string{}, TrustedProxies: []string{}, APIKeys: []APIKey{},
 		},
 		Request: Request{MaxAge: 72 * time.Hour, IdempotencyTTL: 24 * time.Hour},
-		Queue:   Queue{Type: QueueEmbedded, Requests: "openhqm-requests", Lease: time.Minute, MaxDeliveries: 5},
+		Queue:   Queue{Type: QueueEmbedded, Requests: "openhqm-requests", Lease: 20 * time.Second, MaxDeliveries: 5},
 		Store:   Store{Type: "embedded", TTL: time.Hour, DeadLetterTTL: 168 * time.Hour},
 		Worker:  Worker{Count: 64, Timeout: 300 * time.Second, Drain: 25 * time.Second, MaxBytes: 256 * mib},
 		Retry: Retry{
@@ -252,4 +252,37 @@ func TestEmptyFilesChangeNothing(t *testing.T) {
 			require.Equal(t, want, got)
 		})
 	}
+}
+
+func TestNumbersMayHaveAnyNotation(t *testing.T) {
+	t.Parallel()
+	config := loadYAML(t, `
+queue: {max_depth: 1e+06}
+worker: {count: 64.0}
+server: {max_body_size: 1.048576e+07}
+store: {dead_letter_ttl: 30d}
+`, "OPENHQM_RETRY_ON_STATUS=[5e2, 503.0]", `OPENHQM_PROXY__ENDPOINTS={"a": {"url": "http://a", "max_in_flight": 1E1}}`)
+	require.Equal(t, 1_000_000, config.Queue.MaxDepth)
+	require.Equal(t, 64, config.Worker.Count)
+	require.Equal(t, 10*mib, config.Server.MaxBodySize)
+	require.Equal(t, 30*24*time.Hour, config.Store.DeadLetterTTL)
+	require.Equal(t, []int{500, 503}, config.Retry.OnStatus)
+	require.Equal(t, 10, config.Proxy.Endpoints["a"].MaxInFlight)
+}
+
+func TestKeysOfOtherProgramsAreIgnoredAtTheTop(t *testing.T) {
+	t.Parallel()
+	config := loadYAML(t, `
+x-endpoint: &endpoint {url: http://a, anything: else, timeout: 5s}
+x-: [1]
+proxy: {endpoints: {a: {url: http://b, method: GET}}}
+server: {host: "[::]"}
+`)
+	require.Equal(t, "GET", config.Proxy.Endpoints["a"].Method)
+	require.Equal(t, "::", config.Server.Host)
+	config = loadYAML(t, "x-e: &e {url: http://a, timeout: 5s}\nproxy: {endpoints: {a: *e}}")
+	require.Equal(t, 5*time.Second, config.Proxy.Endpoints["a"].Timeout)
+	require.Equal(t, []string{"f.yaml:1: server.x-a: " + serverKeys}, faultsOf(t, Sources{
+		File: write(t, "f.yaml", "server: {x-a: 1}"),
+	}))
 }

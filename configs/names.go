@@ -46,6 +46,16 @@ func asciiHost(host string) string {
 	return ascii
 }
 
+// withoutBrackets returns [::] as ::, because the brackets belong to addresses with a port.
+func withoutBrackets(host string) string {
+	inner, ok := strings.CutPrefix(host, "[")
+	inner, closed := strings.CutSuffix(inner, "]")
+	if !ok || !closed || !strings.Contains(inner, ":") {
+		return host
+	}
+	return inner
+}
+
 // asciiAddress converts the host of a host:port.
 func asciiAddress(address string) string {
 	host, port, err := net.SplitHostPort(address)

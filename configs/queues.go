@@ -47,6 +47,10 @@ type queueType struct {
 
 	servers func(*Config) []string // that carry the messages, as they are named; nil: those of the store
 
+	resolve func(*Config, *secretCheck) // checks its own secrets and files; nil: it has none
+
+	old []oldName // names that variables had for its keys
+
 	// handover says what else is needed to hand requests over to other programs; nil: nothing.
 	handover func(*Config, *validator)
 }
@@ -78,6 +82,8 @@ var queueTypes = []queueType{
 		section: func(c *Config) validated { return &c.Kafka },
 		lease:   func(c *Config) time.Duration { return c.Kafka.SessionTimeout },
 		servers: func(c *Config) []string { return c.Kafka.Brokers },
+		resolve: func(c *Config, check *secretCheck) { c.resolveKafka(check) },
+		old:     kafkaOldNames,
 	},
 	// Amazon SQS Developer Guide, "Quotas": a message is kept for 14 days and stays with its receiver for 12 h at most. A
 	// day and an hour are left for what happens around a request.
@@ -89,6 +95,7 @@ var queueTypes = []queueType{
 		maxAge:       limit{13 * 24 * time.Hour, "SQS, which keeps messages for 14 days"},
 		maxLease:     limit{11 * time.Hour, "SQS, which lends a message for 12h"},
 		wholeSeconds: true,
+		old:          sqsOldNames,
 	},
 }
 

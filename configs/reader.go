@@ -31,6 +31,7 @@ type reader struct {
 	lines  bool        // whether the source is a file and nodes have lines
 	expand environment // for ${NAME} outside secrets; nil: values are taken literally
 	report *report
+	old    *oldUse // whose settings are read; nil: names are those of today
 
 	settings []setting
 	visited  int
@@ -66,12 +67,44 @@ func (r *reader) read(n *yaml.Node, s *spec, path []string) {
 func (r *reader) section(n *yaml.Node, s *spec, path []string) {
 	for _, p := range r.pairs(n, path) {
 		below := child(path, plainKey(p.key.Value))
-		if f := s.field(p.key.Value); f != nil {
+		f, old := s.field(p.key.Value), s.old[p.key.Value]
+		switch {
+		case r.lines && path == nil && strings.HasPrefix(p.key.Value, "x-"): // of other programs, or for anchors
+		case old != nil:
+			r.oldField(p, s, path, old)
+		case s.old != nil && p.key.Value == "timeout":
+			r.read(r.inSeconds(p.value, below), f, below)
+		case f != nil:
 			r.read(p.value, f, below)
-		} else { // its value is not shown: it could be a secret under a misspelt key
+		default: // its value is not shown: it could be a secret under a misspelt key
 			r.fault(p.key, below, "", "unknown key; allowed here: "+s.fieldNames())
 		}
 	}
+}
+
+// inSeconds adds the unit to the timeout of an endpoint, which had none in old configurations.
+func (r *reader) inSeconds(n *yaml.Node, path []string) *yaml.Node {
+	text, _ := seconds(n.Value)
+	if n.Kind != yaml.ScalarNode || text == n.Value {
+		return n
+	}
+	r.report.warn(r.at(n).String()+": "+strings.Join(path, "."),
+		"has no unit and means seconds, as it did of old; write "+text)
+	with := *n
+	with.Value = text
+	return &with
+}
+
+// oldField reads a field that has another name today.
+func (r *reader) oldField(p pair, s *spec, path, today []string) {
+	below := slices.Concat(path, today)
+	r.old = &oldUse{
+		source: r.at(p.key).String() + ": " + strings.Join(child(path, p.key.Value), "."), inFile: true,
+		keys: []string{strings.Join(below, ".")},
+	}
+	r.report.old = append(r.report.old, r.old)
+	r.read(p.value, s.field(today[0]).field(today[1]), below)
+	r.old = nil
 }
 
 func (r *reader) dict(n *yaml.Node, s *spec, path []string) {
@@ -163,6 +196,10 @@ func (r *reader) scalar(n *yaml.Node, s *spec, path []string) (value any, shown 
 }
 
 func (r *reader) set(n *yaml.Node, path []string, value any, shown string) {
+	if r.old != nil {
+		r.old.settings = append(r.old.settings, setting{path: path, value: value, shown: shown, origin: r.at(n)})
+		return
+	}
 	r.settings = append(r.settings, setting{path: path, value: value, shown: shown, origin: r.at(n)})
 }
 

@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -60,7 +61,7 @@ proxy:
 
 func TestSecretsThatResolve(t *testing.T) {
 	t.Parallel()
-	pem := write(t, "x.pem", "any")
+	certificate, key := selfSigned(t)
 	config := loadYAML(t, `
 proxy:
   endpoints:
@@ -68,7 +69,7 @@ proxy:
       url: https://a
       headers: {X-A: "", X-B: "${EMPTY}", X-C: literal}
       auth: {type: basic, username: u, password: "${EMPTY}"}
-      tls: {ca_file: "`+pem+`", cert_file: "`+pem+`", key_file: "`+pem+`"}
+      tls: {ca_file: "`+certificate+`", cert_file: "`+certificate+`", key_file: "`+key+`"}
 `, "EMPTY=")
 	require.NoError(t, config.ResolveSecrets())
 }
@@ -118,6 +119,31 @@ func TestResolveRedis(t *testing.T) {
 			give: "url: redis://a?password=s3cret",
 			err:  "redis.url: has a username or password as a parameter, which is only for the master behind Sentinels",
 		},
+		"user and password beside it": {
+			give: "{url: redis://a:1/2, username: u, password: '${RAW}'}", want: "redis://u:s3%40c%2Fr%3F%23%25et@a:1/2",
+		},
+		"a password alone": {
+			give: "{url: 'redis://a?addr=b:1', password: '${PASSWORD}'}", want: "redis://:s3cret@a?addr=b:1",
+		},
+		"beside Sentinels": {
+			give: "{url: 'redis://:a@s?master_name=m', username: u, password: '${PASSWORD}'}",
+			want: "redis://:a@s?master_name=m&password=s3cret&username=u",
+		},
+		"both": {
+			give: "{url: redis://u@a, password: '${PASSWORD}'}",
+			err:  "redis.url: has a user or password, and redis.password is set: keep one of them",
+		},
+		"both behind Sentinels": {
+			give: "{url: 'redis://a?master_name=m&password=x', password: '${PASSWORD}'}",
+			err:  "redis.url: has a user or password, and redis.password is set: keep one of them",
+		},
+		"a missing password": {
+			give: "{url: redis://a, password: '${MISSING}'}",
+			err:  "redis.password: needs variables that are not set: MISSING",
+		},
+		"an empty password": {
+			give: "{url: redis://a, password: '${EMPTY}'}", err: "redis.password: resolves to an empty value",
+		},
 		"a missing variable": {
 			give: "url: ${MISSING}",
 			err:  "redis.url: needs variables that are not set: MISSING",
@@ -137,7 +163,9 @@ func TestResolveRedis(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			file := write(t, "f.yaml", "redis:\n  "+strings.ReplaceAll(test.give, "\n", "\n  "))
-			config, _, err := Load(Sources{File: file, Environ: []string{"PASSWORD=s3cret"}})
+			config, _, err := Load(Sources{File: file, Environ: []string{
+				"PASSWORD=s3cret", "EMPTY=", "RAW=s3@c/r?#%et",
+			}})
 			require.NoError(t, err)
 			got, err := config.ResolveRedis()
 			if test.err == "" {
@@ -149,4 +177,62 @@ func TestResolveRedis(t *testing.T) {
 			require.NotContains(t, err.Error(), "s3c")
 		})
 	}
+}
+
+func TestResolveNamesEveryFaultOfWhatTheProcessNeeds(t *testing.T) {
+	t.Parallel()
+	certificate, key := selfSigned(t)
+	text := write(t, "text", "no PEM")
+	file := write(t, "f.yaml", `
+redis: {url: http://u:s3cret@a, password: file:/none}
+proxy:
+  endpoints:
+    a:
+      url: https://a
+      auth: {type: bearer, token: "${MISSING}"}
+      tls: {cert_file: `+certificate+`, key_file: `+text+`}
+    b: {url: https://b, tls: {cert_file: `+certificate+`, key_file: `+key+`}}
+`)
+	const (
+		url      = ":2: redis.url: must be a URL that begins with redis:// or rediss:// and names a host"
+		password = ":2: redis.password: stat /none: no such file or directory"
+		missing  = "needs variables that are not set: MISSING"
+	)
+	ofEndpoints := []string{
+		":7: proxy.endpoints.a.auth.token: " + missing,
+		":8: proxy.endpoints.a.tls.cert_file: cannot be used with key_file: tls: failed to find any PEM data in key input",
+	}
+	for name, tt := range map[string]struct {
+		queue, role string
+		want        []string
+	}{
+		"embedded": {QueueEmbedded, RoleAll, ofEndpoints},
+		"api":      {QueueRedis, RoleAPI, []string{password, url}},
+		"redis":    {QueueRedis, RoleWorker, append([]string{password, url}, ofEndpoints...)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			config, _, err := Load(Sources{File: file, Flags: map[string]string{"queue.type": tt.queue, "role": tt.role}})
+			require.NoError(t, err)
+			err = config.Resolve()
+			var report *Error
+			require.ErrorAs(t, err, &report)
+			var got []string
+			for _, fault := range report.Faults {
+				got = append(got, strings.TrimPrefix(fault.String(), file))
+			}
+			require.Equal(t, tt.want, got)
+		})
+	}
+}
+
+func TestFaultsAreJoined(t *testing.T) {
+	t.Parallel()
+	a := &Error{Faults: []Fault{{Key: "a", Reason: "first"}}}
+	b := &Error{Faults: []Fault{{Key: "a", Reason: "second"}, {Key: "b", Reason: "third"}}}
+	require.NoError(t, Join(nil, nil))
+	joined := Join(a, nil, b, errors.New("fourth"))
+	require.EqualError(t, joined, "configuration: 3 faults\n  a: first\n  b: third\n  fourth")
+	require.True(t, b.Blames("c", "b"))
+	require.False(t, b.Blames("c"))
 }

@@ -3,6 +3,7 @@ package configs
 import (
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -25,6 +26,8 @@ type spec struct {
 	fields []field  // of a section, in the order of the struct
 	elem   *spec    // of a dict or a list
 	names  nameRule // of a dict
+
+	old map[string][]string // of a section: paths of what had another name
 }
 
 type field struct {
@@ -72,6 +75,9 @@ func schemaOf(t reflect.Type, names string) *spec {
 			if name, isKey := f.Tag.Lookup("koanf"); isKey && !f.Anonymous {
 				s.fields = append(s.fields, field{name, f.Index, schemaOf(f.Type, f.Tag.Get("keys"))})
 			}
+		}
+		if t == reflect.TypeFor[Endpoint]() {
+			s.old = oldFields
 		}
 	case t.Kind() == reflect.Map:
 		s.kind, s.elem, s.names = kindDict, schemaOf(t.Elem(), ""), nameRules[names]
@@ -129,36 +135,103 @@ func (s *spec) byFlag(key string) ([]string, *spec) {
 	return path, s
 }
 
-// byVariable finds the key that a variable's name, without its prefix, stands for: the parts in capitals with "_" or
-// "__" between them. The name of an endpoint, which may hold "_" itself, needs "__" on both sides; it is lower-cased.
-func (s *spec) byVariable(name string) ([]string, *spec) {
+// reading is a key that the name of a variable may stand for.
+type reading struct {
+	path []string
+	spec *spec
+	name int // which part of path is the name of an endpoint, counted from 1; 0: none is
+	old  bool
+}
+
+// endpoint returns the name of the endpoint.
+func (r *reading) endpoint() string { return r.path[r.name-1] }
+
+// of returns the reading for another endpoint.
+func (r *reading) of(endpoint string) reading {
+	path := slices.Clone(r.path)
+	path[r.name-1] = endpoint
+	return reading{path, r.spec, r.name, r.old}
+}
+
+// byVariable finds the keys that a variable's name, without its prefix, may stand for: the parts in capitals with "_"
+// or "__" between them. There is more than one where it has the name of an endpoint, which may hold "_" itself; the one
+// with the shortest name is first. Such a name is lower-cased.
+func (s *spec) byVariable(name string) []reading {
+	var all []reading
 	for _, f := range s.fields {
 		rest, matches := strings.CutPrefix(name, strings.ToUpper(f.name))
 		switch {
 		case !matches:
 		case rest != "":
-			if path, found := f.spec.below(rest); found != nil {
-				return append([]string{f.name}, path...), found
-			}
+			all = append(all, under(f.name, f.spec.below(rest))...)
 		case f.spec.kind != kindSection:
-			return []string{f.name}, f.spec
+			all = append(all, reading{path: []string{f.name}, spec: f.spec})
 		}
 	}
-	return nil, nil
+	if len(all) > 0 {
+		return all
+	}
+	for old, path := range s.old {
+		if name == strings.ToUpper(old) {
+			return []reading{{path: path, spec: s.field(path[0]).field(path[1]), old: true}}
+		}
+	}
+	return nil
+}
+
+// under puts a part in front of the paths.
+func under(part string, readings []reading) []reading {
+	for i, r := range readings {
+		readings[i].path = append([]string{part}, r.path...)
+		if r.name > 0 {
+			readings[i].name++
+		}
+	}
+	return readings
 }
 
 // below goes on with what follows the name of a section or a dict. A dict of plain values (headers) is set as a whole:
 // variables cannot spell its names.
-func (s *spec) below(rest string) ([]string, *spec) {
-	switch {
-	case s.kind == kindSection && rest[0] == '_':
-		return s.byVariable(strings.TrimPrefix(rest[1:], "_"))
-	case s.kind == kindDict && strings.HasPrefix(rest, "__"):
-		name, rest, _ := strings.Cut(rest[2:], "__")
-		name = strings.ToLower(name)
-		if path, found := s.elem.byVariable(rest); found != nil && s.names.pattern.MatchString(name) {
-			return append([]string{name}, path...), found
+func (s *spec) below(rest string) []reading {
+	after, separated := strings.CutPrefix(rest, "_")
+	if !separated {
+		return nil
+	}
+	after = strings.TrimPrefix(after, "_")
+	switch s.kind {
+	case kindSection:
+		return s.byVariable(after)
+	case kindDict:
+		if name, key, found := strings.Cut(after, "__"); found && strings.HasPrefix(rest, "__") {
+			if exact := s.named(name, key); exact != nil {
+				return exact
+			}
+		}
+		return s.anyNamed(after)
+	default:
+		return nil
+	}
+}
+
+// anyNamed splits at each "_" between a name and a key.
+func (s *spec) anyNamed(text string) []reading {
+	var all []reading
+	for i := 1; i < len(text) && !strings.Contains(text[:i], "__"); i++ {
+		if text[i] == '_' && text[i-1] != '_' {
+			all = append(all, s.named(text[:i], strings.TrimPrefix(text[i+1:], "_"))...)
 		}
 	}
-	return nil, nil
+	return all
+}
+
+func (s *spec) named(name, key string) []reading {
+	name = strings.ToLower(name)
+	if !s.names.pattern.MatchString(name) {
+		return nil
+	}
+	readings := under(name, s.elem.byVariable(key))
+	for i := range readings {
+		readings[i].name = 1
+	}
+	return readings
 }

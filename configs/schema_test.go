@@ -145,17 +145,17 @@ func TestEveryKeyHasVariablesOfItsOwn(t *testing.T) {
 	endpoint := []string{"proxy", "endpoints", "x"}
 	for _, key := range keysOf(schema, nil) {
 		for _, between := range []string{"_", "__"} {
-			path, found := schema.byVariable(strings.ToUpper(strings.Join(key, between)))
-			require.NotNil(t, found, key)
-			require.Equal(t, key, path)
+			readings := schema.byVariable(strings.ToUpper(strings.Join(key, between)))
+			require.Len(t, readings, 1, key)
+			require.Equal(t, key, readings[0].path)
 		}
 	}
 	for _, key := range keysOf(schema.field("proxy").field("endpoints").elem, nil) {
 		for _, between := range []string{"_", "__"} {
 			name := "PROXY_ENDPOINTS__X__" + strings.ToUpper(strings.Join(key, between))
-			path, found := schema.byVariable(name)
-			require.NotNil(t, found, name)
-			require.Equal(t, append(endpoint[:3:3], key...), path)
+			readings := schema.byVariable(name)
+			require.Len(t, readings, 1, name)
+			require.Equal(t, append(endpoint[:3:3], key...), readings[0].path)
 		}
 	}
 }

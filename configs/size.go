@@ -37,8 +37,8 @@ func parseByteSize(text string) (ByteSize, error) {
 			break
 		}
 	}
-	n, err := strconv.ParseUint(digits, 10, 63)
-	if err != nil || n > math.MaxInt64/uint64(unit) {
+	n, ok := parseWhole(digits)
+	if !ok || digits[0] == '+' || n < 0 || n > math.MaxInt64/int64(unit) {
 		return 0, errSize
 	}
 	return ByteSize(n) * unit, nil
@@ -55,21 +55,43 @@ func (s ByteSize) String() string {
 }
 
 var (
-	errDuration     = errors.New("must be a duration, for instance 500ms, 60s or 72h")
+	errDuration     = errors.New("must be a duration, for instance 500ms, 60s, 72h or 7d")
 	errDurationUnit = errors.New("a duration needs a unit, for instance 60s")
 )
 
-// parseDuration reads what time.ParseDuration reads, but no bare number, not even 0: nobody should have to guess
-// whether it counts seconds or milliseconds.
+// day is what "d" stands for in a duration.
+const day = 24 * time.Hour
+
+// maxDays is more than any duration may have, and does not overflow.
+const maxDays = 100_000
+
+// parseDuration reads what time.ParseDuration reads, also with days in front ("7d", "1d12h"). It refuses a bare number,
+// even 0: nobody should have to guess whether it counts seconds or milliseconds.
 func parseDuration(text string) (time.Duration, error) {
 	if _, err := strconv.ParseFloat(text, 64); err == nil {
 		return 0, errDurationUnit
 	}
-	d, err := time.ParseDuration(text)
-	if err != nil {
+	days, rest, hasDays := strings.Cut(text, "d")
+	if !hasDays {
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			return 0, errDuration
+		}
+		return d, nil
+	}
+	number, err := strconv.ParseFloat(days, 64)
+	if err != nil || strings.Trim(days, "0123456789.") != "" || number > maxDays {
 		return 0, errDuration
 	}
-	return d, nil
+	d := time.Duration(number * float64(day))
+	if rest == "" {
+		return d, nil
+	}
+	below, err := time.ParseDuration(rest)
+	if err != nil || strings.ContainsAny(rest, "+-") || below > math.MaxInt64-d {
+		return 0, errDuration
+	}
+	return d + below, nil
 }
 
 // formatDuration writes 72h where time.Duration.String writes 72h0m0s.

@@ -60,3 +60,57 @@ func TestTheNameOfAnSQSEndpointIsKeptInASCII(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "http://xn--bcher-kva.test:1", config.SQS.Endpoint)
 }
+
+func TestOldNamesOfSQS(t *testing.T) {
+	t.Parallel()
+	const (
+		sqs   = "OPENHQM_QUEUE__TYPE=sqs"
+		local = "OPENHQM_QUEUE__SQS_QUEUE_URL=http://localstack:4566/000000000000/jobs"
+	)
+	checkOldNames(t, []oldCase{
+		{
+			give:  []string{sqs, "OPENHQM_QUEUE__SQS_REGION=eu-west-1"},
+			get:   func(c Config) any { return c.SQS.Region },
+			want:  "eu-west-1",
+			warns: []string{"OPENHQM_QUEUE__SQS_REGION" + isOld + "SQS_REGION"},
+		},
+		{
+			give: []string{sqs, "OPENHQM_QUEUE__SQS_QUEUE_URL=https://sqs.eu-west-1.amazonaws.com/123456789012/jobs"},
+			get:  func(c Config) any { return []string{c.Queue.Requests, c.SQS.Region, c.SQS.Endpoint} },
+			want: []string{"jobs", "eu-west-1", ""},
+			warns: []string{"OPENHQM_QUEUE__SQS_QUEUE_URL" + isOld + `QUEUE_REQUESTS="jobs" and ` +
+				`OPENHQM_SQS_REGION="eu-west-1"`},
+		},
+		{
+			give: []string{sqs, local, "OPENHQM_QUEUE__REQUEST_QUEUE_NAME=other"},
+			get:  func(c Config) any { return []string{c.Queue.Requests, c.SQS.Endpoint} },
+			want: []string{"jobs", "http://localstack:4566"},
+			warns: []string{
+				"OPENHQM_QUEUE__REQUEST_QUEUE_NAME" + isOld +
+					"QUEUE_REQUESTS (which OPENHQM_QUEUE__SQS_QUEUE_URL sets, too; that counts)",
+				"OPENHQM_QUEUE__SQS_QUEUE_URL" + isOld + `QUEUE_REQUESTS="jobs" and ` +
+					`OPENHQM_SQS_ENDPOINT="http://localstack:4566"`,
+			},
+		},
+		{
+			give: []string{
+				sqs, "OPENHQM_QUEUE__SQS_QUEUE_URL=https://us-east-2.queue.amazonaws.com/1/jobs",
+				"OPENHQM_QUEUE__SQS_REGION=us-east-1",
+			},
+			get:  func(c Config) any { return []string{c.Queue.Requests, c.SQS.Region, c.SQS.Endpoint} },
+			want: []string{"jobs", "us-east-1", ""},
+			warns: []string{
+				"OPENHQM_QUEUE__SQS_QUEUE_URL" + isOld + `QUEUE_REQUESTS="jobs" and OPENHQM_SQS_REGION="us-east-2" ` +
+					"(which OPENHQM_QUEUE__SQS_REGION sets, too; that counts)",
+				"OPENHQM_QUEUE__SQS_REGION" + isOld + "SQS_REGION",
+			},
+		},
+		{
+			give: []string{"OPENHQM_QUEUE_TYPE=redis", local},
+			get:  func(c Config) any { return []string{c.Queue.Requests, c.SQS.Endpoint} },
+			want: []string{"openhqm-requests", ""},
+			warns: []string{"OPENHQM_QUEUE__SQS_QUEUE_URL: is an old name of queue.requests and sqs.endpoint, which has no " +
+				`effect with queue.type "redis"; set queue.type to use another queue`},
+		},
+	})
+}

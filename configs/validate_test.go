@@ -73,7 +73,8 @@ func TestHosts(t *testing.T) {
 	const fault = `: must be an IP address or a host name; 0.0.0.0 listens on all addresses`
 	for host, good := range map[string]bool{
 		"0.0.0.0": true, "::": true, "fe80::1%eth0": true, "localhost": true, "hqm.example.com": true, "a_b-c.": true,
-		"": false, "[::1]": false, "localhost:80": false, "a b": false, "http://a": false, "-a": false, "1:2": false,
+		"[::]": true, "[::1]": true, "[fe80::1%eth0]": true, "[::": false, "::]": false, "[a]": false, "[]": false,
+		"": false, "localhost:80": false, "a b": false, "http://a": false, "-a": false, "1:2": false,
 	} {
 		t.Run(host, func(t *testing.T) {
 			t.Parallel()

@@ -33,6 +33,9 @@ type Program struct {
 	// PrintConfig writes the configuration in effect to stdout, and warnings to stderr.
 	PrintConfig func(settings Settings, stdout, stderr io.Writer) error
 
+	// CheckConfig looks for everything wrong that a start would find without the network. It writes warnings to stderr.
+	CheckConfig func(settings Settings, stderr io.Writer) error
+
 	// Listen returns where a process with this configuration listens.
 	Listen func(settings Settings) (Listener, error)
 
@@ -50,7 +53,11 @@ type Listener struct {
 // Settings are the flags that choose the configuration.
 type Settings struct {
 	File   string            // of --config; empty: none given
+	DotEnv string            // of --env-file; empty: none given
 	Values map[string]string // text by configuration key ("queue.type"), for the flags that were given
+
+	// NoDotEnv leaves out .env files. A client that sends a key must not let one name the server.
+	NoDotEnv bool
 }
 
 // ErrLogged is the error of a command that has logged what went wrong. It is not printed again.

@@ -26,6 +26,7 @@ func testProgram() *Program {
 		Getenv:      func(string) string { return "" },
 		Serve:       func(Settings) error { return errTest },
 		PrintConfig: func(Settings, io.Writer, io.Writer) error { return errTest },
+		CheckConfig: func(Settings, io.Writer) error { return errTest },
 		Listen:      func(Settings) (Listener, error) { return Listener{}, errTest },
 	}
 }
@@ -44,8 +45,8 @@ func TestWithoutACommandTheGatewayRuns(t *testing.T) {
 	}{
 		{give: nil, want: Settings{Values: map[string]string{}}},
 		{
-			give: []string{"--config", "a.yaml", "--role=api", "--queue-type", "redis"},
-			want: Settings{File: "a.yaml", Values: map[string]string{"role": "api", "queue.type": "redis"}},
+			give: []string{"--config", "a.yaml", "--env-file", "b", "--role=api", "--queue-type", "redis"},
+			want: Settings{File: "a.yaml", DotEnv: "b", Values: map[string]string{"role": "api", "queue.type": "redis"}},
 		},
 		{give: []string{"--role="}, want: Settings{Values: map[string]string{"role": ""}}},
 	} {
@@ -213,5 +214,30 @@ func TestCompletionOffersCommandsFlagsAndValues(t *testing.T) {
 		for _, want := range tt.want {
 			require.Contains(t, strings.Split(stdout, "\n"), want, tt.give)
 		}
+	}
+}
+
+func TestAConfigurationCanBeChecked(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		give       error
+		wantCode   int
+		wantStdout string
+		wantStderr string
+	}{
+		{nil, exitOK, "the configuration can be used\n", "a warning\n"},
+		{&ConfigError{errTest}, exitUsage, "", "a warning\nopenhqm: it broke\n"},
+	} {
+		program := testProgram()
+		program.CheckConfig = func(settings Settings, stderr io.Writer) error {
+			require.Equal(t, "a.yaml", settings.File)
+			require.False(t, settings.NoDotEnv)
+			_, _ = io.WriteString(stderr, "a warning\n")
+			return tt.give
+		}
+		code, stdout, stderr := run(program, "config", "--check", "--config", "a.yaml")
+		require.Equal(t, tt.wantCode, code)
+		require.Equal(t, tt.wantStdout, stdout)
+		require.Equal(t, tt.wantStderr, stderr)
 	}
 }

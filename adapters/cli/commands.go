@@ -46,6 +46,7 @@ func (p *Program) addSettings(command *cobra.Command) {
 	flags.String("config", "", "YAML `file` (also OPENHQM_CONFIG)")
 	flags.String("role", "", strings.Join(p.Roles, ", ")+" (also OPENHQM_ROLE)")
 	flags.String("queue-type", "", strings.Join(p.QueueTypes, ", ")+" (also OPENHQM_QUEUE_TYPE)")
+	flags.String("env-file", "", "`file` of variables (also OPENHQM_ENV_FILE; default: .env beside the YAML file)")
 	completeFiles(command, "config")
 	completeValues(command, "role", p.Roles)
 	completeValues(command, "queue-type", p.QueueTypes)
@@ -53,6 +54,11 @@ func (p *Program) addSettings(command *cobra.Command) {
 
 func settingsOf(command *cobra.Command) Settings {
 	settings := Settings{File: command.Flag("config").Value.String(), Values: make(map[string]string)}
+	if flag := command.Flag("env-file"); flag != nil {
+		settings.DotEnv = flag.Value.String()
+	} else {
+		settings.NoDotEnv = true
+	}
 	for name, key := range overrides {
 		// One that was given without a value counts: it may be a shell variable that is not set.
 		if flag := command.Flag(name); flag != nil && flag.Changed {
@@ -63,16 +69,31 @@ func settingsOf(command *cobra.Command) Settings {
 }
 
 func (p *Program) configCommand() *cobra.Command {
+	var check bool
 	command := &cobra.Command{
-		Use:     "config",
-		Short:   "Print the configuration in effect, secrets masked",
-		Example: "  openhqm config --config openhqm.yaml",
-		Args:    noArguments,
+		Use:   "config",
+		Short: "Print the configuration in effect, secrets masked, or check it",
+		Long: `Print the configuration in effect, secrets masked.
+
+With --check, name everything wrong that a start would find without the network, secrets and files included.
+Exit codes: 0; 1 something could not be done; 2 the configuration is wrong.`,
+		Example: `  openhqm config --config openhqm.yaml
+  openhqm config --check --config openhqm.yaml`,
+		Args: noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {
-			return p.PrintConfig(settingsOf(command), command.OutOrStdout(), command.ErrOrStderr())
+			settings, stdout, stderr := settingsOf(command), command.OutOrStdout(), command.ErrOrStderr()
+			if !check {
+				return p.PrintConfig(settings, stdout, stderr)
+			}
+			if err := p.CheckConfig(settings, stderr); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintln(stdout, "the configuration can be used")
+			return err
 		},
 	}
 	p.addSettings(command)
+	command.Flags().BoolVar(&check, "check", false, "look for everything that is wrong with it")
 	return command
 }
 

@@ -306,7 +306,8 @@ func TestDLQFindsAddressAndKeyByItself(t *testing.T) {
 
 	code, _, stderr := run(program, "dlq", "list", "--config", "a.yaml")
 	require.Equal(t, exitOK, code, stderr)
-	require.Equal(t, Settings{File: "a.yaml", Values: map[string]string{}}, asked)
+	require.Equal(t, Settings{File: "a.yaml", Values: map[string]string{}, NoDotEnv: true}, asked,
+		"a .env file cannot send the key elsewhere")
 	require.Empty(t, <-keys)
 
 	program.Getenv = func(name string) string { return map[string]string{"OPENHQM_KEY": "sesame"}[name] }

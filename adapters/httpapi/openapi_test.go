@@ -230,6 +230,8 @@ func TestASubmissionIsWhatItsSchemaSays(t *testing.T) {
 		{give: `{"metadata":{"not_before":"2026-01-02"}}`},
 		{give: `{"metadata":{"not_before":1}}`},
 		{give: `{"metadata":{"priority":9}}`, want: true},
+		{give: `{"metadata":{"priority":"high"}}`, want: true},
+		{give: `{"metadata":{"priority":"urgent"}}`},
 		{give: `{"metadata":{"priority":10}}`},
 		{give: `{"metadata":{"priority":-1}}`},
 		{give: `{"metadata":{"priority":"1"}}`},

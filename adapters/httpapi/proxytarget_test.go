@@ -170,7 +170,7 @@ func TestOptionsThatAreRefusedNameTheField(t *testing.T) {
 		},
 		"X-OpenHQM-Delay":        {"", "-1s", "1d", "true"},
 		"X-OpenHQM-Not-Before":   {"", "0", "2026-01-02", "tomorrow", "1767323045"},
-		"X-OpenHQM-Priority":     {"", "10", "-1", "1.5", "high", "1e0", "０"},
+		"X-OpenHQM-Priority":     {"", "10", "-1", "1.5", "urgent", "1e0", "０"},
 		"X-OpenHQM-Max-Attempts": {"0", "1001", "x"},
 		"X-OpenHQM-Label-Team":   {strings.Repeat("x", envelope.MaxLabelValue+1), "\xff"},
 		"X-OpenHQM-Label-" + strings.Repeat("X", envelope.MaxLabelKey+1): {""},

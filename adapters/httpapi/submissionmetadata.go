@@ -40,7 +40,7 @@ func parseOption(s *ports.Submission, field, key string, value []byte) (err erro
 	case "timeout":
 		s.Timeout, err = parseTimeout(field, value)
 	case "priority":
-		s.Priority, err = parseInteger(field, value, 0, envelope.MaxPriority)
+		s.Priority, err = parsePriority(field, value)
 	case "delay":
 		s.Delay, err = parseSpan(field, value)
 	case "not_before":
@@ -133,6 +133,16 @@ func parseInteger(field string, value []byte, lowest, highest int) (int, error) 
 		return 0, &domain.Invalid{Field: field, Reason: reason}
 	}
 	return number, nil
+}
+
+// parsePriority reads an integer, or a word for one.
+func parsePriority(field string, value []byte) (int, error) {
+	if word, err := decodeString(field, value); err == nil {
+		if priority, known := envelope.PriorityOf(word); known {
+			return priority, nil
+		}
+	}
+	return parseInteger(field, value, 0, envelope.MaxPriority)
 }
 
 func parseLabels(field string, value []byte) (map[string]string, error) {

@@ -53,12 +53,15 @@ func checkEndpoint(endpoint string) error {
 	return nil
 }
 
-func newLink(ctx context.Context, opts Options) (*link, error) {
-	l := &link{
-		opts:   opts,
-		outage: &outage.Log{Name: "sqs", Logger: opts.Logger, Now: opts.Now},
-		denied: &outage.Refusals{Name: "sqs", Logger: opts.Logger, Now: opts.Now},
-	}
+// CheckRegion returns an error if Open could not find a region, or could not read the configuration of AWS. An empty
+// region is looked for where AWS tools look. It reads files, and does not use the network.
+func CheckRegion(region string) error {
+	_, err := loadSettings(context.Background(), Options{Region: region})
+	return err
+}
+
+// loadSettings reads the configuration of AWS.
+func loadSettings(ctx context.Context, opts Options) (aws.Config, error) {
 	load := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{})}
 	if opts.Region != "" {
 		load = append(load, config.WithRegion(opts.Region))
@@ -70,9 +73,22 @@ func newLink(ctx context.Context, opts Options) (*link, error) {
 	settings, err := config.LoadDefaultConfig(ctx, load...)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("open sqs: read the configuration of AWS: %w", err)
+		return settings, fmt.Errorf("read the configuration of AWS: %w", err)
 	case settings.Region == "":
-		return nil, errors.New("open sqs: sqs.region is empty, and neither AWS_REGION nor a profile names one")
+		return settings, errors.New("sqs.region is empty, and neither AWS_REGION nor a profile names one")
+	}
+	return settings, nil
+}
+
+func newLink(ctx context.Context, opts Options) (*link, error) {
+	settings, err := loadSettings(ctx, opts)
+	if err != nil {
+		return nil, fmt.Errorf("open sqs: %w", err)
+	}
+	l := &link{
+		opts:   opts,
+		outage: &outage.Log{Name: "sqs", Logger: opts.Logger, Now: opts.Now},
+		denied: &outage.Refusals{Name: "sqs", Logger: opts.Logger, Now: opts.Now},
 	}
 	l.opts.Region = settings.Region
 	// Not at the first call: having none is a mistake of the configuration, while a service that is away passes.

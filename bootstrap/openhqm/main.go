@@ -45,6 +45,7 @@ func program(stderr *telemetry.LogWriter) *cli.Program {
 		Getenv:      os.Getenv,
 		Serve:       func(settings cli.Settings) error { return serve(settings, stderr) },
 		PrintConfig: printConfig,
+		CheckConfig: checkConfig,
 		Listen:      listen,
 		Data: cli.DataTools{
 			Check: bootstrap.CheckData, Repair: bootstrap.RepairData, Backup: bootstrap.BackupData,
@@ -52,13 +53,24 @@ func program(stderr *telemetry.LogWriter) *cli.Program {
 	}
 }
 
-// load reads the configuration that the flags choose. Its error is a *cli.ConfigError.
+// load reads the configuration that the flags choose. Its error is a *cli.ConfigError; what is at fault in the
+// configuration has its default then.
 func load(settings cli.Settings) (configs.Config, []configs.Warning, error) {
 	config, warnings, err := configs.Load(configs.Sources{
-		File: settings.File, DotEnv: ".env", Environ: os.Environ(), Flags: settings.Values,
+		File: settings.File, DotEnv: settings.DotEnv, NoDotEnv: settings.NoDotEnv, Environ: os.Environ(),
+		Flags: settings.Values,
 	})
 	if err != nil {
-		return config, nil, &cli.ConfigError{Err: err}
+		err = &cli.ConfigError{Err: err}
+	}
+	return config, warnings, err
+}
+
+// loadToStart also checks what only a start needs. Its error names everything that is wrong.
+func loadToStart(settings cli.Settings) (configs.Config, []configs.Warning, error) {
+	config, warnings, err := load(settings)
+	if err := bootstrap.Check(config, err); err != nil {
+		return config, warnings, &cli.ConfigError{Err: err}
 	}
 	return config, warnings, nil
 }
@@ -74,7 +86,7 @@ func serve(settings cli.Settings, stderr *telemetry.LogWriter) error {
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
 
-	config, warnings, err := load(settings)
+	config, warnings, err := loadToStart(settings)
 	if err != nil {
 		return err
 	}
@@ -83,12 +95,15 @@ func serve(settings cli.Settings, stderr *telemetry.LogWriter) error {
 		return &cli.ConfigError{Err: err}
 	}
 	bootstrap.LogWarnings(log.Logger, warnings)
+	if file := config.DotEnv(); file != "" {
+		log.Info("configuration: read a file of variables", "file", file)
+	}
 	if err := bootstrap.TuneMemory(config, log.Logger); err != nil {
 		return &cli.ConfigError{Err: err}
 	}
 	err = bootstrap.Run(stop, config, version, log, bootstrap.Reloads{
 		Hangups: hangups,
-		Load:    func() (configs.Config, []configs.Warning, error) { return load(settings) },
+		Load:    func() (configs.Config, []configs.Warning, error) { return loadToStart(settings) },
 	})
 	if _, ok := errors.AsType[*configs.Error](err); ok || errors.Is(err, ports.ErrMisconfigured) {
 		return &cli.ConfigError{Err: err}
@@ -105,9 +120,7 @@ func printConfig(settings cli.Settings, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for _, warning := range warnings {
-		_, _ = fmt.Fprintf(stderr, "openhqm: warning: %s\n", warning)
-	}
+	remark(config, warnings, stderr)
 	text, err := config.YAML()
 	if err != nil {
 		return err
@@ -116,8 +129,34 @@ func printConfig(settings cli.Settings, stdout, stderr io.Writer) error {
 	return err
 }
 
+// remark writes what a start logs. It ignores its own errors: standard error may be closed.
+func remark(config configs.Config, warnings []configs.Warning, stderr io.Writer) {
+	if file := config.DotEnv(); file != "" {
+		_, _ = fmt.Fprintf(stderr, "openhqm: read variables from %s\n", file)
+	}
+	for _, warning := range warnings {
+		_, _ = fmt.Fprintf(stderr, "openhqm: warning: %s\n", warning)
+	}
+}
+
+// checkConfig names everything wrong that a start would find without the network, and what this machine lacks.
+func checkConfig(settings cli.Settings, stderr io.Writer) error {
+	config, warnings, err := load(settings)
+	remark(config, warnings, stderr)
+	if err := bootstrap.CheckMachine(config, bootstrap.Check(config, err)); err != nil {
+		return &cli.ConfigError{Err: err}
+	}
+	return nil
+}
+
+// listen returns where the process listens. A client without .env files overlooks faults elsewhere: they may be in what
+// it does not know.
 func listen(settings cli.Settings) (cli.Listener, error) {
 	config, _, err := load(settings)
 	server := config.Server
+	faulty, ok := errors.AsType[*configs.Error](err)
+	if ok && settings.NoDotEnv && !faulty.Blames("", "server", "server.host", "server.port", "server.tls.cert_file") {
+		err = nil
+	}
 	return cli.Listener{Host: server.Host, Port: server.Port, TLS: server.TLS.On()}, err
 }

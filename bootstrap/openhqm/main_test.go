@@ -78,3 +78,45 @@ func TestAWrongConfigurationIsAWrongCommandLineExceptForDocker(t *testing.T) {
 		require.Contains(t, stderr, "server.port")
 	}
 }
+
+// A client that sends a key must not be led elsewhere by a file, and needs no other part of the configuration.
+func TestDeadLettersNeedNoDotenvFile(t *testing.T) {
+	t.Parallel()
+	asked := make(chan string, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.RequestURI
+		_, _ = w.Write([]byte(`{"dead_letters":[]}`))
+	}))
+	t.Cleanup(server.Close)
+	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
+	require.NoError(t, err)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "openhqm.yaml")
+	require.NoError(t, os.WriteFile(file, []byte("server: {port: "+port+"}\nworker: {count: '${COUNT}'}\n"), 0o600))
+	env := filepath.Join(dir, ".env")
+	require.NoError(t, os.WriteFile(env, []byte("COUNT=7\nOPENHQM_SERVER_PORT=1\n"), 0o600))
+	run := func(args ...string) (code int, stdout, stderr string) {
+		var out, errors bytes.Buffer
+		log := telemetry.NewLogWriter(&errors)
+		code = program(log).Run(append(args, "--config", file), &out, log)
+		log.Close(t.Context())
+		return code, out.String(), errors.String()
+	}
+
+	code, _, stderr := run("dlq", "list")
+	require.Zero(t, code, stderr)
+	require.Equal(t, "/api/v1/dead-letters?limit=100", <-asked)
+
+	code, stdout, stderr := run("config")
+	require.Zero(t, code, stderr)
+	require.Equal(t, "openhqm: read variables from "+env+"\n", stderr)
+	require.Contains(t, stdout, "  port: 1\n")
+	require.Contains(t, stdout, "  count: 7\n")
+
+	other := filepath.Join(dir, "other.env")
+	require.NoError(t, os.WriteFile(other, []byte("COUNT=8\n"), 0o600))
+	code, stdout, stderr = run("config", "--env-file", other)
+	require.Zero(t, code, stderr)
+	require.Contains(t, stdout, "  count: 8\n")
+	require.Contains(t, stdout, "  port: "+port+"\n")
+}

@@ -87,7 +87,7 @@ var metadataMembers = []member[document]{
 	{name: keyQuery, read: (*document).setQuery},
 	{name: keyContentType, read: func(d *document, v []byte) string { return readFieldValue(&d.contentType, v) }},
 	{name: keyPriority, read: func(d *document, v []byte) string {
-		return readInteger(&d.Request.Priority, v, 0, MaxPriority)
+		return readPriority(&d.Request.Priority, v)
 	}},
 	{name: keyTimeout, read: func(d *document, v []byte) string { return readSpan(&d.timeout, v) }},
 	{name: keyNotBefore, read: func(d *document, v []byte) string { return readTime(&d.Request.NotBefore, v, ceil) }},

@@ -90,6 +90,8 @@ func TestDecodeRefuses(t *testing.T) {
 		{metadata(`"priority":-1`), "metadata.priority: " + priority},
 		{metadata(`"priority":"5"`), "metadata.priority: " + priority},
 		{metadata(`"priority":5.0`), "metadata.priority: " + priority},
+		{metadata(`"priority":"urgent"`), "metadata.priority: " + priority},
+		{metadata(`"priority":"High"`), "metadata.priority: " + priority},
 		{metadata(`"retry_count":-1`), "metadata.retry_count: must be an integer from 0 to 1000000"},
 		{metadata(`"max_attempts":1001`), "metadata.max_attempts: must be an integer from 0 to 1000"},
 		{metadata(`"timeout":0`), "metadata.timeout: " + span},

@@ -26,3 +26,16 @@ const (
 // MaxInlineBody is the size in bytes of the largest body within a message, on every broker. A larger body of a request
 // stays in the store; for a larger body of a response the message has a result_url.
 const MaxInlineBody = 256 << 10
+
+// PriorityOf returns the priority that a word stands for: "low" and "normal" are 0, "high" is 9. Messages of the first
+// OpenHQM have words.
+func PriorityOf(word string) (priority int, known bool) {
+	switch word {
+	case "low", "normal":
+		return 0, true
+	case "high":
+		return MaxPriority, true
+	default:
+		return 0, false
+	}
+}

@@ -107,6 +107,18 @@ func readInteger(into *int, value []byte, lowest, highest int) (reason string) {
 	return ""
 }
 
+// readPriority reads an integer, or a word for one.
+func readPriority(into *int, value []byte) (reason string) {
+	var word string
+	if value[0] == '"' && readText(&word, value, maxShortText) == "" {
+		if priority, known := PriorityOf(word); known {
+			*into = priority
+			return ""
+		}
+	}
+	return readInteger(into, value, 0, MaxPriority)
+}
+
 const (
 	maxShortText = 128                        // bytes of ids, times, spans and endpoints
 	maxSpan      = 100 * 365 * 24 * time.Hour // arithmetic is far from overflowing

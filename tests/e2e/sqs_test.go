@@ -83,3 +83,10 @@ func TestAConfigurationOfSQSThatMakesNoSenseIsRefused(t *testing.T) {
 		})
 	}
 }
+
+func TestACheckNamesAMissingRegionOfSQS(t *testing.T) {
+	t.Parallel()
+	output := testkit.NewGateway(t, "", "OPENHQM_QUEUE_TYPE=sqs", "AWS_CONFIG_FILE=/none").Run("config", "--check")
+	require.Equal(t, exitUsage, output.Code)
+	require.Contains(t, output.Stderr, "sqs.region is empty, and neither AWS_REGION nor a profile names one")
+}

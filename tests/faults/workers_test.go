@@ -49,6 +49,24 @@ func TestWhatADeadWorkerHeldIsTakenOverWhenItsLeaseIsOver(t *testing.T) {
 	}
 }
 
+func TestATakeoverAsShippedIsUnder30Seconds(t *testing.T) {
+	t.Parallel()
+	backend := testkit.NewBackend(t, testkit.InTurn(testkit.Hold(make(chan struct{}), testkit.Echo()), testkit.Echo()))
+	f := newFleet(t, testkit.StartRedis(t), testkit.OneBackend(backend.URL))
+	client := f.api.Start().Client()
+	victim := f.workers.Start()
+	held := submitMany(t, client, 1, to("backend"))
+	backend.Await(1)
+	f.workers.Start()
+
+	clock := testkit.StartClock(t, client)
+	victim.Kill()
+	backend.Await(2)
+
+	require.Less(t, clock.Elapsed(), 30*time.Second)
+	requireCompleted(t, client, held)
+}
+
 // A process may be stopped for longer than its lease (by a debugger, a hypervisor, a full disk) and go on as if nothing
 // had happened. What it has to say then comes too late.
 func TestAWorkerThatWasStoppedPastItsLeaseChangesNothing(t *testing.T) {
