@@ -62,7 +62,7 @@ func (e exchanging) requestsIn() (func(context.Context) error, error) {
 	if err != nil {
 		return nil, err
 	}
-	return exchange.NewRequestsIn(source, e.store, foreignReader(e.config)).Run, nil
+	return exchange.NewRequestsIn(source, e.store, foreignReader(e.config, e.logger)).Run, nil
 }
 
 func (e exchanging) resultsIn() (func(context.Context) error, error) {
@@ -111,12 +111,12 @@ func (e exchanging) noticeOptions() exchange.NoticesOutOptions {
 }
 
 // foreignReader reads messages of requests that other programs may have written.
-func foreignReader(config configs.Config) envelope.Reader {
-	return envelope.Reader{
+func foreignReader(config configs.Config, logger *slog.Logger) *exchange.Reader {
+	return exchange.NewReader(envelope.Reader{
 		DefaultEndpoint: defaultEndpoint(config),
 		MaxAge:          config.Request.MaxAge,
 		MaxSize:         messageSize(config.Server.MaxBodySize),
-	}
+	}, time.Now, logger)
 }
 
 // messageSize is the size of the largest message in bytes: a body in base64 (RFC 4648 section 4) and what is around it.

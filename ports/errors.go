@@ -15,6 +15,7 @@ var (
 	ErrUnknownEndpoint = errors.New("unknown endpoint")
 	ErrForbidden       = errors.New("not allowed for this key")
 	ErrMismatch        = errors.New("the idempotency key was used for another request")
+	ErrIDUsed          = errors.New("the id belongs to another request")
 	ErrUnreadable      = errors.New("the original of the dead letter cannot be read")
 
 	// ErrMisconfigured: what is configured can never work with what is there, whoever tries again. It ends a start with

@@ -6,14 +6,14 @@ import (
 	"sync"
 	"time"
 
-	"github.com/openhqm/openhqm/domain/envelope"
+	"github.com/openhqm/openhqm/application/exchange"
 	"github.com/openhqm/openhqm/domain/outage"
 	"github.com/openhqm/openhqm/ports"
 )
 
 // Work hands out what the queue carries and what the store holds. It implements ports.Work.
 type Work struct {
-	reader envelope.Reader
+	reader *exchange.Reader
 	queue  ports.Receiver
 	store  ports.Store
 	work   ports.StoreWork
@@ -27,7 +27,7 @@ var _ ports.Work = (*Work)(nil)
 
 // NewWork returns a Work that lives as long as work, which is a consumer of the store. Run must run meanwhile. What the
 // reader cannot read becomes a dead letter.
-func NewWork(reader envelope.Reader, queue ports.Receiver, store ports.Store, work ports.StoreWork) *Work {
+func NewWork(reader *exchange.Reader, queue ports.Receiver, store ports.Store, work ports.StoreWork) *Work {
 	return &Work{reader: reader, queue: queue, store: store, work: work, held: make(map[string]*arrival)}
 }
 

@@ -6,13 +6,17 @@
 --   maxDepth      of unfinished requests; 0 is no limit
 --   key           the idempotency key, or empty
 --   attempts      charged already
+--   content       names what the request says, for a message that comes with its id; empty: none does
+--   foreign       1: it came as a message, and a request with its id and other content is another one
 local id, facts, queue, size, request, message, submitted, dueAt, dueMicros, overdueAt, maxDepth,
-    key, fingerprint, keyExpires, attempts = unpack(ARGV, 1, NAMED)
+    key, fingerprint, keyExpires, attempts, content, foreign = unpack(ARGV, 1, NAMED)
 
 -- again notes that the message of an earlier request is about to be published, perhaps not for the first time.
 local function again(earlier) redis.call('ZADD', carried, 'XX', now, earlier) end
 
-if redis.call('EXISTS', recordKey(id)) == 1 then -- sent again, because the first answer was lost on its way
+if redis.call('EXISTS', recordKey(id)) == 1 then
+    if foreign == '1' and redis.call('HGET', recordKey(id), 'content') ~= content then return {'used'} end
+    -- It is sent again, because the first answer was lost on its way.
     if queue == CARRIED then again(id) end
     return {'same', 'id', id, 'submitted', submitted, 'unsent', 1, 'state', state(id)}
 end
@@ -34,6 +38,7 @@ redis.call('HSET', record, 'facts', facts, 'status', 'PENDING', 'updated', submi
     'queue', queue, 'size', size, 'entry', entry)
 if queue ~= CARRIED then redis.call('HSET', record, 'request', request) end
 if attempts ~= '0' then redis.call('HSET', record, 'attempts', attempts) end
+if content ~= '' then redis.call('HSET', record, 'content', content) end
 redis.call('ZADD', deadlines, overdueAt, id)
 if key ~= '' then
     redis.call('HSET', record, 'key', key)

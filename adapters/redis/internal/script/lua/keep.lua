@@ -2,19 +2,21 @@
 -- now on. One that a worker holds stays with it, and is delivered to another when its lease ends.
 --   create        1: make the record if there is none, from facts and what follows it
 --   dueAt         the millisecond; dueMicros is the same in microseconds
-local id, request, queue, create, dueAt, dueMicros, facts, submitted, overdueAt, size, attempts =
+--   content       names what the message says
+local id, request, queue, create, dueAt, dueMicros, facts, submitted, overdueAt, size, attempts, content =
     unpack(ARGV, 1, NAMED)
 
 -- An entry that no stream has: nobody finds it there, and to remove it does nothing.
 local NOWHERE = '0-1'
 
 local key = recordKey(id)
-local r = redis.call('HMGET', key, 'facts', 'queue', 'status', 'size')
+local r = redis.call('HMGET', key, 'facts', 'queue', 'status', 'size', 'content')
 if not r[1] then
     if create ~= '1' then return {'missing'} end
-    born(id, facts, submitted, overdueAt, size, attempts)
+    born(id, facts, submitted, overdueAt, size, attempts, content)
     r = {facts, CARRIED, 'PENDING', size}
 end
+if r[5] and r[5] ~= content then return {'used'} end
 if not r[2] then -- it is final
     if incomplete(id) then
         local letter = letterKey(id)
