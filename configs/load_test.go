@@ -24,7 +24,9 @@ func TestTheDefaults(t *testing.T) {
 			TrustedProxies: []string{}, APIKeys: []APIKey{},
 		},
 		Request: Request{MaxAge: 72 * time.Hour, IdempotencyTTL: 24 * time.Hour},
-		Queue:   Queue{Type: QueueEmbedded, Requests: "openhqm-requests", Lease: time.Minute, MaxDeliveries: 5},
+		Queue: Queue{
+			Type: QueueEmbedded, Requests: "openhqm-requests", ResponsesMax: 1_000_000, Lease: time.Minute, MaxDeliveries: 5,
+		},
 		Store:   Store{Type: "embedded", TTL: time.Hour, DeadLetterTTL: 168 * time.Hour},
 		Worker:  Worker{Count: 64, Timeout: 300 * time.Second, Drain: 25 * time.Second, MaxBytes: 256 * mib},
 		Retry: Retry{
