@@ -29,7 +29,8 @@ func foreignMessages(t *testing.T, s site) {
 
 	ids := s.Send(t, s.queue.Name,
 		testkit.Message{Key: "order-17", Value: `{"correlation_id": "order-17", "payload": {"n":  1e400}, ` +
-			`"headers": {"X-One": "1"}, "timestamp": "2026-11-23T15:24:51.651999", "metadata": {}}`},
+			`"headers": {"X-One": "1"}, "timestamp": "` + time.Now().UTC().Format("2006-01-02T15:04:05.999999") + // as Python
+			`", "metadata": {}}`},
 		testkit.Message{Key: "whatever", Value: `{"correlation_id": "twice", "payload": 2}`},
 		testkit.Message{Key: "another", Value: `{"correlation_id": "twice", "payload": 2}`},
 		testkit.Message{Value: `{"payload": "who am I"}`},
