@@ -27,8 +27,8 @@ func TestTheDefaults(t *testing.T) {
 		Queue: Queue{
 			Type: QueueEmbedded, Requests: "openhqm-requests", ResponsesMax: 1_000_000, Lease: time.Minute, MaxDeliveries: 5,
 		},
-		Store:   Store{Type: "embedded", TTL: time.Hour, DeadLetterTTL: 168 * time.Hour},
-		Worker:  Worker{Count: 64, Timeout: 300 * time.Second, Drain: 25 * time.Second, MaxBytes: 256 * mib},
+		Store:  Store{Type: "embedded", TTL: time.Hour, DeadLetterTTL: 168 * time.Hour},
+		Worker: Worker{Count: 64, Timeout: 300 * time.Second, Drain: 25 * time.Second, MaxBytes: 256 * mib},
 		Retry: Retry{
 			MaxAttempts: 4, Base: time.Second, Max: time.Minute, Jitter: 0.2,
 			OnStatus: []int{408, 425, 429, 500, 502, 503, 504},

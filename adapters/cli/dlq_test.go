@@ -153,7 +153,8 @@ payload:
 		`"message":"{\"payload\": 1,}\n"`:              "\nmessage (16 bytes):\n{\"payload\": 1,}\n\n",
 		`"message":"a\u001b[2J"`:                       "\nmessage in base64 (5 bytes):\nYRtbMko=\n",
 		`"message":"AP8=","message_encoding":"base64"`: "\nmessage in base64 (2 bytes):\nAP8=\n",
-		`"fields":[{"name":"data","value":"{}"},{"name":"/w==","name_encoding":"base64","value":""}]`: "\nfield (4 bytes):\ndata\nvalue (2 bytes):\n{}\n" +
+		`"fields":[{"name":"data","value":"{}"},{"name":"/w==","name_encoding":"base64","value":""}]`: "" +
+			"\nfield (4 bytes):\ndata\nvalue (2 bytes):\n{}\n" +
 			"\nfield in base64 (1 bytes):\n/w==\nvalue (0 bytes):\n\n",
 	} {
 		code, stdout, _ = runDLQ("show", "a", "--url", scripted(t, exchange{call, 200, bare + "," + members + "}"}))

@@ -197,8 +197,10 @@ func TestAMessageThatWasNotAcceptedIsShownByteForByte(t *testing.T) {
 		"text":  {domain.Original{Value: []byte(` {"payload": 1,}` + "\r\n")}, `"message":" {\"payload\": 1,}\r\n"}`},
 		"bytes": {domain.Original{Value: []byte("\x00\xff")}, `"message":"AP8=","message_encoding":"base64"}`},
 		"none":  {domain.Original{}, ``},
-		"fields": {domain.Original{Fields: []domain.Field{{Name: "a", Value: "b"}, {Name: "a", Value: "\xff"}}},
-			`"fields":[{"name":"a","value":"b"},{"name":"a","value":"/w==","value_encoding":"base64"}]}`},
+		"fields": {
+			domain.Original{Fields: []domain.Field{{Name: "a", Value: "b"}, {Name: "a", Value: "\xff"}}},
+			`"fields":[{"name":"a","value":"b"},{"name":"a","value":"/w==","value_encoding":"base64"}]}`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

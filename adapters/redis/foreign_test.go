@@ -42,8 +42,8 @@ func TestAForeignRequestThatComesTwiceIsOneRequest(t *testing.T) {
 	require.Equal(t, ports.Depths{Leased: 2}, depths)
 }
 
-// TestAForeignRequestWithTheIDOfAnotherIsTold has ids of requests that wait, that are done, that were submitted here, and
-// that of a message which could not be read.
+// TestAForeignRequestWithTheIDOfAnotherIsTold has ids of requests that wait, that are done, that were submitted here,
+// and that of a message which could not be read.
 func TestAForeignRequestWithTheIDOfAnotherIsTold(t *testing.T) {
 	t.Parallel()
 	db := openDB(t, options(startServer(t).url()))

@@ -37,8 +37,8 @@ func NewResultsIn(source ports.Receiver, outcomes ports.Outcomes, opts ResultsIn
 }
 
 // Run ends requests and settles the messages. The first result of a request counts, and later ones change nothing. A
-// message that cannot be read becomes a dead letter with an id of its own, and ends the request that it names as FAILED.
-// A result whose request is unknown is logged and settled.
+// message that cannot be read becomes a dead letter with an id of its own, and the request that it names ends FAILED. A
+// result whose request is unknown is logged and settled.
 //
 // Run blocks until ctx ends, and retries while the broker or the store is away. It returns an error when the source is
 // closed before. Any number of processes may share the source.

@@ -14,7 +14,7 @@ import (
 type DeadLetter struct {
 	Message  []byte         // the original, as it came
 	Fields   []domain.Field // the original, of an entry of a stream that has no message; then Message counts for nothing
-	URL      string         // of the dead letter, where the original is too large for the notice; Message is not written then
+	URL      string         // of the dead letter, where the original is too large for the notice; it replaces that
 	ID       domain.ID
 	Error    string
 	Attempts int

@@ -26,7 +26,9 @@ func redisCLI(address string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	fmt.Fprintln(os.Stdout, answer)
+	if _, err := fmt.Fprintln(os.Stdout, answer); err != nil {
+		return 1
+	}
 	return 0
 }
 

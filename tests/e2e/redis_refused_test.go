@@ -253,7 +253,8 @@ func (f refused) aMisspeltPayload() {
 func (f refused) anOldTimestamp() {
 	t := f.t
 	for id, members := range map[string]string{"old-1": `{"timeout": 30}`, "old-2": `{}`} {
-		f.send(`{"correlation_id": "` + id + `", "payload": 1, "timestamp": "2016-01-02T03:04:05Z", "metadata": ` + members + `}`)
+		f.send(fmt.Sprintf(`{"correlation_id": %q, "payload": 1, "timestamp": "2016-01-02T03:04:05Z", "metadata": %s}`,
+			id, members))
 		require.Equal(t, "TIMEOUT", f.result(id).Status)
 		require.Empty(t, f.backend.CallsOf(id))
 	}

@@ -15,8 +15,8 @@ import (
 var errNoName = errors.New("the name of a stream must not be empty")
 
 // Outlet returns a publisher to a stream that other programs read. Each entry has a message as its field "payload", and
-// entries older than Options.Retention are trimmed, and the oldest ones beyond Options.MostEntries. The publisher ends with
-// the database.
+// entries older than Options.Retention are trimmed, and the oldest ones beyond Options.MostEntries. The publisher ends
+// with the database.
 func (s *Streams) Outlet(_ context.Context, name string) (ports.Publisher, error) {
 	switch {
 	case name == "":
