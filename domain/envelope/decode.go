@@ -30,9 +30,9 @@ type document struct {
 // is used where the message has no timestamp.
 //
 // Request.ID is empty when the message has no valid one: the caller derives one from the message's place in the queue.
-// Request.Deadline is zero when the message has no timeout; delay becomes Request.NotBefore. A timestamp may be wrong or
-// hostile, so it is up to the caller to bound both. Request.Body may share memory with data, which must not be changed
-// afterwards. Request.Header is never nil; the header policy has not been applied.
+// Request.Deadline is zero when the message has no timeout; delay becomes Request.NotBefore. A timestamp may be wrong
+// or hostile, so it is up to the caller to bound both. Request.Body may share memory with data, which must not be
+// changed afterwards. Request.Header is never nil; the header policy has not been applied.
 func Decode(data []byte, arrived time.Time, limit int) (Message, error) {
 	d, err := decode(data, arrived, limit)
 	if err != nil {
