@@ -3,8 +3,6 @@ package application
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 	"net/http"
 	"slices"
@@ -111,7 +109,7 @@ func (s *Submit) request(sub ports.Submission) (domain.Request, error) {
 	}
 	if sub.IdempotencyKey != "" {
 		req.Idempotency = &domain.Idempotency{
-			Key: sub.IdempotencyKey, Fingerprint: fingerprint(&req), ExpiresAt: terms.now.Add(s.opts.IdempotencyTTL),
+			Key: sub.IdempotencyKey, Fingerprint: req.Fingerprint(), ExpiresAt: terms.now.Add(s.opts.IdempotencyTTL),
 		}
 	}
 	return req, nil
@@ -204,16 +202,4 @@ func (s *Submit) times(sub ports.Submission, now time.Time) (deadline, notBefore
 		notBefore = time.Time{}
 	}
 	return deadline, notBefore, nil
-}
-
-// fingerprint returns a hash that differs between different requests with the same idempotency key. Each part is
-// preceded by its length, so that no two requests hash the same bytes.
-func fingerprint(req *domain.Request) [sha256.Size]byte {
-	body := sha256.Sum256(req.Body)
-	hash := sha256.New()
-	for _, part := range []string{req.Method, req.Endpoint, req.Path, req.Query, string(body[:])} {
-		_ = binary.Write(hash, binary.BigEndian, uint64(len(part))) // a hash never fails
-		_, _ = hash.Write([]byte(part))
-	}
-	return [sha256.Size]byte(hash.Sum(nil))
 }

@@ -171,7 +171,7 @@ func (e exchanging) requestsIn() (func(context.Context) error, error) {
 	if err != nil {
 		return nil, err
 	}
-	return exchange.NewRequestsIn(source, e.store, foreignReader(e.config, e.endpoints)).Run, nil
+	return exchange.NewRequestsIn(source, e.store, foreignReader(e.config, e.endpoints, e.logger)).Run, nil
 }
 
 func (e exchanging) resultsIn() (func(context.Context) error, error) {
@@ -195,15 +195,15 @@ func (e exchanging) noticeOptions(to string) exchange.NoticesOutOptions {
 	}
 }
 
-// foreignReader returns what reads messages of requests that other programs may have written.
-func foreignReader(config configs.Config, endpoints ports.Endpoints) func() envelope.Reader {
-	return func() envelope.Reader {
+// foreignReader reads messages of requests that other programs may have written.
+func foreignReader(config configs.Config, endpoints ports.Endpoints, logger *slog.Logger) *exchange.Reader {
+	return exchange.NewReader(func() envelope.Reader {
 		return envelope.Reader{
 			DefaultEndpoint: endpoints.Load().Default,
 			MaxAge:          config.Request.MaxAge,
 			MaxSize:         messageSize(config.Server.MaxBodySize),
 		}
-	}
+	}, time.Now, logger)
 }
 
 // messageSize is the size of the largest message in bytes: a body in base64 (RFC 4648 section 4) and what is around it.

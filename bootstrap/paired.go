@@ -52,9 +52,9 @@ func findLosses(config configs.Config, carrier ports.Carrier, db *redis.DB, logg
 
 // joinPaired joins the carrier with Redis.
 func joinPaired(
-	config configs.Config, endpoints ports.Endpoints, carrier ports.Carrier, db *redis.DB,
+	config configs.Config, endpoints ports.Endpoints, carrier ports.Carrier, db *redis.DB, logger *slog.Logger,
 ) *paired.Queue {
-	return paired.Join(carrier, db, paired.Options{Reader: foreignReader(config, endpoints), Now: time.Now})
+	return paired.Join(carrier, db, paired.Options{Reader: foreignReader(config, endpoints, logger), Now: time.Now})
 }
 
 // newPairedIntake lets the carrier have what our own workers do. For other programs Redis keeps the requests until they

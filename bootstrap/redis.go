@@ -103,6 +103,7 @@ func redisOptions(
 		Ended:         observer.Ended,
 		Logger:        logger,
 		Retention:     max(config.Request.MaxAge+minRetention, config.Store.DeadLetterTTL),
+		MostEntries:   map[string]int64{config.Queue.Responses: int64(config.Queue.ResponsesMax)},
 	}, nil
 }
 

@@ -95,6 +95,7 @@ type Queue struct {
 	Type          string        `koanf:"type"`           // one of QueueTypes
 	Requests      string        `koanf:"requests"`       // name of the stream, topic or queue of requests
 	Responses     string        `koanf:"responses"`      // name of where every result is published; empty: none
+	ResponsesMax  int           `koanf:"responses_max"`  // entries of a Redis stream of results, about; 0: no limit
 	ResultsIn     string        `koanf:"results_in"`     // name of where other programs put results; see HandsOver
 	DeadLetters   string        `koanf:"dead_letters"`   // name of where every dead letter is published; empty: none
 	Lease         time.Duration `koanf:"lease"`          // of a delivery whose worker gives no sign of life

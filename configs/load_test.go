@@ -24,9 +24,12 @@ func TestTheDefaults(t *testing.T) {
 			Hosts: []string{}, TrustedProxies: []string{}, APIKeys: []APIKey{},
 		},
 		Request: Request{MaxAge: 72 * time.Hour, IdempotencyTTL: 24 * time.Hour},
-		Queue:   Queue{Type: QueueEmbedded, Requests: "openhqm-requests", Lease: 20 * time.Second, MaxDeliveries: 5},
-		Store:   Store{Type: "embedded", TTL: time.Hour, DeadLetterTTL: 168 * time.Hour},
-		Worker:  Worker{Count: 64, Timeout: 300 * time.Second, Drain: 25 * time.Second, MaxBytes: 256 * mib},
+		Queue: Queue{
+			Type: QueueEmbedded, Requests: "openhqm-requests", ResponsesMax: 1_000_000, Lease: 20 * time.Second,
+			MaxDeliveries: 5,
+		},
+		Store:  Store{Type: "embedded", TTL: time.Hour, DeadLetterTTL: 168 * time.Hour},
+		Worker: Worker{Count: 64, Timeout: 300 * time.Second, Drain: 25 * time.Second, MaxBytes: 256 * mib},
 		Retry: Retry{
 			MaxAttempts: 4, Base: time.Second, Max: time.Minute, Jitter: 0.2,
 			OnStatus: []int{408, 425, 429, 500, 502, 503, 504},

@@ -12,6 +12,7 @@ func (q *Queue) validate(v *validator) {
 	between(v, "queue.lease", q.Lease, time.Second, 12*time.Hour)
 	between(v, "queue.max_deliveries", q.MaxDeliveries, 1, maxAttempts)
 	between(v, "queue.max_depth", q.MaxDepth, 0, maxDepth)
+	between(v, "queue.responses_max", q.ResponsesMax, 0, maxDepth)
 }
 
 func (s *Store) validate(v *validator) {

@@ -30,6 +30,7 @@ func TestNumbersOutOfRangeAreRefused(t *testing.T) {
 		{"queue.lease", "1s", "999ms", "12h", "13h", "1s to 12h"},
 		{"queue.max_deliveries", "1", "0", "1000", "1001", "1 to 1000"},
 		{"queue.max_depth", "0", "-1", "1000000000", "1000000001", "0 to 1000000000"},
+		{"queue.responses_max", "0", "-1", "1000000000", "1000000001", "0 to 1000000000"},
 		{"store.ttl", "1s", "0s", "8760h", "8761h", "1s to 8760h"},
 		{"store.dead_letter_ttl", "1s", "0s", "8760h", "8761h", "1s to 8760h"},
 		{"embedded.min_free", "0", "-1", "1TiB", "2TiB", "0B to 1TiB"},

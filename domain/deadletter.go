@@ -16,9 +16,32 @@ type DeadLetter struct {
 	SubmittedAt time.Time
 	FailedAt    time.Time // when it became a dead letter, in whole milliseconds
 
-	RequestSize int64    // Request.Size of the original
+	RequestSize int64    // Request.Size of the original, or the size of the message
 	Request     *Request // the original; nil where a read leaves it out, and when it cannot be read
+	Original    Original // a message that was not accepted, as it came; empty where a read leaves it out
 }
+
+// Original is a message of another program, byte for byte. It has a value or fields, or neither: some brokers carry
+// messages with no value at all.
+type Original struct {
+	Value  []byte
+	Fields []Field // of an entry of a stream that lacks the field for a message, in their order
+}
+
+// Field is one field of a stream's entry. Name and value are bytes: nobody has checked that they are text.
+type Field struct{ Name, Value string }
+
+// Size returns the number of bytes in it.
+func (o *Original) Size() int64 {
+	size := int64(len(o.Value))
+	for _, field := range o.Fields {
+		size += int64(len(field.Name) + len(field.Value))
+	}
+	return size
+}
+
+// Empty reports whether there is neither a value nor a field.
+func (o *Original) Empty() bool { return len(o.Value) == 0 && len(o.Fields) == 0 }
 
 // Resend returns a new request made from the original. It is due at once, has no attempts charged, and may live as long
 // as the original could, but at most maxAge. It has no idempotency key, because it repeats no submit. The dead letter

@@ -54,5 +54,5 @@ func TestReasonsAreDifferentWords(t *testing.T) {
 		require.False(t, seen[reason], reason)
 		seen[reason] = true
 	}
-	require.Len(t, seen, 7)
+	require.Len(t, seen, 9)
 }

@@ -8,9 +8,10 @@ type ID string
 // maxIDLength bounds the ids of foreign messages; ours have 36 characters.
 const maxIDLength = 128
 
-// Valid reports whether the id matches [A-Za-z0-9._-]{1,128}.
+// Valid reports whether the id matches [A-Za-z0-9._-]{1,128} and is neither "." nor "..", which mean something else at
+// the end of a URL (RFC 3986 section 5.2.4).
 func (id ID) Valid() bool {
-	if len(id) == 0 || len(id) > maxIDLength {
+	if len(id) == 0 || len(id) > maxIDLength || id == "." || id == ".." {
 		return false
 	}
 	for i := range len(id) {

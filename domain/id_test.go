@@ -20,6 +20,9 @@ func TestIDValid(t *testing.T) {
 		{"a UUIDv7", "01890a5d-ac96-774b-bcce-b302099a8057", true},
 		{"one character", "a", true},
 		{"the first and last of each range", "AZaz09._-", true},
+		{"three dots", "...", true},
+		{"a dot", ".", false},
+		{"two dots", "..", false},
 		{"128 characters", domain.ID(strings.Repeat("a", 128)), true},
 		{"129 characters", domain.ID(strings.Repeat("a", 129)), false},
 		{"empty", "", false},
@@ -46,17 +49,17 @@ func TestIDValidOfEveryByte(t *testing.T) {
 	t.Parallel()
 	const allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
 	for b := range 256 {
-		id := domain.ID([]byte{byte(b)})
+		id := domain.ID([]byte{'x', byte(b)})
 		require.Equal(t, strings.IndexByte(allowed, byte(b)) >= 0, id.Valid(), "byte %#x", b)
 	}
 }
 
 func FuzzID(f *testing.F) {
-	for _, seed := range []string{"", "a", "A.b_c-9", "a b", "a\n", "ä", "\x00", strings.Repeat("x", 129)} {
+	for _, seed := range []string{"", "a", "A.b_c-9", ".", "..", "a b", "a\n", "ä", "\x00", strings.Repeat("x", 129)} {
 		f.Add(seed)
 	}
 	specified := regexp.MustCompile(`\A[A-Za-z0-9._-]{1,128}\z`)
 	f.Fuzz(func(t *testing.T, id string) {
-		require.Equal(t, specified.MatchString(id), domain.ID(id).Valid())
+		require.Equal(t, specified.MatchString(id) && id != "." && id != "..", domain.ID(id).Valid())
 	})
 }

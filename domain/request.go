@@ -1,6 +1,8 @@
 package domain
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"net/http"
 	"time"
 )
@@ -31,13 +33,26 @@ type Request struct {
 // Idempotency identifies repeats of a submit, which get the same request. Keys are scoped to the request's Owner.
 type Idempotency struct {
 	Key         string
-	Fingerprint [32]byte // of method, endpoint, path, query and body
+	Fingerprint [sha256.Size]byte // Request.Fingerprint
 	ExpiresAt   time.Time
 }
 
 // Size returns the number of bytes that memory limits count for the request: body, path, query and header.
 func (r *Request) Size() int64 {
 	return int64(len(r.Body)+len(r.Path)+len(r.Query)) + r.Header.size()
+}
+
+// Fingerprint returns a hash of method, endpoint, path, query and body. Two requests of one id or one idempotency key
+// with different fingerprints are not the same request sent again. Each part is preceded by its length, so that no two
+// requests hash the same bytes.
+func (r *Request) Fingerprint() [sha256.Size]byte {
+	body := sha256.Sum256(r.Body)
+	hash := sha256.New()
+	for _, part := range []string{r.Method, r.Endpoint, r.Path, r.Query, string(body[:])} {
+		_ = binary.Write(hash, binary.BigEndian, uint64(len(part))) // a hash never fails
+		_, _ = hash.Write([]byte(part))
+	}
+	return [sha256.Size]byte(hash.Sum(nil))
 }
 
 // Idempotent reports whether a method may be repeated without harm (RFC 9110 section 9.2.2).

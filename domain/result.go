@@ -34,13 +34,15 @@ const (
 	ReasonUndecodable   Reason = "undecodable"        // not a message that we understand
 	ReasonTooLarge      Reason = "response_too_large" // the response is over proxy.max_response_size
 	ReasonLost          Reason = "lost_by_broker"     // the broker has no message of it any more, and nothing has begun it
+	ReasonIDConflict    Reason = "id_conflict"        // a message with the id of another request
+	ReasonBadResult     Reason = "bad_result"         // another program sent a result of it that cannot be read
 )
 
 // Reasons returns all reasons.
 func Reasons() []Reason {
 	return []Reason{
 		ReasonAttempts, ReasonDeadline, ReasonRejected, ReasonMaxDeliveries, ReasonUndecodable, ReasonTooLarge,
-		ReasonLost,
+		ReasonLost, ReasonIDConflict, ReasonBadResult,
 	}
 }
 

@@ -118,6 +118,9 @@ type QueueMessage struct {
 type Received struct {
 	QueueMessage
 
+	// Fields are those of an entry that has no field for a message; then there is no value.
+	Fields []domain.Field
+
 	Place   string    // identifies the message in the queue, the same at every hand-out
 	Arrived time.Time // at the broker; where that is unknown, when its producer says it was sent
 	Ticket  Ticket

@@ -18,7 +18,8 @@ type DeadLetters interface {
 	// State returns a dead letter without its original: cheap, however large that is.
 	State(ctx context.Context, id domain.ID) (domain.DeadLetter, error)
 
-	// Find returns a whole dead letter. Its Request is nil when the original cannot be read.
+	// Find returns a whole dead letter. Its Request is nil when the original cannot be read. Its Original is set for a
+	// message that was rejected.
 	Find(ctx context.Context, id domain.ID) (domain.DeadLetter, error)
 
 	// Delete removes a dead letter with its original, durably. The record of the request stays. ErrNotFound the second

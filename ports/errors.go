@@ -19,6 +19,7 @@ var (
 	ErrUnknownEndpoint = errors.New("unknown endpoint")
 	ErrForbidden       = errors.New("not allowed for this key")
 	ErrMismatch        = errors.New("the idempotency key was used for another request")
+	ErrIDUsed          = errors.New("the id belongs to another request")
 	ErrUnreadable      = errors.New("the original of the dead letter cannot be read")
 
 	// ErrRefused: the broker answers, and will not do this until an operator changes something: a password, a permission,

@@ -44,10 +44,8 @@ type Notice struct {
 
 	// Record is set for results, with the result, and for handovers, without one. Nil: it is gone.
 	Record *domain.Record
-	// Letter is the dead letter, with its original if there is one that can be read. Nil: it is gone.
+	// Letter is the dead letter, with its original if there is one. Nil: it is gone.
 	Letter *domain.DeadLetter
-	// Original is the message of a dead letter that could not be read, as it came. Nil: Letter.Request counts.
-	Original []byte
 	// Request is the one to hand over.
 	Request *domain.Request
 

@@ -15,9 +15,9 @@ type Outcomes interface {
 	// ErrNotFound: the store has no such request, or not any more.
 	Conclude(ctx context.Context, conclusions []Conclusion) []error
 
-	// RejectResult makes a dead letter of a result that cannot be read, and a record that says so. The request has an id
-	// of its own and times. No notice of a result is owed for it. The second time it does nothing.
-	RejectResult(ctx context.Context, req domain.Request, message []byte, cause error) error
+	// RejectResult is ForeignIntake.Reject for a message that cannot be read as a result. No notice of a result is owed
+	// for it.
+	RejectResult(ctx context.Context, rejection Rejection) error
 }
 
 // Conclusion is how a request ended.

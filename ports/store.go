@@ -26,12 +26,11 @@ type Store interface {
 	// and those that it never accepts. A request that is not begun waits until it is due. One that a worker holds stays
 	// with that worker, and is handed to another when the lease is over. Keep makes a record where there is none, and
 	// completes a dead letter that has no original. What is in the store already stays as it is. The errors are aligned
-	// with arrivals.
+	// with arrivals. ErrIDUsed: the id belongs to a request with another Fingerprint.
 	Keep(ctx context.Context, arrivals []Arrival) []error
 
-	// Reject saves a dead letter for a message that cannot be read, and a record that says so. Of req only the id and the
-	// times count. Called again it does nothing.
-	Reject(ctx context.Context, req domain.Request, message []byte, cause error) error
+	// Reject is that of ForeignIntake.
+	Reject(ctx context.Context, rejection Rejection) error
 
 	// Cancel has the contract of Intake.Cancel.
 	Cancel(ctx context.Context, id domain.ID) (domain.Record, error)
@@ -101,7 +100,8 @@ type BegunVerdict uint8
 
 // The verdicts of Begin.
 const (
-	BegunGo   BegunVerdict = iota // work on it, and settle the message after Finish
-	BegunDone                     // settle the message: the request is final, or the store has all of it
-	BegunKeep                     // call Keep, and then settle the message: it is not due, or another worker has it
+	BegunGo     BegunVerdict = iota // work on it, and settle the message after Finish
+	BegunDone                       // settle the message: the request is final, or the store has all of it
+	BegunKeep                       // call Keep, and then settle the message: it is not due, or another worker has it
+	BegunIDUsed                     // call Reject, and then settle the message: its id belongs to another request
 )

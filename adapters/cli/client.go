@@ -58,6 +58,18 @@ type deadLetterDocument struct {
 	ResentFrom string `json:"resent_from"`
 
 	Request *originalDocument `json:"request"`
+
+	Message         string          `json:"message"`
+	MessageEncoding string          `json:"message_encoding"`
+	Fields          []fieldDocument `json:"fields"`
+}
+
+// fieldDocument is a field of an entry that has no message.
+type fieldDocument struct {
+	Name          string `json:"name"`
+	NameEncoding  string `json:"name_encoding"`
+	Value         string `json:"value"`
+	ValueEncoding string `json:"value_encoding"`
 }
 
 type originalDocument struct {

@@ -65,7 +65,9 @@ func (p *Program) dlqShow() *cobra.Command {
 	return &cobra.Command{
 		Use:   "show ID",
 		Short: "Show one dead letter with its original",
-		Long:  "Show one dead letter with its original as the client sent it, credentials included.",
+		Long: `Show one dead letter with its original as the client sent it, credentials included.
+
+A message of another program that was not accepted is printed byte for byte, in base64 where it is not printable text.`,
 		Example: `  openhqm dlq show 0198c0de-0000-7000-8000-000000000000
   openhqm dlq show --json 0198c0de-0000-7000-8000-000000000000`,
 		Args: func(_ *cobra.Command, args []string) error {

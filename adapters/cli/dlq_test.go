@@ -148,6 +148,20 @@ payload:
 	require.Equal(t, exitOK, code)
 	require.Contains(t, stdout, "\npriority        0\n\nA: 1\n\npayload (base64):\n\"AA==\"\n")
 
+	bare := strings.TrimSuffix(letterJSON("a"), "}")
+	for members, want := range map[string]string{
+		`"message":"{\"payload\": 1,}\n"`:              "\nmessage (16 bytes):\n{\"payload\": 1,}\n\n",
+		`"message":"a\u001b[2J"`:                       "\nmessage in base64 (5 bytes):\nYRtbMko=\n",
+		`"message":"AP8=","message_encoding":"base64"`: "\nmessage in base64 (2 bytes):\nAP8=\n",
+		`"fields":[{"name":"data","value":"{}"},{"name":"/w==","name_encoding":"base64","value":""}]`: "" +
+			"\nfield (4 bytes):\ndata\nvalue (2 bytes):\n{}\n" +
+			"\nfield in base64 (1 bytes):\n/w==\nvalue (0 bytes):\n\n",
+	} {
+		code, stdout, _ = runDLQ("show", "a", "--url", scripted(t, exchange{call, 200, bare + "," + members + "}"}))
+		require.Equal(t, exitOK, code)
+		require.True(t, strings.HasSuffix(stdout, want), stdout)
+	}
+
 	code, stdout, _ = runDLQ("show", "a", "--url", scripted(t, exchange{call, 200, letterJSON("a")}))
 	require.Equal(t, exitOK, code)
 	require.Contains(t, stdout, "the original is not kept or cannot be read")

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/base64"
 	"fmt"
 	"maps"
 	"slices"
@@ -47,9 +48,17 @@ func writeLetter(text *strings.Builder, l *deadLetterDocument) {
 	field("status_code", statusCode(l.StatusCode))
 	field("submitted_at", l.Submitted)
 	field("failed_at", l.Failed)
-	r := l.Request
-	if r == nil {
+	if l.Request == nil && l.Message == "" && len(l.Fields) == 0 {
 		text.WriteString("\nthe original is not kept or cannot be read\n")
+		return
+	}
+	writeRequest(text, l.Request, field)
+	writeMessage(text, l)
+}
+
+// writeRequest writes the members of an original, if there is one, and then the HTTP request.
+func writeRequest(text *strings.Builder, r *originalDocument, field func(name, value string)) {
+	if r == nil {
 		return
 	}
 	field("deadline", r.Deadline)
@@ -62,6 +71,30 @@ func writeLetter(text *strings.Builder, l *deadLetterDocument) {
 		field("label", name+"="+r.Labels[name])
 	}
 	writeOriginal(text, r)
+}
+
+// writeMessage writes a message that was not accepted, or the fields of an entry without one.
+func writeMessage(text *strings.Builder, l *deadLetterDocument) {
+	if l.Message != "" {
+		text.WriteString("\n" + exact("message", l.Message, l.MessageEncoding))
+	}
+	for _, f := range l.Fields {
+		text.WriteString("\n" + exact("field", f.Name, f.NameEncoding) + exact("value", f.Value, f.ValueEncoding))
+	}
+}
+
+// exact writes a text so that every byte of it can be restored: in base64 where a terminal would not show it all.
+func exact(name, value, encoding string) string {
+	if encoding == "" && strings.ContainsFunc(value, func(r rune) bool { return !printed(r) && r != '\n' }) {
+		value, encoding = base64.StdEncoding.EncodeToString([]byte(value)), "base64"
+	}
+	size := len(value)
+	if encoding == "base64" {
+		decoded, _ := base64.StdEncoding.DecodeString(value) // of the api
+		size = len(decoded)
+		name += " in base64"
+	}
+	return fmt.Sprintf("%s (%d bytes):\n%s\n", name, size, value)
 }
 
 func writeOriginal(text *strings.Builder, r *originalDocument) {
@@ -109,9 +142,12 @@ func (s *session) notef(format string, args ...any) {
 // plain replaces what a terminal could obey: requests and errors contain whatever clients and backends sent.
 func plain(text string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) || r == '\t' {
+		if printed(r) {
 			return r
 		}
 		return unicode.ReplacementChar
 	}, text)
 }
+
+// printed reports whether a terminal shows a character and does nothing else.
+func printed(r rune) bool { return unicode.IsPrint(r) || r == '\t' }

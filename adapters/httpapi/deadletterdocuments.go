@@ -22,9 +22,10 @@ func deadLettersDocument(page *ports.DeadLetterPage) []byte {
 	return o.Close()
 }
 
-// wholeDeadLetterDocument includes the original, unless that cannot be read.
+// wholeDeadLetterDocument includes the original: the request, unless that cannot be read, and the message or the fields
+// of one that was not accepted.
 func wholeDeadLetterDocument(letter *domain.DeadLetter) []byte {
-	size := smallDocument
+	size := smallDocument + base64.StdEncoding.EncodedLen(int(letter.Original.Size()))
 	if letter.Request != nil {
 		size += 2*smallDocument + base64.StdEncoding.EncodedLen(len(letter.Request.Body))
 	}
@@ -34,6 +35,12 @@ func wholeDeadLetterDocument(letter *domain.DeadLetter) []byte {
 		o.Open("request")
 		addOriginal(o, letter.Request)
 		o.End()
+	}
+	switch {
+	case len(letter.Original.Fields) > 0:
+		envelope.AppendFields(o, letter.Original.Fields)
+	case len(letter.Original.Value) > 0:
+		envelope.AppendBytes(o, "message", letter.Original.Value)
 	}
 	return o.Close()
 }

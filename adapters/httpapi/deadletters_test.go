@@ -188,6 +188,38 @@ func TestADeadLetterIsShownWithItsOriginal(t *testing.T) {
 	}
 }
 
+func TestAMessageThatWasNotAcceptedIsShownByteForByte(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		give domain.Original
+		want string
+	}{
+		"text":  {domain.Original{Value: []byte(` {"payload": 1,}` + "\r\n")}, `"message":" {\"payload\": 1,}\r\n"}`},
+		"bytes": {domain.Original{Value: []byte("\x00\xff")}, `"message":"AP8=","message_encoding":"base64"}`},
+		"none":  {domain.Original{}, ``},
+		"fields": {
+			domain.Original{Fields: []domain.Field{{Name: "a", Value: "b"}, {Name: "a", Value: "\xff"}}},
+			`"fields":[{"name":"a","value":"b"},{"name":"a","value":"/w==","value_encoding":"base64"}]}`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			letter := testDeadLetter()
+			letter.Original = tt.give
+			r := start(t, &fakes{}, withDeadLetters(&deadLetterFakes{
+				find: func(domain.ID) (domain.DeadLetter, error) { return letter, nil },
+			}))
+			a := r.do("GET", deadLettersPath+"/"+string(testID), "")
+			require.Equal(t, http.StatusOK, a.StatusCode)
+			if tt.want == "" {
+				require.NotContains(t, a.body, "message")
+				return
+			}
+			require.Contains(t, a.body, ","+tt.want)
+		})
+	}
+}
+
 func TestADeadLetterIsDeletedOnce(t *testing.T) {
 	t.Parallel()
 	gone := false

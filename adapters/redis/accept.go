@@ -34,23 +34,31 @@ var (
 // Accept saves requests: each with one script, and many share a round trip. The walk goes through this file, the
 // Committer and accept.lua.
 func (r *Requests) Accept(ctx context.Context, reqs []domain.Request) []ports.Accepted {
-	return r.accept(ctx, reqs, make([]int, len(reqs)))
+	ops := make([]*server.Op, len(reqs))
+	for i := range reqs {
+		ops[i] = r.accepting(&reqs[i], terms{})
+	}
+	return r.accept(ctx, reqs, ops)
 }
 
 // AcceptForeign accepts requests of which other programs have charged attempts.
 func (r *Requests) AcceptForeign(ctx context.Context, arrivals []ports.Arrival) []error {
-	reqs, attempts := make([]domain.Request, len(arrivals)), make([]int, len(arrivals))
+	reqs, ops := make([]domain.Request, len(arrivals)), make([]*server.Op, len(arrivals))
 	for i := range arrivals {
-		reqs[i], attempts[i] = arrivals[i].Request, arrivals[i].Attempts
+		reqs[i] = arrivals[i].Request
+		ops[i] = r.accepting(&reqs[i], terms{
+			attempts: arrivals[i].Attempts, content: codec.ContentOf(&reqs[i]), foreign: true,
+		})
 	}
 	errs := make([]error, len(arrivals))
-	for i, accepted := range r.accept(ctx, reqs, attempts) {
+	for i, accepted := range r.accept(ctx, reqs, ops) {
 		errs[i] = accepted.Err
 	}
 	return errs
 }
 
-func (r *Requests) accept(ctx context.Context, reqs []domain.Request, attempts []int) []ports.Accepted {
+// accept runs the scripts that save requests.
+func (r *Requests) accept(ctx context.Context, reqs []domain.Request, ops []*server.Op) []ports.Accepted {
 	answers := make([]ports.Accepted, len(reqs))
 	if !r.server.Enter() {
 		for i := range answers {
@@ -59,9 +67,7 @@ func (r *Requests) accept(ctx context.Context, reqs []domain.Request, attempts [
 		return answers
 	}
 	defer r.server.Leave()
-	ops := make([]*server.Op, len(reqs))
 	for i := range reqs {
-		ops[i] = r.accepting(&reqs[i], attempts[i])
 		r.sweeper.at(reqs[i].NotBefore)
 	}
 	for i, result := range r.intake.Do(ctx, ops...) {
@@ -71,22 +77,29 @@ func (r *Requests) accept(ctx context.Context, reqs []domain.Request, attempts [
 	return answers
 }
 
-// accepting is the script that saves a request in the queue where it waits. Attempts were charged already.
-func (r *Requests) accepting(req *domain.Request, attempts int) *server.Op {
+// terms are what a request brings that is no part of it.
+type terms struct {
+	attempts int    // that were charged already
+	content  []byte // codec.ContentOf, where messages may come with its id; empty: none do
+	foreign  bool   // it came as a message
+}
+
+// accepting is the script that saves a request in the queue where it waits.
+func (r *Requests) accepting(req *domain.Request, t terms) *server.Op {
 	theirs := r.server.Home(req).TheirRequest(req)
 	request, message := codec.EncodeRequest(theirs), []byte{}
 	switch {
 	case r.opts.handsOverElsewhere():
-		return r.saving(req, attempts, codec.HandedQueue, request, message)
+		return r.saving(req, t, codec.HandedQueue, request, message)
 	case r.opts.Handover:
-		message = envelope.Append(nil, &envelope.Message{Request: *theirs, RetryCount: attempts})
-		return r.saving(req, attempts, codec.PlainQueue, request, message)
+		message = envelope.Append(nil, &envelope.Message{Request: *theirs, RetryCount: t.attempts})
+		return r.saving(req, t, codec.PlainQueue, request, message)
 	}
-	return r.saving(req, attempts, codec.QueueOf(req), request, message)
+	return r.saving(req, t, codec.QueueOf(req), request, message)
 }
 
 // saving is the script that makes a record, in that queue. A carrier delays nothing.
-func (r *Requests) saving(req *domain.Request, attempts int, queue string, request, message []byte) *server.Op {
+func (r *Requests) saving(req *domain.Request, t terms, queue string, request, message []byte) *server.Op {
 	home, now := r.server.Home(req), r.opts.Now()
 	theirs := home.TheirRequest(req)
 	dueIn := until(req.NotBefore, now)
@@ -113,7 +126,9 @@ func (r *Requests) saving(req *domain.Request, attempts int, queue string, reque
 		"key", key,
 		"fingerprint", fingerprint,
 		"keyTTL", keyTTL,
-		"attempts", attempts,
+		"attempts", t.attempts,
+		"content", string(t.content),
+		"foreign", t.foreign,
 	))
 }
 
@@ -142,6 +157,8 @@ func accepted(req *domain.Request, result server.Result) ports.Accepted {
 		return ports.Accepted{Err: fmt.Errorf("%w: queue.max_depth requests are unfinished", ports.ErrFull)}
 	case "same":
 		return repeated(req, answer)
+	case "used":
+		return ports.Accepted{Err: fmt.Errorf("%w: %s", ports.ErrIDUsed, req.ID)}
 	default:
 		return ports.Accepted{Err: unexpected(answer)}
 	}

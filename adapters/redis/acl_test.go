@@ -106,7 +106,7 @@ func doEverything(t *testing.T, opts redis.Options, client goredis.UniversalClie
 	require.NoError(t, db.Conclude(t.Context(), []ports.Conclusion{{ID: ended.ID, Status: domain.Failed}})[0])
 	_, err = db.Wait(t.Context(), ended.ID)
 	require.NoError(t, err)
-	require.NoError(t, db.Reject(t.Context(), newRequest(), []byte("oops"), errors.New("no JSON")))
+	require.NoError(t, db.Reject(t.Context(), rejection(newRequest(), "oops", "no JSON")))
 	require.Equal(t, []error{nil}, publish(t, outlet(t, db, otherStream), "hello"))
 	requireSettled(t, client, otherStream)
 	letters.await(t, 3)

@@ -49,6 +49,7 @@ func (c *Consumer) beginning(s *server.Shard, a *ports.Arrival, create bool) *se
 		"overdueIn", until(codec.OverdueAt(r.Deadline), now),
 		"size", r.Size(),
 		"attempts", a.Attempts,
+		"content", codec.ContentOf(r),
 	))
 }
 
@@ -64,6 +65,8 @@ func (c *Consumer) begun(a *ports.Arrival, sent time.Time, found server.Found) p
 		return ports.Begun{Verdict: ports.BegunDone}
 	case "keep":
 		return ports.Begun{Verdict: ports.BegunKeep}
+	case "used":
+		return ports.Begun{Verdict: ports.BegunIDUsed}
 	case "go":
 	default:
 		return ports.Begun{Err: unexpected(answer)}

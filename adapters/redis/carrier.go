@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/openhqm/openhqm/adapters/redis/internal/codec"
 	"github.com/openhqm/openhqm/adapters/redis/internal/script"
@@ -31,11 +32,12 @@ func (st *CarrierStore) Create(ctx context.Context, creations []ports.Creation) 
 	ops := make([]*server.Op, len(creations))
 	for i := range creations {
 		r := &creations[i].Request
+		t := terms{content: codec.ContentOf(r)}
 		if creations[i].Carried {
-			ops[i] = st.requests.saving(r, 0, codec.CarriedQueue, []byte{}, []byte{})
+			ops[i] = st.requests.saving(r, t, codec.CarriedQueue, []byte{}, []byte{})
 			continue
 		}
-		ops[i] = st.requests.accepting(r, 0)
+		ops[i] = st.requests.accepting(r, t)
 		st.sweeper.at(r.NotBefore)
 	}
 	for i, result := range st.intake.Do(ctx, ops...) {
@@ -100,8 +102,11 @@ func (st *CarrierStore) Keep(ctx context.Context, arrivals []ports.Arrival) []er
 	errs := make([]error, len(arrivals))
 	for i := range found {
 		errs[i] = found[i].Err
-		if found[i].Answer.Word() == "completed" { // a dead letter, of which there is another notice
+		switch found[i].Answer.Word() {
+		case "completed": // a dead letter, of which there is another notice
 			signal(st.requests.news.buried)
+		case "used":
+			errs[i] = fmt.Errorf("%w: %s", ports.ErrIDUsed, arrivals[i].Request.ID)
 		}
 		st.sweeper.at(arrivals[i].Request.NotBefore)
 	}
@@ -125,5 +130,6 @@ func (st *CarrierStore) keeping(s *server.Shard, a *ports.Arrival, create bool) 
 		"overdueIn", until(codec.OverdueAt(r.Deadline), now),
 		"size", r.Size(),
 		"attempts", a.Attempts,
+		"content", codec.ContentOf(r),
 	))
 }

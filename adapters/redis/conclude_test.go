@@ -1,7 +1,6 @@
 package redis_test
 
 import (
-	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -131,7 +130,7 @@ func TestConcludeAnswersForEach(t *testing.T) {
 
 	bad := domain.Request{ID: "result-1", SubmittedAt: time.Now(), Deadline: time.Now()}
 	for range 2 {
-		require.NoError(t, db.RejectResult(t.Context(), bad, []byte("oops"), errors.New("no JSON")))
+		require.NoError(t, db.RejectResult(t.Context(), rejection(bad, "oops", "no JSON")))
 	}
 	letter, err := db.DeadLetters().Find(t.Context(), bad.ID)
 	require.NoError(t, err)
@@ -139,5 +138,5 @@ func TestConcludeAnswersForEach(t *testing.T) {
 
 	require.NoError(t, db.Close())
 	require.Equal(t, []error{ports.ErrClosed}, conclude(first.ID))
-	require.ErrorIs(t, db.RejectResult(t.Context(), bad, nil, errors.New("no JSON")), ports.ErrClosed)
+	require.ErrorIs(t, db.RejectResult(t.Context(), rejection(bad, "", "no JSON")), ports.ErrClosed)
 }

@@ -162,7 +162,7 @@ func (l DeadLetters) read(
 	}
 	letters := make([]*domain.DeadLetter, len(places))
 	for i, place := range places {
-		letter, _, err := codec.ReadLetter(place.ID, script.Row{Names: codec.LetterFields, Values: answers[i].Val()})
+		letter, err := codec.ReadLetter(place.ID, script.Row{Names: codec.LetterFields, Values: answers[i].Val()})
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
 		}
@@ -173,47 +173,36 @@ func (l DeadLetters) read(
 
 // State reads one without its original.
 func (l DeadLetters) State(ctx context.Context, id domain.ID) (domain.DeadLetter, error) {
-	letter, _, _, err := l.search(ctx, id, codec.LetterFields)
-	return letter, err
+	return l.search(ctx, id, codec.LetterFields, codec.ReadLetter)
 }
 
 // Find reads one with its original.
 func (l DeadLetters) Find(ctx context.Context, id domain.ID) (domain.DeadLetter, error) {
-	letter, rec, row, err := l.search(ctx, id, codec.WholeLetterFields)
-	if err != nil {
-		return domain.DeadLetter{}, err
-	}
-	if original := row.Bytes("request"); len(original) > 0 {
-		if req, err := codec.DecodeRequest(rec, original); err == nil {
-			letter.Request = &req
-		}
-	}
-	return letter, nil
+	return l.search(ctx, id, codec.WholeLetterFields, codec.ReadWholeLetter)
 }
 
-// search looks in the shards.
+// search looks in the shards for the fields of a dead letter, and reads them.
 func (l DeadLetters) search(
-	ctx context.Context, id domain.ID, fields []string,
-) (domain.DeadLetter, *domain.Record, script.Row, error) {
+	ctx context.Context, id domain.ID, fields []string, read func(domain.ID, script.Row) (*domain.DeadLetter, error),
+) (domain.DeadLetter, error) {
 	if !l.server.Enter() {
-		return domain.DeadLetter{}, nil, script.Row{}, ports.ErrClosed
+		return domain.DeadLetter{}, ports.ErrClosed
 	}
 	defer l.server.Leave()
 	for _, s := range l.server.Searched(id) {
 		values, err := l.server.Client.HMGet(ctx, s.LetterKey(id), fields...).Result()
 		if err != nil {
-			return domain.DeadLetter{}, nil, script.Row{}, server.Translate(err)
+			return domain.DeadLetter{}, server.Translate(err)
 		}
-		row := script.Row{Names: fields, Values: values}
-		letter, rec, err := codec.ReadLetter(id, row)
+		letter, err := read(id, script.Row{Names: fields, Values: values})
 		switch {
 		case err != nil:
-			return domain.DeadLetter{}, nil, script.Row{}, fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
+			return domain.DeadLetter{}, fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
 		case letter != nil:
-			return *letter, rec, row, nil
+			return *letter, nil
 		}
 	}
-	return domain.DeadLetter{}, nil, script.Row{}, ports.ErrNotFound
+	return domain.DeadLetter{}, ports.ErrNotFound
 }
 
 // Delete removes one from the shard that has it.

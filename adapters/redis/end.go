@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -111,42 +112,65 @@ func (r *Requests) concluded(id domain.ID, result server.Result) error {
 	}
 }
 
-// Reject makes a dead letter of a message that cannot be read as a request.
-func (r *Requests) Reject(ctx context.Context, req domain.Request, message []byte, cause error) error {
-	return r.reject(ctx, &req, message, cause, false)
+// Reject makes a dead letter of a message that is no request, or not a new one.
+func (r *Requests) Reject(ctx context.Context, rejection ports.Rejection) error {
+	return r.reject(ctx, &rejection, false)
 }
 
 // RejectResult makes a dead letter of a message that cannot be read as a result. There is no notice of its own result.
-func (r *Requests) RejectResult(ctx context.Context, req domain.Request, message []byte, cause error) error {
-	return r.reject(ctx, &req, message, cause, true)
+func (r *Requests) RejectResult(ctx context.Context, rejection ports.Rejection) error {
+	return r.reject(ctx, &rejection, true)
 }
 
-func (r *Requests) reject(
-	ctx context.Context, req *domain.Request, message []byte, cause error, noNotice bool,
-) error {
+func (r *Requests) reject(ctx context.Context, rejection *ports.Rejection, noNotice bool) error {
 	if !r.server.Enter() {
 		return ports.ErrClosed
 	}
 	defer r.server.Leave()
-	s := r.server.ShardOf(string(req.ID))
-	result := r.outcomes.Do(ctx, server.NewOp(s, len(message), script.Reject.Call(
-		"id", string(req.ID),
-		"facts", codec.EncodeFacts(s.TheirRequest(req)),
-		"message", message,
+	id, cause := rejection.Request.ID, rejection.Cause
+	result := r.outcomes.Do(ctx, r.rejecting(rejection, id, cause, noNotice))[0]
+	if result.Err == nil && result.Answer.Word() == "used" && id != rejection.Spare {
+		cause = fmt.Errorf("%w; its id %s belongs to another request", cause, id)
+		id = rejection.Spare
+		result = r.outcomes.Do(ctx, r.rejecting(rejection, id, cause, noNotice))[0]
+	}
+	if result.Err != nil {
+		return result.Err
+	}
+	if result.Answer.Word() == "ended" {
+		r.news.endedIn(id, result.Answer)
+		r.rejected.log(r.opts.Logger, r.opts.Now(), id, cause)
+	}
+	return nil
+}
+
+// rejecting is the script that makes the dead letter under an id.
+func (r *Requests) rejecting(rejection *ports.Rejection, id domain.ID, cause error, noNotice bool) *server.Op {
+	s := r.server.ShardOf(string(id))
+	original, fields, request := &rejection.Original, []byte{}, []byte{}
+	if len(original.Fields) > 0 {
+		fields = codec.EncodeFields(original.Fields)
+	}
+	if rejection.Whole {
+		request = codec.EncodeRequest(s.TheirRequest(&rejection.Request))
+	}
+	size := len(original.Value) + len(fields) + len(request)
+	return server.NewOp(s, size, script.Reject.Call(
+		"id", string(id),
+		"facts", codec.EncodeFacts(s.TheirRequest(&rejection.Request)),
+		"message", string(original.Value),
+		"fields", fields,
+		"request", request,
+		"content", codec.ContentOfOriginal(original),
+		"reason", string(rejection.Reason),
 		"problem", cause.Error(),
 		"lifetime", r.opts.TTL.Milliseconds(),
 		"letterLifetime", r.opts.DeadLetterTTL.Milliseconds(),
 		"noNotice", noNotice,
-	)))[0]
-	if result.Err != nil {
-		return result.Err
-	}
-	r.news.endedIn(req.ID, result.Answer)
-	r.rejected.log(r.opts.Logger, r.opts.Now(), req.ID, cause)
-	return nil
+	))
 }
 
-// rejections logs messages that cannot be read, some of them one by one and the rest by their number.
+// rejections logs messages that are rejected, some of them one by one and the rest by their number.
 type rejections struct {
 	mu    sync.Mutex
 	rarer outage.Rarely
@@ -156,7 +180,7 @@ func (r *rejections) log(logger *slog.Logger, now time.Time, id domain.ID, cause
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if n := r.rarer.Note(now); n > 0 {
-		logger.Error("messages cannot be read; each is a dead letter now (fix their producer)",
+		logger.Error("messages are rejected; each is a dead letter now (fix their producer)",
 			"count", n, "correlation_id", id, "error", cause)
 	}
 }

@@ -2,6 +2,7 @@ package redis_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strconv"
 	"sync/atomic"
@@ -78,4 +79,12 @@ func finish(t *testing.T, c *redis.Consumer, d ports.Delivery, status domain.Sta
 	require.NoError(t, c.Finish(t.Context(), []ports.Finish{{
 		ID: d.Request.ID, Token: d.Token, Outcome: domain.Outcome{Status: status, Attempts: 1, At: time.Now()},
 	}})[0])
+}
+
+// rejection is that of a message that cannot be read.
+func rejection(r domain.Request, message, cause string) ports.Rejection {
+	return ports.Rejection{
+		Request: r, Spare: "spare-" + r.ID, Original: domain.Original{Value: []byte(message)},
+		Reason: domain.ReasonUndecodable, Cause: errors.New(cause),
+	}
 }

@@ -33,6 +33,10 @@ type Options struct {
 
 	Retention time.Duration // of entries in the streams of Outlet, and of notices still owed: hours at least
 
+	// MostEntries bounds streams of Outlet by name: the oldest entries beyond so many go, read or not. Redis removes them
+	// a hundred at a time, so there may be some more.
+	MostEntries map[string]int64
+
 	outboxPoll time.Duration // in tests; 0: usualOutboxPoll
 }
 

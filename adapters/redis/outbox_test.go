@@ -185,7 +185,7 @@ func TestEveryEndIsOwed(t *testing.T) {
 	require.Equal(t, "no luck", buried[failed].Letter.Error)
 	require.WithinDuration(t, time.Now(), buried[failed].Letter.FailedAt, patience)
 	require.Equal(t, &original, buried[failed].Letter.Request)
-	require.Nil(t, buried[failed].Original)
+	require.True(t, buried[failed].Letter.Original.Empty())
 	requireNothingOwed(t, s.client())
 }
 
@@ -267,11 +267,11 @@ func TestDeadLettersOfUnreadableMessagesAreOwed(t *testing.T) {
 	db := openDB(t, retaining(s.url()))
 	results, letters := workOff(t, db, ports.NoticeResult), workOff(t, db, ports.NoticeDeadLetter)
 	request, result := newRequest(), newRequest()
-	require.NoError(t, db.Reject(t.Context(), request, []byte("oops"), errors.New("no JSON")))
-	require.NoError(t, db.RejectResult(t.Context(), result, []byte(`{"oops": true}`), errors.New("no id")))
+	require.NoError(t, db.Reject(t.Context(), rejection(request, "oops", "no JSON")))
+	require.NoError(t, db.RejectResult(t.Context(), rejection(result, `{"oops": true}`, "no id")))
 	buried := letters.byID(t, 2)
-	require.Equal(t, "oops", string(buried[request.ID].Original))
-	require.JSONEq(t, `{"oops": true}`, string(buried[result.ID].Original))
+	require.Equal(t, "oops", string(buried[request.ID].Letter.Original.Value))
+	require.JSONEq(t, `{"oops": true}`, string(buried[result.ID].Letter.Original.Value))
 	require.Nil(t, buried[result.ID].Letter.Request)
 	ended := results.byID(t, 1)
 	require.Contains(t, ended, request.ID, "a result that cannot be read is no result")
@@ -294,7 +294,7 @@ func TestDamagedEntriesAreOwedAsFarAsTheyCanBeRead(t *testing.T) {
 	require.Error(t, result.Err)
 	letter := workOff(t, db, ports.NoticeDeadLetter).await(t, 1)[0]
 	require.NoError(t, letter.Err)
-	require.Equal(t, "\xff", string(letter.Original))
+	require.Equal(t, "\xff", string(letter.Letter.Original.Value))
 }
 
 // TestWhatAProcessOwedIsHandedToAnother ends a request in a process that works off nothing any more.

@@ -82,7 +82,8 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 	db.Losses = &Losses{opts: db.opts, server: srv, news: news, name: server.ConsumerName()}
 	db.Records = &Records{opts: db.opts, server: srv, sweeper: db.sweeper, waiters: newWaiters(srv)}
 	db.Streams = streams.New(srv, streams.Options{
-		Queue: opts.Queue, Handover: opts.Handover, Lease: opts.Lease, Retention: opts.Retention, Now: opts.Now,
+		Queue: opts.Queue, Handover: opts.Handover, Lease: opts.Lease, Retention: opts.Retention,
+		MostEntries: opts.MostEntries, Now: opts.Now,
 		News:       streams.News{Final: news.final, Buried: news.buried, Ready: news.ready},
 		OutboxPoll: cmp.Or(opts.outboxPoll, usualOutboxPoll),
 	})

@@ -1,7 +1,6 @@
 package redis_test
 
 import (
-	"errors"
 	"testing"
 	"time"
 
@@ -274,13 +273,29 @@ func TestADeadLetterThatGetsItsOriginalHasASecondNotice(t *testing.T) {
 	first := letters.await(t, 1)[0]
 	require.Equal(t, r.ID, first.Letter.ID)
 	require.Nil(t, first.Letter.Request)
-	require.Nil(t, first.Original)
+	require.True(t, first.Letter.Original.Empty())
 
 	keepIt(t, db, r)
 	require.Equal(t, r.ID, letters.await(t, 2)[1].Letter.Request.ID)
 	requireNothingOwed(t, server.client())
 	keepIt(t, db, r)
 	requireNothingOwed(t, server.client())
+}
+
+// TestAMessageWithTheIDOfAnotherIsTold has a request that was submitted here, and one of another program.
+func TestAMessageWithTheIDOfAnotherIsTold(t *testing.T) {
+	t.Parallel()
+	db := openDB(t, options(startServer(t).url()))
+	c, ours, theirs, kept := consume(t, db), newRequest(), newRequest(), newRequest()
+	create(t, db, ours)
+	finishCarried(t, c, beginNow(t, c, theirs), domain.Outcome{Status: domain.Completed})
+	keepIt(t, db, kept)
+	for _, r := range []domain.Request{ours, theirs, kept} {
+		require.NoError(t, db.Keep(t.Context(), []ports.Arrival{arrival(r, "")})[0], "itself")
+		r.Path = "/other"
+		require.Equal(t, ports.BegunIDUsed, begin(t, c, arrival(r, "a")).Verdict)
+		require.ErrorIs(t, db.Keep(t.Context(), []ports.Arrival{arrival(r, "")})[0], ports.ErrIDUsed)
+	}
 }
 
 func TestTheLimitCountsWhatIsCarried(t *testing.T) {
@@ -304,7 +319,7 @@ func TestAStoreThatIsClosedOrAwaySaysSo(t *testing.T) {
 		"Keep":      func() error { return db.Keep(t.Context(), []ports.Arrival{arrival(r, "")})[0] },
 		"Begin":     func() error { return c.Begin(t.Context(), []ports.Arrival{arrival(r, "a")})[0].Err },
 		"Take":      func() error { _, err := c.Take(t.Context(), ports.Credit{Count: 1, Bytes: 1}); return err },
-		"Reject":    func() error { return db.Reject(t.Context(), r, []byte("?"), errors.New("unreadable")) },
+		"Reject":    func() error { return db.Reject(t.Context(), rejection(r, "?", "unreadable")) },
 	}
 	require.NoError(t, server.stop())
 	for name, call := range calls {
@@ -336,7 +351,7 @@ func TestTheDocumentedPermissionsAreEnoughForWhatACarrierHas(t *testing.T) {
 	create(t, db, cancelled)
 	_, err := db.Cancel(t.Context(), cancelled.ID)
 	require.NoError(t, err)
-	require.NoError(t, db.Reject(t.Context(), newRequest(), []byte("?"), errors.New("unreadable")))
+	require.NoError(t, db.Reject(t.Context(), rejection(newRequest(), "?", "unreadable")))
 	require.Equal(t, [3]int64{}, depths(t, db))
 	refused, err := client.Do(t.Context(), "ACL", "LOG").Slice()
 	require.NoError(t, err)

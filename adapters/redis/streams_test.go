@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openhqm/openhqm/adapters/redis"
+	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/ports"
 	"github.com/openhqm/openhqm/tests/testkit"
 )
@@ -92,10 +93,56 @@ func TestAnInletHandsOutWhatOtherProgramsWrite(t *testing.T) {
 	in.Settle([]ports.Ticket{got.Ticket})
 	requireSettled(t, client, otherStream)
 
-	empty := addTo(t, client, otherStream, "data", "hello")
+	empty := addTo(t, client, otherStream, "data", "hello", "\xff", "\x00", "data", "again", "", "")
 	got = receiveSome(t, in, 1, room)[0]
 	require.Equal(t, empty, got.Place)
 	require.Nil(t, got.Value, "it has no payload")
+	require.Equal(t, []domain.Field{
+		{Name: "data", Value: "hello"}, {Name: "\xff", Value: "\x00"}, {Name: "data", Value: "again"}, {},
+	}, got.Fields, "as they are, in their order")
+}
+
+// TestAnEntryWhoseIDIsNoTimeArrivesNow has ids that a producer wrote, and one that Redis had to make after them.
+func TestAnEntryWhoseIDIsNoTimeArrivesNow(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	client := s.client()
+	for _, id := range []string{"1-1", "1767323045-0", "9999999999999-0", "*"} {
+		require.NoError(t, client.XAdd(t.Context(), &goredis.XAddArgs{
+			Stream: otherStream, ID: id, Values: []string{"payload", id},
+		}).Err())
+	}
+	require.NoError(t, client.XAdd(t.Context(), &goredis.XAddArgs{
+		Stream: otherStream, ID: "18446744073709551615-1", Values: []string{"payload", "the last there can be"},
+	}).Err())
+	before := time.Now().Truncate(time.Millisecond)
+	in := inlet(t, openDB(t, options(s.url())), otherStream)
+	for range 5 {
+		got := receiveSome(t, in, 1, room)[0]
+		require.WithinRange(t, got.Arrived, before, time.Now(), got.Place)
+	}
+}
+
+// TestAStreamOfResultsIsBounded publishes one at a time and many at once.
+func TestAStreamOfResultsIsBounded(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	opts := retaining(s.url())
+	opts.MostEntries = map[string]int64{otherStream: 1000}
+	db := openDB(t, opts)
+	bounded, other := outlet(t, db, otherStream), outlet(t, db, "openhqm-unbounded")
+	for range 30 {
+		many := make([]string, 100)
+		require.Equal(t, make([]error, 100), publish(t, bounded, many...))
+		require.Equal(t, make([]error, 100), publish(t, other, many...))
+	}
+	for range 300 {
+		require.Equal(t, []error{nil}, publish(t, bounded, "one"))
+	}
+	length := s.client().XLen(t.Context(), otherStream).Val()
+	require.GreaterOrEqual(t, length, int64(1000))
+	require.LessOrEqual(t, length, int64(1200), "Redis removes whole nodes of 100 entries")
+	require.EqualValues(t, 3000, s.client().XLen(t.Context(), "openhqm-unbounded").Val())
 }
 
 // TestAnInletStaysWithinCountAndBytes reads new entries, and then again those that a process has not settled.

@@ -116,10 +116,7 @@ func (m *Metrics) startAtZero() {
 	}
 	m.published.WithLabelValues(publishAccepted)
 	m.published.WithLabelValues(publishError)
-	for _, reason := range []domain.Reason{
-		domain.ReasonAttempts, domain.ReasonDeadline, domain.ReasonRejected,
-		domain.ReasonMaxDeliveries, domain.ReasonUndecodable, domain.ReasonTooLarge,
-	} {
+	for _, reason := range domain.Reasons() {
 		m.deadLetters.WithLabelValues(string(reason))
 	}
 	for _, status := range []domain.Status{domain.Completed, domain.Failed, domain.TimedOut, domain.Cancelled} {

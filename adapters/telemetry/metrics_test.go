@@ -102,7 +102,10 @@ func TestKnownSeriesBeginAtZero(t *testing.T) {
 	for metric, want := range map[string][]string{
 		"openhqm_queue_dlq_total": {
 			`openhqm_queue_dlq_total{reason="attempts_exhausted"} 0`,
+			`openhqm_queue_dlq_total{reason="bad_result"} 0`,
 			`openhqm_queue_dlq_total{reason="deadline"} 0`,
+			`openhqm_queue_dlq_total{reason="id_conflict"} 0`,
+			`openhqm_queue_dlq_total{reason="lost_by_broker"} 0`,
 			`openhqm_queue_dlq_total{reason="max_deliveries"} 0`,
 			`openhqm_queue_dlq_total{reason="rejected"} 0`,
 			`openhqm_queue_dlq_total{reason="response_too_large"} 0`,

@@ -52,23 +52,31 @@ func writeResult(n *ports.Notice, inline int, url func(domain.ID) string) ([]byt
 func deadLetters(opts *NoticesOutOptions) kind {
 	return kind{name: "dead letters", giveUp: opts.drop, forms: []form{
 		func(n *ports.Notice) ([]byte, error) { return writeDeadLetter(n, original(n), opts.DeadLetterURL) },
-		func(n *ports.Notice) ([]byte, error) { return writeDeadLetter(n, nil, opts.DeadLetterURL) },
+		func(n *ports.Notice) ([]byte, error) {
+			return writeDeadLetter(n, domain.Original{}, opts.DeadLetterURL)
+		},
 	}}
 }
 
-// original returns the message of a dead letter's original, nil when the store does not have it.
-func original(n *ports.Notice) []byte {
+// original returns the original of a dead letter. It is empty when the store does not have it, and when it is too large
+// for a message on every broker: then it stays in the store.
+func original(n *ports.Notice) domain.Original {
 	switch {
-	case n.Letter == nil || n.Original != nil:
-		return n.Original
-	case n.Letter.Request == nil:
-		return nil
+	case n.Letter == nil:
+		return domain.Original{}
+	case !n.Letter.Original.Empty():
+		if n.Letter.Original.Size() > envelope.MaxInlineBody {
+			return domain.Original{}
+		}
+		return n.Letter.Original
+	case n.Letter.Request == nil || len(n.Letter.Request.Body) > envelope.MaxInlineBody:
+		return domain.Original{}
 	default:
-		return envelope.Append(nil, &envelope.Message{Request: *n.Letter.Request})
+		return domain.Original{Value: envelope.Append(nil, &envelope.Message{Request: *n.Letter.Request})}
 	}
 }
 
-func writeDeadLetter(n *ports.Notice, message []byte, url func(domain.ID) string) ([]byte, error) {
+func writeDeadLetter(n *ports.Notice, inline domain.Original, url func(domain.ID) string) ([]byte, error) {
 	switch {
 	case n.Err != nil:
 		return nil, n.Err
@@ -76,9 +84,10 @@ func writeDeadLetter(n *ports.Notice, message []byte, url func(domain.ID) string
 		return nil, errGone
 	}
 	letter := envelope.DeadLetter{
-		ID: n.ID, Error: n.Letter.Error, Attempts: n.Letter.Attempts, FailedAt: n.Letter.FailedAt, Message: message,
+		ID: n.ID, Error: n.Letter.Error, Attempts: n.Letter.Attempts, FailedAt: n.Letter.FailedAt,
+		Message: inline.Value, Fields: inline.Fields,
 	}
-	if message == nil {
+	if inline.Empty() {
 		letter.URL = url(n.ID)
 	}
 	return envelope.AppendDeadLetter(nil, &letter), nil

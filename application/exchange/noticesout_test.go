@@ -240,17 +240,28 @@ func letterOf(id domain.ID, r *domain.Request) ports.Notice {
 func TestDeadLettersArePublished(t *testing.T) {
 	t.Parallel()
 	unreadable, whole := letterOf("a", nil), letterOf("a", request("a"))
-	unreadable.Original = []byte(`{"oops": true}`)
+	unreadable.Letter.Original = domain.Original{Value: []byte(`{"oops": true}`)}
+	large, entry, conflict := letterOf("a", nil), letterOf("a", nil), letterOf("a", request("a"))
+	large.Letter.Original = domain.Original{Value: make([]byte, envelope.MaxInlineBody+1)}
+	entry.Letter.Original = domain.Original{Fields: []domain.Field{{Name: "data", Value: "\xff"}}}
+	conflict.Letter.Original = domain.Original{Value: []byte(`{"theirs": true}`)}
+	largeRequest := letterOf("a", request("a"))
+	largeRequest.Letter.Request.Body = make([]byte, envelope.MaxInlineBody+1)
 	for name, tt := range map[string]struct {
-		give    ports.Notice
-		want    string
-		wantURL string
+		give       ports.Notice
+		want       string
+		wantFields []domain.Field
+		wantURL    string
 	}{
 		"a request": {
 			give: whole, want: string(envelope.Append(nil, &envelope.Message{Request: *request("a")})),
 		},
-		"an unreadable message":        {give: unreadable, want: `{"oops": true}`},
-		"one that a carrier still has": {give: letterOf("a", nil), wantURL: "http://localhost/letters/a"},
+		"an unreadable message":              {give: unreadable, want: `{"oops": true}`},
+		"an entry without a message":         {give: entry, wantFields: entry.Letter.Original.Fields},
+		"a request, with the message itself": {give: conflict, want: `{"theirs": true}`},
+		"a large unreadable message":         {give: large, wantURL: "http://localhost/letters/a"},
+		"a large request":                    {give: largeRequest, wantURL: "http://localhost/letters/a"},
+		"one that a carrier still has":       {give: letterOf("a", nil), wantURL: "http://localhost/letters/a"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -261,6 +272,7 @@ func TestDeadLettersArePublished(t *testing.T) {
 				l, err := testkit.DecodeDeadLetter(o.outlet.published[0].Value)
 				require.NoError(t, err)
 				require.Equal(t, tt.want, string(l.Message))
+				require.Equal(t, tt.wantFields, l.Fields)
 				require.Equal(t, tt.wantURL, l.URL)
 				require.Equal(t, "no luck", l.Error)
 				require.Equal(t, 3, l.Attempts)

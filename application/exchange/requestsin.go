@@ -2,8 +2,8 @@ package exchange
 
 import (
 	"context"
+	"errors"
 
-	"github.com/openhqm/openhqm/domain/envelope"
 	"github.com/openhqm/openhqm/ports"
 )
 
@@ -11,14 +11,12 @@ import (
 type RequestsIn struct {
 	source ports.Receiver
 	intake ports.ForeignIntake
-	reader func() envelope.Reader
+	reader *Reader
 }
 
-// NewRequestsIn returns a RequestsIn that reads from source and saves to intake. Messages are read by what reader
-// returns at that moment. What cannot be read becomes a dead letter.
-func NewRequestsIn(
-	source ports.Receiver, intake ports.ForeignIntake, reader func() envelope.Reader,
-) *RequestsIn {
+// NewRequestsIn returns a RequestsIn that reads from source and saves to intake. What the reader cannot read becomes a
+// dead letter, and so does a message whose id belongs to another request.
+func NewRequestsIn(source ports.Receiver, intake ports.ForeignIntake, reader *Reader) *RequestsIn {
 	return &RequestsIn{source: source, intake: intake, reader: reader}
 }
 
@@ -30,20 +28,23 @@ func (in *RequestsIn) save(ctx context.Context, received []ports.Received) []err
 	errs := make([]error, len(received))
 	var arrivals []ports.Arrival
 	var places []int // of arrivals, in received
-	reader := in.reader()
 	for i := range received {
-		m, err := read(reader, &received[i], requestPrefix)
+		m, err := in.reader.read(&received[i], requestPrefix)
 		if err != nil {
-			errs[i] = in.intake.Reject(ctx, m.Request, received[i].Value, err)
+			errs[i] = in.intake.Reject(ctx, rejected(&received[i], m.Request, requestPrefix, err))
 			continue
 		}
 		arrivals = append(arrivals, ports.Arrival{Request: m.Request, Attempts: m.RetryCount})
 		places = append(places, i)
 	}
-	if len(arrivals) > 0 {
-		for n, err := range in.intake.AcceptForeign(ctx, arrivals) {
-			errs[places[n]] = err
+	if len(arrivals) == 0 {
+		return errs
+	}
+	for n, err := range in.intake.AcceptForeign(ctx, arrivals) {
+		if errors.Is(err, ports.ErrIDUsed) {
+			err = in.intake.Reject(ctx, idUsed(&received[places[n]], arrivals[n].Request, requestPrefix))
 		}
+		errs[places[n]] = err
 	}
 	return errs
 }

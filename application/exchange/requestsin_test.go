@@ -1,7 +1,9 @@
 package exchange_test
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -24,6 +26,7 @@ type requestsIn struct {
 	source   *mocks.MockReceiver
 	intake   *mocks.MockForeignIntake
 	messages chan []ports.Received
+	log      bytes.Buffer
 }
 
 func newRequestsIn(t *testing.T) *requestsIn {
@@ -34,9 +37,9 @@ func newRequestsIn(t *testing.T) *requestsIn {
 		messages: make(chan []ports.Received),
 	}
 	handOut(in.source, in.messages)
-	in.RequestsIn = exchange.NewRequestsIn(in.source, in.intake, func() envelope.Reader {
-		return envelope.Reader{DefaultEndpoint: "standard", MaxAge: time.Hour, MaxSize: 1000}
-	})
+	documents := envelope.Reader{DefaultEndpoint: "standard", MaxAge: time.Hour, MaxSize: 1000}
+	in.RequestsIn = exchange.NewRequestsIn(in.source, in.intake, exchange.NewReader(
+		func() envelope.Reader { return documents }, time.Now, slog.New(slog.NewTextHandler(&in.log, nil))))
 	return in
 }
 
@@ -56,13 +59,13 @@ func TestForeignMessagesAreReadWithCare(t *testing.T) {
 		wantErr      string
 	}{
 		{"nothing said", "1767323045000-7", `{"payload":1}`, "stream-1767323045000-7", "standard", 0, ""},
-		{"an id", "p", `{"correlation_id":"mine"}`, "mine", "standard", 0, ""},
+		{"an id", "p", `{"correlation_id":"mine","payload":1}`, "mine", "standard", 0, ""},
 		{
-			"an id that is none, at a place that makes none", "a place/with=signs", `{"correlation_id":"a b"}`,
+			"an id that is none, at a place that makes none", "a place/with=signs", `{"correlation_id":"a b","payload":1}`,
 			"stream-b56a80cc6990431e08bab3e6df76f1d9f80638a611c6d653980b3ecee3268fd5", "standard", 0, "",
 		},
 		{"an endpoint", "p", `{"metadata":{"endpoint":"a"}}`, "stream-p", "a", 0, ""},
-		{"attempts", "p", `{"correlation_id":"mine","metadata":{"retry_count":2}}`, "mine", "standard", 2, ""},
+		{"attempts", "p", `{"correlation_id":"mine","payload":1,"metadata":{"retry_count":2}}`, "mine", "standard", 2, ""},
 		{
 			"another name than there are", "p", `{"correlation_id":"mine","metadata":{"endpoint":"a/b"}}`,
 			"mine", "", 0, "names an endpoint",
@@ -80,6 +83,11 @@ func TestForeignMessagesAreReadWithCare(t *testing.T) {
 		{"a reference", "p", `{"correlation_id":"mine","body_ref":"x"}`, "mine", "standard", 0, "body_ref"},
 		{"no JSON", "p", `oops`, "stream-p", "", 0, "JSON"},
 		{"too long", "p", `{"payload":"` + string(make([]byte, 2000)) + `"}`, "stream-p", "", 0, "longer"},
+		{"no request", "p", `{"correlation_id":"mine","data":{}}`, "mine", "", 0, "is no request"},
+		{
+			"an id with a fault beside it", "p", `{"correlation_id":"mine","payload":1,"metadata":{"priority":99}}`,
+			"mine", "", 0, "metadata.priority",
+		},
 		{"no value", "p", "", "stream-p", "", 0, "the message has no value"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -104,10 +112,14 @@ func TestForeignMessagesAreReadWithCare(t *testing.T) {
 							return []error{nil}
 						})
 				} else {
-					in.intake.EXPECT().Reject(gomock.Any(), gomock.Any(), m.Value, gomock.Any()).DoAndReturn(
-						func(_ context.Context, r domain.Request, _ []byte, cause error) error {
-							check(r)
-							require.ErrorContains(t, cause, tt.wantErr)
+					in.intake.EXPECT().Reject(gomock.Any(), gomock.Any()).DoAndReturn(
+						func(_ context.Context, r ports.Rejection) error {
+							check(r.Request)
+							require.ErrorContains(t, r.Cause, tt.wantErr)
+							require.Equal(t, domain.Original{Value: m.Value}, r.Original)
+							require.Equal(t, domain.ReasonUndecodable, r.Reason)
+							require.False(t, r.Whole)
+							require.Equal(t, domain.ID("stream-p"), r.Spare)
 							return nil
 						})
 				}
@@ -121,6 +133,77 @@ func TestForeignMessagesAreReadWithCare(t *testing.T) {
 	}
 }
 
+func TestAnEntryWithoutOurFieldIsRejectedWithItsFields(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		in := newRequestsIn(t)
+		fields := []domain.Field{{Name: "data", Value: `{"payload":1}`}, {Name: "data", Value: "\xff"}}
+		in.intake.EXPECT().Reject(gomock.Any(), gomock.Any()).DoAndReturn(
+			func(_ context.Context, r ports.Rejection) error {
+				require.Equal(t, domain.Original{Fields: fields}, r.Original)
+				require.EqualError(t, r.Cause, `the entry has no field "payload"`)
+				return nil
+			})
+		in.source.EXPECT().Settle([]ports.Ticket{"p"})
+		stop := start(t, in.Run)
+		in.messages <- []ports.Received{{Fields: fields, Place: "p", Arrived: noon, Ticket: "p"}}
+		synctest.Wait()
+		stop()
+	})
+}
+
+// TestAUsedIDIsToldAndNothingIsLost has a store that is away when it is to save the dead letter.
+func TestAUsedIDIsToldAndNothingIsLost(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		in := newRequestsIn(t)
+		m := message("p", `{"correlation_id":"mine","payload":2}`)
+		reject := func(err error) *gomock.Call {
+			return in.intake.EXPECT().Reject(gomock.Any(), gomock.Any()).DoAndReturn(
+				func(_ context.Context, r ports.Rejection) error {
+					require.Equal(t, domain.ID("stream-p"), r.Request.ID)
+					require.Equal(t, "2", string(r.Request.Body))
+					require.True(t, r.Whole)
+					require.Equal(t, domain.Original{Value: m.Value}, r.Original)
+					require.Equal(t, domain.ReasonIDConflict, r.Reason)
+					require.EqualError(t, r.Cause, "the id belongs to another request: mine")
+					return err
+				})
+		}
+		gomock.InOrder(
+			in.accepts(ports.ErrIDUsed), reject(ports.ErrUnavailable),
+			in.accepts(ports.ErrIDUsed), reject(nil), in.source.EXPECT().Settle([]ports.Ticket{"p"}),
+		)
+		stop := start(t, in.Run)
+		in.messages <- []ports.Received{m}
+		<-time.After(time.Minute)
+		stop()
+	})
+}
+
+func TestMembersThatAreIgnoredAreLoggedOnceAMinute(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		in := newRequestsIn(t)
+		in.accepts(nil).AnyTimes()
+		in.source.EXPECT().Settle(gomock.Any()).AnyTimes()
+		stop := start(t, in.Run)
+		for range 3 {
+			in.messages <- []ports.Received{message("p", `{"payload":1,"metadata":{"endpont":"a"}}`)}
+			in.messages <- []ports.Received{message("p", `{"payload":1}`)}
+			<-time.After(25 * time.Second)
+		}
+		<-time.After(time.Minute)
+		in.messages <- []ports.Received{message("p", `{"payload":1,"metadata":{"endpont":"a"}}`)}
+		synctest.Wait()
+		stop()
+		lines := strings.Split(strings.TrimSpace(in.log.String()), "\n")
+		require.Len(t, lines, 2, in.log.String())
+		require.Contains(t, lines[0], "count=1 correlation_id=stream-p members=[metadata.endpont]")
+		require.Contains(t, lines[1], "count=3 ")
+	})
+}
+
 // TestForeignRequestsAreSettledWhenTheyAreSaved has a store that is full for a while, and one message that it does not
 // reject at once.
 func TestForeignRequestsAreSettledWhenTheyAreSaved(t *testing.T) {
@@ -128,7 +211,7 @@ func TestForeignRequestsAreSettledWhenTheyAreSaved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		in := newRequestsIn(t)
 		reject := func(err error) *gomock.Call {
-			return in.intake.EXPECT().Reject(gomock.Any(), gomock.Any(), []byte("oops"), gomock.Any()).Return(err)
+			return in.intake.EXPECT().Reject(gomock.Any(), gomock.Any()).Return(err)
 		}
 		gomock.InOrder(
 			reject(ports.ErrUnavailable), in.accepts(nil, ports.ErrFull), in.source.EXPECT().Settle([]ports.Ticket{"p-1"}),
@@ -137,7 +220,7 @@ func TestForeignRequestsAreSettledWhenTheyAreSaved(t *testing.T) {
 		)
 		stop := start(t, in.Run)
 		in.messages <- []ports.Received{
-			message("p-1", "{}"), message("p-2", "oops"), message("p-3", "{}"),
+			message("p-1", `{"body":""}`), message("p-2", "oops"), message("p-3", `{"body":""}`),
 		}
 		<-time.After(time.Minute)
 		stop()
@@ -160,7 +243,7 @@ func TestASaveUnderWayIsNotCutOff(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- in.Run(ctx) }()
-		in.messages <- []ports.Received{message("p-1", "{}")}
+		in.messages <- []ports.Received{message("p-1", `{"body":""}`)}
 		<-saving
 		cancel()
 		close(saved)
@@ -175,7 +258,7 @@ func TestRequestsInEnds(t *testing.T) {
 		in := newRequestsIn(t)
 		in.accepts(ports.ErrUnavailable).MinTimes(2)
 		stop := start(t, in.Run)
-		in.messages <- []ports.Received{message("p-1", "{}")}
+		in.messages <- []ports.Received{message("p-1", `{"body":""}`)}
 		<-time.After(time.Minute)
 		stop()
 

@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -17,6 +18,7 @@ type ResultsIn struct {
 	source   ports.Receiver
 	outcomes ports.Outcomes
 	opts     ResultsInOptions
+	ignored  *ignored
 	unknown  outage.Rarely // results whose request is not in the store
 }
 
@@ -29,12 +31,14 @@ type ResultsInOptions struct {
 
 // NewResultsIn returns a ResultsIn that reads from source and saves to outcomes.
 func NewResultsIn(source ports.Receiver, outcomes ports.Outcomes, opts ResultsInOptions) *ResultsIn {
-	return &ResultsIn{source: source, outcomes: outcomes, opts: opts}
+	return &ResultsIn{
+		source: source, outcomes: outcomes, opts: opts, ignored: newIgnored("results", opts.Now, opts.Logger),
+	}
 }
 
 // Run ends requests and settles the messages. The first result of a request counts, and later ones change nothing. A
-// message that cannot be read becomes a dead letter with an id of its own; one whose request is unknown is logged and
-// settled.
+// message that cannot be read becomes a dead letter with an id of its own, and the request that it names ends FAILED. A
+// result whose request is unknown is logged and settled.
 //
 // Run blocks until ctx ends, and retries while the broker or the store is away. It returns an error when the source is
 // closed before. Any number of processes may share the source.
@@ -47,8 +51,10 @@ func (in *ResultsIn) save(ctx context.Context, received []ports.Received) []erro
 	for i := range received {
 		r, err := in.read(&received[i])
 		if err != nil {
-			errs[i] = in.reject(ctx, &received[i], err)
-			continue
+			r, errs[i] = in.reject(ctx, &received[i], r.ID, err)
+			if errs[i] != nil || r.ID == "" {
+				continue
+			}
 		}
 		conclusions = append(conclusions, ports.Conclusion{ID: r.ID, Status: r.Status, Result: r.Result})
 		places = append(places, i)
@@ -67,17 +73,29 @@ func (in *ResultsIn) save(ctx context.Context, received []ports.Received) []erro
 }
 
 func (in *ResultsIn) read(m *ports.Received) (envelope.Result, error) {
-	if m.Value == nil {
-		return envelope.Result{}, errNoValue
+	if err := missing(m); err != nil {
+		return envelope.Result{}, err
 	}
-	return envelope.ReadResult(m.Value, m.Arrived, in.opts.MaxSize)
+	r, err := envelope.ReadResult(m.Value, m.Arrived, in.opts.MaxSize)
+	if err == nil {
+		in.ignored.note(r.ID, r.Ignored)
+	}
+	return r, err
 }
 
-// reject makes a dead letter of a message that cannot be read.
-func (in *ResultsIn) reject(ctx context.Context, m *ports.Received, cause error) error {
-	id := derivedID(resultPrefix, m.Place)
-	req := domain.Request{ID: id, SubmittedAt: m.Arrived, Deadline: m.Arrived}
-	return in.outcomes.RejectResult(ctx, req, m.Value, cause)
+// reject makes a dead letter of a message that cannot be read. It returns how the request ends that it names: nobody
+// sends another result of it.
+func (in *ResultsIn) reject(
+	ctx context.Context, m *ports.Received, named domain.ID, cause error,
+) (envelope.Result, error) {
+	letter := derivedID(resultPrefix, m.Place)
+	err := in.outcomes.RejectResult(ctx, rejected(m, domain.Request{
+		ID: letter, SubmittedAt: m.Arrived, Deadline: m.Arrived,
+	}, resultPrefix, cause))
+	return envelope.Result{ID: named, Status: domain.Failed, Result: domain.Result{
+		Reason: domain.ReasonBadResult, Error: fmt.Sprintf("%v (the message is dead letter %s)", cause, letter),
+		CompletedAt: in.opts.Now(),
+	}}, err
 }
 
 // warn logs that a request is unknown: it ended long ago, or it is another queue's.

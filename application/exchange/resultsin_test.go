@@ -123,9 +123,14 @@ func TestResultsThatCannotBeReadAreRejected(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		in := newResultsIn(t)
-		want := domain.Request{ID: "result-p-1", SubmittedAt: noon, Deadline: noon}
 		reject := func(err error) *gomock.Call {
-			return in.outcomes.EXPECT().RejectResult(gomock.Any(), want, []byte("oops"), gomock.Any()).Return(err)
+			return in.outcomes.EXPECT().RejectResult(gomock.Any(), gomock.Any()).DoAndReturn(
+				func(_ context.Context, r ports.Rejection) error {
+					require.Equal(t, domain.Request{ID: "result-p-1", SubmittedAt: noon, Deadline: noon}, r.Request)
+					require.Equal(t, domain.Original{Value: []byte("oops")}, r.Original)
+					require.Equal(t, domain.ID("result-p-1"), r.Spare)
+					return err
+				})
 		}
 		gomock.InOrder(
 			reject(ports.ErrUnavailable),
@@ -143,14 +148,20 @@ func TestResultsThatCannotBeReadAreRejected(t *testing.T) {
 
 func TestResultsAreReadWithCare(t *testing.T) {
 	t.Parallel()
-	for give, want := range map[string]string{
-		"":                       "the message has no value",
-		"oops":                   "JSON",
-		`{"status":"COMPLETED"}`: "names no request",
-		`{"correlation_id":"a"}`: "status",
-		`{"correlation_id":"a","status":"ready"}`:                                                   "status",
-		`{"correlation_id":"a","status":"COMPLETED","result_url":"http://127.0.0.1/"}`:              "result_url",
-		`{"correlation_id":"a","status":"COMPLETED","result":"` + strings.Repeat("x", 1<<10) + `"}`: "longer",
+	const long = `{"correlation_id":"a","status":"COMPLETED","result":"`
+	for give, want := range map[string]struct {
+		ended domain.ID // the request that ends FAILED
+		cause string
+	}{
+		"":                       {"", "the message has no value"},
+		"oops":                   {"", "JSON"},
+		`{"status":"COMPLETED"}`: {"", "names no request"},
+		`{"correlation_id":"a"}`: {"a", "status"},
+		`{"correlation_id":"a","status":"completed"}`:                                  {"a", "status"},
+		`{"correlation_id":"a","status":"PROCESSING"}`:                                 {"", "status"},
+		`{"correlation_id":"a","status":"COMPLETED","status_code":"200"}`:              {"a", "status_code"},
+		`{"correlation_id":"a","status":"COMPLETED","result_url":"http://127.0.0.1/"}`: {"a", "result_url"},
+		long + strings.Repeat("x", 1<<10) + `"}`:                                       {"a", "longer"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			in := newResultsIn(t)
@@ -158,13 +169,27 @@ func TestResultsAreReadWithCare(t *testing.T) {
 			if give == "" {
 				m.Value = nil
 			}
-			in.outcomes.EXPECT().RejectResult(gomock.Any(), gomock.Any(), m.Value, gomock.Any()).DoAndReturn(
-				func(_ context.Context, r domain.Request, _ []byte, cause error) error {
-					require.Equal(t, domain.ID("result-p"), r.ID, "the request that it names is left alone")
-					require.ErrorContains(t, cause, want)
+			calls := []*gomock.Call{in.outcomes.EXPECT().RejectResult(gomock.Any(), gomock.Any()).DoAndReturn(
+				func(_ context.Context, r ports.Rejection) error {
+					require.Equal(t, domain.ID("result-p"), r.Request.ID)
+					require.Equal(t, domain.Original{Value: m.Value}, r.Original)
+					require.ErrorContains(t, r.Cause, want.cause)
 					return nil
-				})
-			in.settle("p")
+				})}
+			if want.ended != "" {
+				calls = append(calls, in.outcomes.EXPECT().Conclude(gomock.Any(), gomock.Len(1)).DoAndReturn(
+					func(_ context.Context, conclusions []ports.Conclusion) []error {
+						c := conclusions[0]
+						require.Equal(t, want.ended, c.ID)
+						require.Equal(t, domain.Failed, c.Status)
+						require.Equal(t, domain.ReasonBadResult, c.Result.Reason)
+						require.Contains(t, c.Result.Error, want.cause)
+						require.Contains(t, c.Result.Error, "dead letter result-p")
+						require.False(t, c.Result.CompletedAt.IsZero())
+						return []error{nil}
+					}))
+			}
+			gomock.InOrder(append(calls, in.settle("p"))...)
 			stop := start(t, in.Run)
 			in.messages <- []ports.Received{m}
 			synctest.Wait()

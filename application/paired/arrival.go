@@ -3,6 +3,7 @@ package paired
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 
 	"github.com/openhqm/openhqm/application/exchange"
 	"github.com/openhqm/openhqm/ports"
@@ -12,7 +13,7 @@ import (
 type arrival struct {
 	ports.Arrival
 
-	received ports.Received // without its value, unless that cannot be read
+	received ports.Received // without its value once it is begun: the request has all that is needed of it
 	fault    error          // why the value cannot be read
 	settled  bool           // guarded by Work
 }
@@ -20,15 +21,11 @@ type arrival struct {
 // add reads messages that the queue has handed out, and lets them wait.
 func (w *Work) add(received []ports.Received) {
 	all := make([]*arrival, len(received))
-	reader := w.reader()
 	for i := range received {
-		m, err := exchange.ReadCarried(reader, &received[i])
+		m, err := w.reader.ReadCarried(&received[i])
 		all[i] = &arrival{
 			Arrival:  ports.Arrival{Request: m.Request, Attempts: m.RetryCount, Try: rand.Text()},
 			received: received[i], fault: err,
-		}
-		if err == nil {
-			all[i].received.Value = nil // the request has all that is needed of it
 		}
 	}
 	w.mu.Lock()
@@ -91,6 +88,9 @@ func (w *Work) keep(ctx context.Context, arrivals []*arrival) (unkept []*arrival
 	}
 	var kept []*arrival
 	for i, err := range w.store.Keep(ctx, portsOf(arrivals)) {
+		if errors.Is(err, ports.ErrIDUsed) {
+			err = w.store.Reject(ctx, exchange.IDUsed(&arrivals[i].received, arrivals[i].Request))
+		}
 		if err == nil {
 			kept = append(kept, arrivals[i])
 			continue

@@ -26,7 +26,7 @@ func TestForeignMessagesAreReadWithCare(t *testing.T) {
 		{"nothing said", "orders-3-42", `{"payload":1}`, "message-orders-3-42", "standard", 0},
 		{"an id", "p", `{"correlation_id":"theirs","payload":1}`, "theirs", "standard", 0},
 		{
-			"an id that is none, at a place that makes none", "a place/with=signs", `{"correlation_id":"a b"}`,
+			"an id that is none, at a place that makes none", "a place/with=signs", `{"correlation_id":"a b","payload":1}`,
 			"message-b56a80cc6990431e08bab3e6df76f1d9f80638a611c6d653980b3ecee3268fd5", "standard", 0,
 		},
 		{"attempts", "p", `{"metadata":{"endpoint":"a","retry_count":2}}`, "message-p", "a", 2},
@@ -66,11 +66,15 @@ func TestAnUnreadableMessageBecomesADeadLetter(t *testing.T) {
 				w := newWork(t)
 				w.messages <- []ports.Received{raw("place", []byte(value))}
 				reject := func(answer error) *gomock.Call {
-					return w.store.EXPECT().Reject(gomock.Any(), gomock.Any(), []byte(value), gomock.Any()).DoAndReturn(
-						func(_ context.Context, r domain.Request, _ []byte, cause error) error {
-							require.True(t, r.ID.Valid())
-							require.False(t, r.Deadline.IsZero())
-							require.Error(t, cause)
+					return w.store.EXPECT().Reject(gomock.Any(), gomock.Any()).DoAndReturn(
+						func(_ context.Context, r ports.Rejection) error {
+							require.True(t, r.Request.ID.Valid())
+							require.False(t, r.Request.Deadline.IsZero())
+							require.Equal(t, domain.ID("message-place"), r.Spare)
+							require.Equal(t, domain.Original{Value: []byte(value)}, r.Original)
+							require.Equal(t, domain.ReasonUndecodable, r.Reason)
+							require.False(t, r.Whole)
+							require.Error(t, r.Cause)
 							w.requireSettled()
 							return answer
 						})
@@ -78,6 +82,41 @@ func TestAnUnreadableMessageBecomesADeadLetter(t *testing.T) {
 				gomock.InOrder(reject(errBehind), reject(nil))
 				w.nothing(plenty(1))
 				w.requireSettled("place")
+			})
+		})
+	}
+}
+
+// TestAMessageWithTheIDOfAnotherRequestBecomesADeadLetter has a store that finds out when it begins a message, and when
+// it keeps one.
+func TestAMessageWithTheIDOfAnotherRequestBecomesADeadLetter(t *testing.T) {
+	t.Parallel()
+	for name, learn := range map[string]func(w *work){
+		"begun": func(w *work) { w.begins(ports.Begun{Verdict: ports.BegunIDUsed}) },
+		"kept": func(w *work) {
+			w.begins(ports.Begun{Verdict: ports.BegunKeep})
+			w.keeps(ports.ErrIDUsed, "used")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWork(t)
+				used := message("used")
+				learn(w)
+				w.store.EXPECT().Reject(gomock.Any(), gomock.Any()).DoAndReturn(
+					func(_ context.Context, r ports.Rejection) error {
+						require.Equal(t, domain.ID("message-used"), r.Request.ID)
+						require.True(t, r.Whole)
+						require.Equal(t, domain.Original{Value: used.Value}, r.Original)
+						require.Equal(t, domain.ReasonIDConflict, r.Reason)
+						require.ErrorIs(t, r.Cause, ports.ErrIDUsed)
+						w.requireSettled()
+						return nil
+					})
+				w.messages <- []ports.Received{used}
+				w.nothing(plenty(1))
+				w.requireSettled("used")
 			})
 		})
 	}

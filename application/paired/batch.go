@@ -3,6 +3,7 @@ package paired
 import (
 	"context"
 
+	"github.com/openhqm/openhqm/application/exchange"
 	"github.com/openhqm/openhqm/ports"
 )
 
@@ -61,12 +62,16 @@ func choose(h *handout, all []*arrival) *batch {
 // reject makes dead letters of what cannot be read.
 func (w *Work) reject(ctx context.Context, b *batch) {
 	for _, a := range b.unreadable {
-		if err := w.store.Reject(ctx, a.Request, a.received.Value, a.fault); err != nil {
-			b.left, b.failure = append(b.left, a), err
-			continue
-		}
-		b.done = append(b.done, a)
+		w.rejectOne(ctx, b, a, exchange.Rejected(&a.received, a.Request, a.fault))
 	}
+}
+
+func (w *Work) rejectOne(ctx context.Context, b *batch, a *arrival, rejection ports.Rejection) {
+	if err := w.store.Reject(ctx, rejection); err != nil {
+		b.left, b.failure = append(b.left, a), err
+		return
+	}
+	b.done = append(b.done, a)
 }
 
 func (w *Work) beginChosen(ctx context.Context, h *handout, b *batch) {
@@ -86,6 +91,8 @@ func (w *Work) beginChosen(ctx context.Context, h *handout, b *batch) {
 			b.left, b.failure = append(b.left, a), begun.Err
 		case begun.Verdict == ports.BegunKeep:
 			b.keep = append(b.keep, a)
+		case begun.Verdict == ports.BegunIDUsed:
+			w.rejectOne(ctx, b, a, exchange.IDUsed(&a.received, a.Request))
 		default:
 			b.done = append(b.done, a)
 		}
@@ -94,7 +101,7 @@ func (w *Work) beginChosen(ctx context.Context, h *handout, b *batch) {
 
 // hold remembers the message of a delivery until the delivery is finished.
 func (w *Work) hold(a *arrival, d *ports.Delivery) {
-	a.Request = d.Request
+	a.Request, a.received.Value = d.Request, nil
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.held[d.Token] = a

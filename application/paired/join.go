@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/openhqm/openhqm/domain/envelope"
+	"github.com/openhqm/openhqm/application/exchange"
 	"github.com/openhqm/openhqm/ports"
 )
 
@@ -17,7 +17,7 @@ type Store interface {
 
 // Options say how a carrier and a store are joined.
 type Options struct {
-	Reader func() envelope.Reader // returns what reads messages right now, also foreign ones
+	Reader *exchange.Reader // of messages, also of foreign ones
 	Now    func() time.Time
 }
 

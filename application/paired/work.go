@@ -6,14 +6,14 @@ import (
 	"sync"
 	"time"
 
-	"github.com/openhqm/openhqm/domain/envelope"
+	"github.com/openhqm/openhqm/application/exchange"
 	"github.com/openhqm/openhqm/domain/outage"
 	"github.com/openhqm/openhqm/ports"
 )
 
 // Work hands out what the queue carries and what the store holds. It implements ports.Work.
 type Work struct {
-	reader func() envelope.Reader
+	reader *exchange.Reader
 	queue  ports.Receiver
 	store  ports.Store
 	work   ports.StoreWork
@@ -25,9 +25,9 @@ type Work struct {
 
 var _ ports.Work = (*Work)(nil)
 
-// NewWork returns a Work that lives as long as work, which is a consumer of the store. Run must run meanwhile. Messages
-// are read by what reader returns at that moment. What cannot be read becomes a dead letter.
-func NewWork(reader func() envelope.Reader, queue ports.Receiver, store ports.Store, work ports.StoreWork) *Work {
+// NewWork returns a Work that lives as long as work, which is a consumer of the store. Run must run meanwhile. What the
+// reader cannot read becomes a dead letter.
+func NewWork(reader *exchange.Reader, queue ports.Receiver, store ports.Store, work ports.StoreWork) *Work {
 	return &Work{reader: reader, queue: queue, store: store, work: work, held: make(map[string]*arrival)}
 }
 

@@ -2,6 +2,7 @@ package paired_test
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/golang/mock/gomock"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openhqm/openhqm/application/exchange"
 	"github.com/openhqm/openhqm/application/paired"
 	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/domain/envelope"
@@ -39,9 +41,9 @@ func newWork(t *testing.T) *work {
 		t: t, queue: mocks.NewMockReceiver(ctrl), store: mocks.NewMockStore(ctrl), consumer: mocks.NewMockStoreWork(ctrl),
 		messages: make(chan []ports.Received, 10), ready: make(chan []ports.Delivery, 10),
 	}
-	reader := func() envelope.Reader {
-		return envelope.Reader{DefaultEndpoint: "standard", MaxAge: time.Hour, MaxSize: 1 << 20}
-	}
+	documents := envelope.Reader{DefaultEndpoint: "standard", MaxAge: time.Hour, MaxSize: 1 << 20}
+	reader := exchange.NewReader(
+		func() envelope.Reader { return documents }, time.Now, slog.New(slog.DiscardHandler))
 	w.Work = paired.NewWork(reader, w.queue, w.store, w.consumer)
 	w.queue.EXPECT().Receive(gomock.Any(), gomock.Any(), gomock.Any()).DoAndReturn(
 		func(ctx context.Context, _ int, _ int64) ([]ports.Received, error) { return next(ctx, w.messages) }).AnyTimes()

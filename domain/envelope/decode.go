@@ -20,6 +20,7 @@ type document struct {
 
 	bodyRef     string // where another program keeps the body; we cannot fetch it
 	timeout     time.Duration
+	delay       time.Duration
 	contentType string
 	traceparent string
 	tracestate  string
@@ -29,9 +30,9 @@ type document struct {
 // is used where the message has no timestamp.
 //
 // Request.ID is empty when the message has no valid one: the caller derives one from the message's place in the queue.
-// Request.Deadline is zero when the message has no timeout. A timestamp may be wrong or hostile, so it is up to the
-// caller to bound both. Request.Body may share memory with data, which must not be changed afterwards. Request.Header
-// is never nil; the header policy has not been applied.
+// Request.Deadline is zero when the message has no timeout; delay becomes Request.NotBefore. A timestamp may be wrong
+// or hostile, so it is up to the caller to bound both. Request.Body may share memory with data, which must not be
+// changed afterwards. Request.Header is never nil; the header policy has not been applied.
 func Decode(data []byte, arrived time.Time, limit int) (Message, error) {
 	d, err := decode(data, arrived, limit)
 	if err != nil {
@@ -50,13 +51,17 @@ func decode(data []byte, arrived time.Time, limit int) (document, error) {
 		return document{}, err
 	}
 	var d document
-	if err := readObject("", object, messageMembers, &d); err != nil {
+	ignored := (*names)(&d.Ignored)
+	if err := readObject("", object, messageMembers, &d, ignored); err != nil {
 		return document{}, err
 	}
 	if d.metadata != nil {
-		if err := readObject(metadataPrefix, d.metadata, metadataMembers, &d); err != nil {
+		if err := readObject(metadataPrefix, d.metadata, metadataMembers, &d, ignored); err != nil {
 			return document{}, err
 		}
+	}
+	if d.delay > 0 && !d.Request.NotBefore.IsZero() {
+		return document{}, &domain.Invalid{Field: metadataPrefix + keyNotBefore, Reason: "cannot be combined with delay"}
 	}
 	if err := d.decodeBody(); err != nil {
 		return document{}, err
@@ -69,7 +74,7 @@ func decode(data []byte, arrived time.Time, limit int) (document, error) {
 }
 
 var messageMembers = []member[document]{
-	{name: keyID, read: func(d *document, v []byte) string { readID(&d.Request.ID, v); return "" }},
+	{name: keyID, read: (*document).setID},
 	{name: keyTimestamp, read: func(d *document, v []byte) string { return readTime(&d.Request.SubmittedAt, v, floor) }},
 	{name: keyPayload, read: func(d *document, v []byte) string { d.payload = v; return "" }, nullable: true},
 	{name: keyBody, read: func(d *document, v []byte) string { d.body = v; return "" }},
@@ -89,7 +94,8 @@ var metadataMembers = []member[document]{
 	{name: keyPriority, read: func(d *document, v []byte) string {
 		return readPriority(&d.Request.Priority, v)
 	}},
-	{name: keyTimeout, read: func(d *document, v []byte) string { return readSpan(&d.timeout, v) }},
+	{name: keyTimeout, read: func(d *document, v []byte) string { return readSpan(&d.timeout, v, time.Millisecond) }},
+	{name: keyDelay, read: func(d *document, v []byte) string { return readSpan(&d.delay, v, 0) }},
 	{name: keyNotBefore, read: func(d *document, v []byte) string { return readTime(&d.Request.NotBefore, v, ceil) }},
 	{name: keyRetryCount, read: func(d *document, v []byte) string {
 		return readInteger(&d.RetryCount, v, 0, maxRetryCount)
@@ -100,6 +106,14 @@ var metadataMembers = []member[document]{
 	{name: keyLabels, read: (*document).setLabels},
 	{name: keyTraceparent, read: func(d *document, v []byte) string { return readFieldValue(&d.traceparent, v) }},
 	{name: keyTracestate, read: func(d *document, v []byte) string { return readFieldValue(&d.tracestate, v) }},
+}
+
+// setID ignores an id that is not valid, and says so.
+func (d *document) setID(value []byte) (reason string) {
+	if !readID(&d.Request.ID, value) && string(value) != `""` {
+		(*names)(&d.Ignored).add(keyID)
+	}
+	return ""
 }
 
 func (d *document) setMetadata(value []byte) (reason string) {
@@ -246,4 +260,26 @@ func (d *document) setTimes(arrived time.Time) {
 	if d.timeout > 0 {
 		r.Deadline = r.SubmittedAt.Add(d.timeout)
 	}
+	d.setDelay()
 }
+
+// setDelay counts the delay from the submission.
+func (d *document) setDelay() {
+	if d.delay > 0 {
+		d.Request.NotBefore = d.Request.SubmittedAt.Add(d.delay)
+	}
+	if d.Request.NotBefore.After(lastTime) {
+		d.Request.NotBefore = lastTime
+	}
+}
+
+// lastTime is the last one that a message can have (RFC 3339 section 5.6).
+var lastTime = time.Date(9999, time.December, 31, 23, 59, 59, 999_000_000, time.UTC)
+
+// targeted reports whether a message says what to call. A request without a body may say no more than that.
+func (d *document) targeted() bool {
+	r := &d.Request
+	return r.Endpoint != "" || r.Method != "" || r.Path != "" || r.Query != ""
+}
+
+func (d *document) hasBody() bool { return d.payload != nil || d.body != nil || d.bodyRef != "" }

@@ -74,6 +74,11 @@ func TestDecodeRefuses(t *testing.T) {
 			"headers: has more than 1000 fields or 65536 bytes",
 		},
 		{`{"metadata":[]}`, "metadata: must be a JSON object"},
+		{metadata(`"delay":-1`), "metadata.delay: " + strings.Replace(span, "1ms", "0s", 1)},
+		{
+			metadata(`"delay":5,"not_before":"2026-03-04T05:06:07Z"`),
+			"metadata.not_before: cannot be combined with delay",
+		},
 		{metadata(`"endpoint":1`), "metadata.endpoint: must be a string"},
 		{metadata(`"endpoint":"` + strings.Repeat("x", 129) + `"`), "metadata.endpoint: is longer than 128 bytes"},
 		{metadata(`"method":"G T"`), "metadata.method: is not a token (RFC 9110 section 9.1)"},

@@ -20,6 +20,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(golden(f, "message", name))
 	}
 	f.Add([]byte(`{"payload":[{"a":"\\\""}],"metadata":{"timeout":0.0001,"labels":{"\u0061":"\ud800"}}}`))
+	f.Add([]byte(`{"correlation_id":".","timestamp":"9999-12-31T00:00:00Z","data":1,"metadata":{"delay":"48h"}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		before := allocated()
 		first, err := envelope.Decode(data, arrived, fuzzLimit)
@@ -30,6 +31,7 @@ func FuzzDecode(f *testing.F) {
 		document := envelope.Append(nil, &first)
 		again, err := envelope.Decode(document, arrived, 10*fuzzLimit)
 		require.NoError(t, err, "%s", document)
+		first.Ignored = nil // Append writes nothing of it
 		require.Equal(t, first, again, "%s", document)
 	})
 }
@@ -49,6 +51,7 @@ func FuzzDecodeResult(f *testing.F) {
 		document := envelope.AppendResult(nil, &first)
 		again, err := envelope.DecodeResult(document, arrived, 10*fuzzLimit)
 		require.NoError(t, err, "%s", document)
+		first.Ignored = nil // Append writes nothing of it
 		require.Equal(t, first, again, "%s", document)
 	})
 }

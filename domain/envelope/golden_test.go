@@ -80,14 +80,16 @@ func goldenMessages() map[string]goldenCase[envelope.Message] {
 			Priority: 5, SubmittedAt: time.Date(2024, 1, 15, 9, 30, 0, 0, time.UTC),
 			Deadline: time.Date(2024, 1, 15, 9, 35, 0, 0, time.UTC),
 		}}},
-		"unknown_members": {want: envelope.Message{Request: domain.Request{
+		"unknown_members": {want: envelope.Message{Ignored: []string{
+			"version", "trace", "metadata.shard", "metadata.tenant",
+		}, Request: domain.Request{
 			ID: "new", Endpoint: "e", Body: []byte("null"),
 			Header: domain.Header{
 				"Content-Type": {"application/vnd.a+json"}, "Traceparent": {"00-a"}, "Tracestate": {"k=v"},
 			},
 			SubmittedAt: arrived, Deadline: arrived.Add(90 * time.Second),
 		}}},
-		"no_id": {want: envelope.Message{Request: domain.Request{
+		"no_id": {want: envelope.Message{Ignored: []string{"correlation_id"}, Request: domain.Request{
 			Body: []byte(`"text"`), Header: domain.Header{"Content-Type": {"application/json"}}, SubmittedAt: arrived,
 		}}},
 	}
@@ -132,6 +134,7 @@ func goldenResults() map[string]goldenCase[envelope.Result] {
 	unknown := completed(answered(200, domain.Header{}, "done"))
 	unknown.Result.CompletedAt = time.Date(2024, 1, 15, 10, 30, 0, 500_000_000, time.UTC)
 	unknown.Result.ProcessingTime = 2 * time.Millisecond
+	unknown.Ignored = []string{"worker"}
 	return map[string]goldenCase[envelope.Result]{
 		"json":        {full, true},
 		"text":        {completed(answered(200, media("text/plain"), "a \"b\"\n")), true},
@@ -176,6 +179,10 @@ func TestGoldenDeadLetters(t *testing.T) {
 		"json": {envelope.DeadLetter{
 			Message: []byte(`{"correlation_id":"x", "payload":1e400}`), ID: "x", Error: "undecodable", Attempts: 4,
 			FailedAt: submitted.Add(891 * time.Millisecond),
+		}, true},
+		"fields": {envelope.DeadLetter{
+			Fields: []domain.Field{{Name: "data", Value: `{"a": 1}`}, {Name: "\xff", Value: "\x00\xfe"}},
+			ID:     "stream-1-1", Error: "no field", FailedAt: submitted,
 		}, true},
 		"bytes": {envelope.DeadLetter{
 			Message: []byte("\x00\xff{"), ID: "requests-3-17", Error: "message: is not valid JSON in UTF-8",

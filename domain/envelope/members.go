@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/openhqm/openhqm/domain"
@@ -48,26 +50,62 @@ func open(document []byte, limit int) ([]byte, error) {
 	return document, nil
 }
 
-// readObject reads the known members of a valid object. Errors have prefix before their names.
-func readObject[T any](prefix string, object []byte, known []member[T], into *T) error {
+// readObject reads the known members of a valid object, and adds the others to ignored. All names have prefix before
+// them.
+func readObject[T any](prefix string, object []byte, known []member[T], into *T, ignored *names) error {
 	var seen uint32 // one bit per known member
 	for key, value := range rawjson.Members(object) {
-		for i := range known {
-			m := &known[i]
-			if m.name != string(key) {
-				continue
-			}
-			reason := "appears twice"
-			if bit := uint32(1) << i; seen&bit == 0 {
-				seen |= bit
-				reason = m.value(into, value)
-			}
-			if reason != "" {
-				return &domain.Invalid{Field: prefix + m.name, Reason: reason}
-			}
+		i := slices.IndexFunc(known, func(m member[T]) bool { return m.name == string(key) })
+		if i < 0 {
+			ignored.add(prefix + string(key))
+			continue
+		}
+		reason := "appears twice"
+		if bit := uint32(1) << i; seen&bit == 0 {
+			seen |= bit
+			reason = known[i].value(into, value)
+		}
+		if reason != "" {
+			return &domain.Invalid{Field: prefix + known[i].name, Reason: reason}
 		}
 	}
 	return nil
+}
+
+// names are of members that were ignored, as much of them as a log line or an error repeats.
+type names []string
+
+const (
+	maxNames = 8
+	maxName  = 64 // bytes
+)
+
+func (n *names) add(name string) {
+	name = strings.ToValidUTF8(name[:min(len(name), maxName)], "")
+	if len(*n) < maxNames && !slices.Contains(*n, name) {
+		*n = append(*n, name)
+	}
+}
+
+// identify returns the id that a document gives its request, although the rest of it may be bad. It returns none for a
+// document that is not a JSON object, has no valid id, or has more than one.
+func identify(document []byte) (id domain.ID) {
+	object := bytes.TrimSpace(document)
+	if len(object) == 0 || object[0] != '{' || !rawjson.Valid(object) {
+		return ""
+	}
+	found := false
+	for key, value := range rawjson.Members(object) {
+		if string(key) != keyID {
+			continue
+		}
+		if found {
+			return ""
+		}
+		found = true
+		readID(&id, value)
+	}
+	return id
 }
 
 func (m *member[T]) value(into *T, value []byte) (reason string) {
@@ -90,11 +128,14 @@ func readText(into *string, value []byte, limit int) (reason string) {
 	return ""
 }
 
-// readID reads a valid id, and ignores anything else.
-func readID(into *domain.ID, value []byte) {
-	if raw, ok := rawjson.Text(value); ok && len(raw) <= maxShortText && domain.ID(raw).Valid() {
-		*into = domain.ID(raw)
+// readID reads a valid id, and reports whether it is one.
+func readID(into *domain.ID, value []byte) bool {
+	raw, ok := rawjson.Text(value)
+	if !ok || len(raw) > maxShortText || !domain.ID(raw).Valid() {
+		return false
 	}
+	*into = domain.ID(raw)
+	return true
 }
 
 // readInteger reads a whole number.
@@ -125,7 +166,7 @@ const (
 )
 
 // readSpan reads a length of time: a number of seconds, or a duration such as "90s". It rounds to milliseconds.
-func readSpan(into *time.Duration, value []byte) (reason string) {
+func readSpan(into *time.Duration, value []byte, shortest time.Duration) (reason string) {
 	var length time.Duration
 	if value[0] == '"' {
 		var written string
@@ -134,25 +175,27 @@ func readSpan(into *time.Duration, value []byte) (reason string) {
 		}
 		parsed, err := time.ParseDuration(written)
 		if err != nil {
-			return reasonSpan
+			return reasonSpan(shortest)
 		}
 		length = parsed.Round(time.Millisecond)
 	} else {
 		seconds, err := strconv.ParseFloat(string(value), 64)
 		if err != nil || math.Abs(seconds) > maxSpan.Seconds() {
-			return reasonSpan
+			return reasonSpan(shortest)
 		}
 		// Not by way of nanoseconds: in a timeout of some weeks a float64 has not enough digits for them.
 		length = time.Duration(math.Round(seconds*1000)) * time.Millisecond
 	}
-	if length <= 0 || length > maxSpan {
-		return reasonSpan
+	if length < shortest || length > maxSpan {
+		return reasonSpan(shortest)
 	}
 	*into = length
 	return ""
 }
 
-const reasonSpan = `must be a number of seconds, or a duration such as "90s", from 1ms to 100 years`
+func reasonSpan(shortest time.Duration) string {
+	return fmt.Sprintf(`must be a number of seconds, or a duration such as "90s", from %v to 100 years`, shortest)
+}
 
 // readTime reads an RFC 3339 time, rounded by round. A time without a zone is taken as UTC, because Python's
 // utcnow().isoformat() writes such times.

@@ -7,7 +7,8 @@
 // outside its limits. The documents in testdata must decode for ever.
 //
 // All functions are pure and safe for concurrent use. Errors of Decode functions are a *domain.Invalid that names a
-// member of the document. It repeats nothing that the sender wrote, except the name of a header field.
+// member of the document. It repeats nothing that the sender wrote, except names: of a header field, and of members
+// that are unknown.
 //
 // Times and durations are in whole milliseconds. Times are truncated, except not_before, which is rounded up so that
 // nothing is sent too early. A timeout is rounded up when it is written, and to the nearest when it is read.
@@ -31,6 +32,10 @@ import (
 type Message struct {
 	Request    domain.Request
 	RetryCount int // attempts charged so far
+
+	// Ignored names some of the members that Decode ignored: those it does not know, and an id that is not valid. Append
+	// does not use it.
+	Ignored []string
 }
 
 // Names of members.
@@ -52,6 +57,7 @@ const (
 	keyContentType = "content_type"
 	keyPriority    = "priority"
 	keyTimeout     = "timeout"
+	keyDelay       = "delay" // of other programs; we write not_before
 	keyNotBefore   = "not_before"
 	keyRetryCount  = "retry_count"
 	keyMaxAttempts = "max_attempts"

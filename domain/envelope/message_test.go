@@ -118,7 +118,7 @@ func anyMessage(t *rapid.T) envelope.Message {
 	m := envelope.Message{
 		RetryCount: rapid.IntRange(0, 1000).Draw(t, "retry count"),
 		Request: domain.Request{
-			ID:          domain.ID(rapid.StringMatching(`[A-Za-z0-9._-]{1,128}`).Draw(t, "id")),
+			ID:          anyID(t),
 			Endpoint:    rapid.StringN(0, 32, 128).Draw(t, "endpoint"),
 			Method:      rapid.StringMatching(`[!#$%&'*+.^_|~0-9A-Za-z-]{0,32}`).Draw(t, "method"),
 			Path:        rapid.SampledFrom([]string{"", "/", "/a%20b/%2F", "/ä\"\\"}).Draw(t, "path"),
@@ -146,6 +146,14 @@ func anyMessage(t *rapid.T) envelope.Message {
 		}
 	}
 	return m
+}
+
+func anyID(t *rapid.T) domain.ID {
+	id := rapid.StringMatching(`[A-Za-z0-9._-]{1,128}`).Draw(t, "id")
+	if id == "." || id == ".." {
+		id = "..."
+	}
+	return domain.ID(id)
 }
 
 func anyHeader(t *rapid.T) domain.Header {

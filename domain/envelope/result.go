@@ -18,6 +18,8 @@ type Result struct {
 	Status domain.Status // a final one
 	Result domain.Result
 	URL    string // of the result, where its body is too large for the message; Response.Body is not written then
+
+	Ignored []string // as in Message
 }
 
 // Names of the members that only results have.
@@ -95,28 +97,37 @@ type resultDocument struct {
 // status_code has 200. The response's Body is never nil; it may share memory with data, which must not be changed
 // afterwards.
 func DecodeResult(data []byte, arrived time.Time, limit int) (Result, error) {
-	object, err := open(data, limit)
+	d, err := decodeResult(data, arrived, limit)
 	if err != nil {
 		return Result{}, err
-	}
-	var d resultDocument
-	if err := readObject("", object, resultMembers, &d); err != nil {
-		return Result{}, err
-	}
-	if !d.Status.Final() {
-		return Result{}, &domain.Invalid{Field: keyStatus, Reason: "must be COMPLETED, FAILED, TIMEOUT or CANCELLED"}
-	}
-	if err := d.decodeResponse(); err != nil {
-		return Result{}, err
-	}
-	if d.Result.Result.CompletedAt.IsZero() {
-		d.Result.Result.CompletedAt = floor(arrived.UTC())
 	}
 	return d.Result, nil
 }
 
+// decodeResult reads a result as DecodeResult does. With an error it returns what it has read by then.
+func decodeResult(data []byte, arrived time.Time, limit int) (resultDocument, error) {
+	var d resultDocument
+	object, err := open(data, limit)
+	if err != nil {
+		return d, err
+	}
+	if err := readObject("", object, resultMembers, &d, (*names)(&d.Ignored)); err != nil {
+		return d, err
+	}
+	if !d.Status.Final() {
+		return d, &domain.Invalid{Field: keyStatus, Reason: "must be COMPLETED, FAILED, TIMEOUT or CANCELLED"}
+	}
+	if err := d.decodeResponse(); err != nil {
+		return d, err
+	}
+	if d.Result.Result.CompletedAt.IsZero() {
+		d.Result.Result.CompletedAt = floor(arrived.UTC())
+	}
+	return d, nil
+}
+
 var resultMembers = []member[resultDocument]{
-	{name: keyID, read: func(d *resultDocument, v []byte) string { readID(&d.ID, v); return "" }},
+	{name: keyID, read: (*resultDocument).setID},
 	{name: keyStatus, read: func(d *resultDocument, v []byte) string {
 		return readText((*string)(&d.Status), v, maxStatusLength)
 	}},
@@ -134,6 +145,14 @@ var resultMembers = []member[resultDocument]{
 	{name: keyTimestamp, read: func(d *resultDocument, v []byte) string {
 		return readTime(&d.Result.Result.CompletedAt, v, floor)
 	}},
+}
+
+// setID ignores an id that is not valid, and says so.
+func (d *resultDocument) setID(value []byte) (reason string) {
+	if !readID(&d.ID, value) && string(value) != `""` {
+		(*names)(&d.Ignored).add(keyID)
+	}
+	return ""
 }
 
 func (d *resultDocument) setProcessingTime(value []byte) (reason string) {

@@ -1,13 +1,18 @@
 package outage
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
-// quietFor is how long lines that are alike are held back after one of them.
-const quietFor = 5 * time.Second
+// usualQuiet is how long lines that are alike are held back after one of them, unless Rarely.Quiet says otherwise.
+const usualQuiet = 5 * time.Second
 
 // Rarely throttles a log line that may be due many times a second: it lets one through every 5 s, and counts how many
 // that one stands for. The zero value is ready. It is not safe for concurrent use.
 type Rarely struct {
+	Quiet time.Duration // between two lines; 0: 5 s
+
 	next  time.Time
 	count int
 }
@@ -19,6 +24,6 @@ func (r *Rarely) Note(now time.Time) int {
 		return 0
 	}
 	n := r.count
-	r.next, r.count = now.Add(quietFor), 0
+	r.next, r.count = now.Add(cmp.Or(r.Quiet, usualQuiet)), 0
 	return n
 }

@@ -9,6 +9,15 @@ import (
 	"github.com/openhqm/openhqm/domain/outage"
 )
 
+func TestRarelyIsAsQuietAsItIsAskedToBe(t *testing.T) {
+	t.Parallel()
+	r := outage.Rarely{Quiet: time.Minute}
+	now := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+	require.Equal(t, 1, r.Note(now))
+	require.Zero(t, r.Note(now.Add(time.Minute-1)))
+	require.Equal(t, 2, r.Note(now.Add(time.Minute)))
+}
+
 func TestRarelyLetsOneOfManyLinesThroughAndCountsTheRest(t *testing.T) {
 	t.Parallel()
 	var r outage.Rarely

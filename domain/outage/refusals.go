@@ -56,7 +56,7 @@ func (r *Refusals) Note(err error) {
 		r.some.Store(true)
 	}
 	one.last = r.Now()
-	if !one.logged && one.last.Sub(r.logged) >= quietFor {
+	if !one.logged && one.last.Sub(r.logged) >= usualQuiet {
 		one.logged, r.logged = true, one.last
 		r.Logger.Error("broker refuses a part of the work; retrying until it is allowed (check permissions and names)",
 			"broker", r.Name, "error", err)

@@ -29,11 +29,13 @@ func foreignMessages(t *testing.T, s site) {
 
 	ids := s.Send(t, s.queue.Name,
 		testkit.Message{Key: "order-17", Value: `{"correlation_id": "order-17", "payload": {"n":  1e400}, ` +
-			`"headers": {"X-One": "1"}, "timestamp": "2026-11-23T15:24:51.651999", "metadata": {}}`},
+			`"headers": {"X-One": "1"}, "timestamp": "` + time.Now().UTC().Format("2006-01-02T15:04:05.999999") + // as Python
+			`", "metadata": {}}`},
 		testkit.Message{Key: "whatever", Value: `{"correlation_id": "twice", "payload": 2}`},
 		testkit.Message{Key: "another", Value: `{"correlation_id": "twice", "payload": 2}`},
 		testkit.Message{Value: `{"payload": "who am I"}`},
 		testkit.Message{Value: "this is not JSON"},
+		testkit.Message{Value: `{"Type": "Notification", "Message": "{}"}`},
 		testkit.Message{Key: "rude", Value: `{"correlation_id": "rude", "payload": 1, "metadata": {"priority": 99}}`},
 	)
 	s.Send(t, s.queue.High(), testkit.Message{Value: `{"correlation_id": "urgent", "payload": 3}`})
@@ -53,10 +55,17 @@ func foreignMessages(t *testing.T, s site) {
 	client.RequireDepth(testkit.Depth{})
 	require.Len(t, backend.Calls(), 4)
 	letters := string(client.Get("/api/v1/dead-letters?reason=undecodable").Body)
-	require.Equal(t, 2, strings.Count(letters, `"correlation_id":"`), letters)
-	for _, id := range ids[4:] {
+	require.Equal(t, 3, strings.Count(letters, `"correlation_id":"`), letters)
+	for _, id := range []string{ids[4], ids[5], "rude"} {
 		require.Regexp(t, `"correlation_id":"`+id+`"`, letters)
 	}
+	rude := decode[shownLetter](t, string(client.Get("/api/v1/dead-letters/rude").Body))
+	require.JSONEq(t, `{"correlation_id": "rude", "payload": 1, "metadata": {"priority": 99}}`, rude.Message)
+	require.Equal(t, "FAILED", client.Status("rude").Status)
+	s.Send(t, s.queue.Name, testkit.Message{Key: "twice", Value: `{"correlation_id": "twice", "payload": "another"}`})
+	testkit.Until(t, "a used id is told", func() bool {
+		return strings.Contains(string(client.Get("/api/v1/dead-letters?reason=id_conflict").Body), `"correlation_id":"`)
+	})
 	endWell(t, api, first, second)
 	if s.Secret != "" {
 		for _, process := range []*testkit.Process{api, first, second} {

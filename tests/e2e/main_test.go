@@ -2,9 +2,15 @@
 package e2e_test
 
 import (
+	"os"
 	"testing"
 
 	"github.com/openhqm/openhqm/tests/testkit"
 )
 
-func TestMain(m *testing.M) { testkit.Main(m) }
+func TestMain(m *testing.M) {
+	if address := os.Getenv(redisAddress); address != "" {
+		os.Exit(redisCLI(address))
+	}
+	testkit.Main(m)
+}

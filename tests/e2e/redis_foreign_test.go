@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -213,14 +214,15 @@ func (f foreign) garbageIsADeadLetter() {
 	t := f.t
 	const text = "this is not JSON"
 	const unknown = `{"correlation_id": "rude", "payload": 1, "metadata": {"priority": 99}}`
-	for _, give := range []struct{ message, want, encoding string }{
-		{text, `"` + base64.StdEncoding.EncodeToString([]byte(text)) + `"`, "base64"},
-		{unknown, unknown, ""},
-		{`{"payload": 1, "body": "MQ=="}`, `{"payload": 1, "body": "MQ=="}`, ""},
-		{`{"body_ref": "theirs"}`, `{"body_ref": "theirs"}`, ""},
+	for _, give := range []struct{ message, id, want, encoding string }{
+		{text, "", `"` + base64.StdEncoding.EncodeToString([]byte(text)) + `"`, "base64"},
+		{unknown, "rude", unknown, ""},
+		{`{"payload": 1, "body": "MQ=="}`, "", `{"payload": 1, "body": "MQ=="}`, ""},
+		{`{"body_ref": "theirs"}`, "", `{"body_ref": "theirs"}`, ""},
 	} {
 		entryID := f.send(give.message)
-		found := awaitEntry(t, f.server, deadLetterStream, entryID)
+		id := cmp.Or(give.id, "stream-"+entryID)
+		found := awaitEntry(t, f.server, deadLetterStream, fmt.Sprintf(`"correlation_id":%q`, id))
 		letter := decode[wireDeadLetter](t, found.payload)
 		require.Equal(t, give.want, string(letter.Message))
 		require.Equal(t, give.encoding, letter.Encoding)
@@ -230,7 +232,8 @@ func (f foreign) garbageIsADeadLetter() {
 		f.taken(entryID)
 	}
 	entryID := f.server.Run("XADD", requestStream, "*", "field", "not the one")
-	awaitEntry(t, f.server, deadLetterStream, entryID)
+	found := awaitEntry(t, f.server, deadLetterStream, entryID)
+	require.Contains(t, found.payload, `"fields":[{"name":"field","value":"not the one"}]`)
 	require.Empty(t, f.backend.CallsOf("rude"))
 }
 

@@ -53,6 +53,7 @@ func TestRequestsAreHandedOverToOtherPrograms(t *testing.T) {
 		"a failure is a dead letter":                   handover.aFailureIsADeadLetter,
 		"a result of nobody's request does no harm":    handover.aResultOfNobody,
 		"a malformed result is a dead letter":          handover.aMalformedResult,
+		"a bad result ends its request":                handover.aBadResult,
 		"what nobody answers ends at its deadline":     handover.nobodyAnswers,
 		"what is cancelled leaves the stream":          handover.cancelledLeavesTheStream,
 		"what is delayed comes when it is due":         handover.delayedComesWhenDue,
@@ -204,35 +205,57 @@ func (h handover) aResultOfNobody() {
 	require.Equal(t, http.StatusNotFound, h.client.Get("/api/v1/status/nobody").Code)
 }
 
+// aMalformedResult has results that name no request, and a request that another program says it works on.
 func (h handover) aMalformedResult() {
 	t := h.t
 	id := h.client.Submit(`{"payload": 1}`).CorrelationID
-	malformed := []string{
-		`no JSON`, `{}`, `[]`,
-		fmt.Sprintf(`{"correlation_id": %q, "status": "DONE", "result": 1}`, id),
-		fmt.Sprintf(`{"correlation_id": %q, "status": "PENDING"}`, id),
-		fmt.Sprintf(`{"correlation_id": %q, "status": "COMPLETED", "result_url": "http://elsewhere/"}`, id),
-		`{"status": "COMPLETED", "result": 1}`,
+	working := fmt.Sprintf(`{"correlation_id": %q, "status": "PROCESSING"}`, id)
+	for _, document := range []string{`no JSON`, `{}`, `[]`, `{"status": "COMPLETED", "result": 1}`, working} {
+		entryID := publish(t, h.server, resultStream, document)
+		h.awaitResults()
+		letter := shownLetter{}
+		call(t, h.client, http.MethodGet, "/result-"+entryID, "", http.StatusOK, &letter)
+		require.Equal(t, document, letter.Message)
+		require.Equal(t, "undecodable", letter.Reason)
 	}
-	for _, document := range malformed {
-		publish(t, h.server, resultStream, document)
-	}
-	h.server.Run("XADD", resultStream, "*", "field", "not the one")
+	entryID := h.server.Run("XADD", resultStream, "*", "field", "not the one")
 	h.awaitResults()
+	call(t, h.client, http.MethodGet, "/result-"+entryID, "", http.StatusOK, nil)
 
-	require.Equal(t, "PENDING", h.client.Status(id).Status, "the request that they name is not touched")
-	var page struct {
-		Letters []struct {
-			ID string `json:"correlation_id"`
-		} `json:"dead_letters"`
-	}
-	call(t, h.client, http.MethodGet, "?reason=undecodable", "", http.StatusOK, &page)
-	require.Len(t, page.Letters, len(malformed)+1)
-	for _, letter := range page.Letters {
-		require.NotEqual(t, id, letter.ID)
-	}
+	require.Equal(t, "PENDING", h.client.Status(id).Status, "a program may still work on it")
 	publish(t, h.server, resultStream, fmt.Sprintf(`{"correlation_id": %q, "status": "COMPLETED", "result": 1}`, id))
 	require.Equal(t, "COMPLETED", h.client.Result(id).Status)
+}
+
+func (h handover) aBadResult() {
+	t := h.t
+	for _, members := range []string{
+		`"status": "completed"`,
+		`"status": "DONE", "result": 1`,
+		`"status": "COMPLETED", "status_code": "200"`,
+		`"status": "COMPLETED", "result_url": "http://elsewhere/"`,
+		`"result": 1`,
+	} {
+		id := h.client.Submit(`{"payload": 1}`).CorrelationID
+		document := fmt.Sprintf(`{"correlation_id": %q, %s}`, id, members)
+		entryID := publish(t, h.server, resultStream, document)
+		require.Equal(t, "FAILED", h.client.Result(id).Status, members)
+
+		var letter struct {
+			shownLetter
+
+			Request struct {
+				Payload int `json:"payload"`
+			} `json:"request"`
+		}
+		call(t, h.client, http.MethodGet, "/"+id, "", http.StatusOK, &letter)
+		require.Equal(t, "bad_result", letter.Reason)
+		require.Equal(t, 1, letter.Request.Payload, "it can be sent again")
+		require.Contains(t, letter.Error, "result-"+entryID)
+		call(t, h.client, http.MethodGet, "/result-"+entryID, "", http.StatusOK, &letter)
+		require.Equal(t, document, letter.Message)
+		h.gone(id)
+	}
 }
 
 func (h handover) nobodyAnswers() {

@@ -9,7 +9,6 @@ import (
 	reflect "reflect"
 
 	gomock "github.com/golang/mock/gomock"
-	domain "github.com/openhqm/openhqm/domain"
 	ports "github.com/openhqm/openhqm/ports"
 )
 
@@ -51,15 +50,15 @@ func (mr *MockForeignIntakeMockRecorder) AcceptForeign(ctx, arrivals interface{}
 }
 
 // Reject mocks base method.
-func (m *MockForeignIntake) Reject(ctx context.Context, req domain.Request, message []byte, cause error) error {
+func (m *MockForeignIntake) Reject(ctx context.Context, rejection ports.Rejection) error {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "Reject", ctx, req, message, cause)
+	ret := m.ctrl.Call(m, "Reject", ctx, rejection)
 	ret0, _ := ret[0].(error)
 	return ret0
 }
 
 // Reject indicates an expected call of Reject.
-func (mr *MockForeignIntakeMockRecorder) Reject(ctx, req, message, cause interface{}) *gomock.Call {
+func (mr *MockForeignIntakeMockRecorder) Reject(ctx, rejection interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
-	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Reject", reflect.TypeOf((*MockForeignIntake)(nil).Reject), ctx, req, message, cause)
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Reject", reflect.TypeOf((*MockForeignIntake)(nil).Reject), ctx, rejection)
 }

@@ -9,7 +9,6 @@ import (
 	reflect "reflect"
 
 	gomock "github.com/golang/mock/gomock"
-	domain "github.com/openhqm/openhqm/domain"
 	ports "github.com/openhqm/openhqm/ports"
 )
 
@@ -51,15 +50,15 @@ func (mr *MockOutcomesMockRecorder) Conclude(ctx, conclusions interface{}) *gomo
 }
 
 // RejectResult mocks base method.
-func (m *MockOutcomes) RejectResult(ctx context.Context, req domain.Request, message []byte, cause error) error {
+func (m *MockOutcomes) RejectResult(ctx context.Context, rejection ports.Rejection) error {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "RejectResult", ctx, req, message, cause)
+	ret := m.ctrl.Call(m, "RejectResult", ctx, rejection)
 	ret0, _ := ret[0].(error)
 	return ret0
 }
 
 // RejectResult indicates an expected call of RejectResult.
-func (mr *MockOutcomesMockRecorder) RejectResult(ctx, req, message, cause interface{}) *gomock.Call {
+func (mr *MockOutcomesMockRecorder) RejectResult(ctx, rejection interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
-	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "RejectResult", reflect.TypeOf((*MockOutcomes)(nil).RejectResult), ctx, req, message, cause)
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "RejectResult", reflect.TypeOf((*MockOutcomes)(nil).RejectResult), ctx, rejection)
 }

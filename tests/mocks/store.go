@@ -95,17 +95,17 @@ func (mr *MockStoreMockRecorder) Published(ctx, reqs interface{}) *gomock.Call {
 }
 
 // Reject mocks base method.
-func (m *MockStore) Reject(ctx context.Context, req domain.Request, message []byte, cause error) error {
+func (m *MockStore) Reject(ctx context.Context, rejection ports.Rejection) error {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "Reject", ctx, req, message, cause)
+	ret := m.ctrl.Call(m, "Reject", ctx, rejection)
 	ret0, _ := ret[0].(error)
 	return ret0
 }
 
 // Reject indicates an expected call of Reject.
-func (mr *MockStoreMockRecorder) Reject(ctx, req, message, cause interface{}) *gomock.Call {
+func (mr *MockStoreMockRecorder) Reject(ctx, rejection interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
-	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Reject", reflect.TypeOf((*MockStore)(nil).Reject), ctx, req, message, cause)
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Reject", reflect.TypeOf((*MockStore)(nil).Reject), ctx, rejection)
 }
 
 // MockStoreWork is a mock of StoreWork interface.

@@ -149,6 +149,50 @@ func TestAMessageThatCannotBeReadIsADeadLetter(t *testing.T) {
 	require.Zero(t, d.Ready+d.Delayed+d.Leased)
 }
 
+func TestWhatIsNoNewRequestIsADeadLetterWithItsMessage(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.write(`{"correlation_id":"theirs","payload":1}`)
+	require.NoError(t, s.complete(s.receive()))
+	ours := newRequest("ours")
+	require.NoError(t, s.accept(ours).Err)
+	require.NoError(t, s.complete(s.receive()))
+	for _, tt := range []struct {
+		message string
+		reason  domain.Reason
+		id      domain.ID // empty: one that is derived from the place
+	}{
+		{`{"correlation_id":"theirs","payload":2}`, domain.ReasonIDConflict, ""},
+		{`{"correlation_id":"ours","payload":2}`, domain.ReasonIDConflict, ""},
+		{`{"correlation_id":"new","data":{}}`, domain.ReasonUndecodable, "new"},
+		{`{"correlation_id":"theirs","data":{}}`, domain.ReasonUndecodable, ""},
+		{`{"Type":"Notification","Message":"{}"}`, domain.ReasonUndecodable, ""},
+		{`{"correlation_id":"order-1","payload":1,"metadata":{"priority":99}}`, domain.ReasonUndecodable, "order-1"},
+	} {
+		s.write(tt.message)
+		s.nothing()
+		page, err := s.DeadLetters.List(t.Context(), ports.DeadLetterFilter{Limit: 1})
+		require.NoError(t, err)
+		letter, err := s.DeadLetters.Find(t.Context(), page.Letters[0].ID)
+		require.NoError(t, err)
+		require.Equal(t, tt.message, string(letter.Original.Value))
+		require.Equal(t, tt.reason, letter.Reason, tt.message)
+		require.Equal(t, tt.reason == domain.ReasonIDConflict, letter.Request != nil)
+		if tt.id != "" {
+			require.Equal(t, tt.id, letter.ID)
+		}
+		record, err := s.Results.Find(t.Context(), letter.ID)
+		require.NoError(t, err)
+		require.Equal(t, domain.Failed, record.Status)
+		require.NoError(t, s.DeadLetters.Delete(t.Context(), letter.ID))
+	}
+	for _, id := range []domain.ID{"theirs", ours.ID} {
+		record, err := s.Results.Find(t.Context(), id)
+		require.NoError(t, err)
+		require.Equal(t, domain.Completed, record.Status, "the request with the id is left alone")
+	}
+}
+
 // TestAStoreThatComesBackEmptyLosesNothing holds that what the queue carries is taken in as new, and what was being
 // worked on is done again.
 func TestAStoreThatComesBackEmptyLosesNothing(t *testing.T) {
@@ -188,7 +232,7 @@ func TestALeavingProcessKeepsWhatItHasBegunAlone(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	broker := memorycarrier.New(memorycarrier.Options{})
 	process := func() (*paired.Queue, *paired.Work) {
-		q := paired.Join(broker.Join(requests), db, paired.Options{Reader: reader, Now: time.Now})
+		q := paired.Join(broker.Join(requests), db, paired.Options{Reader: reader(), Now: time.Now})
 		consumer, wait := db.NewConsumer(t.Context())
 		t.Cleanup(wait)
 		return q, q.NewWork(consumer)

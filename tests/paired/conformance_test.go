@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/openhqm/openhqm/adapters/redis"
+	"github.com/openhqm/openhqm/application/exchange"
 	"github.com/openhqm/openhqm/application/paired"
 	"github.com/openhqm/openhqm/domain/envelope"
 	"github.com/openhqm/openhqm/ports"
@@ -81,8 +82,9 @@ func newHarness(
 }
 
 // reader is how messages are read in all tests.
-func reader() envelope.Reader {
-	return envelope.Reader{DefaultEndpoint: "orders", MaxAge: 100 * time.Hour, MaxSize: 20 << 20}
+func reader() *exchange.Reader {
+	documents := envelope.Reader{DefaultEndpoint: "orders", MaxAge: 100 * time.Hour, MaxSize: 20 << 20}
+	return exchange.NewReader(func() envelope.Reader { return documents }, time.Now, slog.New(slog.DiscardHandler))
 }
 
 // open opens what production has: a process that accepts requests, and another one for each consumer. Join connects a
@@ -98,7 +100,7 @@ func open(
 	var loops sync.WaitGroup
 	carrier, leave := join()
 	process := func(carrier ports.Carrier) *paired.Queue {
-		return paired.Join(carrier, db, paired.Options{Reader: reader, Now: time.Now})
+		return paired.Join(carrier, db, paired.Options{Reader: reader(), Now: time.Now})
 	}
 	api := process(carrier)
 	return conformance.Instance{

@@ -201,7 +201,7 @@ func TestOtherProgramsGetNoticesOnTopics(t *testing.T) {
 	})
 	consumer, wait := db.NewConsumer(t.Context())
 	t.Cleanup(wait)
-	intake, work := paired.NewIntake(q, db, time.Now), paired.NewWork(reader, q, db, consumer)
+	intake, work := paired.NewIntake(q, db, time.Now), paired.NewWork(reader(), q, db, consumer)
 
 	small, large := newRequest("small"), newRequest("large")
 	large.Body = make([]byte, limit+1) // the store keeps what no message can carry

@@ -16,11 +16,17 @@ func DecodeDeadLetter(data []byte) (envelope.DeadLetter, error) {
 	var d struct {
 		Message  json.RawMessage `json:"message"`
 		Encoding string          `json:"message_encoding"`
-		URL      string          `json:"message_url"`
-		ID       domain.ID       `json:"correlation_id"`
-		Error    string          `json:"error"`
-		Attempts int             `json:"attempts"`
-		FailedAt time.Time       `json:"failed_at"`
+		Fields   []struct {
+			Name    string `json:"name"`
+			NameIn  string `json:"name_encoding"`
+			Value   string `json:"value"`
+			ValueIn string `json:"value_encoding"`
+		} `json:"fields"`
+		URL      string    `json:"message_url"`
+		ID       domain.ID `json:"correlation_id"`
+		Error    string    `json:"error"`
+		Attempts int       `json:"attempts"`
+		FailedAt time.Time `json:"failed_at"`
 	}
 	if err := json.Unmarshal(data, &d); err != nil {
 		return envelope.DeadLetter{}, err
@@ -36,7 +42,32 @@ func DecodeDeadLetter(data []byte) (envelope.DeadLetter, error) {
 			return envelope.DeadLetter{}, err
 		}
 	}
+	var fields []domain.Field
+	for _, f := range d.Fields {
+		name, err := decodeText(f.Name, f.NameIn)
+		if err != nil {
+			return envelope.DeadLetter{}, err
+		}
+		value, err := decodeText(f.Value, f.ValueIn)
+		if err != nil {
+			return envelope.DeadLetter{}, err
+		}
+		fields = append(fields, domain.Field{Name: name, Value: value})
+	}
 	return envelope.DeadLetter{
-		Message: message, URL: d.URL, ID: d.ID, Error: d.Error, Attempts: d.Attempts, FailedAt: d.FailedAt,
+		Message: message, Fields: fields, URL: d.URL, ID: d.ID, Error: d.Error, Attempts: d.Attempts, FailedAt: d.FailedAt,
 	}, nil
+}
+
+// decodeText returns the bytes of a text with an encoding of our documents.
+func decodeText(text, encoding string) (string, error) {
+	switch encoding {
+	case "":
+		return text, nil
+	case "base64":
+		decoded, err := base64.StdEncoding.DecodeString(text)
+		return string(decoded), err
+	default:
+		return "", fmt.Errorf("unknown encoding %q", encoding)
+	}
 }

@@ -22,6 +22,7 @@ import (
 //	message    what other programs read, while it is delayed
 //	finished   names the last call that saved an outcome
 //	key        the idempotency key that it holds, if it has one
+//	content    ContentOf or ContentOfOriginal of what came as a message
 //	unsent     there while a carrier is to have it, it has a key, and the carrier is not known to have it
 
 // The fields to read of a record.

@@ -20,7 +20,7 @@ func TestARefusalOfAScriptStopsTheWork(t *testing.T) {
 	shard := &Shard{Key: "{q}"}
 	denied := failure(shard, script.Sweep.Call(
 		"limit", 1, "lifetime", 1, "letterLifetime", 1, "reason", "", "unanswered", "", "unansweredProblem", "",
-		"answered", "", "answeredProblem", "", "only", "",
+		"answered", "", "answeredProblem", "", "only", "", "lease", 1000,
 	), answer("ERR The user executing the script can't run this command"))
 	require.ErrorContains(t, denied, "(sweep on {q}: ERR The user")
 	require.True(t, stops(denied))

@@ -15,26 +15,10 @@ func decodeResultNotice(n *ports.Notice, row script.Row) error {
 	return err
 }
 
-// decodeLetterNotice reads codec.WholeLetterFields. An original that cannot be decoded is sent as its bytes.
-func decodeLetterNotice(n *ports.Notice, row script.Row) error {
-	letter, rec, err := codec.ReadLetter(n.ID, row)
-	if err != nil || letter == nil {
-		return err
-	}
-	n.Letter = letter
-	request, message := row.Bytes("request"), row.Bytes("message")
-	switch {
-	case len(message) > 0:
-		n.Original = message
-	case len(request) > 0:
-		req, err := codec.DecodeRequest(rec, request)
-		if err != nil {
-			n.Original = request
-			return nil //nolint:nilerr // these bytes are all there is of it
-		}
-		letter.Request = &req
-	}
-	return nil
+// decodeLetterNotice reads codec.WholeLetterFields.
+func decodeLetterNotice(n *ports.Notice, row script.Row) (err error) {
+	n.Letter, err = codec.ReadWholeLetter(n.ID, row)
+	return err
 }
 
 // decodeHandover reads codec.HandoverFields. A request that has ended is not handed over any more.

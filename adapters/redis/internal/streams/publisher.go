@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
 
@@ -14,7 +15,8 @@ import (
 var errNoName = errors.New("the name of a stream must not be empty")
 
 // Outlet returns a publisher to a stream that other programs read. Each entry has a message as its field "payload", and
-// entries older than Options.Retention are trimmed. The publisher ends with the database.
+// entries older than Options.Retention are trimmed, and the oldest ones beyond Options.MostEntries. The publisher ends
+// with the database.
 func (s *Streams) Outlet(_ context.Context, name string) (ports.Publisher, error) {
 	switch {
 	case name == "":
@@ -22,7 +24,7 @@ func (s *Streams) Outlet(_ context.Context, name string) (ports.Publisher, error
 	case s.server.Context().Err() != nil:
 		return nil, ports.ErrClosed
 	}
-	return &publisher{s.server, &s.opts, name}, nil
+	return &publisher{server: s.server, opts: &s.opts, stream: name}, nil
 }
 
 // publisher writes to a stream that other programs read.
@@ -30,6 +32,7 @@ type publisher struct {
 	server *server.Server
 	opts   *Options
 	stream string
+	added  atomic.Int64
 }
 
 // Publish adds all messages in one round trip.
@@ -38,13 +41,12 @@ func (p *publisher) Publish(ctx context.Context, messages []ports.QueueMessage) 
 		return server.Closed(len(messages))
 	}
 	defer p.server.Leave()
-	oldest := strconv.FormatInt(p.server.Now().Add(-p.opts.Retention).UnixMilli(), 10)
 	added := make([]*redis.StringCmd, len(messages))
 	pipe := p.server.Client.Pipeline()
 	for i := range messages {
-		added[i] = pipe.XAdd(ctx, &redis.XAddArgs{
-			Stream: p.stream, MinID: oldest, Approx: true, Values: []any{payloadField, messages[i].Value},
-		})
+		args := redis.XAddArgs{Stream: p.stream, Approx: true, Values: []any{payloadField, messages[i].Value}}
+		p.trim(&args)
+		added[i] = pipe.XAdd(ctx, &args)
 	}
 	server.Exec(ctx, pipe)
 	errs := make([]error, len(messages))
@@ -52,4 +54,13 @@ func (p *publisher) Publish(ctx context.Context, messages []ports.QueueMessage) 
 		errs[i] = server.Translate(added[i].Err())
 	}
 	return errs
+}
+
+// trim lets the command that adds an entry remove old ones. It removes by age or by number, so they take turns.
+func (p *publisher) trim(args *redis.XAddArgs) {
+	if most := p.opts.MostEntries[p.stream]; most > 0 && p.added.Add(1)%2 == 0 {
+		args.MaxLen = most
+		return
+	}
+	args.MinID = strconv.FormatInt(p.server.Now().Add(-p.opts.Retention).UnixMilli(), 10)
 }

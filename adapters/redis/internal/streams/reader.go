@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/openhqm/openhqm/adapters/redis/internal/script"
 	"github.com/openhqm/openhqm/adapters/redis/internal/server"
+	"github.com/openhqm/openhqm/domain"
 )
 
 const (
@@ -131,6 +133,25 @@ func (r *reader) bounded(ctx context.Context, count int, bytes int64, held strin
 		entries = append(entries, redis.XMessage{ID: row.Text("place"), Values: values})
 	}
 	return entries, err
+}
+
+// fields returns all fields of an entry in their order, as Redis has them. The client puts them in a map, which keeps
+// one field of a name; that is what is returned, sorted, when Redis does not answer.
+func (r *reader) fields(ctx context.Context, read *redis.XMessage) (fields []domain.Field) {
+	answer, err := r.server.Client.Do(ctx, "XRANGE", r.stream, read.ID, read.ID).Slice()
+	if err == nil && len(answer) == 1 {
+		if found, ok := answer[0].([]any); ok && len(found) == 2 {
+			pairs, _ := found[1].([]any)
+			for pair := range slices.Chunk(pairs, 2) {
+				fields = append(fields, domain.Field{Name: fmt.Sprint(pair[0]), Value: fmt.Sprint(pair[len(pair)-1])})
+			}
+			return fields
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(read.Values)) {
+		fields = append(fields, domain.Field{Name: name, Value: fmt.Sprint(read.Values[name])})
+	}
+	return fields
 }
 
 // remove adds the removal of settled entries to a pipeline. What is deleted but not acknowledged, because the process

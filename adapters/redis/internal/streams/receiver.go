@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/openhqm/openhqm/adapters/redis/internal/server"
+	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/domain/outage"
 	"github.com/openhqm/openhqm/ports"
 )
@@ -41,7 +42,7 @@ func (s *Streams) Inlet(_ context.Context, name string) (ports.Receiver, error) 
 type receiver struct {
 	reading chan struct{} // holds an element while somebody reads, who alone uses what follows
 	reader  reader
-	waiting []redis.XMessage // read and not handed out: there was no room for them
+	waiting []ports.Received // read and not handed out: there was no room for them
 
 	mu      sync.Mutex    // guards settled
 	settled []string      // places of entries to remove
@@ -81,16 +82,20 @@ func (r *receiver) fill(ctx context.Context, count int, bytes int64) (err error)
 		return ports.ErrClosed
 	}
 	defer r.reader.server.Leave()
-	r.waiting, err = r.reader.next(context.WithoutCancel(ctx), count, bytes)
+	ctx = context.WithoutCancel(ctx)
+	entries, err := r.reader.next(ctx, count, bytes)
+	r.waiting = nil
+	for i := range entries {
+		r.waiting = append(r.waiting, r.received(ctx, &entries[i]))
+	}
 	return err
 }
 
 // handOut hands out what waits, within count and bytes.
 func (r *receiver) handOut(count int, bytes int64) []ports.Received {
 	var out []ports.Received
-	for i := range r.waiting {
-		received := r.received(&r.waiting[i])
-		if bytes -= int64(len(received.Value)); len(out) == count || len(out) > 0 && bytes < 0 {
+	for _, received := range r.waiting {
+		if bytes -= sizeOf(&received); len(out) == count || len(out) > 0 && bytes < 0 {
 			break
 		}
 		out = append(out, received)
@@ -99,26 +104,46 @@ func (r *receiver) handOut(count int, bytes int64) []ports.Received {
 	return out
 }
 
+func sizeOf(received *ports.Received) int64 {
+	original := domain.Original{Value: received.Value, Fields: received.Fields}
+	return original.Size()
+}
+
 // entry is the ticket of an entry that was handed out.
 type entry struct {
 	receiver *receiver
 	place    string
 }
 
-func (r *receiver) received(read *redis.XMessage) ports.Received {
-	arrived := r.reader.server.Shards[0].Ours(arrival(read.ID))
-	received := ports.Received{Place: read.ID, Arrived: arrived, Ticket: entry{r, read.ID}}
+func (r *receiver) received(ctx context.Context, read *redis.XMessage) ports.Received {
+	clock := &r.reader.server.Shards[0].Clock
+	now := r.reader.opts.Now()
+	received := ports.Received{
+		Place: read.ID, Arrived: clock.Ours(arrival(read.ID, clock.Theirs(now))), Ticket: entry{r, read.ID},
+	}
 	if payload, ok := read.Values[payloadField].(string); ok {
 		received.Value = []byte(payload)
+	} else {
+		received.Fields = r.reader.fields(ctx, read)
 	}
 	return received
 }
 
-// arrival is when Redis received an entry, by its own clock: its id begins with the millisecond.
-func arrival(place string) time.Time {
+// streamsMade is when Redis 5.0 was published, the first one with streams. No entry can be older.
+var streamsMade = time.Date(2018, time.October, 1, 0, 0, 0, 0, time.UTC)
+
+// arrival returns when an entry came, by the clock of Redis: its id begins with the millisecond, unless its producer
+// wrote the id. One that is in the future, or before there were streams, counts as now. With such a time the deadline
+// would never come, or be over at once. After an entry of the far future, Redis gives the entries that follow no better
+// ids.
+func arrival(place string, now time.Time) time.Time {
 	millis, _, _ := strings.Cut(place, "-")
-	n, _ := strconv.ParseInt(millis, 10, 64) // Redis made it
-	return time.UnixMilli(n).UTC()
+	n, err := strconv.ParseInt(millis, 10, 64) // an id may have 64 bits without a sign
+	at := time.UnixMilli(n)
+	if err != nil || at.After(now) || at.Before(streamsMade) {
+		at = now
+	}
+	return at.UTC().Truncate(time.Millisecond)
 }
 
 // Settle has entries removed.

@@ -15,7 +15,10 @@ type Options struct {
 	Lease     time.Duration // of an entry that a process has received
 	Retention time.Duration // of entries for other programs, and of notices still owed
 	Now       func() time.Time
-	News      News
+
+	MostEntries map[string]int64 // of streams for other programs, by name, about; none: only Retention bounds them
+
+	News News
 
 	OutboxPoll time.Duration // between looks for what other processes left in the outboxes
 }

@@ -7,13 +7,17 @@
 --   key           the idempotency key, or empty
 --   keyTTL        of that key, in milliseconds
 --   attempts      charged already
+--   content       names what the request says, for a message that comes with its id; empty: none does
+--   foreign       1: it came as a message, and a request with its id and other content is another one
 local id, facts, queue, size, request, message, submitted, dueIn, dueMicros, overdueIn, maxDepth,
-    key, fingerprint, keyTTL, attempts = unpack(ARGV, 1, NAMED)
+    key, fingerprint, keyTTL, attempts, content, foreign = unpack(ARGV, 1, NAMED)
 
 -- again notes that the message of an earlier request is about to be published, perhaps not for the first time.
 local function again(earlier) redis.call('ZADD', carried, 'XX', now, earlier) end
 
-if redis.call('EXISTS', recordKey(id)) == 1 then -- sent again, because the first answer was lost on its way
+if redis.call('EXISTS', recordKey(id)) == 1 then
+    if foreign == '1' and redis.call('HGET', recordKey(id), 'content') ~= content then return {'used'} end
+    -- It is sent again, because the first answer was lost on its way.
     if queue == CARRIED then again(id) end
     return {'same', 'id', id, 'submitted', submitted, 'unsent', 1, 'state', state(id)}
 end
@@ -35,6 +39,7 @@ redis.call('HSET', record, 'facts', facts, 'status', 'PENDING', 'updated', submi
     'queue', queue, 'size', size, 'entry', entry)
 if queue ~= CARRIED then redis.call('HSET', record, 'request', request) end
 if attempts ~= '0' then redis.call('HSET', record, 'attempts', attempts) end
+if content ~= '' then redis.call('HSET', record, 'content', content) end
 redis.call('ZADD', deadlines, now + overdueIn, id)
 if key ~= '' then
     redis.call('HSET', record, 'key', key)

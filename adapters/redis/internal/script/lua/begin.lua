@@ -4,20 +4,24 @@
 --   create        1: make the record if there is none, from facts and what follows it
 --   dueIn         milliseconds; 0 is now
 --   overdueIn     milliseconds until the check whether it is too late
-local id, token, lease, create, dueIn, facts, submitted, overdueIn, size, attempts = unpack(ARGV, 1, NAMED)
+--   content       names what the message says
+local id, token, lease, create, dueIn, facts, submitted, overdueIn, size, attempts, content =
+    unpack(ARGV, 1, NAMED)
 
 local key = recordKey(id)
 local function read()
-    return redis.call('HMGET', key, 'facts', 'queue', 'status', 'token', 'attempts', 'deliveries', 'code')
+    return redis.call('HMGET', key, 'facts', 'queue', 'status', 'token', 'attempts', 'deliveries', 'code',
+        'content')
 end
 
 local r = read()
 if not r[1] then
     if create ~= '1' then return {'missing'} end
     if tonumber(dueIn) > 0 then return {'keep'} end
-    born(id, facts, submitted, overdueIn, size, attempts)
+    born(id, facts, submitted, overdueIn, size, attempts, content)
     r = read()
 end
+if r[8] and r[8] ~= content then return {'used'} end
 if not r[2] then return {incomplete(id) and 'keep' or 'done'} end -- it is final
 if r[2] ~= CARRIED then return {'done'} end -- Redis has all of it: this message is a copy
 local deliveries = tonumber(r[6]) or 0

@@ -3,16 +3,18 @@
 --   create        1: make the record if there is none, from facts and what follows it
 --   dueIn         milliseconds; 0 is now. dueMicros is that moment in microseconds, for the record
 --   overdueIn     milliseconds until the check whether it is too late
-local id, request, queue, create, dueIn, dueMicros, facts, submitted, overdueIn, size, attempts =
+--   content       names what the message says
+local id, request, queue, create, dueIn, dueMicros, facts, submitted, overdueIn, size, attempts, content =
     unpack(ARGV, 1, NAMED)
 
 local key = recordKey(id)
-local r = redis.call('HMGET', key, 'facts', 'queue', 'status', 'size')
+local r = redis.call('HMGET', key, 'facts', 'queue', 'status', 'size', 'content')
 if not r[1] then
     if create ~= '1' then return {'missing'} end
-    born(id, facts, submitted, overdueIn, size, attempts)
+    born(id, facts, submitted, overdueIn, size, attempts, content)
     r = {facts, CARRIED, 'PENDING', size}
 end
+if r[5] and r[5] ~= content then return {'used'} end
 if not r[2] then -- it is final
     if incomplete(id) then
         local letter = letterKey(id)

@@ -268,9 +268,9 @@ end
 local CARRIED_ON = 25 * 3600 * 1000
 
 -- born makes the record of a message that has none: another program wrote it, or Redis has lost its data.
-local function born(id, facts, submitted, overdueIn, size, attempts)
+local function born(id, facts, submitted, overdueIn, size, attempts, content)
     redis.call('HSET', recordKey(id), 'facts', facts, 'status', 'PENDING', 'updated', submitted, 'next', '',
-        'queue', CARRIED, 'size', size, 'entry', '')
+        'queue', CARRIED, 'size', size, 'entry', '', 'content', content)
     if attempts ~= '0' then redis.call('HSET', recordKey(id), 'attempts', attempts) end
     redis.call('ZADD', deadlines, now + overdueIn, id)
 end
