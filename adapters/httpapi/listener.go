@@ -37,7 +37,7 @@ func newListener(name, address string, maxConnections int, handler http.Handler,
 		exempt:   func(a netip.Addr) bool { return !a.IsValid() || a.IsLoopback() || opts.TrustedProxies.trusts(a) },
 		shortage: opts.Shortage,
 		server: http.Server{
-			Handler:   handler,
+			Handler:   whilePresent(handler),
 			Protocols: &protocols,
 			HTTP2: &http.HTTP2Config{
 				MaxConcurrentStreams: maxStreams,
@@ -50,7 +50,7 @@ func newListener(name, address string, maxConnections int, handler http.Handler,
 			},
 			MaxHeaderBytes:    maxHeaderBlock - headerSlop,
 			ReadHeaderTimeout: min(headerTimeout, opts.ReadTimeout),
-			ConnContext:       markSpare,
+			ConnContext:       introduce,
 			// For header and body together, whether or not a handler reads the body. A handler may wait longer after that.
 			ReadTimeout: opts.ReadTimeout,
 			// For what api.respond does not write. It covers everything before: getting room for a body, reading it, and
@@ -118,6 +118,7 @@ func (l *listener) shutdown(ctx context.Context) error {
 func (l *listener) close() {
 	_ = l.server.Close()
 	if l.socket != nil {
+		l.socket.cutOff()
 		_ = l.socket.Close() // needed where serve was never called
 	}
 }

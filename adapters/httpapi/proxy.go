@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"net"
@@ -100,7 +99,7 @@ func (a *api) acceptProxied(c *gin.Context, f front) (receipt ports.Receipt, err
 	if !submission.Bodiless {
 		submission.Body = content.data
 	}
-	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)
+	ctx, cancel := lasting(c.Request)
 	defer cancel()
 	return a.opts.Submitter.Submit(ctx, submission)
 }

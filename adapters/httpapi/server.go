@@ -4,8 +4,8 @@
 // Where to look: server.go and listener.go open the addresses; api.go has the routes and the middleware; access.go,
 // clientaddr.go and ratelimit.go decide who may do how much. submit*.go and submission*.go accept documents, proxy*.go
 // anything else, with prefer.go and idempotency.go for both. poll.go and replay.go answer questions about requests,
-// deadletter*.go about dead letters; *documents.go write the JSON. body*.go and answerbudget.go bound memory, and
-// problem.go turns errors into answers.
+// deadletter*.go about dead letters; *documents.go write the JSON. body*.go and answerbudget.go bound memory,
+// places.go and presence.go know the connections, and problem.go turns errors into answers.
 package httpapi
 
 import (

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"slices"
@@ -72,7 +71,7 @@ func (a *api) accept(c *gin.Context) (receipt ports.Receipt, err error) {
 	submission.IdempotencyKey = key
 	passContext(submission.Header, c.Request.Header)
 
-	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)
+	ctx, cancel := lasting(c.Request)
 	defer cancel()
 	return a.opts.Submitter.Submit(ctx, submission)
 }
