@@ -193,8 +193,17 @@ func TestFoldName(t *testing.T) {
 	t.Parallel()
 	for give, want := range map[string]string{
 		"X-Api-Key": "X-Api-Key", "x_api_key": "X-Api-Key", "X_API-Key": "X-Api-Key", "_": "-", "": "", "Host": "Host",
+		"X.Api.Key": "X-Api-Key", "x!api~key": "X-Api-Key", "X-Api.1": "X-Api-1", "a b": "A-B",
 	} {
 		require.Equal(t, want, domain.FoldName(give))
+	}
+}
+
+func TestHeaderPolicyForwardsNoFieldsForGateways(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"X-OpenHQM-ID", "x-openhqm-", "X_Openhqm_Anything", "X.OpenHQM.Id", "X-Openhqm^Id"} {
+		got := domain.HeaderPolicy{Forward: []string{"*", name}}.Apply(domain.Header{name: {"1"}, "X-Openhqm": {"kept"}})
+		require.Equal(t, domain.Header{"X-Openhqm": {"kept"}}, got, name)
 	}
 }
 
