@@ -99,21 +99,29 @@ func (h Header) EndToEnd() Header {
 
 // HeaderPolicy says which of a client's fields are forwarded (proxy.forward_headers, proxy.strip_headers).
 type HeaderPolicy struct {
-	Forward []string // "*" stands for all
+	Forward []string // "*" stands for all; those that connect calls are forwarded even if it does not name them
 	Strip   []string // wins over Forward
 }
 
-// Apply returns a copy with the fields to forward: those of Sendable that Forward names and Strip does not. Fields for
-// gateways (X-OpenHQM-*) are never among them. A field that is left out is left out under any spelling (see FoldName).
+// connecting are the fields by which others recognize a call: logs, traces, a backend that gets it twice, and gateways
+// that look for loops. Whoever restricts Forward thinks of what an application sees, and would break them unawares.
+var connecting = []string{"Idempotency-Key", "Traceparent", "Tracestate", HeaderVia, "X-Correlation-Id"}
+
+// Apply returns a copy with the fields to forward: those of Sendable that connect calls or that Forward names, unless
+// Strip names them. Fields for gateways (X-OpenHQM-*) are never among them. A field that is left out is left out under any spelling (see FoldName).
 func (p HeaderPolicy) Apply(h Header) Header {
 	out := h.Sendable()
 	all := slices.Contains(p.Forward, "*")
 	for name := range out {
-		if !all && !containsFold(p.Forward, name) || p.stripped(FoldName(name)) {
+		if !all && !p.forwarded(name) || p.stripped(FoldName(name)) {
 			delete(out, name)
 		}
 	}
 	return out
+}
+
+func (p HeaderPolicy) forwarded(name string) bool {
+	return slices.Contains(connecting, name) || containsFold(p.Forward, name)
 }
 
 // stripped reports whether a field is never forwarded, given its folded name.
