@@ -81,6 +81,7 @@ func newServer(in serverInput) *httpapi.Server {
 		Now:              time.Now,
 		Keys:             apiKeys(server.APIKeys),
 		RateLimit:        httpapi.RateLimit(server.RateLimit),
+		CORS:             httpapi.CORS(server.CORS),
 		TrustedProxies:   server.ProxyPrefixes(),
 		MaxBodySize:      int64(server.MaxBodySize),
 		MaxBodyBytes:     in.Memory.Bodies,

@@ -108,7 +108,8 @@ type HeaderPolicy struct {
 var connecting = []string{"Idempotency-Key", "Traceparent", "Tracestate", HeaderVia, "X-Correlation-Id"}
 
 // Apply returns a copy with the fields to forward: those of Sendable that connect calls or that Forward names, unless
-// Strip names them. Fields for gateways (X-OpenHQM-*) are never among them. A field that is left out is left out under any spelling (see FoldName).
+// Strip names them. Fields for gateways (X-OpenHQM-*) are never among them. A field that is left out is left out under
+// any spelling (see FoldName).
 func (p HeaderPolicy) Apply(h Header) Header {
 	out := h.Sendable()
 	all := slices.Contains(p.Forward, "*")

@@ -2,9 +2,9 @@
 // into JSON. Payloads and results pass through byte for byte; nothing here decodes and encodes them again.
 //
 // Where to look: server.go and listener.go open the addresses; api.go has the routes and the middleware; access.go,
-// clientaddr.go and ratelimit.go decide who may do how much. submit*.go and submission*.go accept documents, proxy*.go
-// anything else, with prefer.go and idempotency.go for both. poll.go and replay.go answer questions about requests,
-// deadletter*.go about dead letters; *documents.go write the JSON. body*.go and answerbudget.go bound memory,
+// clientaddr.go, cors.go and ratelimit.go decide who may do how much. submit*.go and submission*.go accept documents,
+// proxy*.go anything else, with prefer.go and idempotency.go for both. poll.go and replay.go answer questions about
+// requests, deadletter*.go about dead letters; *documents.go write the JSON. body*.go and answerbudget.go bound memory,
 // places.go and presence.go know the connections, and problem.go turns errors into answers.
 package httpapi
 
@@ -63,6 +63,7 @@ type Options struct {
 
 	Keys           []Key      // requests must have one of them; empty: everybody may do everything
 	RateLimit      RateLimit  // of each client; zero: none
+	CORS           CORS       // for pages of other origins; zero: none
 	TrustedProxies ProxyTrust // whose X-Forwarded fields count; empty: nobody's
 
 	MaxBodySize      int64         // bytes of one request body
