@@ -2,7 +2,6 @@ package bootstrap
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"go.uber.org/fx"
@@ -32,7 +31,7 @@ func embeddedModule() fx.Option {
 
 // openEmbedded opens the database at once rather than in a start hook, because the constructors that use it need it.
 func openEmbedded(
-	lc fx.Lifecycle, config configs.Config, memory memoryBudgets, observer ports.Observer, logger *slog.Logger,
+	lc fx.Lifecycle, config configs.Config, memory memoryBudgets, observer ports.Observer, log *Log,
 	s *supervisor, files descriptors,
 ) (*embedded.DB, error) {
 	db, err := embedded.Open(embedded.Options{
@@ -47,7 +46,8 @@ func openEmbedded(
 		DeadLetterTTL: config.Store.DeadLetterTTL,
 		Now:           time.Now,
 		Ended:         observer.Ended,
-		Logger:        logger,
+		Logger:        log.Logger,
+		Exit:          log.Exit,
 		MaxOpenFiles:  files.database,
 		Repair:        config.Embedded.Repair,
 	})

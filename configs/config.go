@@ -54,10 +54,13 @@ type Server struct {
 	Host           string        `koanf:"host"`            // an IP address or a host name, never empty
 	Port           int           `koanf:"port"`            // 0: any free one
 	AdminListen    string        `koanf:"admin_listen"`    // host:port, of a listener for administration; empty: none
+	TLS            ServerTLS     `koanf:"tls"`             // of the main port and the transparent one
+	AdminTLS       ServerTLS     `koanf:"admin_tls"`       // of AdminListen
 	PublicURL      string        `koanf:"public_url"`      // prefix of Locations without a final slash; empty: none
 	MaxBodySize    ByteSize      `koanf:"max_body_size"`   // of one request
 	ReadTimeout    time.Duration `koanf:"read_timeout"`    // for a whole request, header and body
 	MaxConnections int           `koanf:"max_connections"` // open at once
+	Hosts          []string      `koanf:"hosts"`           // names of this server for clients without a key
 	ShutdownDelay  time.Duration `koanf:"shutdown_delay"`  // between "not ready" and closing the listener; may be 0
 	TrustedProxies []string      `koanf:"trusted_proxies"` // addresses and networks, see ProxyPrefixes
 	CORS           CORS          `koanf:"cors"`            // which pages in a browser may use the server
@@ -71,6 +74,16 @@ type CORS struct {
 	Headers []string      `koanf:"headers"` // that pages may send: names, or "*" for all
 	MaxAge  time.Duration `koanf:"max_age"` // how long a browser remembers what it may send
 }
+
+// ServerTLS says how a listener encrypts; the zero value: not at all.
+type ServerTLS struct {
+	CertFile     string `koanf:"cert_file"`      // of the server, with intermediates; only together with KeyFile
+	KeyFile      string `koanf:"key_file"`       // of the server
+	ClientCAFile string `koanf:"client_ca_file"` // authorities of certificates that clients must have; empty: none
+}
+
+// On reports whether the listener encrypts.
+func (t *ServerTLS) On() bool { return t.CertFile != "" }
 
 // Request bounds the life of requests.
 type Request struct {

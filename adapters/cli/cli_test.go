@@ -26,7 +26,7 @@ func testProgram() *Program {
 		Getenv:      func(string) string { return "" },
 		Serve:       func(Settings) error { return errTest },
 		PrintConfig: func(Settings, io.Writer, io.Writer) error { return errTest },
-		Listen:      func(Settings) (string, int, error) { return "", 0, errTest },
+		Listen:      func(Settings) (Listener, error) { return Listener{}, errTest },
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -39,7 +40,8 @@ type Options struct {
 	Now           func() time.Time    // safe for concurrent use
 	Ended         func(domain.Record) // called with each record that is final and durable; must not block; nil: not called
 	Logger        *slog.Logger
-	MaxOpenFiles  int // of the database, about; 0: 1000
+	Exit          func() // ends the process; called when it must not go on, after that was logged; nil: os.Exit(1)
+	MaxOpenFiles  int    // of the database, about; 0: 1000
 
 	// Repair makes Open go on without what is damaged or missing in the write-ahead log. Otherwise that is an error.
 	Repair bool
@@ -104,6 +106,9 @@ func Open(opts Options) (*DB, error) {
 	if opts.FS == nil {
 		opts.FS = vfs.Default
 	}
+	if opts.Exit == nil {
+		opts.Exit = func() { os.Exit(1) }
+	}
 	dir, err := openDirectory(opts.Dir)
 	if err != nil {
 		return nil, err
@@ -121,7 +126,7 @@ func newDB(opts Options, dir *directory) *DB {
 	return &DB{
 		opts: opts, dir: dir,
 		files:   &files{FS: opts.FS},
-		log:     pebbleLogger{opts.Logger, new(atomic.Bool), new(damage)},
+		log:     pebbleLogger{opts.Logger, opts.Exit, new(atomic.Bool), new(damage)},
 		ops:     make(chan *op, maxGroupOps),
 		closing: make(chan struct{}),
 		done:    make(chan struct{}),

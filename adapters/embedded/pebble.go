@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -65,6 +64,7 @@ func (db *DB) openPebble() (*pebble.DB, error) {
 // pebbleLogger passes on what an operator should see. Pebble's informational messages are for its developers.
 type pebbleLogger struct {
 	log     *slog.Logger
+	exit    func()       // ends the process
 	opening *atomic.Bool // Pebble is being opened for writing
 	damage  *damage
 }
@@ -81,7 +81,7 @@ func (l pebbleLogger) Errorf(format string, args ...any) {
 // is not durable. Everything that was confirmed is on disk.
 func (l pebbleLogger) Fatalf(format string, args ...any) {
 	l.log.Error("embedded database failed; the process ends (check the disk)", "error", fmt.Sprintf(format, args...))
-	os.Exit(1)
+	l.exit()
 }
 
 // fullPause is how long a background job of Pebble waits that found the disk full. Pebble would retry at once.

@@ -18,7 +18,9 @@ type api struct {
 	answers  *answerBudget
 	health   *health
 	index    index
-	limiter  *limiter      // nil: nobody is limited
+	limiter  *limiter // nil: nobody is limited
+	hosts    hosts
+	refusals *refusals
 	guesses  *limiter      // of wrong keys, per client address
 	streams  chan struct{} // a slot for each HTTP/2 request in progress
 	mainPort func() string // of the main address, once it is bound
@@ -37,6 +39,8 @@ func newAPI(draining context.Context, opts Options) *api {
 		health:   newHealth(opts.Version, opts.Probes, opts.Now),
 		index:    newIndex(&opts, base),
 		limiter:  newLimiter(opts.RateLimit),
+		hosts:    newHosts(&opts),
+		refusals: newRefusals(),
 		guesses:  newLimiter(guesses),
 		streams:  make(chan struct{}, opts.MaxConnections),
 		draining: draining,
@@ -56,9 +60,9 @@ func (a *api) engine() *gin.Engine {
 	}
 	a.publicRoutes(e)
 	if !a.opts.HealthOnly {
-		a.clientRoutes(e.Group("", authenticate(a.orListed(pagesMayRead)), a.handle(a.limitRate)))
+		a.clientRoutes(e.Group("", authenticate(a.orListed(a.pagesMayRead)), a.handle(a.limitRate)))
 	}
-	a.adminRoutes(e.Group("", authenticate(pagesMayRead), a.handle(a.requireAdmin)))
+	a.adminRoutes(e.Group("", authenticate(a.pagesMayRead), a.handle(a.requireAdmin)))
 	for _, route := range e.Routes() {
 		a.labels[route.Path] = strings.Replace(route.Path, ":id", "{id}", 1)
 	}
@@ -69,7 +73,7 @@ func (a *api) engine() *gin.Engine {
 // routes of engine.
 func (a *api) adminEngine() *gin.Engine {
 	e := a.emptyEngine()
-	trusted := e.Group("", a.handle(func(c *gin.Context) error { return trust(c, pagesMayRead) }))
+	trusted := e.Group("", a.handle(func(c *gin.Context) error { return trust(c, a.pagesMayRead) }))
 	a.publicRoutes(trusted)
 	a.adminRoutes(trusted)
 	return e
@@ -100,7 +104,7 @@ func (a *api) adminRoutes(r gin.IRoutes) {
 	get(r, "/metrics", gin.WrapH(a.opts.Metrics))
 	if !a.opts.HealthOnly {
 		a.deadLetterRoutes(r)
-		r.POST(backupPath, a.handle(a.backup))
+		r.POST(backupPath, a.audit, a.handle(a.backup))
 	}
 }
 
@@ -119,9 +123,9 @@ func (a *api) emptyEngine() *gin.Engine {
 }
 
 // get registers HEAD too: servers must support both (RFC 9110 section 9.1). net/http omits the content.
-func get(r gin.IRoutes, path string, h gin.HandlerFunc) {
-	r.GET(path, h)
-	r.HEAD(path, h)
+func get(r gin.IRoutes, path string, h ...gin.HandlerFunc) {
+	r.GET(path, h...)
+	r.HEAD(path, h...)
 }
 
 // handle is the only place where errors become answers. After an error no later handler runs.

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -34,10 +35,11 @@ func (c *CORS) allows(origin string) bool {
 // the gateway to every page that its users visit.
 func (a *api) orListed(rule pageRule) pageRule {
 	return func(r *http.Request) error {
-		if slices.Contains(a.opts.CORS.Origins, r.Header.Get("Origin")) {
-			return nil
+		err := rule(r)
+		if errors.Is(err, errMisdirected) || !slices.Contains(a.opts.CORS.Origins, r.Header.Get("Origin")) {
+			return err
 		}
-		return rule(r)
+		return nil
 	}
 }
 

@@ -129,6 +129,14 @@ func TestOtherPagesMayDoAsLittleAsBefore(t *testing.T) {
 	}
 }
 
+func TestAListedPageComesToAHostOfOurs(t *testing.T) {
+	t.Parallel()
+	r := start(t, ending(nil), letIn)
+	reply := r.exchange("POST /api/v1/submit HTTP/1.1\r\nHost: evil.example\r\nOrigin: " + ourPage +
+		"\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+	require.Contains(t, reply, "421 Misdirected Request")
+}
+
 func TestAllPagesMayUseAKey(t *testing.T) {
 	t.Parallel()
 	f, _ := accepting()

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"container/list"
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -16,6 +17,9 @@ const (
 	// SparePlaces are connections beyond Options.MaxConnections, of each address. They get an answer about health, and 503
 	// for everything else.
 	SparePlaces = 16
+
+	// crowdedPlaces are the spare places that clients may use that have all they may have of the others.
+	crowdedPlaces = SparePlaces / 2
 
 	// spareTime is how long a spare connection may last.
 	spareTime = 5 * time.Second
@@ -88,7 +92,10 @@ func (p *places) Accept() (net.Conn, error) {
 		conn, err := p.Listener.Accept()
 		switch {
 		case err == nil:
-			return p.seat(conn)
+			if placed, err := p.seat(conn); placed != nil || err != nil {
+				return placed, err
+			}
+			continue
 		case !outOfDescriptors(err):
 			return nil, err
 		}
@@ -126,9 +133,10 @@ func (p *places) pause() bool {
 	}
 }
 
-// seat blocks until there is a place for a connection.
+// seat blocks until there is a place for a connection. One of a client that has all it may have does not wait, because
+// other clients would wait behind it: it is closed, and seat returns nil.
 func (p *places) seat(conn net.Conn) (net.Conn, error) {
-	placed := &placed{Conn: conn, places: p, presence: newPresence(p.serving)}
+	placed := &placed{Conn: conn, places: p}
 	if address := parseAddress(conn.RemoteAddr().String()); !p.exempt(address) {
 		placed.client = network(address)
 	}
@@ -142,8 +150,16 @@ func (p *places) seat(conn net.Conn) (net.Conn, error) {
 		} else {
 			p.shortage.note("all connections are in use: new ones get 503")
 		}
-		if p.reserveSpare(placed) || p.makeRoom(true, netip.Prefix{}) && p.reserveSpare(placed) {
+		spares := SparePlaces
+		if crowd.IsValid() {
+			spares = crowdedPlaces
+		}
+		if p.reserveSpare(placed, spares) || p.makeRoom(true, crowd) && p.reserveSpare(placed, spares) {
 			return placed, nil
+		}
+		if crowd.IsValid() {
+			_ = conn.Close() // nothing was read from it
+			return nil, nil  //nolint:nilnil // as documented
 		}
 		if !p.pause() {
 			return nil, errors.Join(net.ErrClosed, conn.Close())
@@ -158,6 +174,7 @@ func (p *places) reserve(c *placed) bool {
 	if p.taken >= p.limit || c.client.IsValid() && p.clients[c.client] >= p.perClient {
 		return false
 	}
+	c.presence = newPresence(p.serving)
 	p.taken++
 	if c.client.IsValid() {
 		p.clients[c.client]++
@@ -165,12 +182,14 @@ func (p *places) reserve(c *placed) bool {
 	return true
 }
 
-func (p *places) reserveSpare(c *placed) bool {
+// reserveSpare gives a connection a spare place, if fewer than that many are in use.
+func (p *places) reserveSpare(c *placed, spares int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.spare >= SparePlaces {
+	if p.spare >= spares {
 		return false
 	}
+	c.presence = newPresence(p.serving)
 	p.spare++
 	c.spare = true
 	c.expiry = time.AfterFunc(spareTime, func() { _ = c.Close() })
@@ -213,10 +232,19 @@ func (p *places) longestQuiet(spare bool, client netip.Prefix) *placed {
 	return nil
 }
 
+// placeOf returns the place of a connection of the server, which may be one of TLS in a place; nil: it has none.
+func placeOf(conn net.Conn) *placed {
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	c, _ := conn.(*placed)
+	return c
+}
+
 // note is the ConnState of the server.
 func (p *places) note(conn net.Conn, state http.ConnState) {
-	c, ok := conn.(*placed)
-	if !ok {
+	c := placeOf(conn)
+	if c == nil {
 		return
 	}
 	p.mu.Lock()

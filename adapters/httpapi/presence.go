@@ -39,7 +39,7 @@ type placedKey struct{}
 
 // introduce is the ConnContext of the server: it has requests know their connection.
 func introduce(ctx context.Context, conn net.Conn) context.Context {
-	return context.WithValue(ctx, placedKey{}, conn)
+	return context.WithValue(ctx, placedKey{}, placeOf(conn))
 }
 
 // connectionOf returns the connection of a request, or nil in a test without one.

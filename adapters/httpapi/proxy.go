@@ -51,7 +51,7 @@ func (a *api) handler() http.Handler {
 // proxyEngine has no routes: every request goes to the front, after the common middleware.
 func (a *api) proxyEngine(f front) *gin.Engine {
 	e := a.emptyEngine()
-	mayPages := a.orListed(pagesMayNothing)
+	mayPages := a.orListed(a.pagesMayNothing)
 	if f.endpoint != "" {
 		mayPages = pagesMayAll
 	} else {

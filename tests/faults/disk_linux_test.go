@@ -216,6 +216,21 @@ func TestADataDirectoryThatWasMovedIsAnOutage(t *testing.T) {
 	require.Equal(t, "1", string(client.Result(id).Result))
 }
 
+// The write-ahead log cannot be written any more: every further answer would be a promise that nobody keeps.
+func TestAProcessThatCannotWriteItsLogEndsAndSaysWhy(t *testing.T) {
+	t.Parallel()
+	gateway := testkit.NewGateway(t, "embedded: {min_free: 0B}\n")
+	process := gateway.Start()
+	id := process.Client().Submit(`{"payload": 1}`).CorrelationID
+	require.Equal(t, "COMPLETED", process.Client().Result(id).Status)
+	process.LimitFileSize(1)
+	_, err := process.Client().TryPost(t.Context(), `{"payload": 2}`, nil)
+	require.Error(t, err, "no answer")
+	require.Equal(t, 1, process.Wait().ExitCode())
+	require.Contains(t, process.Log.Text(), "embedded database failed; the process ends")
+	require.Equal(t, "COMPLETED", gateway.Start().Client().Status(id).Status)
+}
+
 // free returns how many bytes are free.
 func (d *smallDisk) free() int64 {
 	d.t.Helper()
