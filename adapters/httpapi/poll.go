@@ -75,6 +75,9 @@ func (a *api) whenFinal(c *gin.Context, write resultWriter) error {
 	if err != nil {
 		return err
 	}
+	if err := c.Request.Context().Err(); err != nil { // the client left while it waited
+		return err
+	}
 	if !record.Status.Final() {
 		c.Header("Retry-After", retryAfter(record.NextAttemptAt, a.opts.Now()))
 		a.respondRecord(c, http.StatusAccepted, &record, pendingDocument(&record))
