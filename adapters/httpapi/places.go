@@ -300,6 +300,7 @@ func (c *placed) Close() error {
 // vacate frees the place of a connection that is closed.
 func (p *places) vacate(c *placed) {
 	c.leave()
+	c.hasten() // nobody waits any more; it frees the context
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.unlist(c)

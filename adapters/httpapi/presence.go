@@ -22,7 +22,7 @@ import (
 // presence is what is known about the client at the other end of a connection.
 type presence struct {
 	here    context.Context // ends when the client has certainly left
-	patient context.Context // ends when no answer must be held any longer; a child of here
+	patient context.Context // ends when no answer must be held any longer
 
 	leave  context.CancelFunc
 	hasten context.CancelFunc
@@ -31,7 +31,7 @@ type presence struct {
 func newPresence(serving context.Context) presence {
 	var p presence
 	p.here, p.leave = context.WithCancel(serving)
-	p.patient, p.hasten = context.WithCancel(p.here)
+	p.patient, p.hasten = context.WithCancel(serving)
 	return p
 }
 
