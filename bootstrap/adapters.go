@@ -45,12 +45,10 @@ func backendOf(config configs.Config) string {
 	return backendHTTP
 }
 
-// headerPolicy also forwards the fields that gateways write, whatever proxy.forward_headers says: those of
-// proxy.forwarded, and Via, without which a loop over another gateway could not be found.
+// headerPolicy also forwards the fields of proxy.forwarded, whatever proxy.forward_headers says.
 func headerPolicy(config configs.Config) domain.HeaderPolicy {
-	gateways := append(domain.Forwarding(config.Proxy.Forwarded).Names(), domain.HeaderVia)
 	return domain.HeaderPolicy{
-		Forward: slices.Concat(config.Proxy.ForwardHeaders, gateways),
+		Forward: slices.Concat(config.Proxy.ForwardHeaders, domain.Forwarding(config.Proxy.Forwarded).Names()),
 		Strip:   config.Proxy.StripHeaders,
 	}
 }

@@ -100,7 +100,7 @@ func httpEndpoint(name string, e configs.Endpoint) (httpbackend.Endpoint, error)
 		if err != nil {
 			return httpbackend.Endpoint{}, err
 		}
-		header.Set(field, value)
+		header[field] = []string{value} // in the operator's spelling
 	}
 	var secure *tls.Config
 	if e.TLS != (configs.TLS{}) {

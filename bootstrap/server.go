@@ -112,6 +112,7 @@ func newServer(in serverInput) (*httpapi.Server, error) {
 		Hosts:            server.Hosts,
 		StoreNow:         in.Opening.now,
 		Access:           accessOf(server),
+		CORS:             httpapi.CORS(server.CORS),
 		TrustedProxies:   server.ProxyPrefixes(),
 		MaxBodySize:      int64(server.MaxBodySize),
 		MaxBodyBytes:     in.Memory.Bodies,

@@ -122,6 +122,39 @@ func TestTrustedProxies(t *testing.T) {
 	}
 }
 
+func TestOriginsOfPages(t *testing.T) {
+	t.Parallel()
+	config := loadYAML(t, `server: {cors: {origins: ["https://app.example", "http://localhost:5173", "http://[::1]:81"],
+  headers: [X-A], max_age: 0s}}`)
+	require.Equal(t, CORS{
+		Origins: []string{"https://app.example", "http://localhost:5173", "http://[::1]:81"}, Headers: []string{"X-A"},
+	}, config.Server.CORS)
+	keys := `, api_keys: [{name: a, sha256: ` + strings.Repeat("ab", sha256.Size) + `}]`
+	require.Equal(t, []string{"*"}, loadYAML(t, `server: {cors: {origins: ["*"]}`+keys+`}`).Server.CORS.Origins)
+	for give, want := range map[string]string{
+		`origins: ["*"]`:        `server.cors.origins: "*": needs server.api_keys`,
+		`headers: ["X-*"]`:      `server.cors.headers: "X-*": must be whole header names`,
+		`max_age: 25h`:          `server.cors.max_age: `,
+		`origins: [app]`:        `server.cors.origins: "app": must be origins`,
+		`origins: [https://a/]`: `server.cors.origins: "https://a/": must be origins`,
+	} {
+		_, _, err := Load(Sources{File: write(t, "f.yaml", "server: {cors: {"+give+"}}")})
+		require.ErrorContains(t, err, want)
+	}
+}
+
+func TestOriginsThatNoBrowserSendsAreRefused(t *testing.T) {
+	t.Parallel()
+	for give, want := range map[string]bool{
+		"https://app.example": true, "http://app.example:8080": true, "http://127.0.0.1:1": true, "https://a:80": true,
+		"": false, "null": false, "app.example": false, "ftp://a": false, "https://": false, "https://a:443": false,
+		"http://a:80": false, "https://a/": false, "https://a?b": false, "https://A": false, "HTTPS://a": false,
+		"https://u@a": false, "https://a:": false, "https://a:65536": false, "https://*.example": false, "https://a#": false,
+	} {
+		require.Equal(t, want, validOrigin(give), "%q", give)
+	}
+}
+
 func TestRateLimits(t *testing.T) {
 	t.Parallel()
 	const rates = "must be 0 for no limit, or 0.001 to 1000000"

@@ -70,8 +70,16 @@ type Server struct {
 	Hosts          []string      `koanf:"hosts"`           // names of this server for clients without a key
 	ShutdownDelay  time.Duration `koanf:"shutdown_delay"`  // between "not ready" and closing the listener; may be 0
 	TrustedProxies []string      `koanf:"trusted_proxies"` // addresses and networks, see ProxyPrefixes
+	CORS           CORS          `koanf:"cors"`            // which pages in a browser may use the server
 	APIKeys        []APIKey      `koanf:"api_keys"`        // empty: everybody may do everything
 	RateLimit      RateLimit     `koanf:"rate_limit"`      // of each key or, without keys, client address
+}
+
+// CORS says which pages of other origins may use the server.
+type CORS struct {
+	Origins []string      `koanf:"origins"` // scheme://host[:port], or "*" for all, which needs keys; empty: none
+	Headers []string      `koanf:"headers"` // that pages may send: names, or "*" for all
+	MaxAge  time.Duration `koanf:"max_age"` // how long a browser remembers what it may send
 }
 
 // ServerTLS says how a listener encrypts; the zero value: not at all.

@@ -22,6 +22,7 @@ func TestTheDefaults(t *testing.T) {
 		Server: Server{
 			Host: "0.0.0.0", Port: 8000, MaxBodySize: 10 * mib, ReadTimeout: time.Minute, MaxConnections: 20000,
 			Hosts: []string{}, TrustedProxies: []string{}, APIKeys: []APIKey{},
+			CORS: CORS{Origins: []string{}, Headers: []string{"*"}, MaxAge: 10 * time.Minute},
 		},
 		Request: Request{MaxAge: 72 * time.Hour, IdempotencyTTL: 24 * time.Hour},
 		Queue: Queue{
@@ -80,6 +81,7 @@ server:
   max_connections: 10
   shutdown_delay: 5s
   trusted_proxies: [10.1.2.3/8, "::1"]
+  cors: {origins: ["https://app.example"], headers: [X-A], max_age: 1m}
   api_keys:
     - {name: shop, sha256: 0000000000000000000000000000000000000000000000000000000000000000, endpoints: [notify]}
     - name: ops
@@ -112,6 +114,7 @@ proxy:
 `)
 	require.Equal(t, Log{Level: LevelDebug, Format: FormatJSON}, config.Log)
 	require.Equal(t, Server{
+		CORS: CORS{Origins: []string{"https://app.example"}, Headers: []string{"X-A"}, MaxAge: time.Minute},
 		Host: "::1", PublicURL: "https://hqm.example.com/gateway", MaxBodySize: mib, ReadTimeout: 90 * time.Second,
 		MaxConnections: 10, ShutdownDelay: 5 * time.Second, AdminListen: "127.0.0.1:8001",
 		Hosts: []string{}, TrustedProxies: []string{"10.1.2.3/8", "::1"},

@@ -4,9 +4,11 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // validateAccess checks who may connect, and how often.
@@ -26,6 +28,40 @@ func (s *Server) validateAccess(v *validator) {
 		}
 	}
 	s.RateLimit.validate(v, "server.rate_limit.")
+	s.CORS.validate(v, len(s.APIKeys) > 0)
+}
+
+// validate refuses origins that no browser sends (RFC 6454 section 6.2). Without keys, the wildcard would let every
+// page that somebody with access visits use the server.
+func (c *CORS) validate(v *validator, keys bool) {
+	const key = "server.cors."
+	for _, origin := range c.Origins {
+		switch {
+		case origin == "*" && !keys:
+			v.badValue(key+"origins", quote(origin), "needs server.api_keys: without keys, list the origins")
+		case origin != "*" && !validOrigin(origin):
+			v.badValue(key+"origins", quote(origin),
+				`must be origins such as https://app.example, in lower case and without a path, or "*" for all`)
+		}
+	}
+	for _, name := range c.Headers {
+		if name != "*" && !validHeaderPattern(name) {
+			v.badValue(key+"headers", quote(name), `must be whole header names, or "*" for all`)
+		}
+	}
+	between(v, key+"max_age", c.MaxAge, 0, maxCORSAge)
+}
+
+// maxCORSAge is the longest time that a browser remembers a preflight (Firefox; Chromium caps at two hours).
+const maxCORSAge = 24 * time.Hour
+
+func validOrigin(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || !validHost(u.Hostname()) || !validPort(u.Port()) {
+		return false
+	}
+	usual := map[string]string{"http": "80", "https": "443"}
+	return text == strings.ToLower(u.Scheme+"://"+u.Host) && u.Port() != usual[u.Scheme] && !strings.HasSuffix(u.Host, ":")
 }
 
 // validListen also accepts port 0 for any free one, as server.port does, and no host for all addresses, as Go does.

@@ -72,6 +72,9 @@ var hopByHop = []string{
 // ofThisMessage are our own key and the fields that describe the received message; the forwarded one has its own.
 var ofThisMessage = []string{HeaderKey, "Host", "Content-Length"}
 
+// gatewayPrefix begins the fields that are for gateways like this one. A backend could mistake a client's for ours.
+const gatewayPrefix = "X-Openhqm-"
+
 // EndToEnd returns a copy without hop-by-hop fields, including those that Connection names, under any spelling (see
 // FoldName). Spellings of one field that differ in case become one field, so that none slips through beside another.
 func (h Header) EndToEnd() Header {
@@ -96,35 +99,61 @@ func (h Header) EndToEnd() Header {
 
 // HeaderPolicy says which of a client's fields are forwarded (proxy.forward_headers, proxy.strip_headers).
 type HeaderPolicy struct {
-	Forward []string // "*" stands for all
+	Forward []string // "*" stands for all; those that connect calls are forwarded even if it does not name them
 	Strip   []string // wins over Forward
 }
 
-// Apply returns a copy with the fields to forward: end-to-end fields that Forward names and Strip does not. Our own
-// key, Host and Content-Length are never among them, because the message that is sent has its own. A field that is left
-// out is left out under any spelling (see FoldName).
+// connecting are the fields by which others recognize a call: logs, traces, a backend that gets it twice, and gateways
+// that look for loops. Whoever restricts Forward thinks of what an application sees, and would break them unawares.
+var connecting = []string{"Idempotency-Key", "Traceparent", "Tracestate", HeaderVia, "X-Correlation-Id"}
+
+// Apply returns a copy with the fields to forward: those of Sendable that connect calls or that Forward names, unless
+// Strip names them. Fields for gateways (X-OpenHQM-*) are never among them. A field that is left out is left out under
+// any spelling (see FoldName).
 func (p HeaderPolicy) Apply(h Header) Header {
-	out := h.EndToEnd()
+	out := h.Sendable()
 	all := slices.Contains(p.Forward, "*")
 	for name := range out {
-		if !all && !containsFold(p.Forward, name) || p.stripped(FoldName(name)) {
+		if !all && !p.forwarded(name) || p.stripped(FoldName(name)) {
 			delete(out, name)
 		}
 	}
 	return out
 }
 
+func (p HeaderPolicy) forwarded(name string) bool {
+	return slices.Contains(connecting, name) || containsFold(p.Forward, name)
+}
+
 // stripped reports whether a field is never forwarded, given its folded name.
 func (p HeaderPolicy) stripped(name string) bool {
-	return slices.Contains(ofThisMessage, name) ||
+	return strings.HasPrefix(name, gatewayPrefix) ||
 		slices.ContainsFunc(p.Strip, func(strip string) bool { return FoldName(strip) == name })
 }
 
-// FoldName returns a field's canonical name with "-" for every "_". CGI turns both into "_" (RFC 3875 section 4.1.18),
-// and so do WSGI and its successors: to such a backend X_Api_Key is X-Api-Key. Whoever sets or strips a field must
-// therefore compare folded names.
+// Sendable returns a copy with the end-to-end fields that another message may have too: without our own key, Host and
+// Content-Length, because the message that is sent has its own.
+func (h Header) Sendable() Header {
+	out := h.EndToEnd()
+	for name := range out {
+		if slices.Contains(ofThisMessage, FoldName(name)) {
+			delete(out, name)
+		}
+	}
+	return out
+}
+
+// FoldName returns a field's canonical name with "-" for everything but letters and digits. CGI turns "-" into "_" (RFC
+// 3875 section 4.1.18), and so do WSGI and its successors; PHP and others turn more characters into it. To such a
+// backend X_Api.Key is X-Api-Key. Whoever sets or strips a field must therefore compare folded names.
 func FoldName(name string) string {
-	return textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(name, "_", "-"))
+	return textproto.CanonicalMIMEHeaderKey(strings.Map(func(r rune) rune {
+		switch {
+		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
+			return r
+		}
+		return '-'
+	}, name))
 }
 
 func containsFold(names []string, name string) bool {

@@ -176,6 +176,28 @@ func TestHeaderPolicyApply(t *testing.T) {
 	}
 }
 
+// TestHeaderPolicyKeepsWhatConnectsCalls restricts what is forwarded.
+func TestHeaderPolicyKeepsWhatConnectsCalls(t *testing.T) {
+	t.Parallel()
+	give := domain.Header{
+		"Idempotency-Key": {"1"}, "traceparent": {"1"}, "Tracestate": {"1", "2"}, "Via": {"1"}, "x-correlation-id": {"1"},
+		"X_Correlation_Id": {"1"}, "Baggage": {"1"}, "Accept": {"1"}, "X-Other": {"1"},
+	}
+	connecting := domain.Header{
+		"Idempotency-Key": {"1"}, "Traceparent": {"1"}, "Tracestate": {"1", "2"}, "Via": {"1"}, "X-Correlation-Id": {"1"},
+	}
+	require.Equal(t, connecting, domain.HeaderPolicy{}.Apply(give))
+	withAccept := connecting.Clone()
+	withAccept.Set("Accept", "1")
+	require.Equal(t, withAccept, domain.HeaderPolicy{Forward: []string{"accept"}}.Apply(give))
+	for name := range connecting {
+		for _, forward := range [][]string{nil, {name}, {"*"}} {
+			got := domain.HeaderPolicy{Forward: forward, Strip: []string{strings.ToUpper(name)}}.Apply(give)
+			require.NotContains(t, got, name)
+		}
+	}
+}
+
 // TestHeaderPolicyApplyKnowsAliases uses fields that differ from others only in "_" for "-".
 func TestHeaderPolicyApplyKnowsAliases(t *testing.T) {
 	t.Parallel()
@@ -193,8 +215,17 @@ func TestFoldName(t *testing.T) {
 	t.Parallel()
 	for give, want := range map[string]string{
 		"X-Api-Key": "X-Api-Key", "x_api_key": "X-Api-Key", "X_API-Key": "X-Api-Key", "_": "-", "": "", "Host": "Host",
+		"X.Api.Key": "X-Api-Key", "x!api~key": "X-Api-Key", "X-Api.1": "X-Api-1", "a b": "A-B",
 	} {
 		require.Equal(t, want, domain.FoldName(give))
+	}
+}
+
+func TestHeaderPolicyForwardsNoFieldsForGateways(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"X-OpenHQM-ID", "x-openhqm-", "X_Openhqm_Anything", "X.OpenHQM.Id", "X-Openhqm^Id"} {
+		got := domain.HeaderPolicy{Forward: []string{"*", name}}.Apply(domain.Header{name: {"1"}, "X-Openhqm": {"kept"}})
+		require.Equal(t, domain.Header{"X-Openhqm": {"kept"}}, got, name)
 	}
 }
 

@@ -12,7 +12,7 @@ type Request struct {
 	ID       ID
 	Endpoint string
 	Method   string // empty: the endpoint's, else POST
-	Path     string // percent-encoded, appended to the endpoint's URL unchanged; empty or beginning with "/"
+	Path     string // percent-encoded, appended to the endpoint's URL unchanged; empty or begins with "/"; see EmptyQuery
 	Query    string // raw, without "?"
 	Header   Header
 	Body     []byte // nil: without a body, which differs from an empty one

@@ -16,7 +16,7 @@ func TestCheckPathAccepts(t *testing.T) {
 	for _, give := range []string{
 		"", "/", "//", "/orders/42", "/orders/", "/a%20b", "/caf%C3%A9", "/a%2Fb", "/%ff",
 		"/...", "/..a", "/a..", "/a..b", "/.a", "/.well-known/openid-configuration", "/.../x", "/%2e%2e%2e", "/a%2e",
-		"/a;v=..", "/;", "/a;../b", "/%252e%252e", "/a:b@c!$&'()*+,=~", `/a\b`, "/a%5cb", "/*",
+		"/a?", "?", "/?", "/a;v=..", "/;", "/a;../b", "/%252e%252e", "/a:b@c!$&'()*+,=~", `/a\b`, "/a%5cb", "/*",
 	} {
 		t.Run(give, func(t *testing.T) {
 			t.Parallel()
@@ -32,23 +32,25 @@ func TestCheckPathRefuses(t *testing.T) {
 		unescaped = "must be percent-encoded (RFC 3986 section 3.3)"
 		malformed = "has a malformed percent-encoding"
 		dots      = "must not have dot segments"
+		controls  = "must not have control characters"
 	)
 	tests := []struct {
 		want string
 		give []string
 	}{
-		{relative, []string{"a", "a/b", ".", "..", "../a", "?x", `\a`, "%2fa", "http://other/", " /a"}},
+		{relative, []string{"a", "a/b", ".", "..", "../a", "?x", "??", "a?", `\a`, "%2fa", "http://other/", " /a"}},
 		{unescaped, []string{
-			"/a b", "/a\tb", "/a\r\nHost: other", "/a\n", "/a\x00", "/a\x7f", "/a?b=c", "/a#b", "/?", "/..#", "/../ ",
+			"/a b", "/a\tb", "/a\r\nHost: other", "/a\n", "/a\x00", "/a\x7f", "/a?b=c", "/a??", "/a#b", "/..#", "/../ ",
 		}},
-		{malformed, []string{"/%", "/a%2", "/a%zz", "/%%32e", "/%u002e"}},
+		{malformed, []string{"/%", "/a%2", "/a%2?", "/a%zz", "/%%32e", "/%u002e"}},
 		{dots, []string{
-			"/.", "/..", "/./", "/../", "/a/..", "/a/../b", "/a/./b", "//..//",
+			"/.", "/..", "/..?", "/./", "/../", "/a/..", "/a/../b", "/a/./b", "//..//",
 			"/%2e", "/%2E", "/%2e%2e", "/%2e%2E/b", "/a/.%2e", "/a/%2E./b",
 			"/..;", "/..;x", "/a/..;x=1/b", "/.;x", "/%2e%2e;x", "/..%3bx", "/..;x;y",
 			"/%2f..", "/a%2f..", "/..%2f", "/..%2Fb", "/a%2F%2e%2e%2fb",
 			`/a\..`, `/a\..\b`, `/..\b`, `/.\b`, "/a%5c..", "/a%5C..%5cb", "/%5c%2e%2e", `/a\..;x`, `/..%5c`,
 		}},
+		{controls, []string{"/..%00/", "/%00", "/a%0d%0ab", "/a%09", "/%1f", "/%7F", "/%C2%85", "/a%00?"}},
 	}
 	for _, tt := range tests {
 		for _, give := range tt.give {

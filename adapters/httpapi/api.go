@@ -55,12 +55,15 @@ type handler func(c *gin.Context) error
 // engine serves the main address. Only engine and adminEngine decide who may use which routes.
 func (a *api) engine() *gin.Engine {
 	e := a.emptyEngine()
-	authenticate := a.handle(func(c *gin.Context) error { return a.authenticate(c, a.pagesMayRead) })
+	e.Use(a.crossOrigin)
+	authenticate := func(mayPages pageRule) gin.HandlerFunc {
+		return a.handle(func(c *gin.Context) error { return a.authenticate(c, mayPages) })
+	}
 	a.publicRoutes(e)
 	if !a.opts.HealthOnly {
-		a.clientRoutes(e.Group("", authenticate, a.handle(a.limitRate)))
+		a.clientRoutes(e.Group("", authenticate(a.orListed(a.pagesMayRead)), a.handle(a.limitRate)))
 	}
-	a.adminRoutes(e.Group("", authenticate, a.handle(a.requireAdmin)))
+	a.adminRoutes(e.Group("", authenticate(a.pagesMayRead), a.handle(a.requireAdmin)))
 	for _, route := range e.Routes() {
 		a.labels[route.Path] = strings.Replace(route.Path, ":id", "{id}", 1)
 	}
@@ -90,11 +93,11 @@ func (a *api) publicRoutes(r gin.IRoutes) {
 
 // clientRoutes are for clients of the gateway.
 func (a *api) clientRoutes(r gin.IRoutes) {
-	r.POST("/api/v1/submit", a.handle(a.refuseLoop), a.handle(a.submit))
+	r.POST(submitPath, a.handle(a.refuseLoop), a.handle(a.submit))
 	get(r, statusPath+":id", a.handle(a.status))
 	r.DELETE(statusPath+":id", a.handle(a.cancel))
-	get(r, "/api/v1/response/:id", a.handle(a.response))
-	get(r, "/api/v1/response/:id/raw", a.handle(a.raw))
+	get(r, responsePath+":id", a.handle(a.response))
+	get(r, responsePath+":id/raw", a.handle(a.raw))
 }
 
 // adminRoutes are for administrators.

@@ -77,7 +77,7 @@ func (a *api) deleteDeadLetter(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)
+	ctx, cancel := lasting(c.Request)
 	defer cancel()
 	if err := a.opts.DeadLetters.Delete(ctx, id); err != nil {
 		return err
@@ -92,7 +92,7 @@ func (a *api) resendDeadLetter(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)
+	ctx, cancel := lasting(c.Request)
 	defer cancel()
 	resent, err := a.opts.Resender.Resend(ctx, id)
 	if err != nil {

@@ -349,27 +349,6 @@ func TestADrainStopsResendingMany(t *testing.T) {
 	require.Equal(t, http.StatusAccepted, r.do("POST", deadLettersPath+"/resend", "{}").StatusCode)
 }
 
-func TestResendingManyStopsWhenTheClientLeaves(t *testing.T) {
-	t.Parallel()
-	running, left := make(chan struct{}), make(chan struct{})
-	r := start(t, &fakes{}, withDeadLetters(&deadLetterFakes{
-		resendMany: func(ctx context.Context, _ ports.DeadLetterFilter, _ int) (ports.ResentPage, error) {
-			close(running)
-			<-ctx.Done()
-			close(left)
-			return ports.ResentPage{}, ctx.Err()
-		},
-	}))
-	conn, err := r.dial()
-	require.NoError(t, err)
-	_, err = fmt.Fprintf(conn, "POST %s/resend HTTP/1.1\r\nHost: gateway\r\nContent-Length: 2\r\n\r\n{}", deadLettersPath)
-	require.NoError(t, err)
-	<-running
-	require.NoError(t, conn.Close())
-	<-left
-	require.Equal(t, statusClientGone, (<-r.observed).code)
-}
-
 func TestImpossibleIDsAreNotLookedFor(t *testing.T) {
 	t.Parallel()
 	r := start(t, &fakes{}, withDeadLetters(&deadLetterFakes{

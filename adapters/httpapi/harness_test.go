@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -330,7 +331,30 @@ func requireClosingProblem(t *testing.T, conn net.Conn, status int, code string)
 	require.NoError(t, conn.Close())
 }
 
-// pipeListener hands out one end of each net.Pipe.
+// duplex is one end of a connection in memory. Its halves are pipes, which can be closed separately.
+type duplex struct {
+	net.Conn // what is read
+
+	out net.Conn
+}
+
+// newDuplex returns both ends of a connection.
+func newDuplex() (one, other *duplex) {
+	oneIn, otherOut := net.Pipe()
+	otherIn, oneOut := net.Pipe()
+	return &duplex{oneIn, oneOut}, &duplex{otherIn, otherOut}
+}
+
+func (d *duplex) Write(content []byte) (int, error)   { return d.out.Write(content) }
+func (d *duplex) SetWriteDeadline(at time.Time) error { return d.out.SetWriteDeadline(at) }
+func (d *duplex) CloseWrite() error                   { return d.out.Close() }
+func (d *duplex) Close() error                        { return errors.Join(d.Conn.Close(), d.out.Close()) }
+
+func (d *duplex) SetDeadline(at time.Time) error {
+	return errors.Join(d.SetReadDeadline(at), d.SetWriteDeadline(at))
+}
+
+// pipeListener hands out one end of each duplex.
 type pipeListener struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -338,7 +362,7 @@ type pipeListener struct {
 }
 
 func (l *pipeListener) dial() (net.Conn, error) {
-	client, server := net.Pipe()
+	client, server := newDuplex()
 	select {
 	case l.conns <- server:
 		return client, nil

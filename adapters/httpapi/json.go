@@ -31,6 +31,9 @@ const reasonTwice = "appears twice"
 // reasonUTF8 is for text that no JSON document can hold unchanged.
 const reasonUTF8 = "must be valid UTF-8"
 
+// reasonSurrogate is for text that is not Unicode (RFC 8259 section 8.2).
+const reasonSurrogate = `must not have half a surrogate pair, such as "\ud83d" alone`
+
 // eachMember calls visit for every member of a JSON object in order, with its decoded key and the bytes of its value.
 // The value must have passed checkJSON. Errors: *domain.Invalid when it is not an object or has a key twice; any error
 // of visit.
@@ -53,15 +56,21 @@ func eachMember(field string, value []byte, visit func(key string, value []byte)
 			return err
 		}
 	}
+	if field != bodyField && rawjson.HalfSurrogate(object) { // in a name; visit has looked at the values
+		return &domain.Invalid{Field: field, Reason: reasonSurrogate}
+	}
 	return nil
 }
 
-// decodeString returns the text of a JSON string. It rejects invalid UTF-8, which no reader would see unchanged.
+// decodeString returns the text of a JSON string. It rejects what no reader would see unchanged: invalid UTF-8, and
+// half a surrogate pair.
 func decodeString(field string, value []byte) (string, error) {
 	text, ok := rawjson.Text(value)
 	switch {
 	case !ok:
 		return "", &domain.Invalid{Field: field, Reason: "must be a string"}
+	case rawjson.HalfSurrogate(value):
+		return "", &domain.Invalid{Field: field, Reason: reasonSurrogate}
 	case !utf8.Valid(text):
 		return "", &domain.Invalid{Field: field, Reason: reasonUTF8}
 	}

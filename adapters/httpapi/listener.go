@@ -46,7 +46,7 @@ func newListener(
 		exempt:   func(a netip.Addr) bool { return !a.IsValid() || a.IsLoopback() || opts.TrustedProxies.trusts(a) },
 		shortage: opts.Shortage,
 		server: http.Server{
-			Handler:   handler,
+			Handler:   whilePresent(handler),
 			Protocols: &protocols,
 			TLSConfig: secure,
 			HTTP2: &http.HTTP2Config{
@@ -60,7 +60,7 @@ func newListener(
 			},
 			MaxHeaderBytes:    maxHeaderBlock - headerSlop,
 			ReadHeaderTimeout: min(headerTimeout, opts.ReadTimeout),
-			ConnContext:       markSpare,
+			ConnContext:       introduce,
 			// For header and body together, whether or not a handler reads the body. A handler may wait longer after that.
 			ReadTimeout: opts.ReadTimeout,
 			// For what api.respond does not write. It covers everything before: getting room for a body, reading it, and
@@ -158,6 +158,7 @@ func (l *listener) shutdown(ctx context.Context) error {
 func (l *listener) close() {
 	_ = l.server.Close()
 	if l.socket != nil {
+		l.socket.cutOff()
 		_ = l.socket.Close() // needed where serve was never called
 	}
 }

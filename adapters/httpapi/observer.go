@@ -11,8 +11,9 @@ import (
 // Requests that the HTTP parser rejects are not counted.
 type RequestObserver interface {
 	// Requested is called once for each answer. The method is a known one or "other", the route a pattern such as
-	// "/api/v1/status/{id}" or "other", the code the answer's status (499 when the client had left). The time includes
-	// waiting.
+	// "/api/v1/status/{id}" or "other", the code the answer's status. It is 499 when what the client asked for was
+	// given up because the client had left; a request that was accepted after its client had left is a 202. The time
+	// includes waiting.
 	Requested(method, route string, code int, took time.Duration)
 }
 

@@ -44,6 +44,9 @@ type places struct {
 	exempt    func(netip.Addr) bool
 	shortage  *Shortage
 
+	serving context.Context // of all connections; ends with cutOff
+	cutOff  context.CancelFunc
+
 	closing   chan struct{} // closed by Close
 	closeOnce sync.Once
 	freed     chan struct{} // a token: a place became free
@@ -53,11 +56,13 @@ type places struct {
 	spare   int // of SparePlaces
 	clients map[netip.Prefix]int
 	quiet   list.List // of *placed, the longest quiet first
+	parted  list.List // of *placed whose client has closed its sending half, the first one first
 }
 
 // placed is a connection in a place.
 type placed struct {
 	net.Conn
+	presence
 
 	places *places
 	client netip.Prefix // invalid: it does not count
@@ -67,11 +72,16 @@ type placed struct {
 
 	element *list.Element // guarded by places.mu; nil while it is busy
 	since   time.Time     // when it became quiet
+	parting *list.Element // guarded by places.mu; nil unless it is in places.parted
+
+	halfClosed bool // guarded by places.mu
 }
 
 func newPlaces(l net.Listener, limit int, exempt func(netip.Addr) bool, shortage *Shortage) *places {
+	serving, cutOff := context.WithCancel(context.Background())
 	return &places{
 		Listener: l, limit: limit, perClient: max(limit/2, 1), exempt: exempt, shortage: shortage,
+		serving: serving, cutOff: cutOff,
 		closing: make(chan struct{}), freed: make(chan struct{}, 1), clients: make(map[netip.Prefix]int),
 	}
 }
@@ -164,6 +174,7 @@ func (p *places) reserve(c *placed) bool {
 	if p.taken >= p.limit || c.client.IsValid() && p.clients[c.client] >= p.perClient {
 		return false
 	}
+	c.presence = newPresence(p.serving)
 	p.taken++
 	if c.client.IsValid() {
 		p.clients[c.client]++
@@ -178,6 +189,7 @@ func (p *places) reserveSpare(c *placed, spares int) bool {
 	if p.spare >= spares {
 		return false
 	}
+	c.presence = newPresence(p.serving)
 	p.spare++
 	c.spare = true
 	c.expiry = time.AfterFunc(spareTime, func() { _ = c.Close() })
@@ -252,17 +264,47 @@ func (p *places) unlist(c *placed) {
 	}
 }
 
+// part notes that the client has closed its sending half. It may have left, so at most a quarter of all places wait for
+// such clients: the one that did it first gets its answer now, even if that is only a 202.
+func (p *places) part(c *placed) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c.halfClosed || c.here.Err() != nil { // net/http reads once more after the answer, or has closed the connection
+		return
+	}
+	c.halfClosed = true
+	c.parting = p.parted.PushBack(c)
+	if p.parted.Len() > max(p.limit/4, 1) {
+		if first, ok := p.parted.Front().Value.(*placed); ok {
+			p.forgetParting(first)
+			first.hasten()
+		}
+	}
+}
+
+// forgetParting takes a connection off the parted ones. Called with mu held.
+func (p *places) forgetParting(c *placed) {
+	if c.parting != nil {
+		p.parted.Remove(c.parting)
+		c.parting = nil
+	}
+}
+
 // Close closes the connection and frees its place.
 func (c *placed) Close() error {
 	err := c.Conn.Close()
-	c.once.Do(func() { c.places.leave(c) })
+	c.once.Do(func() { c.places.vacate(c) })
 	return err
 }
 
-func (p *places) leave(c *placed) {
+// vacate frees the place of a connection that is closed.
+func (p *places) vacate(c *placed) {
+	c.leave()
+	c.hasten() // nobody waits any more; it frees the context
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.unlist(c)
+	p.forgetParting(c)
 	if c.spare {
 		p.spare--
 		c.expiry.Stop()
@@ -280,15 +322,8 @@ func (p *places) leave(c *placed) {
 	}
 }
 
-type spareKey struct{}
-
-// markSpare is the ConnContext of the server.
-func markSpare(ctx context.Context, conn net.Conn) context.Context {
-	if c := placeOf(conn); c != nil && c.spare {
-		return context.WithValue(ctx, spareKey{}, true)
-	}
-	return ctx
-}
-
 // onSpare reports whether a request came on a spare connection.
-func onSpare(r *http.Request) bool { return r.Context().Value(spareKey{}) != nil }
+func onSpare(r *http.Request) bool {
+	c := connectionOf(r)
+	return c != nil && c.spare
+}

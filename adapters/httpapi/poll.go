@@ -45,7 +45,7 @@ func (a *api) cancel(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)
+	ctx, cancel := lasting(c.Request)
 	defer cancel()
 	record, err := a.opts.Canceller.Cancel(ctx, callerOf(c), id)
 	if errors.Is(err, ports.ErrConflict) {
@@ -75,6 +75,9 @@ func (a *api) whenFinal(c *gin.Context, write resultWriter) error {
 	if err != nil {
 		return err
 	}
+	if err := c.Request.Context().Err(); err != nil { // the client left while it waited
+		return err
+	}
 	if !record.Status.Final() {
 		c.Header("Retry-After", retryAfter(record.NextAttemptAt, a.opts.StoreNow()))
 		a.respondRecord(c, http.StatusAccepted, &record, pendingDocument(&record))
@@ -84,7 +87,7 @@ func (a *api) whenFinal(c *gin.Context, write resultWriter) error {
 }
 
 // await returns a record without its result. With wait it blocks until the record is final, for that long at most, or
-// until a drain begins.
+// until a drain begins, or until places of connections are needed for clients that are certainly there.
 func (a *api) await(c *gin.Context, id domain.ID, wait time.Duration) (domain.Record, error) {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), wait+callTimeout)
 	defer cancel()
@@ -93,6 +96,8 @@ func (a *api) await(c *gin.Context, id domain.ID, wait time.Duration) (domain.Re
 		defer stop()
 		forget := context.AfterFunc(a.draining, stop)
 		defer forget()
+		remain := impatient(c.Request, stop)
+		defer remain()
 		record, err := a.opts.Poller.Wait(waiting, callerOf(c), id, wait)
 		if err == nil || waiting.Err() == nil || ctx.Err() != nil {
 			return record, err

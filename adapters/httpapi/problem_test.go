@@ -163,21 +163,3 @@ func TestPanicInTheMiddleOfAnAnswerCutsItOff(t *testing.T) {
 	require.Equal(t, 1, strings.Count(r.log.String(), "request failed with an internal error"))
 	require.Contains(t, r.log.String(), "the inner text")
 }
-
-func TestClientThatLeftIsCountedAndNotAnswered(t *testing.T) {
-	t.Parallel()
-	begun := make(chan struct{})
-	r := start(t, &fakes{submit: func(ctx context.Context, _ ports.Submission) (ports.Receipt, error) {
-		close(begun)
-		<-ctx.Done()
-		return ports.Receipt{}, ctx.Err()
-	}})
-	conn, err := r.dial()
-	require.NoError(t, err)
-	_, err = conn.Write([]byte("POST /api/v1/submit HTTP/1.1\r\nHost: gateway\r\nContent-Length: 2\r\n\r\n{}"))
-	require.NoError(t, err)
-	<-begun
-	require.NoError(t, conn.Close())
-	require.Equal(t, observed{"POST", "/api/v1/submit", 499}, <-r.observed)
-	require.Empty(t, r.log.String())
-}

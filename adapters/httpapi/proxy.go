@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"net"
@@ -51,11 +50,13 @@ func (a *api) handler() http.Handler {
 
 // proxyEngine has no routes: every request goes to the front, after the common middleware.
 func (a *api) proxyEngine(f front) *gin.Engine {
-	mayPages := a.pagesMayNothing
+	e := a.emptyEngine()
+	mayPages := a.orListed(a.pagesMayNothing)
 	if f.endpoint != "" {
 		mayPages = pagesMayAll
+	} else {
+		e.Use(a.crossOrigin)
 	}
-	e := a.emptyEngine()
 	e.NoRoute(
 		func(c *gin.Context) { c.Set(routeKey, proxyRoute) },
 		a.handle(func(c *gin.Context) error { return a.authenticate(c, mayPages) }),
@@ -69,7 +70,7 @@ func (a *api) proxyEngine(f front) *gin.Engine {
 // proxy accepts a request unchanged: ANY /proxy/{endpoint}/{path...}. A client that prefers to wait gets the backend's
 // response if it comes in time.
 func (a *api) proxy(c *gin.Context, f front) error {
-	c.Header("Vary", preferField)
+	c.Writer.Header().Add("Vary", preferField)
 	receipt, err := a.acceptProxied(c, f)
 	if err != nil {
 		return inFields(err)
@@ -100,7 +101,7 @@ func (a *api) acceptProxied(c *gin.Context, f front) (receipt ports.Receipt, err
 	if !submission.Bodiless {
 		submission.Body = content.data
 	}
-	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)
+	ctx, cancel := lasting(c.Request)
 	defer cancel()
 	return a.opts.Submitter.Submit(ctx, submission)
 }

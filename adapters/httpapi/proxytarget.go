@@ -17,7 +17,7 @@ const proxyPath = "/proxy/"
 // target is what a proxied request is for.
 type target struct {
 	endpoint    string
-	path, query string // as sent; an empty query is none
+	path, query string // as sent; the path of an empty query ends with domain.EmptyQuery
 }
 
 // sentTarget returns path and query as they were sent. Those of net/http are decoded, and would not always be encoded
@@ -46,7 +46,16 @@ func proxyTarget(r *http.Request) (target, error) {
 	if err != nil || endpoint == "" {
 		return target{}, errNoRoute
 	}
+	rest += emptyQuery(r, query)
 	return target{endpoint, rest, query}, checkLength(rest, query)
+}
+
+// emptyQuery returns what the path of a request gets appended whose query was sent, but empty.
+func emptyQuery(r *http.Request, query string) string {
+	if query == "" && strings.HasSuffix(r.RequestURI, "?") {
+		return domain.EmptyQuery
+	}
+	return ""
 }
 
 // wholeTarget returns the target of a request on an address that is one endpoint.
@@ -55,6 +64,7 @@ func wholeTarget(r *http.Request, endpoint string) (target, error) {
 	if !ok {
 		return target{}, &domain.Invalid{Field: "path", Reason: "is needed (RFC 9112 sections 3.2.1 and 3.2.2)"}
 	}
+	path += emptyQuery(r, query)
 	return target{endpoint, path, query}, checkLength(path, query)
 }
 

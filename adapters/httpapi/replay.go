@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -114,6 +116,9 @@ func replayHeader(to http.Header, record *domain.Record, as answered) {
 	response := record.Result.Response
 	to.Del("Location")
 	for name, values := range response.Header.EndToEnd() {
+		if as.guarded && ofOrigin(name) {
+			continue
+		}
 		to[name] = append(values, to[name]...)
 	}
 	if !response.Header.Has("Content-Type") {
@@ -127,6 +132,18 @@ func replayHeader(to http.Header, record *domain.Record, as answered) {
 		to.Add("Content-Security-Policy", "sandbox")
 		to.Set("X-Content-Type-Options", "nosniff")
 	}
+}
+
+// originFields speak for everything at an address, or say which pages may read a response. At the gateway's own address
+// that is not for a backend to say.
+var originFields = []string{
+	"Accept-Ch", "Alt-Svc", "Clear-Site-Data", "Critical-Ch", "Expect-Ct", "Nel", "Origin-Agent-Cluster",
+	"Public-Key-Pins", "Public-Key-Pins-Report-Only", "Report-To", "Reporting-Endpoints", "Service-Worker-Allowed",
+	"Set-Login", "Strict-Transport-Security", "Timing-Allow-Origin",
+}
+
+func ofOrigin(name string) bool {
+	return strings.HasPrefix(name, "Access-Control-") || slices.Contains(originFields, name)
 }
 
 // hasNoContent reports whether responses with this status have no content (RFC 9110 section 6.4.1).

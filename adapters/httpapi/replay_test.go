@@ -93,6 +93,15 @@ func TestRawIsTheResponseAsItWas(t *testing.T) {
 			}),
 			http.Header{"Content-Length": {"1"}},
 		},
+		"fields that speak for the whole address": {
+			kept(404, "x", domain.Header{
+				"Access-Control-Allow-Origin": {"*"}, "Access-Control-Expose-Headers": {"*"}, "Alt-Svc": {`h3=":443"`},
+				"Clear-Site-Data": {`"*"`}, "Nel": {"{}"}, "Public-Key-Pins": {"a"}, "Report-To": {"{}"},
+				"Public-Key-Pins-Report-Only": {"a"}, "Reporting-Endpoints": {"a"}, "Service-Worker-Allowed": {"/"},
+				"Strict-Transport-Security": {"max-age=1"}, "Timing-Allow-Origin": {"*"}, "Accept-Ch": {"a"}, "X-Kept": {"1"},
+			}),
+			http.Header{"X-Kept": {"1"}, "Content-Length": {"1"}},
+		},
 		"a policy of its own": {
 			kept(404, "x", domain.Header{
 				"Content-Security-Policy": {"default-src 'none'"}, "X-Content-Type-Options": {"x"},

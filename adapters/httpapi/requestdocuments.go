@@ -106,7 +106,7 @@ func addTexts(o *rawjson.Writer, name string, texts map[string]string) {
 // ResultURL returns where the response of a backend can be fetched: a path, unless there is a publicURL to put before
 // it.
 func ResultURL(publicURL string, id domain.ID) string {
-	return strings.TrimSuffix(publicURL, "/") + "/api/v1/response/" + string(id) + "/raw"
+	return strings.TrimSuffix(publicURL, "/") + responsePath + string(id) + "/raw"
 }
 
 // LetterURL returns where a dead letter can be fetched, as ResultURL does.

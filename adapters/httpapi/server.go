@@ -2,10 +2,10 @@
 // into JSON. Payloads and results pass through byte for byte; nothing here decodes and encodes them again.
 //
 // Where to look: server.go and listener.go open the addresses; api.go has the routes and the middleware; access.go,
-// clientaddr.go and ratelimit.go decide who may do how much. submit*.go and submission*.go accept documents, proxy*.go
-// anything else, with prefer.go and idempotency.go for both. poll.go and replay.go answer questions about requests,
-// deadletter*.go about dead letters; *documents.go write the JSON. body*.go and answerbudget.go bound memory, and
-// problem.go turns errors into answers.
+// clientaddr.go, cors.go and ratelimit.go decide who may do how much. submit*.go and submission*.go accept documents,
+// proxy*.go anything else, with prefer.go and idempotency.go for both. poll.go and replay.go answer questions about
+// requests, deadletter*.go about dead letters; *documents.go write the JSON. body*.go and answerbudget.go bound memory,
+// places.go and presence.go know the connections, and problem.go turns errors into answers.
 package httpapi
 
 import (
@@ -67,6 +67,7 @@ type Options struct {
 
 	Hosts          []string   // names of this server, beside addresses and local ones; "*." and "*" are wildcards
 	Access         Access     // may be replaced, see Server.Change
+	CORS           CORS       // for pages of other origins; zero: none
 	TrustedProxies ProxyTrust // whose X-Forwarded fields count; empty: nobody's
 
 	MaxBodySize      int64         // bytes of one request body

@@ -128,6 +128,11 @@ func TestNotBeforeKeepsTheMoment(t *testing.T) {
 func TestSubmissionThatIsRefusedNamesTheField(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ give, want string }{
+		{`{"payload":1,"metadata":{"path":"/x\ud83d"}}`, "metadata.path"},
+		{`{"payload":1,"metadata":{"query":"\ude00\ud83d"}}`, "metadata.query"},
+		{`{"payload":1,"metadata":{"labels":{"a":"\ud83d"}}}`, "metadata.labels.a"},
+		{`{"payload":1,"metadata":{"labels":{"\ud83d":"a"}}}`, "metadata.labels"},
+		{`{"payload":1,"headers":{"X-A":["a","\udfff"]}}`, "headers.X-A"},
 		{``, "body"},
 		{` `, "body"},
 		{`{`, "body"},

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"slices"
@@ -15,7 +14,12 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-const statusPath = "/api/v1/status/"
+// The paths of clientRoutes.
+const (
+	submitPath   = "/api/v1/submit"
+	statusPath   = "/api/v1/status/"
+	responsePath = "/api/v1/response/"
+)
 
 var (
 	errNotJSON = errors.New("the body must be JSON: send it with Content-Type: application/json")
@@ -24,7 +28,7 @@ var (
 
 // submit accepts a request: POST /api/v1/submit. A client that prefers to wait gets the result if it comes in time.
 func (a *api) submit(c *gin.Context) error {
-	c.Header("Vary", preferField)
+	c.Writer.Header().Add("Vary", preferField)
 	receipt, err := a.accept(c)
 	if err != nil {
 		return err
@@ -72,7 +76,7 @@ func (a *api) accept(c *gin.Context) (receipt ports.Receipt, err error) {
 	submission.IdempotencyKey = key
 	passContext(submission.Header, c.Request.Header)
 
-	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)
+	ctx, cancel := lasting(c.Request)
 	defer cancel()
 	return a.opts.Submitter.Submit(ctx, submission)
 }

@@ -101,7 +101,9 @@ func TestTransparentAddressAsksForTheSameKey(t *testing.T) {
 
 func TestTransparentAddressAnswersAsTheBackendDid(t *testing.T) {
 	t.Parallel()
-	record := kept(200, "<html>", domain.Header{"Content-Type": {"text/html"}})
+	record := kept(200, "<html>", domain.Header{
+		"Content-Type": {"text/html"}, "Strict-Transport-Security": {"max-age=1"}, "Access-Control-Allow-Origin": {"*"},
+	})
 	r := start(t, ending(func(context.Context, domain.ID, time.Duration) (domain.Record, error) {
 		return record, nil
 	}), sidecar)
@@ -110,6 +112,7 @@ func TestTransparentAddressAnswersAsTheBackendDid(t *testing.T) {
 	require.Equal(t, "<html>", a.body)
 	requireReplay(t, a, http.Header{
 		"Content-Type": {"text/html"}, "Content-Length": {"6"}, "Vary": {"Prefer"}, "Preference-Applied": {"wait=5"},
+		"Strict-Transport-Security": {"max-age=1"}, "Access-Control-Allow-Origin": {"*"},
 		"Content-Security-Policy": nil, "X-Content-Type-Options": nil,
 	})
 }

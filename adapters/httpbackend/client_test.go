@@ -142,9 +142,14 @@ func TestNewRefuses(t *testing.T) {
 			httpbackend.Endpoint{URL: url, Auth: httpbackend.Auth{
 				Kind: httpbackend.AuthCustom, Token: secret, Header: "connection",
 			}},
-			"header Connection",
+			"header connection",
 		},
-		{"a static Host", httpbackend.Endpoint{URL: url, Header: domain.Header{"host": {secret}}}, "header Host"},
+		{"a static Host", httpbackend.Endpoint{URL: url, Header: domain.Header{"host": {secret}}}, "header host"},
+		{
+			"a static name twice",
+			httpbackend.Endpoint{URL: url, Header: domain.Header{"SOAPAction": {"a"}, "soapaction": {"b"}}},
+			"soapaction: is configured twice",
+		},
 		{
 			"an invalid static name",
 			httpbackend.Endpoint{URL: url, Header: domain.Header{"a b": {secret}}},

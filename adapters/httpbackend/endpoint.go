@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
+	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -109,51 +112,58 @@ func addressOf(u *url.URL) string {
 	return net.JoinHostPort(u.Hostname(), port)
 }
 
-// fixedHeader returns the static headers and auth of an endpoint. It refuses the fields that a client may not set
-// either: those of the connection or the message (RFC 9110 section 7.6.1), and Host, which is in the URL.
-func fixedHeader(e *Endpoint) (domain.Header, error) {
-	header := make(domain.Header, len(e.Header)+1)
-	for name, values := range e.Header {
-		header.Set(name, values...)
-	}
+// newOwnFields returns the fields that clients cannot set: the endpoint's static headers and auth, in the operator's
+// spelling, because some backends look for it, and those that identify our call. It refuses the fields that a client
+// may not set either: those of the connection or the message (RFC 9110 section 7.6.1), and Host, which is in the URL.
+func newOwnFields(e *Endpoint) (*ownFields, error) {
+	own := &ownFields{fixed: make(domain.Header), names: map[string]bool{headerID: true, headerAttempt: true}}
 	name, value, err := e.Auth.field()
 	if err != nil {
 		return nil, fmt.Errorf("auth: %w", err)
 	}
 	if name != "" {
-		header.Set(name, value)
+		own.set(name, []string{value})
 	}
-	if err := checkFields(header); err != nil {
+	byAuth := domain.FoldName(name)
+	for _, name := range slices.Sorted(maps.Keys(e.Header)) {
+		folded := domain.FoldName(name)
+		if folded == byAuth {
+			continue
+		}
+		if own.names[folded] && folded != headerID && folded != headerAttempt {
+			return nil, fmt.Errorf("header %s: is configured twice", name)
+		}
+		own.set(name, e.Header[name])
+	}
+	if err := checkFields(own.fixed); err != nil {
 		return nil, err
 	}
-	fixed := domain.HeaderPolicy{Forward: []string{"*"}}.Apply(header)
-	for name := range header {
-		if !fixed.Has(name) {
+	sendable := own.fixed.Sendable()
+	for name := range own.fixed {
+		if !sendable.Has(name) {
 			return nil, fmt.Errorf("header %s: cannot be set, because it belongs to the connection or the message", name)
 		}
 	}
-	return fixed, nil
+	return own, nil
 }
 
-// newOwnFields returns the fields that clients cannot set: the endpoint's, and those that identify our call.
-func newOwnFields(e *Endpoint) (*ownFields, error) {
-	fixed, err := fixedHeader(e)
-	if err != nil {
-		return nil, err
+// set adds a field. Those that we look at later have their canonical names.
+func (o *ownFields) set(name string, values []string) {
+	canonical := http.CanonicalHeaderKey(name)
+	if added[canonical] || canonical == headerUserAgent || canonical == headerID || canonical == headerAttempt {
+		name = canonical
 	}
-	names := map[string]bool{headerID: true, headerAttempt: true}
-	for name := range fixed {
-		names[domain.FoldName(name)] = true
-	}
-	return &ownFields{fixed: fixed, names: names}, nil
+	o.fixed[name] = values
+	o.names[domain.FoldName(name)] = true
 }
 
-// target appends path and query so that their bytes are sent unchanged. net/http sends URL.Opaque unchanged, but would
-// take a leading "//" in it for a host. Such a path, which is rare, goes through RawPath, which net/http sends
-// unchanged if it conforms to RFC 3986. Only bytes that do not are percent-encoded, which means the same path in that
-// RFC.
+// target appends path and query so that their bytes are sent unchanged, even an empty query. net/http sends URL.Opaque
+// unchanged, but would take a leading "//" in it for a host. Such a path, which is rare, goes through RawPath, which
+// net/http sends unchanged if it conforms to RFC 3986. Only bytes that do not are percent-encoded, which means the same
+// path in that RFC.
 func (e *endpoint) target(path, query string) *url.URL {
 	u := e.base
+	path, u.ForceQuery = strings.CutSuffix(path, domain.EmptyQuery)
 	full := e.path
 	if path != "" {
 		full = strings.TrimSuffix(e.path, "/") + path

@@ -104,6 +104,26 @@ var headerCases = []headerCase{
 		give: domain.Header{"Host": {"evil"}, "Content-Length": {"7"}},
 	},
 	{
+		name: "what we set is set under every spelling that a backend may read as the same",
+		give: domain.Header{
+			"X.OpenHQM.Id": {"forged"}, "X_Openhqm.Attempt": {"9"}, "Idempotency.Key": {"forged"}, "X~Tenant": {"forged"},
+		},
+		static: domain.Header{"X-Tenant": {"t"}},
+		want:   domain.Header{"X-Tenant": {"t"}},
+	},
+	{
+		name: "other fields for gateways do not travel, but the operator may set them",
+		give: domain.Header{"X-Openhqm-Label-Team": {"red"}, "X-Openhqm-Priority": {"9"}},
+
+		static: domain.Header{"X-OpenHQM-Priority": {"5"}},
+		want:   domain.Header{"X-Openhqm-Priority": {"5"}},
+	},
+	{
+		name:   "what the operator sets of ours is kept, once",
+		static: domain.Header{"x-correlation-id": {"op"}, "via": {"1.1 op"}, "user-agent": {"op"}, "x-openhqm-ID": {"op"}},
+		want:   domain.Header{"X-Correlation-Id": {"op"}, "Via": {"1.1 op, 1.1 openhqm"}, "User-Agent": {"op"}},
+	},
+	{
 		name: "the gateway's own key never travels",
 		give: domain.Header{"X-Openhqm-Key": {secret}, "x_openhqm-KEY": {secret}, "X_OPENHQM_KEY": {secret}},
 	},
@@ -161,6 +181,40 @@ func (tt headerCase) check(t *testing.T, secure bool) {
 	require.Equal(t, want, domain.Header(got.Header))
 	require.Equal(t, strings.SplitAfter(server.URL, "://")[1], got.Host)
 	require.Equal(t, before, tt.give.Clone(), "the request belongs to the caller")
+}
+
+// TestTheOperatorsSpellingIsKept has a server that sees the bytes of HTTP/1.1.
+func TestTheOperatorsSpellingIsKept(t *testing.T) {
+	t.Parallel()
+	lines := make(chan string, 100)
+	server := listen(t, func(c *conversation) {
+		for {
+			line, err := c.reader.ReadString('\n')
+			if err != nil || line == "\r\n" {
+				break
+			}
+			lines <- line
+		}
+		close(lines)
+		c.write("HTTP/1.1 204 No Content\r\n\r\n")
+	})
+	client := newClient(t, httpbackend.Endpoint{
+		URL: server.url, Header: domain.Header{"SOAPAction": {"a"}, "x-lower": {"b"}, "eBay_API.name": {"c"}},
+		Auth: httpbackend.Auth{Kind: httpbackend.AuthCustom, Token: secret, Header: "X-MBX-APIKEY"},
+	})
+	call := callOf(http.MethodGet, nil)
+	call.Request.Header = domain.Header{"Soapaction": {"client"}, "X-Mbx-Apikey": {"client"}, "X-Client": {"1"}}
+	do(t, client, call)
+	var got []string
+	for line := range lines {
+		got = append(got, strings.TrimSpace(line))
+	}
+	for _, want := range []string{
+		"SOAPAction: a", "x-lower: b", "eBay_API.name: c", "X-MBX-APIKEY: " + secret, "X-Client: 1",
+	} {
+		require.Contains(t, got, want)
+	}
+	require.NotContains(t, strings.Join(got, "\n"), "client\n")
 }
 
 func TestDoAuthenticates(t *testing.T) {

@@ -71,6 +71,12 @@ func TestDoSendsPathAndQueryAsTheyAre(t *testing.T) {
 		{"", "/x", "a=?&b=//h&c=é", "/x?a=?&b=//h&c=é"},
 		{"/base?v=2", "/x", "", "/base/x?v=2"},
 		{"/base?v=2", "/x", "a=1", "/base/x?v=2&a=1"},
+		{"", "/x?", "", "/x?"},
+		{"", "?", "", "/?"},
+		{"", "//x{?", "", "//x%7B?"},
+		{"/base", "?", "", "/base?"},
+		{"", "/x?", "a=1", "/x?a=1"},
+		{"/base?v=2", "/x?", "", "/base/x?v=2"},
 	}
 	for _, secure := range []bool{false, true} {
 		server, secrets, seen := record(t, secure)

@@ -1,7 +1,6 @@
 package envelope
 
 import (
-	"mime"
 	"strings"
 	"unicode/utf8"
 
@@ -18,13 +17,17 @@ const (
 )
 
 // IsJSON reports whether a Content-Type means JSON: application/json, or any type with the suffix +json (RFC 6839
-// section 3.1).
+// section 3.1). Parameters make no difference, even malformed or repeated ones: JSON has none (RFC 8259 section 11).
 func IsJSON(contentType string) bool {
 	if contentType == contentTypeJSON {
 		return true
 	}
-	media, _, err := mime.ParseMediaType(contentType)
-	return err == nil && (media == contentTypeJSON || strings.HasSuffix(media, "+json"))
+	media, _, _ := strings.Cut(contentType, ";")
+	kind, subtype, _ := strings.Cut(strings.ToLower(strings.Trim(media, " \t")), "/")
+	if !isToken(kind) || !isToken(subtype) {
+		return false
+	}
+	return kind+"/"+subtype == contentTypeJSON || strings.HasSuffix(subtype, "+json")
 }
 
 // AppendContent adds a body as a member, in the simplest form from which a reader restores its bytes: JSON unchanged,

@@ -50,6 +50,27 @@ func TestOnlyEndToEndHeadersReachTheBackend(t *testing.T) {
 	}, call.Header)
 }
 
+func TestARestrictionOfHeadersKeepsWhatConnectsCalls(t *testing.T) {
+	t.Parallel()
+	backend := testkit.NewBackend(t, testkit.Echo())
+	client := testkit.NewGateway(t, testkit.OneBackend(backend.URL), "OPENHQM_PROXY_FORWARD_HEADERS=Accept",
+		"OPENHQM_PROXY_STRIP_HEADERS=tracestate").Start().Client()
+	given := http.Header{
+		"X-Correlation-Id": {"client-17"}, "Traceparent": {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
+		"Idempotency-Key": {"key"}, "Tracestate": {"a=1"}, "X-Other": {"1"}, "Accept": {"text/plain"},
+	}
+	answer, err := client.Call(t.Context(), http.MethodPut, "/proxy/backend/x", given, nil)
+	require.NoError(t, err)
+	id := answer.Header.Get("X-Correlation-Id")
+	require.Equal(t, "COMPLETED", client.Result(id).Status)
+	got := backend.CallsOf(id)[0].Header
+	for _, name := range []string{"X-Correlation-Id", "Traceparent", "Idempotency-Key", "Accept"} {
+		require.Equal(t, given[name], got[name], name)
+	}
+	require.NotContains(t, got, "Tracestate")
+	require.NotContains(t, got, "X-Other")
+}
+
 func TestMethodPathAndQueryReachTheBackendAsTheyWereWritten(t *testing.T) {
 	t.Parallel()
 	backend := testkit.NewBackend(t, testkit.Echo())

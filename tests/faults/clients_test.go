@@ -1,7 +1,6 @@
 package faults_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -253,32 +252,50 @@ func requireNothingLeft(t *testing.T, client *testkit.Client, before testkit.Met
 		int(before[memory])>>20, int(after[memory])>>20)
 }
 
-// A client that waits for a result may leave without a word.
+// A client that waits for a result may leave: with a reset, as when it dies, or by closing its connection. The latter
+// looks like a client that has sent everything and goes on waiting, so it costs its own wait, but no more.
 func TestClientsThatLeaveWhileTheyWaitAreNotWaitedFor(t *testing.T) {
 	t.Parallel()
-	const waiters = 100
-	never := make(chan struct{})
-	backend := testkit.NewBackend(t, testkit.Hold(never, testkit.Echo()))
-	client := testkit.NewGateway(t, testkit.OneBackend(backend.URL)).Start().Client()
-	id := client.Submit(`{"payload": 1}`).CorrelationID
-	backend.Await(1)
-	before := client.Metrics()["go_goroutines"]
+	for name, tt := range map[string]struct {
+		wait  string
+		leave func(t *testing.T, conn *net.TCPConn)
+		gone  string // the status that is counted
+	}{
+		"reset": {"55s", func(t *testing.T, conn *net.TCPConn) {
+			t.Helper()
+			require.NoError(t, conn.SetLinger(0))
+		}, "499"},
+		"closed": {"10s", func(*testing.T, *net.TCPConn) {}, "202"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const waiters = 100
+			backend := testkit.NewBackend(t, testkit.Hold(make(chan struct{}), testkit.Echo()))
+			client := testkit.NewGateway(t, testkit.OneBackend(backend.URL)).Start().Client()
+			id := client.Submit(`{"payload": 1}`).CorrelationID
+			backend.Await(1)
+			before := client.Metrics()["go_goroutines"]
 
-	ctx, leave := context.WithCancel(t.Context())
-	defer leave()
-	var group sync.WaitGroup
-	for range waiters {
-		group.Go(func() {
-			if _, err := client.Response(ctx, id, "60s"); err == nil {
-				t.Error("there was an answer, though nothing was final")
+			conns := make([]*net.TCPConn, waiters)
+			for i := range conns {
+				conn, err := net.Dial("tcp", client.Address)
+				require.NoError(t, err)
+				_, err = fmt.Fprintf(conn, "GET /api/v1/response/%s?wait=%s HTTP/1.1\r\nHost: gateway\r\n\r\n", id, tt.wait)
+				require.NoError(t, err)
+				conns[i], _ = conn.(*net.TCPConn)
 			}
+			testkit.Until(t, "all of them wait, each with a goroutine that looks for its departure", func() bool {
+				return client.Metrics()["go_goroutines"] >= before+2*waiters
+			})
+			for _, conn := range conns {
+				tt.leave(t, conn)
+				require.NoError(t, conn.Close())
+			}
+			counted := `openhqm_api_requests_total{code="` + tt.gone + `",method="GET",route="/api/v1/response/{id}"}`
+			testkit.Until(t, "the gateway has noticed that they are gone", func() bool {
+				metrics := client.Metrics()
+				return metrics["go_goroutines"] < before+waiters/10 && metrics[counted] == waiters
+			})
 		})
 	}
-	testkit.Until(t, "all of them wait", func() bool { return client.Metrics()["go_goroutines"] >= before+waiters })
-	leave()
-	group.Wait()
-
-	testkit.Until(t, "the gateway has noticed that they are gone", func() bool {
-		return client.Metrics()["go_goroutines"] < before+waiters/10
-	})
 }

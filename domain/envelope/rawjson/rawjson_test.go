@@ -22,6 +22,17 @@ func TestValid(t *testing.T) {
 	}
 }
 
+func TestHalfSurrogate(t *testing.T) {
+	t.Parallel()
+	for give, want := range map[string]bool{
+		`"x"`: false, `"\ud83d\ude00"`: false, `"\uD83D\uDE00\ud83d\ude00"`: false, `"\ufffd \u0041 \n \\ud83d"`: false,
+		`{"\ud83d\ude00": ["\\", 1]}`: false, `"x\ud83d"`: true, `"\ude00"`: true, `"\ud83d\u0041"`: true,
+		`"\ud83d\ud83d\ude00"`: true, `"\ud83d\n"`: true, `{"\ud83d": 1}`: true, `{"a": ["\\", "\ud83d"]}`: true,
+	} {
+		require.Equal(t, want, rawjson.HalfSurrogate([]byte(give)), "%s", give)
+	}
+}
+
 func TestNested(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

@@ -7,6 +7,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"iter"
+	"strconv"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -88,6 +90,36 @@ func Text(value []byte) ([]byte, bool) {
 	var text string
 	err := json.Unmarshal(value, &text)
 	return []byte(text), err == nil
+}
+
+// HalfSurrogate reports whether a string in a valid document has an escaped half of a surrogate pair. Such a string is
+// not Unicode text (RFC 8259 section 8.2).
+func HalfSurrogate(document []byte) bool {
+	for {
+		at := bytes.IndexByte(document, '\\') // outside of strings there are none
+		if at < 0 {
+			return false
+		}
+		document = document[at:]
+		first := escapedUnit(document)
+		if !utf16.IsSurrogate(first) {
+			document = document[2:]
+			continue
+		}
+		if utf16.DecodeRune(first, escapedUnit(document[len(`\ud83d`):])) == utf8.RuneError {
+			return true
+		}
+		document = document[len(`\ud83d\ude00`):]
+	}
+}
+
+// escapedUnit returns the UTF-16 code unit that text begins with as an escape sequence, or 0.
+func escapedUnit(text []byte) rune {
+	if len(text) < len(`\ud83d`) || text[0] != '\\' || text[1] != 'u' {
+		return 0
+	}
+	unit, _ := strconv.ParseUint(string(text[2:6]), 16, 16) // 0 for what is none
+	return rune(unit)
 }
 
 // nextItem returns the index of the next member or element after the value that ended at doc[at], or of the closing
