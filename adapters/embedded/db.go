@@ -37,7 +37,8 @@ type Options struct {
 	Now           func() time.Time    // safe for concurrent use
 	Ended         func(domain.Record) // called with each record that is final and durable; must not block; nil: not called
 	Logger        *slog.Logger
-	MaxOpenFiles  int // of the database, about; 0: 1000
+	MaxOpenFiles  int  // of the database, about; 0: 1000
+	Moving        bool // for Moves: also a directory is opened whose contents were moved or are being moved
 
 	// FS holds the files of the database; nil: the disk. The directory's marker and lock are always on the disk.
 	FS vfs.FS
@@ -91,6 +92,11 @@ func Open(opts Options) (*DB, error) {
 	dir, err := openDirectory(opts.Dir)
 	if err != nil {
 		return nil, err
+	}
+	if !opts.Moving {
+		if err := dir.refuseMoved(); err != nil {
+			return nil, errors.Join(err, dir.close())
+		}
 	}
 	db := &DB{
 		opts: opts, dir: dir,

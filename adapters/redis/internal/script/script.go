@@ -41,6 +41,8 @@ var (
 	Published = inShard(always, "published")
 	Suspects  = inShard(always, "suspects")
 	Lost      = inShard(always, "lost")
+	Import    = inShard(whenRoom, "import")
+	Remove    = inShard(always, "remove")
 	Read      = onStream(whenRoom, "read")
 	Tidy      = onStream(whenRoom, "tidy")
 )
@@ -49,7 +51,7 @@ var (
 func All() []*Script {
 	return []*Script{
 		Accept, Cancel, Receive, Extend, Finish, Conclude, Reject, Sweep, Depths, Rehearse, Begin, Keep, Published,
-		Suspects, Lost, Read, Tidy,
+		Suspects, Lost, Import, Remove, Read, Tidy,
 	}
 }
 

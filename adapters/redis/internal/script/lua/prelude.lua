@@ -23,6 +23,9 @@
 --   :k:<owner and key>  hash, an idempotency key in use
 --   :final              channel, the id of every request that becomes final
 --   :shards, :carrier   strings, in the first shard: how many shards there are, and the queue.type of the processes
+--   :processes          sorted set, in the first shard: the processes that use the queue, by the millisecond of their
+--                       last sign of life
+--   :move               string, in the first shard: what the queue has to do with a move, see ports.MoveMark
 --   :losses, :probe     strings: the process that looks for lost messages; what a health check writes
 --   :rehearsal          what Open writes to check its permissions
 --

@@ -1,0 +1,281 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/openhqm/openhqm/domain"
+	"github.com/openhqm/openhqm/ports"
+)
+
+// moveName is the file beside the marker that says what the directory has to do with a move: see ports.MoveMark.
+const moveName = "MOVE"
+
+// Moves moves what is in a database to another store, and what is there to the database. It implements ports.Movable.
+type Moves struct{ db *DB }
+
+var _ ports.Movable = Moves{}
+
+// Moves returns what moves the contents of the database.
+func (db *DB) Moves() Moves { return Moves{db} }
+
+// readMove returns the mark of a directory.
+func readMove(dir string) (ports.MoveMark, error) {
+	text, err := os.ReadFile(filepath.Join(dir, moveName))
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return ports.MoveMark{}, nil
+	case err != nil:
+		return ports.MoveMark{}, fmt.Errorf("%w: read data directory: %w", ports.ErrUnavailable, err)
+	default:
+		return ports.ParseMoveMark(string(text)), nil
+	}
+}
+
+// refuseMoved returns an error for a directory whose contents were moved or are being moved.
+func (d *directory) refuseMoved() error {
+	mark, err := readMove(d.path)
+	if err == nil {
+		err = mark.Refusal()
+	}
+	if err != nil {
+		return fmt.Errorf("data directory %s: %w", d.path, err)
+	}
+	return nil
+}
+
+// Mark implements ports.MoveParty.
+func (m Moves) Mark(context.Context) (ports.MoveMark, error) { return readMove(m.db.opts.Dir) }
+
+// SetMark implements ports.MoveParty.
+func (m Moves) SetMark(_ context.Context, mark ports.MoveMark) error {
+	if err := writeMove(m.db.opts.Dir, mark); err != nil {
+		return fmt.Errorf("%w: mark data directory: %w", ports.ErrUnavailable, err)
+	}
+	return nil
+}
+
+func writeMove(dir string, mark ports.MoveMark) error {
+	path := filepath.Join(dir, moveName)
+	if mark == (ports.MoveMark{}) {
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		return syncDirectory(dir)
+	}
+	if err := writeSynced(path+".new", mark.String()+"\n"); err != nil {
+		return err
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return err
+	}
+	return syncDirectory(dir)
+}
+
+// Users implements ports.MoveParty: the directory is locked, so nobody else uses it.
+func (Moves) Users(context.Context) (string, error) { return "", nil }
+
+const (
+	exportedAtOnce = 64      // requests that are visited together
+	exportedBytes  = 8 << 20 // of their bodies, but for one that alone is larger
+)
+
+// Export implements ports.Exporter. It reads the database as it is when Export begins.
+func (m Moves) Export(ctx context.Context, visit func([]ports.Stored) error) error {
+	if !m.db.enter() {
+		return ports.ErrClosed
+	}
+	defer m.db.leave()
+	x := &exporting{db: m.db, ctx: ctx, visit: visit}
+	for _, part := range []struct {
+		prefix byte
+		read   func(key, value []byte) (ports.Stored, bool, error)
+	}{{prefixRecord, x.record}, {prefixDeadLetter, x.letter}, {prefixIdempotency, x.key}} {
+		err := m.db.scan([]byte{part.prefix}, []byte{part.prefix + 1}, func(key, value []byte) (bool, error) {
+			one, found, err := part.read(key, value)
+			if err != nil || !found {
+				return err == nil, err
+			}
+			return true, x.add(one)
+		})
+		if err == nil {
+			err = x.flush()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// exporting is one Export.
+type exporting struct {
+	db    *DB
+	ctx   context.Context //nolint:containedctx // of the call
+	visit func([]ports.Stored) error
+
+	some  []ports.Stored
+	bytes int64
+}
+
+func (x *exporting) add(one ports.Stored) error {
+	x.some = append(x.some, one)
+	for _, request := range []*domain.Request{one.Request, letterOriginal(one.Letter)} {
+		if request != nil {
+			x.bytes += request.Size()
+		}
+	}
+	if one.Response != nil {
+		x.bytes += one.Response.Size()
+	}
+	if len(x.some) < exportedAtOnce && x.bytes < exportedBytes {
+		return nil
+	}
+	return x.flush()
+}
+
+func letterOriginal(l *ports.StoredLetter) *domain.Request {
+	if l == nil {
+		return nil
+	}
+	return l.Request
+}
+
+func (x *exporting) flush() error {
+	if err := context.Cause(x.ctx); err != nil {
+		return fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
+	}
+	some := x.some
+	x.some, x.bytes = nil, 0
+	if len(some) == 0 {
+		return nil
+	}
+	return x.visit(some)
+}
+
+// record reads a record with all that belongs to it.
+func (x *exporting) record(key, value []byte) (one ports.Stored, found bool, err error) {
+	id := domain.ID(key[1:])
+	r, err := decodeRow(id, value)
+	if err != nil {
+		return one, false, unreadable(id, err)
+	}
+	rec := r.Record
+	one = ports.Stored{ID: id, Record: &rec}
+	if rec.Status.Final() {
+		rec.Result, one.Expires = r.result(), time.UnixMilli(r.expires).UTC()
+	} else {
+		rec.Status = domain.Pending
+		if one.Request, err = x.request(&rec); err != nil {
+			return one, false, unreadable(id, err)
+		}
+	}
+	if r.answered {
+		if one.Response, err = x.response(id); err != nil {
+			return one, false, unreadable(id, err)
+		}
+	}
+	if r.idempotency != "" {
+		if one.Key, err = x.held(id, r.Owner, r.idempotency); err != nil {
+			return one, false, err
+		}
+	}
+	if rec.Status.DeadLettered() {
+		one.Letter, err = x.wholeLetter(id)
+	}
+	return one, true, err
+}
+
+func unreadable(id domain.ID, err error) error {
+	return fmt.Errorf("%w: request %s cannot be read: %w", ports.ErrUnavailable, id, err)
+}
+
+func (x *exporting) request(rec *domain.Record) (*domain.Request, error) {
+	value, err := x.db.get(idKey(prefixRequest, rec.ID))
+	if err != nil {
+		return nil, err
+	}
+	req, err := decodeRequest(rec, value) // which fails where there is none
+	return &req, err
+}
+
+func (x *exporting) response(id domain.ID) (*domain.Response, error) {
+	value, err := x.db.get(idKey(prefixResponse, id))
+	if err != nil || value == nil {
+		return nil, err
+	}
+	return decodeResponse(value)
+}
+
+// held returns the idempotency key that a request holds, nil when it holds it no more.
+func (x *exporting) held(id domain.ID, owner, key string) (*ports.StoredIdempotency, error) {
+	value, err := x.db.get(idempotencyKey(owner, key))
+	if err != nil || value == nil {
+		return nil, err
+	}
+	i, err := decodeIdempotency(value)
+	if err != nil || i.id != id {
+		return nil, err
+	}
+	return storedKey(&i, owner, key), nil
+}
+
+func storedKey(i *idempotency, owner, key string) *ports.StoredIdempotency {
+	return &ports.StoredIdempotency{
+		Idempotency: domain.Idempotency{
+			Key: key, Fingerprint: i.fingerprint, ExpiresAt: time.UnixMilli(i.expires).UTC(),
+		},
+		Owner: owner, SubmittedAt: i.submittedAt,
+	}
+}
+
+// wholeLetter reads a dead letter, nil when it was deleted.
+func (x *exporting) wholeLetter(id domain.ID) (*ports.StoredLetter, error) {
+	letters := x.db.DeadLetters()
+	letter, err := letters.readWhole(id)
+	if errors.Is(err, ports.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	r, _, err := letters.readRow(id)
+	if err != nil {
+		return nil, err
+	}
+	ref, err := x.db.readLetterRef(id)
+	if err != nil {
+		return nil, err
+	}
+	return &ports.StoredLetter{
+		DeadLetter: letter, Owner: r.Owner, Priority: r.Priority, Deadline: r.Deadline,
+		Expires: time.UnixMilli(ref.expires).UTC(),
+	}, nil
+}
+
+// letter reads a dead letter whose record is gone.
+func (x *exporting) letter(key, _ []byte) (one ports.Stored, found bool, err error) {
+	id := keyPlace(key).ID
+	if there, err := x.db.get(idKey(prefixRecord, id)); err != nil || there != nil {
+		return one, false, err
+	}
+	letter, err := x.wholeLetter(id)
+	return ports.Stored{ID: id, Letter: letter}, letter != nil, err
+}
+
+// key reads an idempotency key whose record is gone.
+func (x *exporting) key(key, value []byte) (one ports.Stored, found bool, err error) {
+	owner, name, ok := parseIdempotencyKey(key)
+	i, err := decodeIdempotency(value)
+	if err != nil || !ok {
+		return one, false, errors.Join(err, errCorrupt)
+	}
+	if there, err := x.db.get(idKey(prefixRecord, i.id)); err != nil || there != nil {
+		return one, false, err
+	}
+	return ports.Stored{ID: i.id, Key: storedKey(&i, owner, name)}, true, nil
+}
