@@ -62,7 +62,7 @@ func (m *Move) Count(ctx context.Context) (sum MoveSum, err error) {
 }
 
 // Run moves everything. It blocks until that is done or ctx ends, and returns what was moved, also with an error. While
-// anything uses one of the stores it changes nothing and returns ports.ErrConflict.
+// anything uses one of the stores it changes nothing and returns ports.ErrNotMovable.
 func (m *Move) Run(ctx context.Context) (sum MoveSum, err error) {
 	marks, err := m.begin(ctx)
 	if err != nil {
@@ -133,12 +133,13 @@ func (m *Move) check(marks moveMarks) error {
 	}{{marks.from, m.opts.From.Name, m.opts.To.Name, false}, {marks.to, m.opts.To.Name, m.opts.From.Name, true}} {
 		switch {
 		case side.mark.State == ports.MoveNone, side.mark.Peer == side.peer:
+		case marks.from == marks.to && side.left: // both are one store, and checked as the source
 		case side.mark.State == ports.MoveLeft && side.left:
 		case side.mark.State == ports.MoveLeft:
-			return fmt.Errorf("%w: what was at %s has been moved to %s already", ports.ErrConflict, side.at, side.mark.Peer)
+			return fmt.Errorf("%w: what was at %s has been moved to %s already", ports.ErrNotMovable, side.at, side.mark.Peer)
 		default:
 			return fmt.Errorf("%w: a move between %s and %s has not ended; run that to its end first",
-				ports.ErrConflict, side.at, side.mark.Peer)
+				ports.ErrNotMovable, side.at, side.mark.Peer)
 		}
 	}
 	return nil
@@ -160,7 +161,7 @@ func (m *Move) awaitQuiet(ctx context.Context) error {
 		case users == "":
 			return nil
 		case waited >= m.opts.Patience:
-			return fmt.Errorf("%w: %s; stop all processes of both configurations first", ports.ErrConflict, users)
+			return fmt.Errorf("%w: %s; stop all processes of both configurations first", ports.ErrNotMovable, users)
 		case !outage.Sleep(ctx, quietEvery):
 			return context.Cause(ctx)
 		}
@@ -194,7 +195,7 @@ func (m *Move) transfer(ctx context.Context) (sum MoveSum, err error) {
 	err = m.opts.From.Store.Export(ctx, func(some []ports.Stored) error {
 		for i := range some {
 			if r := &some[i]; r.Record != nil && !r.Record.Status.Final() && r.Request == nil {
-				return fmt.Errorf("%w: only a carrier has request %s", ports.ErrConflict, r.ID)
+				return fmt.Errorf("%w: only a carrier has request %s", ports.ErrNotMovable, r.ID)
 			}
 		}
 		var moved []ports.Stored
@@ -238,7 +239,7 @@ func (m *Move) end(ctx context.Context, marks moveMarks, sum MoveSum) error {
 	}
 	if sum.InUse > 0 {
 		return fmt.Errorf("%w: %d stay at %s, because their ids or idempotency keys are in use at %s; "+
-			"everything else is moved, and both can be started", ports.ErrConflict, sum.InUse, from.Name, to.Name)
+			"everything else is moved, and both can be started", ports.ErrNotMovable, sum.InUse, from.Name, to.Name)
 	}
 	return nil
 }
@@ -263,4 +264,3 @@ func (s *MoveSum) add(one *ports.Stored) {
 		s.Keys++
 	}
 }
-

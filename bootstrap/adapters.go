@@ -20,6 +20,12 @@ var queues = map[string]func() fx.Option{
 	configs.QueueSQS:      sqsModule,
 }
 
+// carriers has a line for every queue.type that only carries messages, and can be moved. Each provides ports.Carrier.
+var carriers = map[string]func() fx.Option{
+	configs.QueueKafka: kafkaCarrier,
+	configs.QueueSQS:   sqsCarrier,
+}
+
 // backends has a line for every kind of backend.
 var backends = map[string]func() fx.Option{
 	backendHTTP: httpBackendModule,

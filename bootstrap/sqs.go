@@ -12,10 +12,11 @@ import (
 )
 
 func sqsModule() fx.Option {
-	return fx.Module("sqs",
-		fx.Provide(openSQS, func(queue *sqs.Queue) ports.Carrier { return queue }),
-		pairedModule(),
-	)
+	return fx.Module("sqs", sqsCarrier(), pairedModule())
+}
+
+func sqsCarrier() fx.Option {
+	return fx.Provide(openSQS, func(queue *sqs.Queue) ports.Carrier { return queue })
 }
 
 // openSQS looks for the queues at once, not in a start hook: the adapters on top of them need them to be there.

@@ -26,6 +26,9 @@ type Sources struct {
 	DotEnv  string            // path of the .env file; empty, or not there: none
 	Environ []string          // as os.Environ returns it
 	Flags   map[string]string // text by key, for instance "server.port"; only flags that were given
+
+	// FileAlone leaves out what variables set. They are still used for ${NAME} in the file.
+	FileAlone bool
 }
 
 //go:embed default.yaml
@@ -49,10 +52,12 @@ func Load(sources Sources) (Config, []Warning, error) {
 
 	l.add(l.defaults())
 	l.add(l.file(cmp.Or(sources.File, l.environment[fileVariable])))
-	l.add(l.variables(dotEnv.values, func(name string) string {
-		return name + " in " + origin{name: sources.DotEnv, line: dotEnv.lines[name]}.String()
-	}))
-	l.add(l.variables(environ, func(name string) string { return name }))
+	if !sources.FileAlone {
+		l.add(l.variables(dotEnv.values, func(name string) string {
+			return name + " in " + origin{name: sources.DotEnv, line: dotEnv.lines[name]}.String()
+		}))
+		l.add(l.variables(environ, func(name string) string { return name }))
+	}
 	l.add(l.flags(sources.Flags))
 	l.add(l.inherit())
 

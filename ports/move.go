@@ -102,7 +102,9 @@ type MoveMark struct {
 }
 
 // String returns the mark as it is stored.
-func (m MoveMark) String() string { return strings.Join([]string{string(m.State), m.Move, m.Peer}, "\n") }
+func (m MoveMark) String() string {
+	return strings.Join([]string{string(m.State), m.Move, m.Peer}, "\n")
+}
 
 // ParseMoveMark reads what String returned. Text that it did not return keeps processes away, too.
 func ParseMoveMark(text string) MoveMark {

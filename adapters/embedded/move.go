@@ -76,8 +76,22 @@ func writeMove(dir string, mark ports.MoveMark) error {
 	return syncDirectory(dir)
 }
 
-// Users implements ports.MoveParty: the directory is locked, so nobody else uses it.
-func (Moves) Users(context.Context) (string, error) { return "", nil }
+// Users implements ports.MoveParty. The directory is locked, so no other process uses it.
+func (m Moves) Users(ctx context.Context) (string, error) {
+	held := 0
+	err := m.db.do(ctx, 0, func(*txn) error {
+		held = len(m.db.leases)
+		return nil
+	})
+	switch {
+	case err != nil:
+		return "", err
+	case held > 0:
+		return fmt.Sprintf("workers hold %d requests", held), nil
+	default:
+		return "", nil
+	}
+}
 
 const (
 	exportedAtOnce = 64      // requests that are visited together

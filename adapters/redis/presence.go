@@ -28,7 +28,9 @@ type presence struct {
 	known  atomic.Bool // between the first sign of life and leave
 }
 
-func newPresence(s *server.Server) *presence { return &presence{server: s, name: server.ConsumerName()} }
+func newPresence(s *server.Server) *presence {
+	return &presence{server: s, name: server.ConsumerName()}
+}
 
 func (p *presence) key() string { return p.server.Shards[0].Key + ":processes" }
 
