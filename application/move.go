@@ -103,6 +103,9 @@ func (m *Move) begin(ctx context.Context) (marks moveMarks, err error) {
 	if err := m.check(marks); err != nil {
 		return marks, err
 	}
+	if err := m.awaitQuiet(ctx, m.opts.Patience); err != nil { // without marks, so that what runs can still be restarted
+		return marks, err
+	}
 	marks.move = m.opts.NewMove()
 	leaving := ports.MoveMark{State: ports.MoveLeaving, Move: marks.move, Peer: to.Name}
 	if err := from.Store.SetMark(ctx, leaving); err != nil {
@@ -118,7 +121,11 @@ func (m *Move) begin(ctx context.Context) (marks moveMarks, err error) {
 			return marks, err
 		}
 	}
-	if err := m.awaitQuiet(ctx); err != nil {
+	err = m.awaitQuiet(ctx, 0)
+	if err == nil && m.opts.Ready != nil {
+		err = m.opts.Ready(ctx)
+	}
+	if err != nil {
 		return marks, errors.Join(err, m.undo(context.WithoutCancel(ctx), marks))
 	}
 	return marks, nil
@@ -148,19 +155,17 @@ func (m *Move) check(marks moveMarks) error {
 // quietEvery is how often awaitQuiet looks.
 const quietEvery = time.Second
 
-// awaitQuiet returns when nothing uses the stores, or an error when something still does after Patience: what was
+// awaitQuiet returns when nothing uses the stores, or an error when something still does after some time: what was
 // killed seems to run for a while.
-func (m *Move) awaitQuiet(ctx context.Context) error {
+func (m *Move) awaitQuiet(ctx context.Context, patience time.Duration) error {
 	for waited := time.Duration(0); ; waited += quietEvery {
 		users, err := m.users(ctx)
 		switch {
 		case err != nil:
 			return err
-		case users == "" && m.opts.Ready != nil:
-			return m.opts.Ready(ctx)
 		case users == "":
 			return nil
-		case waited >= m.opts.Patience:
+		case waited >= patience:
 			return fmt.Errorf("%w: %s; stop all processes of both configurations first", ports.ErrNotMovable, users)
 		case !outage.Sleep(ctx, quietEvery):
 			return context.Cause(ctx)
