@@ -240,8 +240,10 @@ func (m *moved) drain(ctx context.Context, logger *slog.Logger, progress func(ke
 		err = errors.Join(err, app.Stop(ending))
 	}()
 	err = paired.NewDrain(carrier, m.db, paired.DrainOptions{
-		Reader:   foreignReader(m.config),
-		Losses:   paired.LossOptions{Age: paired.SuspectAge, Every: paired.LookEvery, Logger: logger},
+		Reader: foreignReader(m.config),
+		Losses: paired.LossOptions{
+			Age: paired.SuspectAge, Every: paired.LookEvery, Logger: logger, Originals: m.config.Store.Originals,
+		},
 		Progress: progress,
 	}).Run(ctx)
 	carrier.Leave()

@@ -32,7 +32,11 @@ func (st *CarrierStore) Create(ctx context.Context, creations []ports.Creation) 
 	for i := range creations {
 		r := &creations[i].Request
 		if creations[i].Carried {
-			ops[i] = st.requests.saving(r, 0, codec.CarriedQueue, []byte{}, []byte{})
+			original := []byte{}
+			if st.requests.opts.Originals {
+				original = codec.EncodeRequest(r)
+			}
+			ops[i] = st.requests.saving(r, 0, codec.CarriedQueue, original, []byte{})
 			continue
 		}
 		ops[i] = st.requests.accepting(r, 0)

@@ -227,7 +227,7 @@ func (x *exporting) sizes(ctx context.Context, s *server.Shard, some []outgoing)
 }
 
 // exportedFields are those of a record.
-var exportedFields = append(slices.Clone(codec.WholeFields), "request")
+var exportedFields = append(slices.Clone(codec.WholeFields), "request", "queue")
 
 // parts are the answers about one request.
 type parts struct {
@@ -312,14 +312,12 @@ func (p *parts) readRecord(one *ports.Stored, now time.Time) error {
 		return nil
 	}
 	rec.Status = domain.Pending
-	if request := row.Bytes("request"); len(request) > 0 {
-		req, err := codec.DecodeRequest(&rec, request)
-		if err != nil {
-			return err
-		}
-		one.Request = &req
+	if row.Text("queue") == codec.CarriedQueue {
+		return nil // also where its original is kept
 	}
-	return nil
+	req, err := codec.DecodeRequest(&rec, row.Bytes("request"))
+	one.Request = &req
+	return err
 }
 
 func (p *parts) readLetter(one *ports.Stored, now time.Time) error {

@@ -21,7 +21,7 @@ type DrainStore interface {
 type DrainOptions struct {
 	Reader   envelope.Reader // of messages, also of foreign ones
 	Losses   LossOptions     // how to find what the carrier has lost
-	Progress func(kept int)  // called with how many messages were saved so far; must not block for long
+	Progress func(kept int)  // called every few seconds with how many messages were saved; must not block for long
 }
 
 // Drain brings everything that a carrier has into the store beside it, for a queue that the carrier is not to carry any
@@ -55,6 +55,7 @@ func (d *Drain) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		d.opts.Progress(d.kept)
 		if n > 0 {
 			continue
 		}
@@ -112,6 +113,5 @@ func (d *Drain) keepSome(ctx context.Context) (int, error) {
 	}
 	d.carrier.Settle(tickets)
 	d.kept += len(received)
-	d.opts.Progress(d.kept)
 	return len(received), nil
 }

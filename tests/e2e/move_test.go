@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
@@ -224,13 +225,13 @@ func moveFromACarrier(t *testing.T, s site) {
 	backend, config, release := split(t)
 	release()
 	target := testkit.StartRedis(t)
-	old := s.install(t, "api", config)
+	lease := s.queue.Lease(3 * time.Second) // of messages that a killed process has
+	old := s.install(t, "api", config, lease)
 	fresh := onRedis(t, target, "all", config)
 	from, to := fileOf(t, old, s.redis), fileOf(t, fresh, target)
 	api := old.Start()
 	w := workload{client: api.Client()}
-	workers := s.install(t, "worker", config)
-	worker := workers.Start()
+	worker := s.install(t, "worker", config, lease).Start()
 	w.submit(t, "done", 5, "")
 	w.submit(t, "dead", 5, pathDead)
 	for _, id := range append(w.ids["done"], w.ids["dead"]...) {
@@ -256,9 +257,9 @@ func moveFromACarrier(t *testing.T, s site) {
 	moving.Kill()
 	env := s.queue.Variables() // an AWS client has its credentials from there
 	mover := testkit.NewGateway(t, "", env...)
-	again := mover.Run("move", "--from", from, "--to", to)
-	require.Zero(t, again.Code, again.Stderr)
-	require.Contains(t, again.Stdout, "moved: 301 ready and 10 delayed requests, 10 finished ones, 5 dead letters")
+	again := mover.Launch("move", "--from", from, "--to", to)
+	require.True(t, again.Wait().Success(), again.Log.Text())
+	require.Equal(t, "311", target.Run("ZCARD", "{openhqm-requests}:deadlines"))
 	gone := old.Run()
 	require.Equal(t, exitUsage, gone.Code, gone.Stderr)
 	require.Contains(t, gone.Stderr, "has been moved to redis "+target.Address)
