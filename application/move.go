@@ -41,7 +41,7 @@ type MoveSum struct {
 }
 
 // Total returns how many requests and dead letters there are, without those that were left.
-func (s MoveSum) Total() int { return s.Ready + s.Delayed + s.Carried + s.Final + s.DeadLetters }
+func (s *MoveSum) Total() int { return s.Ready + s.Delayed + s.Carried + s.Final + s.DeadLetters }
 
 // Move is the use-case that moves all that a store keeps to another one. What is in the target, durably, is removed
 // from the source: a move that was cut off goes on where it was when it is run again, and nothing is in both.

@@ -61,8 +61,8 @@ func (m *mover) party(store *mocks.MockMovable, name string, mark func() *ports.
 }
 
 // exports lets the source hand out batches.
-func (m *mover) exports(batches ...[]ports.Stored) *gomock.Call {
-	return m.from.EXPECT().Export(gomock.Any(), gomock.Any()).DoAndReturn(
+func (m *mover) exports(batches ...[]ports.Stored) {
+	m.from.EXPECT().Export(gomock.Any(), gomock.Any()).DoAndReturn(
 		func(_ context.Context, visit func([]ports.Stored) error) error {
 			for _, batch := range batches {
 				if err := visit(batch); err != nil {

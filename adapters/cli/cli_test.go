@@ -150,7 +150,8 @@ func TestHelpNamesWhatThereIs(t *testing.T) {
 	t.Parallel()
 	_, help, _ := run(testProgram(), "help")
 	for _, want := range []string{
-		"config", "healthcheck", "dlq", "move", "version", "completion", "--config file", "--role", "--queue-type", "OPENHQM_ROLE",
+		"config", "healthcheck", "dlq", "move", "version", "completion", "--config file", "--role", "--queue-type",
+		"OPENHQM_ROLE",
 	} {
 		require.Contains(t, help, want)
 	}

@@ -10,8 +10,8 @@ func (p *Program) moveCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "move --from FILE --to FILE",
 		Short: "Move all requests, results and dead letters to another queue",
-		Long: `Move everything that is kept with one configuration to another: requests that wait or are delayed, results, dead
-letters with their originals, and idempotency keys. Ids stay the same.
+		Long: `Move everything that is kept with one configuration to another: requests that wait or are delayed, results,
+dead letters with their originals, and idempotency keys. Ids stay the same.
 
 Stop all processes of both configurations first. When the move ends, start those of the new one; the old one refuses to
 start. A move that was interrupted goes on when it is run again.

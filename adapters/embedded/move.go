@@ -199,7 +199,7 @@ func (x *exporting) record(key, value []byte) (one ports.Stored, found bool, err
 		}
 	}
 	if rec.Status.DeadLettered() {
-		one.Letter, err = x.wholeLetter(id)
+		err = x.wholeLetter(id, &one)
 	}
 	return one, true, err
 }
@@ -247,28 +247,29 @@ func storedKey(i *idempotency, owner, key string) *ports.StoredIdempotency {
 	}
 }
 
-// wholeLetter reads a dead letter, nil when it was deleted.
-func (x *exporting) wholeLetter(id domain.ID) (*ports.StoredLetter, error) {
+// wholeLetter reads a dead letter, unless it was deleted.
+func (x *exporting) wholeLetter(id domain.ID, one *ports.Stored) error {
 	letters := x.db.DeadLetters()
 	letter, err := letters.readWhole(id)
 	if errors.Is(err, ports.ErrNotFound) {
-		return nil, nil
+		return nil
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	r, _, err := letters.readRow(id)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	ref, err := x.db.readLetterRef(id)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return &ports.StoredLetter{
+	one.Letter = &ports.StoredLetter{
 		DeadLetter: letter, Owner: r.Owner, Priority: r.Priority, Deadline: r.Deadline,
 		Expires: time.UnixMilli(ref.expires).UTC(),
-	}, nil
+	}
+	return nil
 }
 
 // letter reads a dead letter whose record is gone.
@@ -277,8 +278,9 @@ func (x *exporting) letter(key, _ []byte) (one ports.Stored, found bool, err err
 	if there, err := x.db.get(idKey(prefixRecord, id)); err != nil || there != nil {
 		return one, false, err
 	}
-	letter, err := x.wholeLetter(id)
-	return ports.Stored{ID: id, Letter: letter}, letter != nil, err
+	one = ports.Stored{ID: id}
+	err = x.wholeLetter(id, &one)
+	return one, one.Letter != nil, err
 }
 
 // key reads an idempotency key whose record is gone.

@@ -186,12 +186,13 @@ func (x *exporting) readAndVisit(ctx context.Context, s *server.Shard, some []ou
 	if err != nil {
 		return err
 	}
-	for from, to := 0, 0; from < len(some); from = to {
-		var sum int64
-		for to = from; to < len(some) && (to == from || sum+sizes[to] <= server.MaxGroupBytes); to++ {
-			sum += sizes[to]
+	for len(some) > 0 {
+		n, sum := 1, sizes[0]
+		for ; n < len(some) && sum+sizes[n] <= server.MaxGroupBytes; n++ {
+			sum += sizes[n]
 		}
-		all, err := x.read(ctx, s, some[from:to])
+		all, err := x.read(ctx, s, some[:n])
+		some, sizes = some[n:], sizes[n:]
 		if err == nil && len(all) > 0 {
 			err = x.visit(all)
 		}

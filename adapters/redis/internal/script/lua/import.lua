@@ -17,7 +17,7 @@ fields, letterFields = tonumber(fields), tonumber(letterFields)
 
 local record, letter, keyName = recordKey(id), letterKey(id), shard .. ':k:' .. key
 local there = redis.call('HGET', record, 'facts') or redis.call('HGET', letter, 'facts')
-if there then return {there == facts and 'same' or 'conflict'} end
+if there and facts ~= '' then return {there == facts and 'same' or 'conflict'} end
 local holder = key ~= '' and redis.call('HGET', keyName, 'id')
 if facts == '' and holder then return {holder == id and 'same' or 'conflict'} end
 if create ~= '1' then return {'missing'} end

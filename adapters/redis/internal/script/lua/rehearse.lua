@@ -12,6 +12,7 @@ redis.call('HMGET', key, 'a')
 redis.call('EXISTS', key)
 redis.call('PEXPIRE', key, 1000)
 redis.call('PEXPIREAT', key, now + 1000)
+redis.call('PTTL', key)
 redis.call('HDEL', key, 'a')
 
 fresh('GET', key)
