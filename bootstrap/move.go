@@ -200,6 +200,9 @@ func (m *moved) moveTo(ctx context.Context, target *moved, logger *slog.Logger) 
 // ready returns an error while other programs are involved in what is to be moved.
 func (m *moved) ready(ctx context.Context) error {
 	const remedy = "start the old configuration until that is done"
+	if err := m.db.Adopt(ctx, m.config.Queue.Type); err != nil {
+		return err // another carrier has requests of it: not this configuration is to be moved
+	}
 	owed, err := m.db.Owed(ctx)
 	if err != nil {
 		return err

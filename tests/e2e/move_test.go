@@ -215,6 +215,53 @@ func TestAMoveBetweenTwoRedisAndBack(t *testing.T) {
 	w.requireMoved(t, fresh.Start().Client(), backend, 1)
 }
 
+// TestAMoveToACarrierAndOffIt moves what is embedded to a carrier, and then all of that to the Redis beside the carrier.
+func TestAMoveToACarrierAndOffIt(t *testing.T) {
+	t.Parallel()
+	onEachCarrier(t, moveToACarrierAndOffIt)
+}
+
+func moveToACarrierAndOffIt(t *testing.T, s site) {
+	t.Helper()
+	backend, config, release := split(t)
+	dir := filepath.Join(t.TempDir(), "data")
+	first := testkit.NewGateway(t, config, "OPENHQM_EMBEDDED_DIR="+dir)
+	second := s.install(t, "api", config)
+	third := onRedis(t, s.redis, "all", config, "OPENHQM_QUEUE_REQUESTS="+s.queue.Name)
+	files := []string{fileOf(t, first, s.redis), fileOf(t, second, s.redis), fileOf(t, third, s.redis)}
+	mover := testkit.NewGateway(t, "", s.queue.Variables()...) // an AWS client has its credentials from there
+	process := first.Start()
+	w := workload{client: process.Client()}
+	w.submit(t, "done", 3, "")
+	for _, id := range w.ids["done"] {
+		w.client.Result(id)
+	}
+	w.submit(t, "later", 3, `"delay": "1h"`)
+	w.submit(t, "waiting", 10, pathWaiting)
+	testkit.Until(t, "two requests are called", func() bool { return len(backend.Calls()) == 5 })
+	process.Kill()
+	moved := mover.Run("move", "--from", files[0], "--to", files[1])
+	require.Zero(t, moved.Code, moved.Stderr)
+
+	api := second.Start()
+	fresh := workload{client: api.Client()}
+	fresh.submit(t, "new", 10, `"endpoint": "done"`)
+	endWell(t, api)
+	wrong := mover.Run("move", "--from", files[2], "--to", files[0])
+	require.Equal(t, exitUsage, wrong.Code, wrong.Stderr)
+	require.Contains(t, wrong.Stderr, s.Name+" still carries 10 unfinished requests")
+
+	draining := mover.Launch("move", "--from", files[1], "--to", files[2])
+	require.True(t, draining.Wait().Success(), draining.Log.Text())
+	release()
+	client := third.Start().Client()
+	w.requireMoved(t, client, backend, 2)
+	for _, id := range fresh.ids["new"] {
+		require.Equal(t, "COMPLETED", client.Result(id).Status)
+		require.Len(t, backend.CallsOf(id), 1)
+	}
+}
+
 func TestAMoveFromACarrierTakesItsMessagesToo(t *testing.T) {
 	t.Parallel()
 	onEachCarrier(t, moveFromACarrier)
