@@ -2,7 +2,6 @@ package bootstrap
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"go.uber.org/fx"
@@ -18,18 +17,27 @@ func embeddedModule() fx.Option {
 		func(lc fx.Lifecycle, db *embedded.DB) ports.Work { return consume(lc, db.NewConsumer) },
 		func(db *embedded.DB) (ports.Intake, ports.Results, ports.Gauge) { return db, db, db },
 		func(db *embedded.DB) ports.DeadLetters { return db.DeadLetters() },
-		func(db *embedded.DB) probes { return probes{Probes: []probe{{"queue", db}, {"store", db}}} },
+		func(db *embedded.DB, config configs.Config) ports.Backups {
+			if config.Embedded.BackupDir == "" {
+				return nil
+			}
+			return db.Backups(config.Embedded.BackupDir)
+		},
+		func(db *embedded.DB) probes {
+			return probes{Probes: []probe{{"queue", db}, {"store", db}, {"disk", db.Disk()}}}
+		},
 	))
 }
 
 // openEmbedded opens the database at once rather than in a start hook, because the constructors that use it need it.
 func openEmbedded(
-	lc fx.Lifecycle, config configs.Config, memory memoryBudgets, observer ports.Observer, logger *slog.Logger,
+	lc fx.Lifecycle, config configs.Config, memory memoryBudgets, observer ports.Observer, log *Log,
 	s *supervisor, files descriptors,
 ) (*embedded.DB, error) {
 	db, err := embedded.Open(embedded.Options{
 		Dir:           config.Embedded.Dir,
 		MinFree:       uint64(config.Embedded.MinFree),
+		MaxResponse:   int64(config.Proxy.MaxResponseSize),
 		CacheBytes:    memory.Cache,
 		MemTableBytes: uint64(memory.MemTable),
 		MaxDepth:      int64(config.Queue.MaxDepth),
@@ -38,8 +46,10 @@ func openEmbedded(
 		DeadLetterTTL: config.Store.DeadLetterTTL,
 		Now:           time.Now,
 		Ended:         observer.Ended,
-		Logger:        logger,
+		Logger:        log.Logger,
+		Exit:          log.Exit,
 		MaxOpenFiles:  files.database,
+		Repair:        config.Embedded.Repair,
 	})
 	if err != nil {
 		return nil, err

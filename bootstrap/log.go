@@ -1,8 +1,11 @@
 package bootstrap
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
+	"os"
+	"time"
 
 	"github.com/openhqm/openhqm/adapters/telemetry"
 	"github.com/openhqm/openhqm/configs"
@@ -35,6 +38,17 @@ func (l *Log) SetLevel(config configs.Config) error {
 	}
 	l.level.Set(level)
 	return nil
+}
+
+// exitTime bounds how long Exit writes what was logged before.
+const exitTime = time.Second
+
+// Exit ends the process at once, as one that failed. What was logged is written, unless nobody reads it.
+func (l *Log) Exit() {
+	ctx, cancel := context.WithTimeout(context.Background(), exitTime)
+	l.writer.Close(ctx)
+	cancel()
+	os.Exit(1)
 }
 
 // logProbes adds the component "log" to /health.

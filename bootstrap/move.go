@@ -131,6 +131,7 @@ func (m *moved) openEmbedded(logger *slog.Logger) error {
 		DeadLetterTTL: m.config.Store.DeadLetterTTL,
 		Now:           time.Now,
 		Logger:        logger,
+		Repair:        m.config.Embedded.Repair,
 		Moving:        true,
 	})
 	if err != nil {

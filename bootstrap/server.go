@@ -42,7 +42,8 @@ type serverInput struct {
 	Cancel  *application.Cancel
 	Resend  *application.Resend
 	Letters ports.DeadLetters
-	Probes  []probe `group:"probes"`
+	Backups ports.Backups `optional:"true"`
+	Probes  []probe       `group:"probes"`
 	Metrics *telemetry.Metrics
 	Gates   *worker.Gates
 	Gauge   ports.Gauge
@@ -72,6 +73,7 @@ func newServer(in serverInput) *httpapi.Server {
 		Canceller:        in.Cancel,
 		DeadLetters:      in.Letters,
 		Resender:         in.Resend,
+		Backups:          in.Backups,
 		Probes:           named,
 		Metrics:          in.Metrics.Handler(),
 		Observer:         in.Metrics,

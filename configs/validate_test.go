@@ -173,6 +173,10 @@ func TestRulesBetweenKeys(t *testing.T) {
 			`f.yaml:1: queue.results_in: "b": is also queue.responses; they must be different`,
 		}},
 		{give: "redis: {url: ''}", want: []string{`f.yaml:1: redis.url: ***: is required`}},
+		{
+			give: "embedded: {dir: data, backup_dir: data/../data/backups}",
+			want: []string{`f.yaml:1: embedded.backup_dir: "data/../data/backups": must not be in embedded.dir`},
+		},
 		{give: "embedded: {dir: ''}", want: []string{`f.yaml:1: embedded.dir: "": must be the path of a directory`}},
 		{give: "worker: {max_bytes: 20MiB}"},
 		{give: "worker: {max_bytes: 20971519}", want: []string{

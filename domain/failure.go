@@ -14,13 +14,15 @@ const (
 	FailureUnsendable  FailureKind = "unsendable"         // not a valid request; nothing was sent
 	FailureInterrupted FailureKind = "interrupted"        // our own shutdown or a lost lease cut the call off
 	FailureShortage    FailureKind = "shortage"           // this process had no file descriptor or port; nothing was sent
+	FailureRefused     FailureKind = "refused"            // the backend turned the request away unread, again and again
 )
 
 // Retryable reports whether another attempt might succeed.
 func (k FailureKind) Retryable() bool { return k != FailureTooLarge && k != FailureUnsendable }
 
-// Charged reports whether the attempt counts. One that never began for want of something of our own does not.
-func (k FailureKind) Charged() bool { return k != FailureShortage }
+// Charged reports whether the attempt counts. One that the backend never began does not, for want of something of our
+// own or because it said so.
+func (k FailureKind) Charged() bool { return k != FailureShortage && k != FailureRefused }
 
 // Failure is the error of an attempt that got no response. Clients and operators see its text, so Err must hold no
 // secret and no address.

@@ -12,8 +12,8 @@ type Backend interface {
 	// request that the backend cannot have processed is sent again. Any HTTP status is a Response. Without one the error
 	// is always a *domain.Failure; when ctx ends its kind is FailureTimeout or, with the cause ErrInterrupted,
 	// FailureInterrupted. When this process has no file descriptor or local port left, nothing is sent and the kind is
-	// FailureShortage. Do changes nothing of call.Request, but may read its body for a moment after it has returned.
-	// The caller owns the response.
+	// FailureShortage; when the backend turns the request away unread again and again, it is FailureRefused. Do changes
+	// nothing of call.Request, but may read its body for a moment after it has returned. The caller owns the response.
 	Do(ctx context.Context, call Call) (*domain.Response, error)
 }
 
@@ -24,7 +24,8 @@ type Call struct {
 	Attempt int // from 1
 
 	// Repeatable allows Do to send the request once more when a reused connection ends without one byte of a response:
-	// most likely the backend closed it for being idle. The backend may have processed the request all the same.
+	// most likely the backend closed it for being idle. The same holds for an HTTP/2 stream that the backend ends with
+	// PROTOCOL_ERROR. The backend may have processed the request all the same.
 	Repeatable bool
 
 	// Reserve is called, at most once, before a response is read that may be larger than UnreservedBytes, with all of

@@ -9,6 +9,7 @@ var (
 	ErrLost            = errors.New("another worker holds the delivery by now")
 	ErrUnavailable     = errors.New("the queue or store is not available")
 	ErrFull            = errors.New("the queue is full")
+	ErrStorageLow      = errors.New("the disk has too little free space")
 	ErrTooLarge        = errors.New("the message exceeds the size limit of the broker")
 	ErrClosed          = errors.New("closed")
 	ErrUnknownEndpoint = errors.New("unknown endpoint")

@@ -26,7 +26,7 @@ type Intake interface {
 type Accepted struct {
 	Outcome AcceptOutcome
 	Record  domain.Record // with AcceptedSame the record of the earlier request
-	Err     error         // ErrFull, ErrUnavailable, ErrClosed
+	Err     error         // ErrFull, ErrStorageLow, ErrUnavailable, ErrClosed
 }
 
 // AcceptOutcome says what an idempotency key did to a request. Without a key it is always AcceptedNew.

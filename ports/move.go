@@ -31,7 +31,7 @@ type Exporter interface {
 type Importer interface {
 	// Import makes each durable, as one step. Unfinished requests are PENDING, ready or delayed. What is there already, by
 	// an earlier call, stays as it is, and that is no error. ErrConflict: another request has the id; nothing was changed.
-	// Other errors match ErrFull, ErrUnavailable or ErrClosed. The errors are aligned with all.
+	// Other errors match ErrFull, ErrStorageLow, ErrUnavailable or ErrClosed. The errors are aligned with all.
 	Import(ctx context.Context, all []Stored) []error
 }
 

@@ -14,7 +14,8 @@ type Submitter interface {
 	Check(s Submission) error
 
 	// Submit validates and accepts. It blocks until the request is durable. Errors: *domain.Invalid,
-	// ErrUnknownEndpoint, ErrForbidden, ErrMismatch, ErrFull, ErrUnavailable, ErrClosed.
+	// ErrUnknownEndpoint, ErrForbidden, ErrMismatch, ErrFull, ErrStorageLow, ErrUnavailable,
+	// ErrClosed.
 	Submit(ctx context.Context, s Submission) (Receipt, error)
 }
 

@@ -18,7 +18,8 @@ type Work interface {
 	// Finish makes each outcome durable and ends its delivery, as one step per item, with everything that follows from
 	// it: waiters are woken, a FAILED or TIMEOUT becomes a dead letter. The errors are aligned with finishes. ErrLost:
 	// another worker holds the request by now, and nothing was changed. ErrUnavailable: not confirmed; the caller
-	// repeats it, and the delivery stays leased meanwhile. Bodies of responses may be read later, so nobody changes them.
+	// repeats it, and the delivery stays leased meanwhile. ErrStorageLow: the same, until the disk has room. Bodies of
+	// responses may be read later, so nobody changes them.
 	Finish(ctx context.Context, finishes []Finish) []error
 }
 

@@ -38,6 +38,9 @@ type Program struct {
 
 	// Listen returns where a process with this configuration listens.
 	Listen func(settings Settings) (host string, port int, err error)
+
+	// Data are the tools for data directories.
+	Data DataTools
 }
 
 // Settings are the flags that choose the configuration.

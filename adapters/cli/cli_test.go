@@ -91,17 +91,21 @@ func TestTheExitCodeSaysWhatKindOfErrorItWas(t *testing.T) {
 func TestAWrongCommandLineIsRefused(t *testing.T) {
 	t.Parallel()
 	for give, want := range map[string]string{
-		"serve":               `unknown command "serve"; see openhqm --help`,
-		"confg":               `unknown command "confg", did you mean "config"?; see openhqm --help`,
-		"--port=1":            "unknown flag: --port; see openhqm --help",
-		"-- config":           `unknown command "config"; see openhqm --help`,
-		"config more":         `unexpected argument "more"; see openhqm config --help`,
-		"healthcheck more":    `unexpected argument "more"; see openhqm healthcheck --help`,
-		"help more":           `unknown command "more"; see openhqm help --help`,
-		"help dlq more":       `unknown command "dlq more"; see openhqm help --help`,
-		"completion":          "name one shell: bash, zsh, fish, powershell; see openhqm completion --help",
-		"completion tcsh":     "name one shell: bash, zsh, fish, powershell; see openhqm completion --help",
-		"dlq list --role api": "unknown flag: --role; see openhqm dlq list --help",
+		"serve":                `unknown command "serve"; see openhqm --help`,
+		"confg":                `unknown command "confg", did you mean "config"?; see openhqm --help`,
+		"--port=1":             "unknown flag: --port; see openhqm --help",
+		"-- config":            `unknown command "config"; see openhqm --help`,
+		"config more":          `unexpected argument "more"; see openhqm config --help`,
+		"healthcheck more":     `unexpected argument "more"; see openhqm healthcheck --help`,
+		"help more":            `unknown command "more"; see openhqm help --help`,
+		"help dlq more":        `unknown command "dlq more"; see openhqm help --help`,
+		"data":                 "data: name one of check, repair, backup; see openhqm data --help",
+		"data check":           "give DIR; see openhqm data check --help",
+		"data backup a":        "give DIR and TARGET; see openhqm data backup --help",
+		"data backup --live a": `unexpected argument "a"; see openhqm data backup --help`,
+		"completion":           "name one shell: bash, zsh, fish, powershell; see openhqm completion --help",
+		"completion tcsh":      "name one shell: bash, zsh, fish, powershell; see openhqm completion --help",
+		"dlq list --role api":  "unknown flag: --role; see openhqm dlq list --help",
 	} {
 		code, stdout, stderr := run(testProgram(), strings.Fields(give)...)
 		require.Equal(t, exitUsage, code, give)
@@ -122,7 +126,7 @@ func commands(command *cobra.Command) []*cobra.Command {
 func TestEveryCommandHasHelpWithExamples(t *testing.T) {
 	t.Parallel()
 	all := commands(testProgram().root())
-	require.Len(t, all, 11)
+	require.Len(t, all, 15)
 	for _, command := range all {
 		_, path, _ := strings.Cut(command.CommandPath(), " ")
 		t.Run(path, func(t *testing.T) {
@@ -150,8 +154,8 @@ func TestHelpNamesWhatThereIs(t *testing.T) {
 	t.Parallel()
 	_, help, _ := run(testProgram(), "help")
 	for _, want := range []string{
-		"config", "healthcheck", "dlq", "move", "version", "completion", "--config file", "--role", "--queue-type",
-		"OPENHQM_ROLE",
+		"config", "healthcheck", "dlq", "data", "move", "version", "completion",
+		"--config file", "--role", "--queue-type", "OPENHQM_ROLE",
 	} {
 		require.Contains(t, help, want)
 	}

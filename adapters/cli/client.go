@@ -107,17 +107,17 @@ func (c *client) list(filter filter) (page pageDocument, answer []byte, err erro
 			query.Set(name, value)
 		}
 	}
-	answer, err = c.call(http.MethodGet, "?"+query.Encode(), nil, http.StatusOK, &page)
+	answer, err = c.letters(http.MethodGet, "?"+query.Encode(), nil, http.StatusOK, &page)
 	return page, answer, err
 }
 
 func (c *client) show(id string) (letter deadLetterDocument, answer []byte, err error) {
-	answer, err = c.call(http.MethodGet, "/"+url.PathEscape(id), nil, http.StatusOK, &letter)
+	answer, err = c.letters(http.MethodGet, "/"+url.PathEscape(id), nil, http.StatusOK, &letter)
 	return letter, answer, err
 }
 
 func (c *client) resend(id string) (resent resentDocument, answer []byte, err error) {
-	answer, err = c.call(http.MethodPost, "/"+url.PathEscape(id)+"/resend", nil, http.StatusAccepted, &resent)
+	answer, err = c.letters(http.MethodPost, "/"+url.PathEscape(id)+"/resend", nil, http.StatusAccepted, &resent)
 	return resent, answer, err
 }
 
@@ -133,22 +133,43 @@ func (c *client) resendMany(filter filter, rate int) (page resentPageDocument, a
 	if err != nil {
 		return page, nil, err
 	}
-	answer, err = c.call(http.MethodPost, "/resend", body, http.StatusAccepted, &page)
+	answer, err = c.letters(http.MethodPost, "/resend", body, http.StatusAccepted, &page)
 	return page, answer, err
 }
 
 func (c *client) purge(id string) error {
-	_, err := c.call(http.MethodDelete, "/"+url.PathEscape(id), nil, http.StatusNoContent, nil)
+	_, err := c.letters(http.MethodDelete, "/"+url.PathEscape(id), nil, http.StatusNoContent, nil)
 	return err
 }
 
-// call makes one request and returns the bytes of the answer, decoded into the given value too unless that is nil. Any
-// other status than want is an error; errGone for a dead letter that does not exist.
-func (c *client) call(method, path string, body []byte, want int, into any) ([]byte, error) {
-	request, err := http.NewRequestWithContext(
-		context.Background(), method, c.base+deadLetters+path, bytes.NewReader(body))
+// backup makes a backup and returns where it is on the machine of the api.
+func (c *client) backup() (path string, answer []byte, err error) {
+	var made struct {
+		Path string `json:"path"`
+	}
+	answer, err = c.call(http.MethodPost, "/api/v1/backup", nil, http.StatusCreated, &made)
+	return made.Path, answer, err
+}
+
+// letters calls what the api has for dead letters. The error is errGone for one that does not exist.
+func (c *client) letters(method, path string, body []byte, want int, into any) ([]byte, error) {
+	answer, err := c.call(method, deadLetters+path, body, want, into)
+	if refused, ok := errors.AsType[*refusedError](err); ok && refused.code == "NOT_FOUND" {
+		err = errGone
+	}
 	if err != nil {
 		return nil, fmt.Errorf("dlq: %w", err)
+	}
+	return answer, nil
+}
+
+// call makes one request and returns the bytes of the answer, decoded into the given value too unless that is nil. Any
+// other status than want is an error, a *refusedError if the api sent it.
+func (c *client) call(method, path string, body []byte, want int, into any) ([]byte, error) {
+	request, err := http.NewRequestWithContext(
+		context.Background(), method, c.base+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
 	}
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
@@ -158,12 +179,12 @@ func (c *client) call(method, path string, body []byte, want int, into any) ([]b
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("dlq: %w", err)
+		return nil, err
 	}
 	defer response.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return nil, fmt.Errorf("dlq: read answer: %w", err)
+		return nil, fmt.Errorf("read answer: %w", err)
 	}
 	if response.StatusCode != want {
 		return nil, refusal(response.StatusCode, answer)
@@ -172,9 +193,20 @@ func (c *client) call(method, path string, body []byte, want int, into any) ([]b
 		return answer, nil
 	}
 	if err := json.Unmarshal(answer, into); err != nil {
-		return nil, fmt.Errorf("dlq: the answer is not from an openhqm api: %w", err)
+		return nil, fmt.Errorf("the answer is not from an openhqm api: %w", err)
 	}
 	return answer, nil
+}
+
+// refusedError is a problem document that the api sent (RFC 9457).
+type refusedError struct {
+	status       int
+	code, detail string
+}
+
+// Error implements error.
+func (e *refusedError) Error() string {
+	return fmt.Sprintf("%d %s: %s", e.status, plain(e.code), plain(e.detail))
 }
 
 // refusal returns the error for an answer with a status that was not wanted.
@@ -184,10 +216,7 @@ func refusal(status int, answer []byte) error {
 		Detail string `json:"detail"`
 	}
 	if json.Unmarshal(answer, &problem) != nil || problem.Code == "" {
-		return fmt.Errorf("dlq: status %d without a code: is this an openhqm api?", status)
+		return fmt.Errorf("status %d without a code: is this an openhqm api?", status)
 	}
-	if problem.Code == "NOT_FOUND" {
-		return fmt.Errorf("dlq: %w", errGone)
-	}
-	return fmt.Errorf("dlq: %d %s: %s", status, plain(problem.Code), plain(problem.Detail))
+	return &refusedError{status, problem.Code, problem.Detail}
 }

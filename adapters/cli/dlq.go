@@ -29,13 +29,18 @@ Exit codes: 0; 1 something could not be done; 2 the command line or the configur
 		Args: noArguments,
 		RunE: func(*cobra.Command, []string) error { return usagef("dlq: name one of list, show, resend, purge") },
 	}
-	flags := dlq.PersistentFlags()
+	addAPIFlags(dlq)
+	dlq.AddCommand(p.dlqList(), p.dlqShow(), p.dlqResend(), p.dlqPurge())
+	return dlq
+}
+
+// addAPIFlags adds what session reads.
+func addAPIFlags(command *cobra.Command) {
+	flags := command.PersistentFlags()
 	flags.String("url", "", "`address` of the api (default: this machine, at server.port)")
 	flags.String("config", "", "YAML `file` that has server.port (also OPENHQM_CONFIG)")
 	flags.Bool("json", false, "print JSON, one document for each call of the api")
-	completeFiles(dlq, "config")
-	dlq.AddCommand(p.dlqList(), p.dlqShow(), p.dlqResend(), p.dlqPurge())
-	return dlq
+	completeFiles(command, "config")
 }
 
 func (p *Program) dlqList() *cobra.Command {

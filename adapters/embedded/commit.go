@@ -22,7 +22,7 @@ const (
 // op is one operation on its way through the committer.
 type op struct {
 	apply func(*txn) error // runs in the committer's goroutine; must change nothing when it returns an error
-	bytes int              // approximate size that it adds to the batch
+	bytes int              // approximate size that it adds to the batch; 0: it changes nothing
 	err   error            // valid after done
 	done  chan struct{}    // closed when its group is durable
 }
@@ -155,9 +155,14 @@ func (db *DB) drain(ops []*op, bytes int) []*op {
 	return ops
 }
 
+// diskPause is the time between two looks at a disk that has too little room.
+const diskPause = time.Second
+
 // idle returns how long there is nothing to do unless an operation comes.
 func (db *DB) idle() time.Duration {
-	now := db.opts.Now()
+	if db.stuck {
+		return diskPause
+	}
 	if db.canServeMore() {
 		return 0
 	}
@@ -165,10 +170,14 @@ func (db *DB) idle() time.Duration {
 	for c := range db.gone {
 		next = min(next, c.expires)
 	}
-	if next == math.MaxInt64 {
-		return math.MaxInt64
+	wait := time.Duration(math.MaxInt64)
+	if next != math.MaxInt64 {
+		wait = max(0, time.UnixMilli(next).Sub(db.opts.Now()))
 	}
-	return max(0, time.UnixMilli(next).Sub(now))
+	if db.held {
+		wait = min(wait, diskPause)
+	}
+	return wait
 }
 
 // group applies what is due and the operations, commits, and answers the operations. On an error none is answered and
@@ -178,15 +187,25 @@ func (db *DB) group(ops []*op) error {
 	for _, o := range ops {
 		bytes += o.bytes
 	}
+	refusal, err := db.refusal(bytes)
+	if err != nil {
+		return err
+	}
 	tx := db.begin(bytes)
 	defer func() { _ = tx.batch.Close() }()
-	for _, step := range []func(*txn) error{db.refill, db.moveDue, db.expire, db.reclaim} {
+	steps := []func(*txn) error{db.refill, db.moveDue, db.expire, db.reclaim}
+	if db.stuck {
+		steps = steps[:1] // the others write
+	}
+	for _, step := range steps {
 		if err := step(tx); err != nil {
 			return err
 		}
 	}
 	for _, o := range ops {
-		o.err = o.apply(tx)
+		if o.err = refusal; refusal == nil || o.bytes == 0 {
+			o.err = o.apply(tx)
+		}
 	}
 	served, err := db.serve(tx)
 	if err != nil {
@@ -204,6 +223,23 @@ func (db *DB) group(ops []*op) error {
 	db.waiting.Wake(tx.finals...)
 	db.reportEnded(tx)
 	return nil
+}
+
+// refusal returns why the changes of a group cannot be written: the disk has no room for them, or is gone. A database
+// that is open read-only is first opened for writing if there is room for that.
+func (db *DB) refusal(bytes int) (refusal, err error) {
+	if db.readOnly {
+		if refusal = db.disk.holdsDatabase(); refusal != nil {
+			db.stuck = true
+			return refusal, nil
+		}
+		if err = db.openForWriting(); err != nil {
+			return nil, err
+		}
+		db.opts.Logger.Info("disk: there is room to write again; going on")
+	}
+	db.stuck = db.disk.holds(0, upkeepReserve) != nil
+	return db.disk.holds(bytes, db.opts.MemTableBytes), nil
 }
 
 func (db *DB) reportEnded(tx *txn) {

@@ -12,6 +12,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,7 +29,8 @@ import (
 // Options configure a DB. There are no defaults: all durations and limits come from the configuration.
 type Options struct {
 	Dir           string
-	MinFree       uint64              // bytes; with less free disk space no request is accepted
+	MinFree       uint64              // bytes; with less free disk space no request is accepted and no call begins
+	MaxResponse   int64               // bytes; the disk must have room for one of each call in progress; 0: not known
 	CacheBytes    int64               // memory for blocks that were read
 	MemTableBytes uint64              // memory for changes before they are written to tables, up to four times
 	MaxDepth      int64               // unfinished requests; 0: no limit
@@ -37,8 +40,13 @@ type Options struct {
 	Now           func() time.Time    // safe for concurrent use
 	Ended         func(domain.Record) // called with each record that is final and durable; must not block; nil: not called
 	Logger        *slog.Logger
-	MaxOpenFiles  int  // of the database, about; 0: 1000
-	Moving        bool // for Moves: also a directory is opened whose contents were moved or are being moved
+	Exit          func() // ends the process; called when it must not go on, after that was logged; nil: os.Exit(1)
+	MaxOpenFiles  int    // of the database, about; 0: 1000
+
+	// Repair makes Open go on without what is damaged or missing in the write-ahead log. Otherwise that is an error.
+	Repair bool
+
+	Moving bool // for Moves: also a directory is opened whose contents were moved or are being moved
 
 	// FS holds the files of the database; nil: the disk. The directory's marker and lock are always on the disk.
 	FS vfs.FS
@@ -49,19 +57,24 @@ type Options struct {
 type DB struct {
 	opts  Options
 	dir   *directory
-	kv    *pebble.DB
-	space *freeSpace
+	kv    *pebble.DB // replaced by the committer, while it holds reads
+	disk  *disk
+	files *files
+	mark  *mark // nil until the database is open for writing
+	log   pebbleLogger
+	waste waste
 
 	ops     chan *op
 	closing chan struct{} // closed by Close: no more operations
 	done    chan struct{} // closed when the committer has ended
 	failure error         // why it ended by itself; valid after done
 	once    sync.Once
+	upkeep  sync.WaitGroup // the goroutine that looks after the disk
 
 	durable   atomic.Uint64 // the last group that is on disk
 	inherited uint64        // tokens up to this one are from earlier processes
 	waiting   waitlist.List // for requests to become final
-	reads     sync.RWMutex  // read-locked by running reads, which Close waits for
+	reads     sync.RWMutex  // read-locked by running reads, which Close and a replacement of kv wait for
 	closed    bool          // guarded by reads
 
 	committer // owned by the committer's goroutine
@@ -76,6 +89,9 @@ type committer struct {
 	receivers []*receiver
 	due       timeline
 	expiry    timeline
+	readOnly  bool // the database was opened without room to write
+	held      bool // requests wait for room on the disk
+	stuck     bool // nothing can be written for lack of room
 }
 
 var (
@@ -86,9 +102,15 @@ var (
 )
 
 // Open opens the database in opts.Dir, or creates one if the directory is empty or missing. It returns an error when
-// the directory holds anything else, when the database is damaged, and when another process has it open. Close releases
-// it.
+// the directory holds anything else, when it belongs to another user, when the database is damaged, and when another
+// process has it open. On a full disk the database opens read-only, until there is room. Close releases it.
 func Open(opts Options) (*DB, error) {
+	if opts.FS == nil {
+		opts.FS = vfs.Default
+	}
+	if opts.Exit == nil {
+		opts.Exit = func() { os.Exit(1) }
+	}
 	dir, err := openDirectory(opts.Dir)
 	if err != nil {
 		return nil, err
@@ -98,29 +120,126 @@ func Open(opts Options) (*DB, error) {
 			return nil, errors.Join(err, dir.close())
 		}
 	}
-	db := &DB{
+	db := newDB(opts, dir)
+	if err := db.open(); err != nil {
+		return nil, errors.Join(err, db.closeFiles())
+	}
+	go db.run()
+	db.upkeep.Go(db.lookAfterDisk)
+	return db, nil
+}
+
+func newDB(opts Options, dir *directory) *DB {
+	return &DB{
 		opts: opts, dir: dir,
+		files:   &files{FS: opts.FS},
+		log:     pebbleLogger{opts.Logger, opts.Exit, new(atomic.Bool), new(damage)},
 		ops:     make(chan *op, maxGroupOps),
 		closing: make(chan struct{}),
 		done:    make(chan struct{}),
-		space:   newFreeSpace(opts.Dir, opts.MinFree, opts.Now),
 		committer: committer{
 			scheduler: newScheduler(),
 			leases:    make(map[domain.ID]*lease),
 			gone:      make(map[*Consumer]struct{}),
 		},
 	}
-	if db.kv, err = dir.openPebble(opts); err != nil {
-		return nil, errors.Join(err, dir.close())
+}
+
+// open opens the files and loads what the committer keeps in memory. An existing database is read first without a
+// change to it.
+func (db *DB) open() (err error) {
+	if db.readOnly = db.dir.ready; !db.readOnly {
+		if db.kv, err = db.openPebble(); err != nil {
+			return err
+		}
+	} else if err = db.openWhole(); err != nil {
+		return err
 	}
 	if err = db.load(); err == nil {
-		err = dir.markReady()
+		err = db.dir.markReady()
+	}
+	if err == nil {
+		err = db.checkMark()
+	}
+	if err == nil {
+		db.disk, err = newDisk(&db.opts)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open database in %s: %w", opts.Dir, err), db.kv.Close(), dir.close())
+		return fmt.Errorf("open database in %s: %w", db.opts.Dir, err)
 	}
-	go db.run()
-	return db, nil
+	if db.readOnly {
+		if err = db.disk.holdsDatabase(); errors.Is(err, ports.ErrStorageLow) {
+			db.opts.Logger.Warn("disk: opened read-only, as there is no room to write; results can be fetched", "error", err)
+			return nil
+		}
+		if err == nil {
+			err = db.openForWriting()
+		}
+	} else {
+		err = db.openMark()
+	}
+	if err == nil {
+		err = guardFiles(db.opts.Dir) // those that are new
+	}
+	return err
+}
+
+// openWhole opens the database read-only. With Options.Repair it cuts a damaged write-ahead log off where the damage
+// begins.
+func (db *DB) openWhole() (err error) {
+	db.kv, err = db.openPebble()
+	if err == nil || !pebble.IsCorruptionError(err) {
+		return err
+	}
+	damaged, cutErr := findDamagedLog(db.opts.FS, db.databaseDir())
+	if cutErr != nil || damaged == nil {
+		return errors.Join(err, cutErr)
+	}
+	if !db.opts.Repair {
+		return fmt.Errorf("%s is damaged at byte %d, and what was confirmed after that is gone: restore a backup, or set "+
+			"embedded.repair: true to go on with what is whole: %w", damaged.path, damaged.offset, err)
+	}
+	db.opts.Logger.Error("embedded database: the write-ahead log is damaged; what was confirmed after that is gone",
+		"path", damaged.path, "offset", damaged.offset, "kept", filepath.Join(db.opts.Dir, damagedName))
+	if err := db.keepLogs(); err != nil {
+		return err
+	}
+	if err := damaged.cut(db.files); err != nil {
+		return fmt.Errorf("repair %s: %w", damaged.path, err)
+	}
+	db.kv, err = db.openPebble()
+	return err
+}
+
+func (db *DB) databaseDir() string { return filepath.Join(db.opts.Dir, databaseName) }
+
+// openForWriting opens a database again that is open read-only. It blocks until running reads have ended.
+func (db *DB) openForWriting() error {
+	db.reads.Lock()
+	defer db.reads.Unlock()
+	err := db.kv.Close()
+	db.kv = nil
+	if err == nil {
+		db.readOnly = false
+		db.kv, err = db.openPebble()
+	}
+	if err == nil {
+		err = db.openMark()
+	}
+	db.closed = err != nil
+	return err
+}
+
+// closeFiles closes the database and releases the directory.
+func (db *DB) closeFiles() error {
+	var err error
+	if db.kv != nil {
+		err = db.kv.Close()
+	}
+	if db.mark != nil {
+		err = errors.Join(err, db.mark.close())
+	}
+	return errors.Join(err, db.dir.close())
 }
 
 // load reads what the committer keeps in memory: the totals and the counters of each queue.
@@ -152,10 +271,11 @@ func (db *DB) Close() error {
 	db.once.Do(func() {
 		close(db.closing)
 		<-db.done
+		db.upkeep.Wait()
 		db.reads.Lock()
 		db.closed = true
 		db.reads.Unlock()
-		err = errors.Join(db.kv.Close(), db.dir.close())
+		err = db.closeFiles()
 	})
 	return err
 }
@@ -185,13 +305,17 @@ func (db *DB) Depths(ctx context.Context) (ports.Depths, error) {
 	return d, nil
 }
 
-// Probe implements ports.Probe with a write and an fsync.
+// Probe implements ports.Probe with a write and an fsync. It fails too when a part of the database is damaged.
 func (db *DB) Probe(ctx context.Context) error {
-	return db.do(ctx, 0, func(tx *txn) error {
+	err := db.do(ctx, rowBytes, func(tx *txn) error {
 		tx.dirty = true
 		return nil
 	})
+	return errors.Join(err, db.log.damage.err())
 }
+
+// Disk returns the probe of the disk: whether it has the room that requests and results need.
+func (db *DB) Disk() ports.Probe { return db.disk }
 
 // enter begins a read of the database from outside the committer; leave ends it. It returns false when closed.
 func (db *DB) enter() bool {

@@ -195,7 +195,11 @@ func (tx *txn) deleteDeadLetter(id domain.ID) error {
 	key := deadLetterKey(b.at, id)
 	tx.delete(key)
 	tx.delete(idKey(prefixLetterRef, id))
-	tx.delete(idKey(prefixRequest, id))
+	size := int64(0)
+	if r, _, err := tx.db.DeadLetters().readRow(id); err == nil { // a damaged one is deleted too
+		size = r.size
+	}
+	tx.discard(idKey(prefixRequest, id), size)
 	tx.delete(expiryKey(b.expires, expireDeadLetter, key))
 	tx.db.totals.deadLetters--
 	return nil

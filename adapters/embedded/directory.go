@@ -5,20 +5,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
-	"time"
 
-	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
-
-	"github.com/openhqm/openhqm/domain/outage"
-	"github.com/openhqm/openhqm/ports"
 )
 
 // The marker file says that a directory is ours. It is "creating" until the first database is complete, and "ready"
@@ -44,8 +35,10 @@ func openDirectory(path string) (*directory, error) {
 	if err := makeDirectory(path); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
-	if err := checkOurs(path); err != nil {
-		return nil, err
+	for _, check := range []func(string) error{guardDirectory, checkOurs, guardFiles} {
+		if err := check(path); err != nil {
+			return nil, err
+		}
 	}
 	lock, err := vfs.Default.Lock(filepath.Join(path, lockName))
 	var unusable *fs.PathError // the lock file itself: no permission, a read-only disk
@@ -64,14 +57,14 @@ func openDirectory(path string) (*directory, error) {
 
 // makeDirectory creates a directory and its parents durably: a power cut that undid them would lose everything in them.
 func makeDirectory(path string) error {
-	if _, err := os.Stat(path); err == nil {
+	if _, err := os.Lstat(path); err == nil {
 		return nil
 	}
 	parent := filepath.Dir(path)
 	if err := makeDirectory(parent); err != nil {
 		return err
 	}
-	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+	if err := os.Mkdir(path, privateDirectory); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
 	return syncDirectory(parent)
@@ -89,7 +82,7 @@ func checkOurs(path string) error {
 		case markerName:
 			return nil
 		case lockName, newMarkerName: // of a start that was killed before it wrote the marker
-		case "lost+found": // at the root of a file system
+		case lostAndFound:
 		default:
 			foreign = entry.Name()
 		}
@@ -150,7 +143,7 @@ func syncDirectory(path string) error {
 }
 
 func writeSynced(path, text string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, privateFile)
 	if err != nil {
 		return err
 	}
@@ -159,122 +152,3 @@ func writeSynced(path, text string) error {
 }
 
 func (d *directory) close() error { return d.lock.Close() }
-
-// plentyBytes is the size of memtables from which on memory is no concern.
-const plentyBytes = 16 << 20
-
-// openPebble opens the database. While a memtable is flushed there are two. Pebble takes them out of the cache, so the
-// cache should be larger than both, or every read of a backlog goes to the disk.
-func (d *directory) openPebble(opts Options) (*pebble.DB, error) {
-	files := opts.FS
-	if files == nil {
-		files = vfs.Default
-	}
-	cache := pebble.NewCache(opts.CacheBytes)
-	defer cache.Unref()
-	logger := pebbleLogger{opts.Logger}
-	options := &pebble.Options{
-		// Set even for the disk. Otherwise Pebble wraps it to detect slow disks, with a goroutine that outlives a failed
-		// Open.
-		FS:                          files,
-		Cache:                       cache,
-		MaxOpenFiles:                opts.MaxOpenFiles,
-		MemTableSize:                opts.MemTableBytes,
-		MemTableStopWritesThreshold: 4,
-		FormatMajorVersion:          pebble.FormatNewest,
-		Logger:                      logger,
-		EventListener:               logger.events(),
-		// A ready directory must have its database.
-		ErrorIfNotExists: d.ready,
-	}
-	if opts.MemTableBytes < plentyBytes {
-		// A compaction holds a block of each of its tables, which may be as large as a body. So it begins early, and writes
-		// wait for it.
-		options.L0CompactionThreshold, options.L0StopWritesThreshold = 2, 3
-	}
-	// Requests are mostly there when they are read, but idempotency keys mostly are not.
-	for i := range options.Levels {
-		options.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
-	}
-	kv, err := pebble.Open(filepath.Join(d.path, databaseName), options)
-	if err != nil {
-		return nil, fmt.Errorf("open database in %s (damaged, or created by another version?): %w", d.path, err)
-	}
-	return kv, nil
-}
-
-// pebbleLogger passes on what an operator should see. Pebble's informational messages are for its developers.
-type pebbleLogger struct{ log *slog.Logger }
-
-// Infof drops the message.
-func (pebbleLogger) Infof(string, ...any) {}
-
-// Errorf logs the message.
-func (l pebbleLogger) Errorf(format string, args ...any) {
-	l.log.Error("embedded database reported an error", "error", fmt.Sprintf(format, args...))
-}
-
-// Fatalf ends the process. Pebble calls it when the write-ahead log cannot be written, and going on would confirm what
-// is not durable. Everything that was confirmed is on disk.
-func (l pebbleLogger) Fatalf(format string, args ...any) {
-	l.log.Error("embedded database failed; the process ends (check the disk)", "error", fmt.Sprintf(format, args...))
-	os.Exit(1)
-}
-
-func (l pebbleLogger) events() *pebble.EventListener {
-	var stalls outage.Rarely // writes come from the committer alone, one after the other
-	return &pebble.EventListener{
-		BackgroundError: func(err error) {
-			if errors.Is(err, syscall.ENOSPC) {
-				// Pebble would retry at once and for ever, even while it opens: a process that neither serves nor ends.
-				l.Fatalf("the disk is full: %v", err)
-			}
-			l.log.Error("embedded database failed in the background; it retries by itself", "error", err)
-		},
-		DataCorruption: func(info pebble.DataCorruptionInfo) {
-			l.log.Error("embedded database is corrupt: restore a backup, or check the disk",
-				"path", info.Path, "error", info.Details)
-		},
-		WriteStallBegin: func(info pebble.WriteStallBeginInfo) {
-			if n := stalls.Note(time.Now()); n > 0 {
-				l.log.Warn("embedded database: writes wait for the disk to catch up", "reason", info.Reason, "times", n)
-			}
-		},
-	}
-}
-
-// freeSpace checks for free disk space. It asks the file system at most once a second. It is safe for concurrent use.
-type freeSpace struct {
-	dir     string
-	minimum uint64
-	now     func() time.Time
-
-	mu    sync.Mutex
-	asked time.Time
-	err   error
-}
-
-func newFreeSpace(dir string, minimum uint64, now func() time.Time) *freeSpace {
-	return &freeSpace{dir: dir, minimum: minimum, now: now}
-}
-
-// check returns an error that matches ports.ErrFull when less than the minimum is free.
-func (s *freeSpace) check() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := s.now()
-	if !s.asked.IsZero() && now.Sub(s.asked) < time.Second && !now.Before(s.asked) {
-		return s.err
-	}
-	s.asked = now
-	usage, err := vfs.Default.GetDiskUsage(s.dir)
-	switch {
-	case err != nil:
-		s.err = fmt.Errorf("%w: check free disk space: %w", ports.ErrUnavailable, err)
-	case usage.AvailBytes < s.minimum:
-		s.err = fmt.Errorf("%w: the disk has less free space than embedded.min_free", ports.ErrFull)
-	default:
-		s.err = nil
-	}
-	return s.err
-}

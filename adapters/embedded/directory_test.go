@@ -200,6 +200,9 @@ func TestDamageIsAnError(t *testing.T) {
 		{"a table cut short", "*.sst", truncate(0.5)},
 		{"a table with other bytes", "*.sst", scramble},
 		{"a log with other bytes", "*.log", scramble},
+		{"a lost log", "*.log", remove},
+		{"an empty log", "*.log", truncate(0)},
+		{"a log cut short", "*.log", truncate(0.5)},
 		{"a lost pointer to the manifest", "marker.manifest*", remove},
 		{"a lost format version", "marker.format-version*", remove},
 	}

@@ -47,7 +47,7 @@ func (db *DB) Accept(ctx context.Context, reqs []domain.Request) []ports.Accepte
 	for i := range reqs {
 		arrivals[i] = newArrival(&reqs[i])
 	}
-	room := db.space.check()
+	room := db.disk.check()
 	answers := make([]ports.Accepted, 0, len(reqs))
 	for from, to := range groups(len(arrivals), func(i int) int { return arrivals[i].value.size() + rowBytes }) {
 		answers = append(answers, db.acceptGroup(ctx, arrivals[from:to], room)...)
@@ -99,6 +99,8 @@ func (tx *txn) accept(a *arrival, room error) ports.Accepted {
 	}
 	tx.expireAt(r, r.Deadline.Add(expiryGrace))
 	tx.save(r)
+	tx.db.totals.accepted++
+	tx.newest = r.ID
 	return ports.Accepted{Outcome: ports.AcceptedNew, Record: r.Record}
 }
 

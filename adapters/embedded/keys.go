@@ -121,6 +121,7 @@ type totals struct {
 	seq         uint64 // the last sequence number or token in use
 	delayed     int64  // due rows
 	deadLetters int64
+	accepted    uint64 // requests, ever
 }
 
 func encodeTotals(t *totals) []byte {
@@ -129,12 +130,16 @@ func encodeTotals(t *totals) []byte {
 	e.uint(t.seq)
 	e.int(t.delayed)
 	e.int(t.deadLetters)
+	e.uint(t.accepted)
 	return e.buf
 }
 
 func decodeTotals(value []byte) (totals, error) {
 	d := newDecoder(value)
 	t := totals{group: d.uint(), seq: d.uint(), delayed: d.int(), deadLetters: d.int()}
+	if len(d.buf) > 0 { // a database of an earlier version does not have it
+		t.accepted = d.uint()
+	}
 	return t, d.end("totals")
 }
 

@@ -28,11 +28,24 @@ type lease struct {
 	lose context.CancelCauseFunc
 }
 
-// serve begins the entries that waiting receivers have credit for. The longest waiting receiver goes first.
+// serve begins the entries that waiting receivers have credit for and the disk has room for the responses of. The
+// longest waiting receiver goes first.
 func (db *DB) serve(tx *txn) (served []*receiver, err error) {
+	db.held = false
+	if len(db.receivers) == 0 || !db.scheduler.waits() {
+		return nil, nil
+	}
+	calls := db.disk.calls(db.opts.MaxResponse)
 	waiting := db.receivers[:0]
 	for _, r := range db.receivers {
-		for _, e := range db.scheduler.take(r.credit) {
+		credit := r.credit
+		credit.Count = min(credit.Count, calls-len(db.leases))
+		if credit.Count <= 0 {
+			db.held = true
+			waiting = append(waiting, r)
+			continue
+		}
+		for _, e := range db.scheduler.take(credit) {
 			l, err := tx.start(r.consumer, e)
 			if err != nil {
 				return nil, err

@@ -98,58 +98,57 @@ const (
 	exportedBytes  = 8 << 20 // of their bodies, but for one that alone is larger
 )
 
-// Export implements ports.Exporter. It reads the database as it is when Export begins.
+// Export implements ports.Exporter. It reads records in the order of their ids.
 func (m Moves) Export(ctx context.Context, visit func([]ports.Stored) error) error {
-	if !m.db.enter() {
-		return ports.ErrClosed
-	}
-	defer m.db.leave()
-	x := &exporting{db: m.db, ctx: ctx, visit: visit}
+	x := exporting{m.db}
 	for _, part := range []struct {
 		prefix byte
 		read   func(key, value []byte) (ports.Stored, bool, error)
 	}{{prefixRecord, x.record}, {prefixDeadLetter, x.letter}, {prefixIdempotency, x.key}} {
-		err := m.db.scan([]byte{part.prefix}, []byte{part.prefix + 1}, func(key, value []byte) (bool, error) {
-			one, found, err := part.read(key, value)
-			if err != nil || !found {
-				return err == nil, err
+		for from := []byte{part.prefix}; from != nil; {
+			if err := context.Cause(ctx); err != nil {
+				return fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
 			}
-			return true, x.add(one)
-		})
-		if err == nil {
-			err = x.flush()
-		}
-		if err != nil {
-			return err
+			some, next, err := x.some(from, []byte{part.prefix + 1}, part.read)
+			if err == nil && len(some) > 0 {
+				err = visit(some)
+			}
+			if err != nil {
+				return err
+			}
+			from = next
 		}
 	}
 	return nil
 }
 
-// exporting is one Export.
-type exporting struct {
-	db    *DB
-	ctx   context.Context //nolint:containedctx // of the call
-	visit func([]ports.Stored) error
+// exporting reads what is to be exported.
+type exporting struct{ db *DB }
 
-	some  []ports.Stored
-	bytes int64
-}
-
-func (x *exporting) add(one ports.Stored) error {
-	x.some = append(x.some, one)
-	for _, request := range []*domain.Request{one.Request, letterOriginal(one.Letter)} {
-		if request != nil {
-			x.bytes += request.Size()
+// some reads as much as may be in memory at once, and returns where to go on; nil: there is no more.
+func (x exporting) some(
+	from, to []byte, read func(key, value []byte) (ports.Stored, bool, error),
+) (some []ports.Stored, next []byte, err error) {
+	if !x.db.enter() {
+		return nil, nil, ports.ErrClosed
+	}
+	defer x.db.leave()
+	bytes := 0
+	err = x.db.scan(from, to, func(key, value []byte) (bool, error) {
+		one, found, err := read(key, value)
+		if err != nil {
+			return false, err
 		}
-	}
-	if one.Response != nil {
-		x.bytes += one.Response.Size()
-	}
-	if len(x.some) < exportedAtOnce && x.bytes < exportedBytes {
-		return nil
-	}
-	return x.flush()
+		if found {
+			some, bytes = append(some, one), bytes+storedBytes(&one)
+		}
+		if len(some) < exportedAtOnce && bytes < exportedBytes {
+			return true, nil
+		}
+		next = append(append(next, key...), 0) // the next possible key
+		return false, nil
+	})
+	return some, next, err
 }
 
 func letterOriginal(l *ports.StoredLetter) *domain.Request {
@@ -159,20 +158,8 @@ func letterOriginal(l *ports.StoredLetter) *domain.Request {
 	return l.Request
 }
 
-func (x *exporting) flush() error {
-	if err := context.Cause(x.ctx); err != nil {
-		return fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
-	}
-	some := x.some
-	x.some, x.bytes = nil, 0
-	if len(some) == 0 {
-		return nil
-	}
-	return x.visit(some)
-}
-
 // record reads a record with all that belongs to it.
-func (x *exporting) record(key, value []byte) (one ports.Stored, found bool, err error) {
+func (x exporting) record(key, value []byte) (one ports.Stored, found bool, err error) {
 	id := domain.ID(key[1:])
 	r, err := decodeRow(id, value)
 	if err != nil {
@@ -208,7 +195,7 @@ func unreadable(id domain.ID, err error) error {
 	return fmt.Errorf("%w: request %s cannot be read: %w", ports.ErrUnavailable, id, err)
 }
 
-func (x *exporting) request(rec *domain.Record) (*domain.Request, error) {
+func (x exporting) request(rec *domain.Record) (*domain.Request, error) {
 	value, err := x.db.get(idKey(prefixRequest, rec.ID))
 	if err != nil {
 		return nil, err
@@ -217,7 +204,7 @@ func (x *exporting) request(rec *domain.Record) (*domain.Request, error) {
 	return &req, err
 }
 
-func (x *exporting) response(id domain.ID) (*domain.Response, error) {
+func (x exporting) response(id domain.ID) (*domain.Response, error) {
 	value, err := x.db.get(idKey(prefixResponse, id))
 	if err != nil || value == nil {
 		return nil, err
@@ -226,7 +213,7 @@ func (x *exporting) response(id domain.ID) (*domain.Response, error) {
 }
 
 // held returns the idempotency key that a request holds, nil when it holds it no more.
-func (x *exporting) held(id domain.ID, owner, key string) (*ports.StoredIdempotency, error) {
+func (x exporting) held(id domain.ID, owner, key string) (*ports.StoredIdempotency, error) {
 	value, err := x.db.get(idempotencyKey(owner, key))
 	if err != nil || value == nil {
 		return nil, err
@@ -248,7 +235,7 @@ func storedKey(i *idempotency, owner, key string) *ports.StoredIdempotency {
 }
 
 // wholeLetter reads a dead letter, unless it was deleted.
-func (x *exporting) wholeLetter(id domain.ID, one *ports.Stored) error {
+func (x exporting) wholeLetter(id domain.ID, one *ports.Stored) error {
 	letters := x.db.DeadLetters()
 	letter, err := letters.readWhole(id)
 	if errors.Is(err, ports.ErrNotFound) {
@@ -273,7 +260,7 @@ func (x *exporting) wholeLetter(id domain.ID, one *ports.Stored) error {
 }
 
 // letter reads a dead letter whose record is gone.
-func (x *exporting) letter(key, _ []byte) (one ports.Stored, found bool, err error) {
+func (x exporting) letter(key, _ []byte) (one ports.Stored, found bool, err error) {
 	id := keyPlace(key).ID
 	if there, err := x.db.get(idKey(prefixRecord, id)); err != nil || there != nil {
 		return one, false, err
@@ -284,7 +271,7 @@ func (x *exporting) letter(key, _ []byte) (one ports.Stored, found bool, err err
 }
 
 // key reads an idempotency key whose record is gone.
-func (x *exporting) key(key, value []byte) (one ports.Stored, found bool, err error) {
+func (x exporting) key(key, value []byte) (one ports.Stored, found bool, err error) {
 	owner, name, ok := parseIdempotencyKey(key)
 	i, err := decodeIdempotency(value)
 	if err != nil || !ok {

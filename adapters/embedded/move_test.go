@@ -69,7 +69,7 @@ func TestAFullDiskEndsAnImport(t *testing.T) {
 	r := newRequest(time.Now())
 	errs := db.Moves().Import(t.Context(), []ports.Stored{{ID: r.ID, Request: &r, Record: &domain.Record{ID: r.ID}}})
 	require.Len(t, errs, 1)
-	require.ErrorIs(t, errs[0], ports.ErrFull)
+	require.ErrorIs(t, errs[0], ports.ErrStorageLow)
 }
 
 // TestWhatOutlivesItsRecordIsExportedToo has a dead letter and an idempotency key of requests whose records are gone.

@@ -46,25 +46,27 @@ func (tx *txn) remove(one *ports.Stored) error {
 	if err := tx.deleteDeadLetter(one.ID); err != nil && !errors.Is(err, ports.ErrNotFound) {
 		return err
 	}
-	tx.delete(idKey(prefixRequest, one.ID))
 	return nil
 }
 
 func (tx *txn) removeRow(r *row) {
 	if !r.Status.Final() {
 		tx.dequeue(r)
+		tx.discard(idKey(prefixRequest, r.ID), r.size)
 	}
 	if r.expires != 0 {
 		tx.delete(expiryKey(r.expires, expireRecord, []byte(r.ID)))
 	}
 	tx.delete(idKey(prefixRecord, r.ID))
-	tx.delete(idKey(prefixResponse, r.ID))
+	if r.answered {
+		tx.discard(idKey(prefixResponse, r.ID), r.ResponseSize)
+	}
 	tx.rows[r.ID] = nil
 }
 
 // Import implements ports.Importer. All are written group by group, each group in one batch.
 func (m Moves) Import(ctx context.Context, all []ports.Stored) []error {
-	if err := m.db.space.check(); err != nil {
+	if err := m.db.disk.check(); err != nil {
 		return repeat(err, len(all))
 	}
 	errs := make([]error, 0, len(all))
@@ -131,6 +133,8 @@ func (tx *txn) bringIn(one *ports.Stored) error {
 	}
 	if r != nil {
 		tx.save(r)
+		tx.db.totals.accepted++
+		tx.newest = r.ID
 	}
 	return nil
 }

@@ -126,6 +126,16 @@ func (s *scheduler) queue(id queueID) *queue {
 	return q
 }
 
+// waits reports whether an entry is in memory that could be leased.
+func (s *scheduler) waits() bool {
+	for _, q := range s.queues {
+		if len(q.window) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // take leases entries, as many as the credit allows.
 func (s *scheduler) take(credit ports.Credit) []entry {
 	var taken []entry

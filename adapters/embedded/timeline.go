@@ -97,7 +97,7 @@ func (tx *txn) expireRecord(id domain.ID, at int64) error {
 		tx.rows[id] = nil
 		tx.delete(idKey(prefixRecord, id))
 		if r.answered {
-			tx.delete(idKey(prefixResponse, id))
+			tx.discard(idKey(prefixResponse, id), r.ResponseSize)
 		}
 	case tx.db.leases[id] != nil:
 		// A worker has it, and ends its call at the deadline. Check again later.

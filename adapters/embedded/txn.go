@@ -22,6 +22,7 @@ type txn struct {
 	deleted map[domain.ID]struct{} // dead letters deleted in this group, which can still be read from disk
 	queues  map[*queue]struct{}    // queues whose counters changed
 	finals  []domain.ID
+	newest  domain.ID // the last request that was accepted in this group; empty: none
 }
 
 // batchSlack is for rows of a group that belong to no operation, in bytes.
@@ -60,6 +61,7 @@ func (tx *txn) commit() error {
 		return fmt.Errorf("write database: %w", err)
 	}
 	tx.db.durable.Store(tx.db.totals.group)
+	tx.db.raiseMark(tx.newest)
 	return nil
 }
 
@@ -86,6 +88,12 @@ func (tx *txn) delete(key []byte) {
 	if err := tx.batch.Delete(key, nil); err != nil && tx.err == nil {
 		tx.err = err
 	}
+}
+
+// discard deletes a value that may be large.
+func (tx *txn) discard(key []byte, size int64) {
+	tx.delete(key)
+	tx.db.waste.add(key, size)
 }
 
 // row returns a row as this group sees it; nil: there is none.
@@ -155,13 +163,13 @@ func (tx *txn) end(r *row, out domain.Outcome) {
 	r.reason, r.problem = out.Reason, out.Error
 	r.completedAt, r.processingTime = out.At, out.ProcessingTime
 	if r.Status == domain.Cancelled && r.answered {
-		tx.delete(idKey(prefixResponse, r.ID))
+		tx.discard(idKey(prefixResponse, r.ID), r.ResponseSize)
 		r.answered, r.statusCode, r.ResponseSize = false, 0, 0
 	}
 	if r.Status.DeadLettered() {
 		tx.addDeadLetter(r)
 	} else {
-		tx.delete(idKey(prefixRequest, r.ID))
+		tx.discard(idKey(prefixRequest, r.ID), r.size)
 	}
 	if r.idempotency != "" && (r.Status == domain.Failed || r.Status == domain.Cancelled) {
 		tx.freeKey(r)

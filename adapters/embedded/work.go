@@ -162,7 +162,7 @@ func (c *Consumer) finishUnreadable(l *lease, cause error) {
 	out := domain.Outcome{
 		Status: domain.Pending, NextAttemptAt: now.Add(unreadablePause), Attempts: l.record.Attempts, At: now,
 	}
-	if errors.Is(cause, errCorrupt) || errors.Is(cause, pebble.ErrNotFound) {
+	if errors.Is(cause, errCorrupt) || errors.Is(cause, pebble.ErrNotFound) || pebble.IsCorruptionError(cause) {
 		out = domain.Outcome{
 			Status: domain.Failed, Attempts: l.record.Attempts, At: now,
 			Reason: domain.ReasonUndecodable, Error: "the stored request is damaged",

@@ -73,6 +73,7 @@ func testKeys() []Key {
 // gate makes a server with both addresses and everything behind it.
 func gate(opts *Options) {
 	opts.AdminAddress = "127.0.0.1:0"
+	opts.Backups = backups{}
 	opts.Submitter, opts.Poller, opts.Canceller = gated{}, gated{}, gated{}
 	withDeadLetters(&deadLetterFakes{
 		list: func(context.Context, ports.DeadLetterFilter) (ports.DeadLetterPage, error) {
@@ -157,6 +158,7 @@ var access = []struct {
 	{"POST", "/api/v1/dead-letters/:id/resend", administration(202)},
 	{"POST", "/api/v1/dead-letters/resend", administration(202)},
 	{"DELETE", "/api/v1/dead-letters/:id", administration(204)},
+	{"POST", "/api/v1/backup", administration(201)},
 
 	{"GET", "/nowhere", each(404)},
 	{"GET", "/api/v1/dead-letters/:id/resend/x", each(404)},

@@ -97,6 +97,7 @@ func (a *api) adminRoutes(r gin.IRoutes) {
 	get(r, "/metrics", gin.WrapH(a.opts.Metrics))
 	if !a.opts.HealthOnly {
 		a.deadLetterRoutes(r)
+		r.POST(backupPath, a.handle(a.backup))
 	}
 }
 

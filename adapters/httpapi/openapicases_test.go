@@ -39,7 +39,15 @@ var (
 		"POST /api/v1/dead-letters/{id}/resend",
 		"POST /api/v1/dead-letters/resend",
 	}
+	backupOperation = "POST " + backupPath
 )
+
+// backups stands for what makes backups; nil: they succeed.
+type backups struct{ err error }
+
+func (b backups) Backup(context.Context) (string, error) { return "/backups/1", b.err }
+
+func withBackups(err error) func(*Options) { return func(o *Options) { o.Backups = backups{err} } }
 
 var errUnforeseen = errors.New("cause")
 
@@ -112,6 +120,10 @@ func operationAnswers() []provocation {
 		{operation: "GET /health/live", want: 200},
 		{operation: "GET /health/ready", want: 200},
 		{operation: "GET /health/ready", want: 503, before: func(r *rig) { r.server.Drain() }},
+		{operation: backupOperation, want: 201, change: withBackups(nil)},
+		{operation: backupOperation, want: 404},
+		{operation: backupOperation, want: 500, change: withBackups(errUnforeseen)},
+		{operation: backupOperation, want: 503, change: withBackups(ports.ErrStorageLow)},
 		{operation: "GET /metrics", want: 200},
 		{operation: "GET /metrics", want: 503, change: busy},
 	}
@@ -264,7 +276,7 @@ func accessRefusals() (all []provocation) {
 			all = append(all, provocation{operation: operation, want: 403, name: "a page", header: foreign})
 		}
 	}
-	for _, operation := range append([]string{"GET /metrics"}, deadLetterOperations...) {
+	for _, operation := range append([]string{"GET /metrics", backupOperation}, deadLetterOperations...) {
 		all = append(
 			all,
 			provocation{operation: operation, want: 401, change: keys},

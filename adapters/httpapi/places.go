@@ -17,6 +17,9 @@ const (
 	// for everything else.
 	SparePlaces = 16
 
+	// crowdedPlaces are the spare places that clients may use that have all they may have of the others.
+	crowdedPlaces = SparePlaces / 2
+
 	// spareTime is how long a spare connection may last.
 	spareTime = 5 * time.Second
 
@@ -78,7 +81,10 @@ func (p *places) Accept() (net.Conn, error) {
 		conn, err := p.Listener.Accept()
 		switch {
 		case err == nil:
-			return p.seat(conn)
+			if placed, err := p.seat(conn); placed != nil || err != nil {
+				return placed, err
+			}
+			continue
 		case !outOfDescriptors(err):
 			return nil, err
 		}
@@ -116,7 +122,8 @@ func (p *places) pause() bool {
 	}
 }
 
-// seat blocks until there is a place for a connection.
+// seat blocks until there is a place for a connection. One of a client that has all it may have waits for none, or other
+// clients would wait behind it: it is closed, and seat returns nil.
 func (p *places) seat(conn net.Conn) (net.Conn, error) {
 	placed := &placed{Conn: conn, places: p}
 	if address := parseAddress(conn.RemoteAddr().String()); !p.exempt(address) {
@@ -132,8 +139,16 @@ func (p *places) seat(conn net.Conn) (net.Conn, error) {
 		} else {
 			p.shortage.note("all connections are in use: new ones get 503")
 		}
-		if p.reserveSpare(placed) || p.makeRoom(true, netip.Prefix{}) && p.reserveSpare(placed) {
+		spares := SparePlaces
+		if crowd.IsValid() {
+			spares = crowdedPlaces
+		}
+		if p.reserveSpare(placed, spares) || p.makeRoom(true, crowd) && p.reserveSpare(placed, spares) {
 			return placed, nil
+		}
+		if crowd.IsValid() {
+			_ = conn.Close() // nothing was read from it
+			return nil, nil  //nolint:nilnil // as documented
 		}
 		if !p.pause() {
 			return nil, errors.Join(net.ErrClosed, conn.Close())
@@ -155,10 +170,11 @@ func (p *places) reserve(c *placed) bool {
 	return true
 }
 
-func (p *places) reserveSpare(c *placed) bool {
+// reserveSpare gives a connection a spare place, if fewer than that many are in use.
+func (p *places) reserveSpare(c *placed, spares int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.spare >= SparePlaces {
+	if p.spare >= spares {
 		return false
 	}
 	p.spare++

@@ -116,6 +116,33 @@ func TestTheLongestQuietConnectionMakesRoom(t *testing.T) {
 	})
 }
 
+// TestAGreedyClientHoldsUpNobody holds that its connections are closed where others would have to wait behind them, and
+// that it leaves spare places.
+func TestAGreedyClientHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const greedy, limit = "192.0.2.66", 10
+		r := newCrowd(t, limit)
+		for range limit/2 + crowdedPlaces {
+			_, c := r.arrive(greedy)
+			r.places.note(c, http.StateActive)
+		}
+		refused := &caller{address: greedy}
+		go func() { r.arrivals.next <- arrival{conn: refused} }()
+		synctest.Wait() // it is the first in line
+		began := time.Now()
+		for range limit / 2 {
+			_, other := r.arrive("192.0.2.1")
+			require.False(t, other.spare)
+			r.places.note(other, http.StateActive)
+		}
+		require.True(t, refused.closed)
+		_, spare := r.arrive("192.0.2.2")
+		require.True(t, spare.spare, "health is answered")
+		require.Zero(t, time.Since(began))
+	})
+}
+
 func TestAClientHasHalfOfThePlacesAtMost(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

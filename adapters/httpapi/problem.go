@@ -46,6 +46,7 @@ var problems = []struct {
 	problem
 }{
 	{errNoRoute, problem{status: http.StatusNotFound, code: "NOT_FOUND"}},
+	{errNoBackups, problem{status: http.StatusNotFound, code: "NOT_FOUND"}},
 	{errNoMethod, problem{status: http.StatusMethodNotAllowed, code: "METHOD_NOT_ALLOWED"}},
 	{errSlowBody, problem{status: http.StatusRequestTimeout, code: "REQUEST_TIMEOUT"}},
 	{errNotJSON, problem{status: http.StatusUnsupportedMediaType, code: "UNSUPPORTED_MEDIA_TYPE"}},
@@ -97,6 +98,10 @@ var problems = []struct {
 	{ports.ErrFull, problem{
 		status: http.StatusServiceUnavailable, code: "QUEUE_FULL",
 		detail: "the queue is full; nothing was accepted",
+	}},
+	{ports.ErrStorageLow, problem{
+		status: http.StatusServiceUnavailable, code: "STORAGE_LOW",
+		detail: "the disk of the queue has too little free space; nothing was accepted",
 	}},
 	{ports.ErrUnavailable, unavailable},
 	{ports.ErrClosed, unavailable},

@@ -32,6 +32,7 @@ func TestEveryErrorHasItsProblem(t *testing.T) {
 		{&http.MaxBytesError{Limit: 10}, 413, "PAYLOAD_TOO_LARGE", "", ""},
 		{ports.ErrMismatch, 422, "IDEMPOTENCY_MISMATCH", "Idempotency-Key", ""},
 		{ports.ErrFull, 503, "QUEUE_FULL", "", "5"},
+		{ports.ErrStorageLow, 503, "STORAGE_LOW", "", "5"},
 		{ports.ErrUnavailable, 503, "QUEUE_UNAVAILABLE", "", "5"},
 		{ports.ErrClosed, 503, "QUEUE_UNAVAILABLE", "", "5"},
 		{context.DeadlineExceeded, 503, "QUEUE_UNAVAILABLE", "", "5"},

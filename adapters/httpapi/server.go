@@ -53,6 +53,7 @@ type Options struct {
 	Canceller   ports.Canceller
 	DeadLetters ports.DeadLetters
 	Resender    ports.Resender
+	Backups     ports.Backups          // nil: none are made
 	Probes      map[string]ports.Probe // by component name, for /health; empty: nothing to probe
 	Metrics     http.Handler           // answers /metrics
 	HealthOnly  bool                   // serve only health and metrics: requests go to other processes

@@ -8,6 +8,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 )
 
 // conn is a connection to a backend, below TLS where there is TLS. It knows what net/http does not tell: whether
@@ -44,18 +45,24 @@ func (c *conn) Read(p []byte) (int, error) {
 
 // Write writes to the backend. It does not fail when the backend has stopped reading: a server may answer before it has
 // the whole request and close (RFC 9112 section 9.6), and net/http would drop that answer for the sake of the error.
-// Whether there is one, the reader finds out.
+// Whether there is one, the reader finds out. Any other error is one.
 func (c *conn) Write(p []byte) (int, error) {
 	if c.broken {
 		return len(p), nil
 	}
 	n, err := c.Conn.Write(p)
 	c.written.Add(int64(n))
-	if err != nil && !errors.Is(err, net.ErrClosed) {
+	if brokenByPeer(err) {
 		c.broken = true
 		return len(p), nil
 	}
 	return n, err
+}
+
+// brokenByPeer reports whether an error of a write says that the backend, or what is between, reads no more.
+func brokenByPeer(err error) bool {
+	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) ||
+		errors.Is(err, syscall.ECONNABORTED) || errors.Is(err, syscall.ETIMEDOUT)
 }
 
 // Close closes the connection.

@@ -36,6 +36,8 @@ func failed(ctx context.Context, err error) *domain.Failure {
 		return newFailure(domain.FailureTimeout, "no complete response within the time of the attempt")
 	case errors.As(err, &connect) && ourShortage(connect):
 		return newFailure(domain.FailureShortage, "this process has no file descriptor or local port left; nothing was sent")
+	case errors.Is(err, errRefused):
+		return &domain.Failure{Kind: domain.FailureRefused, Err: errRefused}
 	case errors.As(err, &connect):
 		return newFailure(domain.FailureUnreachable, connectText(connect))
 	case lateHeader(err):
@@ -129,7 +131,7 @@ func certificateText(err error) string {
 func brokenText(err error) string {
 	var malformed textproto.ProtocolError
 	switch {
-	case errors.Is(err, errNotFinal), errors.Is(err, errSecondTry), errors.Is(err, errRefused):
+	case errors.Is(err, errNotFinal), errors.Is(err, errSecondTry):
 		return err.Error()
 	case alertText(err) != "":
 		return alertText(err)

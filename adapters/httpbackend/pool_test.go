@@ -3,9 +3,12 @@ package httpbackend
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"strconv"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,6 +50,34 @@ func answer(conn net.Conn, requests int) {
 func post() ports.Call {
 	return ports.Call{
 		Method: http.MethodPost, Attempt: 1, Request: &domain.Request{ID: "1", Endpoint: "e", Body: []byte("{}")},
+	}
+}
+
+// TestANewConnectionThatEndsBeforeTheRequestIsReplaced holds that nothing was sent, and that there is an end to it.
+func TestANewConnectionThatEndsBeforeTheRequestIsReplaced(t *testing.T) {
+	t.Parallel()
+	for closed, want := range map[int]int{1: 2, freshTries - 1: freshTries, freshTries: freshTries, 100: freshTries} {
+		t.Run(strconv.Itoa(closed), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client := newTestClient(t, "http://backend.test")
+				var connections atomic.Int64
+				dialed := connecting(client, func(conn net.Conn) {
+					if connections.Add(1) > int64(closed) {
+						answer(conn, 1)
+					}
+				})
+				_, err := client.Do(t.Context(), post())
+				require.Equal(t, want, *dialed)
+				if closed < freshTries {
+					require.NoError(t, err)
+					return
+				}
+				failure, ok := errors.AsType[*domain.Failure](err)
+				require.True(t, ok)
+				require.Equal(t, domain.FailureBroken, failure.Kind)
+			})
+		})
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/openhqm/openhqm/ports"
@@ -24,12 +25,17 @@ import (
 //     call may be repeated: see ports.Call.
 //   - Everything else is how the attempt ended.
 //
-// net/http also counts PROTOCOL_ERROR on a stream as refused, because servers send it in place of GOAWAY (golang/go
-// issue 47635).
+// net/http also wants to repeat a stream that ended with PROTOCOL_ERROR, because some servers send it in place of
+// GOAWAY (golang/go issue 47635). But the error says nothing about what the backend has done (RFC 9113 section 7), so
+// such a call is treated like one on a connection that was idle for too long.
 
 // unsentTries bounds how often a request is sent that the backend turns away unread. A server that closes a connection
 // after ten requests turns away most of what a full pool of slots sends at once.
 const unsentTries = 40
+
+// freshTries bounds how often a new connection may end before anything was written: what does that is rather a backend
+// that nobody can reach.
+const freshTries = 3
 
 // unsentPause is the pause after the first few refusals: a backend that restarts is back soon.
 const unsentPause = 25 * time.Millisecond
@@ -44,9 +50,9 @@ var (
 func (c *Client) send(
 	ctx context.Context, ep *endpoint, req *http.Request, call ports.Call,
 ) (resp *http.Response, release func(), err error) {
-	repeated := false
+	repeated, fresh := false, 0
 	for n := 1; ; n++ {
-		t := newTry(ctx)
+		t := newTry(ctx, &ep.pool.streamErrors)
 		transport := ep.pool.current()
 		resp, err = transport.RoundTrip(t.request(req, call.Request.Body))
 		if err == nil {
@@ -57,13 +63,19 @@ func (c *Client) send(
 		case ctx.Err() != nil:
 			return nil, nil, err
 		case t.unsent(err):
+			if t.isFresh() {
+				fresh++
+			}
+			if fresh == freshTries {
+				return nil, nil, err
+			}
 			if n == unsentTries {
 				return nil, nil, errRefused
 			}
 			if n > unsentTries/4 && !sleep(ctx, unsentPause) {
 				return nil, nil, err
 			}
-		case !repeated && call.Repeatable && t.idleRace(err):
+		case !repeated && call.Repeatable && t.doubtful(err):
 			repeated = true
 			transport.CloseIdleConnections() // they have been idle for as long
 		default:
@@ -88,6 +100,10 @@ type try struct {
 	ctx context.Context
 	end func()
 
+	// streamErrors counts the streams of the endpoint that ended with PROTOCOL_ERROR, this one perhaps among them.
+	streamErrors *atomic.Int64
+	errorsBefore int64
+
 	mu       sync.Mutex
 	begun    bool // the transport has looked for a connection
 	conn     *conn
@@ -100,8 +116,8 @@ type try struct {
 
 type tryKey struct{}
 
-func newTry(ctx context.Context) *try {
-	t := &try{}
+func newTry(ctx context.Context, streamErrors *atomic.Int64) *try {
+	t := &try{streamErrors: streamErrors, errorsBefore: streamErrors.Load()}
 	ctx, cancel := context.WithCancelCause(ctx)
 	ctx = context.WithValue(ctx, tryKey{}, t)
 	t.ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
@@ -164,17 +180,34 @@ func (t *try) unsent(err error) bool {
 	defer t.mu.Unlock()
 	switch {
 	case t.conn == nil, t.http2: // without a connection the one that there was had just become unusable
-		return t.stopped
+		return t.stopped && !t.streamError()
 	default:
-		return t.reused && t.conn.written.Load() == t.before && !lateHeader(err)
+		return t.conn.written.Load() == t.before && !lateHeader(err)
 	}
 }
 
-// idleRace reports whether the connection may have been closed by the backend just as it was used again.
-func (t *try) idleRace(err error) bool {
+// doubtful reports whether the backend most likely has not processed the request: it may have closed the connection
+// just as that was used again, or ended the stream with PROTOCOL_ERROR.
+func (t *try) doubtful(err error) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.conn != nil && t.reused && !t.http2 && !t.answered && !lateHeader(err)
+	if t.answered || lateHeader(err) {
+		return false
+	}
+	if t.conn == nil || t.http2 {
+		return t.streamError()
+	}
+	return t.reused
+}
+
+// streamError reports whether a stream, of this try or of a call beside it, ended with PROTOCOL_ERROR.
+func (t *try) streamError() bool { return t.streamErrors.Load() != t.errorsBefore }
+
+// isFresh reports whether the try had a new connection of HTTP/1.1.
+func (t *try) isFresh() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.conn != nil && !t.reused && !t.http2
 }
 
 // stopSecondTry is a Transport.Proxy that knows no proxies: it comes before each try, and can fail.

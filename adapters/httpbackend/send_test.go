@@ -122,9 +122,6 @@ var refusals = map[string]func(f *http2.Framer, stream uint32) error{
 	"REFUSED_STREAM": func(f *http2.Framer, stream uint32) error {
 		return f.WriteRSTStream(stream, http2.ErrCodeRefusedStream)
 	},
-	"PROTOCOL_ERROR": func(f *http2.Framer, stream uint32) error {
-		return f.WriteRSTStream(stream, http2.ErrCodeProtocol)
-	},
 	"GOAWAY": func(f *http2.Framer, _ uint32) error { return f.WriteGoAway(0, http2.ErrCodeNo, nil) },
 }
 
@@ -149,7 +146,37 @@ func TestWhatABackendTurnsAwayUnreadIsSentAgain(t *testing.T) {
 	}
 }
 
-// TestABackendThatTurnsEverythingAwayIsGivenUp bounds the tries, so that the policy of the endpoint decides.
+// TestAStreamThatEndsWithProtocolErrorMayHaveBeenProcessed holds that such a call is sent once or, if it may be
+// repeated, twice.
+func TestAStreamThatEndsWithProtocolErrorMayHaveBeenProcessed(t *testing.T) {
+	t.Parallel()
+	ca := newAuthority(t)
+	id := ca.issue(t, "backend.test", time.Now().Add(time.Hour))
+	refuse := func(f *http2.Framer, stream uint32) error { return f.WriteRSTStream(stream, http2.ErrCodeProtocol) }
+	for _, tt := range replayable {
+		for _, repeatable := range []bool{false, true} {
+			name := tt.method + " with body " + string(tt.body) + ", repeatable " + strconv.FormatBool(repeatable)
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				server := listen(t, func(c *conversation) { talkHTTP2(c, id, 1000, refuse) })
+				client := newClient(t, httpbackend.Endpoint{
+					URL: "https://" + server.address, TLS: ca.trusted("backend.test"),
+				})
+				call := callOf(tt.method, tt.body)
+				call.Repeatable = repeatable
+				resp, err := client.Do(t.Context(), call)
+				requireFailure(t, domain.FailureBroken, resp, err)
+				want := int64(1)
+				if repeatable {
+					want = 2
+				}
+				require.Equal(t, want, server.requests.Load())
+			})
+		}
+	}
+}
+
+// TestABackendThatTurnsEverythingAwayIsGivenUp bounds the tries of one attempt.
 func TestABackendThatTurnsEverythingAwayIsGivenUp(t *testing.T) {
 	t.Parallel()
 	ca := newAuthority(t)
@@ -157,8 +184,8 @@ func TestABackendThatTurnsEverythingAwayIsGivenUp(t *testing.T) {
 	server := listen(t, func(c *conversation) { talkHTTP2(c, id, 1000, refusals["REFUSED_STREAM"]) })
 	client := newClient(t, httpbackend.Endpoint{URL: "https://" + server.address, TLS: ca.trusted("backend.test")})
 	resp, err := client.Do(t.Context(), callOf(http.MethodPost, []byte("{}")))
-	failure := requireFailure(t, domain.FailureBroken, resp, err)
-	require.ErrorContains(t, failure, "turned the request away unread")
+	failure := requireFailure(t, domain.FailureRefused, resp, err)
+	require.False(t, failure.Kind.Charged())
 	require.Less(t, server.requests.Load(), int64(100))
 }
 

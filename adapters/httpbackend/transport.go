@@ -8,8 +8,11 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/net/http2"
 )
 
 // Limits of a connection. Only its context limits a whole call.
@@ -34,6 +37,8 @@ type pool struct {
 	host          string // of the URL
 	maxIdle       int
 	headerTimeout time.Duration
+
+	streamErrors atomic.Int64 // streams that the backend ended with PROTOCOL_ERROR
 
 	mu        sync.Mutex
 	dialer    *dialer // replaced, never changed
@@ -68,7 +73,7 @@ func tlsFor(given *tls.Config, host string) *tls.Config {
 
 // newTransport returns one that dials as is right now. It is called with mu held, or before anybody else has the pool.
 func (p *pool) newTransport() *http.Transport {
-	return &http.Transport{
+	transport := &http.Transport{
 		Proxy:                  stopSecondTry,
 		DialContext:            p.dialer.dial,
 		DialTLSContext:         p.dialer.dialTLS,
@@ -79,6 +84,19 @@ func (p *pool) newTransport() *http.Transport {
 		IdleConnTimeout:        idleTimeout,
 		ResponseHeaderTimeout:  p.headerTimeout,
 		MaxResponseHeaderBytes: maxResponseHeader,
+	}
+	// Go 1.26 does not call HTTP2Config.CountError for a transport; the module that its HTTP/2 is made of does.
+	secure, err := http2.ConfigureTransports(transport) //nolint:staticcheck // deprecated for a field without effect
+	if err == nil {                                     // it fails if that was done before
+		secure.CountError = p.countError //nolint:staticcheck // as above
+	}
+	return transport
+}
+
+// countError is called before a call gets the error.
+func (p *pool) countError(kind string) {
+	if kind == "recv_rststream_PROTOCOL_ERROR" {
+		p.streamErrors.Add(1)
 	}
 }
 

@@ -168,6 +168,7 @@ var publishResults = []struct {
 	label string
 }{
 	{ports.ErrFull, "full"},
+	{ports.ErrStorageLow, "storage_low"},
 	{ports.ErrUnavailable, "unavailable"},
 	{ports.ErrClosed, "closed"},
 	{ports.ErrMismatch, "mismatch"},

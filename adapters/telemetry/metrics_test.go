@@ -77,6 +77,7 @@ func TestSubmittedCountsResults(t *testing.T) {
 	for _, err := range []error{
 		nil, nil,
 		fmt.Errorf("append: %w", ports.ErrFull),
+		fmt.Errorf("append: %w", ports.ErrStorageLow),
 		fmt.Errorf("append: %w", ports.ErrUnavailable),
 		fmt.Errorf("append: %w", ports.ErrClosed),
 		ports.ErrMismatch,
@@ -90,6 +91,7 @@ func TestSubmittedCountsResults(t *testing.T) {
 		`openhqm_queue_publish_total{result="error"} 1`,
 		`openhqm_queue_publish_total{result="full"} 1`,
 		`openhqm_queue_publish_total{result="mismatch"} 1`,
+		`openhqm_queue_publish_total{result="storage_low"} 1`,
 		`openhqm_queue_publish_total{result="unavailable"} 1`,
 	}, scrape(t, m, "openhqm_queue_publish_total"))
 }

@@ -196,7 +196,8 @@ func TestWhatSaysNothingAboutTheEndpointMovesNoBreaker(t *testing.T) {
 	t.Parallel()
 	once := BreakerRule{Failures: 1, Cooldown: time.Hour, Probes: 1}
 	g, _ := guarded(newClock(), once)
-	kinds := []domain.FailureKind{domain.FailureInterrupted, domain.FailureUnsendable, domain.FailureShortage}
+	kinds := []domain.FailureKind{domain.FailureInterrupted, domain.FailureUnsendable, domain.FailureShortage,
+		domain.FailureRefused}
 	for _, kind := range append(kinds, domain.FailureTooLarge) {
 		call(g, failWith(kind))
 		require.Equal(t, BreakerClosed, stateOf(g), kind)

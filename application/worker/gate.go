@@ -210,8 +210,8 @@ func (g *Gates) report(endpoint string, epoch int, response *domain.Response, er
 		g.pauseFor(gate, now.Add(wait))
 		return
 	}
-	if failure, ok := errors.AsType[*domain.Failure](err); ok && failure.Kind == domain.FailureShortage {
-		g.starve(gate, now)
+	if failure, ok := errors.AsType[*domain.Failure](err); ok && !failure.Kind.Charged() {
+		g.holdOff(gate, now, failure.Kind)
 		return
 	}
 	g.tick(gate, now)
@@ -246,6 +246,15 @@ const (
 	starvedPause = time.Second // between two tries to call an endpoint while this process lacks something
 	starvedQuiet = time.Minute // between two log lines about that
 )
+
+// holdOff keeps calls from an endpoint after one that was no attempt. Called with mu held.
+func (g *Gates) holdOff(gate *gate, now time.Time, kind domain.FailureKind) {
+	if kind == domain.FailureShortage {
+		g.starve(gate, now)
+		return
+	}
+	gate.pause(now.Add(starvedPause), "paused: the backend turns requests away unread")
+}
 
 // starve keeps calls from an endpoint that could not be called for want of something of our own. That says nothing
 // about its backend. Called with mu held.

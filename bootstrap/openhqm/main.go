@@ -48,6 +48,9 @@ func program(stderr *telemetry.LogWriter) *cli.Program {
 		Move:        func(order cli.MoveOrder, stdout io.Writer) error { return move(order, stdout, stderr) },
 		PrintConfig: printConfig,
 		Listen:      listen,
+		Data: cli.DataTools{
+			Check: bootstrap.CheckData, Repair: bootstrap.RepairData, Backup: bootstrap.BackupData,
+		},
 	}
 }
 

@@ -80,12 +80,18 @@ func (p *Process) AwaitLog(message string) map[string]any {
 	return line
 }
 
-// awaitReady waits for the line that names the address, and then until /health/ready agrees.
-func (p *Process) awaitReady() {
+// AwaitListening waits for the line that names the address, for a process that may not become ready.
+func (p *Process) AwaitListening() {
 	p.tb.Helper()
 	address, _ := p.AwaitLog("listening")["address"].(string)
 	require.NotEmpty(p.tb, address, "the line that names the address")
 	p.client = newClient(p.tb, address)
+}
+
+// awaitReady waits until the process listens and /health/ready agrees.
+func (p *Process) awaitReady() {
+	p.tb.Helper()
+	p.AwaitListening()
 	Until(p.tb, "the process is ready", func() bool {
 		return p.client.Get("/health/ready").Code == http.StatusOK
 	})
