@@ -100,7 +100,7 @@ const (
 
 // Export implements ports.Exporter. It reads records in the order of their ids.
 func (m Moves) Export(ctx context.Context, visit func([]ports.Stored) error) error {
-	x := exporting{m.db}
+	x := exporting(m)
 	for _, part := range []struct {
 		prefix byte
 		read   func(key, value []byte) (ports.Stored, bool, error)

@@ -215,7 +215,7 @@ func TestAMoveBetweenTwoRedisAndBack(t *testing.T) {
 	w.requireMoved(t, fresh.Start().Client(), backend, 1)
 }
 
-// TestAMoveToACarrierAndOffIt moves what is embedded to a carrier, and then all of that to the Redis beside the carrier.
+// TestAMoveToACarrierAndOffIt moves what is embedded to a carrier, and then all of that to the Redis beside it.
 func TestAMoveToACarrierAndOffIt(t *testing.T) {
 	t.Parallel()
 	onEachCarrier(t, moveToACarrierAndOffIt)

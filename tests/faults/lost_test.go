@@ -99,7 +99,7 @@ func deletedBeforeItWasRead(t *testing.T, carrier testkit.Carrier, broker testki
 		require.NotEmpty(t, deadLetter(t, careful, id).Request, "store.originals")
 	}
 	resent, err := careful.Call(t.Context(), http.MethodPost, "/api/v1/dead-letters/resend",
-		http.Header{"Content-Type": {"application/json"}}, []byte(`{"reason": "lost_by_broker", "limit": 1000, "rate": 1000}`))
+		http.Header{"Content-Type": {"application/json"}}, []byte(`{"reason": "lost_by_broker", "limit": 100, "rate": 1000}`))
 	require.NoError(t, err)
 	require.Equal(t, http.StatusAccepted, resent.Code, "%s", resent.Body)
 	client.RequireDepth(testkit.Depth{})
