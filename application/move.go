@@ -68,20 +68,26 @@ func (m *Move) Run(ctx context.Context) (sum MoveSum, err error) {
 	if err != nil {
 		return sum, err
 	}
-	for _, step := range []func(context.Context) error{m.opts.Drain, m.opts.Adopt} {
-		if step == nil {
-			continue
-		}
-		if err := step(ctx); err != nil {
-			return sum, err
-		}
+	if err := do(ctx, m.opts.Drain); err != nil {
+		return sum, err
 	}
-	if !marks.same {
-		if sum, err = m.transfer(ctx); err != nil {
-			return sum, err
-		}
+	if marks.same {
+		err = do(ctx, m.opts.Adopt) // not before nothing is left in the carrier
+	} else {
+		sum, err = m.transfer(ctx)
+	}
+	if err != nil {
+		return sum, err
 	}
 	return sum, m.end(ctx, marks, sum)
+}
+
+// do does something that there may be to do.
+func do(ctx context.Context, step func(context.Context) error) error {
+	if step == nil {
+		return nil
+	}
+	return step(ctx)
 }
 
 // moveMarks are what the stores have noted.
@@ -122,8 +128,11 @@ func (m *Move) begin(ctx context.Context) (marks moveMarks, err error) {
 		}
 	}
 	err = m.awaitQuiet(ctx, 0)
-	if err == nil && m.opts.Ready != nil {
-		err = m.opts.Ready(ctx)
+	if err == nil {
+		err = do(ctx, m.opts.Ready)
+	}
+	if err == nil && !marks.same {
+		err = do(ctx, m.opts.Adopt)
 	}
 	if err != nil {
 		return marks, errors.Join(err, m.undo(context.WithoutCancel(ctx), marks))

@@ -276,12 +276,22 @@ func TestWithOneStoreOnlyTheCarrierIsDrained(t *testing.T) {
 	require.Equal(t, []string{"ready", "drain", "ready", "drain", "adopt"}, steps)
 }
 
-func TestASourceThatIsNotReadyStaysAsItIs(t *testing.T) {
+func TestStoresThatAreNotReadyStayAsTheyAre(t *testing.T) {
 	t.Parallel()
-	m := newMover(t)
-	m.opts.Ready = func(context.Context) error { return errBroken }
-	_, err := m.run(t)
-	require.ErrorIs(t, err, errBroken)
-	require.Zero(t, m.fromMark)
-	require.Zero(t, m.toMark)
+	fail := func(context.Context) error { return errBroken }
+	for name, set := range map[string]func(*application.MoveOptions){
+		"source": func(o *application.MoveOptions) { o.Ready = fail },
+		"target": func(o *application.MoveOptions) { o.Adopt = fail },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMover(t)
+			set(&m.opts)
+			m.opts.Drain = func(context.Context) error { panic("not before both are ready") }
+			_, err := m.run(t)
+			require.ErrorIs(t, err, errBroken)
+			require.Zero(t, m.fromMark)
+			require.Zero(t, m.toMark)
+		})
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -97,7 +98,8 @@ func storeName(config configs.Config) (string, error) {
 	if err != nil {
 		return "", errors.New("redis.url cannot be read") // what url.Parse says may repeat a password
 	}
-	return fmt.Sprintf("redis %s%s (queue.requests %s)", u.Host, u.Path, config.Queue.Requests), nil
+	database := strings.TrimSuffix(u.Path, "/0")
+	return fmt.Sprintf("redis %s%s (queue.requests %s)", u.Host, database, config.Queue.Requests), nil
 }
 
 // moved is one of the two stores of a move, opened.

@@ -46,6 +46,7 @@ const (
 	lease         = time.Second
 	ttl           = time.Hour
 	deadLetterTTL = 10 * time.Hour
+	keyTTL        = 5 * time.Hour
 )
 
 func openEmbedded(tb testing.TB) *store {
@@ -107,7 +108,7 @@ func requests(now time.Time) *rapid.Generator[domain.Request] {
 		}
 		if rapid.Bool().Draw(t, "keyed") {
 			r.Idempotency = &domain.Idempotency{
-				Key: "key-" + string(r.ID), Fingerprint: [32]byte{7, 31: 9}, ExpiresAt: now.Add(time.Hour),
+				Key: "key-" + string(r.ID), Fingerprint: [32]byte{7, 31: 9}, ExpiresAt: now.Add(keyTTL),
 			}
 		}
 		return r
@@ -205,11 +206,35 @@ func TestEverythingMovesBetweenAllStores(t *testing.T) {
 
 				requireEmpty(t, a, c)
 				requireSame(t, before, snapshot(t, b, c))
+				requireLifetimes(t, b)
 				requireKeys(t, b, c)
 				requireHandedOut(t, b, c)
 			})
 		}
 	}
+}
+
+// requireLifetimes checks that lifetimes did not begin again, or end.
+func requireLifetimes(t *testing.T, s *store) {
+	t.Helper()
+	near := func(lifetime time.Duration, end time.Time) {
+		t.Helper()
+		require.WithinDuration(t, time.Now().Add(lifetime), end, 5*time.Minute)
+	}
+	require.NoError(t, s.Export(t.Context(), func(some []ports.Stored) error {
+		for _, one := range some {
+			if one.Record.Status.Final() {
+				near(ttl, one.Expires)
+			}
+			if one.Letter != nil {
+				near(deadLetterTTL, one.Letter.Expires)
+			}
+			if one.Key != nil {
+				near(keyTTL, one.Key.ExpiresAt)
+			}
+		}
+		return nil
+	}))
 }
 
 // unlucky is a store that dies at some call, again and again.
