@@ -3,6 +3,7 @@ package bootstrap
 import (
 	"fmt"
 	"net"
+	"strings"
 
 	"github.com/openhqm/openhqm/adapters/httpapi"
 	"github.com/openhqm/openhqm/configs"
@@ -42,6 +43,23 @@ func exposures(server listening, config configs.Config) []string {
 	if address := server.AdminAddr(); address != nil && !loopback(address) {
 		open = append(open, fmt.Sprintf("server.admin_listen asks for no key: every client of %s is an administrator; "+
 			"restrict access, or set it to 127.0.0.1", address))
+	}
+	return append(open, clearKeys(server, config)...)
+}
+
+// clearKeys returns a warning for each address where keys cross the network in the clear. Where server.public_url is
+// https, a proxy in front of this process encrypts.
+func clearKeys(server listening, config configs.Config) []string {
+	s := config.Server
+	if len(s.APIKeys) == 0 || s.TLS.On() || strings.HasPrefix(s.PublicURL, "https:") {
+		return nil
+	}
+	var open []string
+	for _, address := range []net.Addr{server.Addr(), server.TransparentAddr()} {
+		if address != nil && !loopback(address) {
+			open = append(open, fmt.Sprintf("API keys reach %s without encryption: set server.tls, or put a proxy with TLS "+
+				"in front and set server.public_url to its https address", address))
+		}
 	}
 	return open
 }

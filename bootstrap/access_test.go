@@ -40,6 +40,32 @@ func (bound) TransparentAddr() net.Addr { return nil }
 
 func (bound) address(ip string) net.Addr { return &net.TCPAddr{IP: net.ParseIP(ip), Port: 8000} }
 
+func TestThereIsAWarningForKeysInTheClear(t *testing.T) {
+	t.Parallel()
+	keys := []configs.APIKey{{Name: "shop"}}
+	secure := configs.ServerTLS{CertFile: "a", KeyFile: "b"}
+	for name, tt := range map[string]struct {
+		give   string
+		server configs.Server
+		want   int
+	}{
+		"clear":              {"0.0.0.0", configs.Server{APIKeys: keys}, 1},
+		"loopback":           {"127.0.0.1", configs.Server{APIKeys: keys}, 0},
+		"encrypted":          {"0.0.0.0", configs.Server{APIKeys: keys, TLS: secure}, 0},
+		"behind a proxy":     {"0.0.0.0", configs.Server{APIKeys: keys, PublicURL: "https://hqm.example.com"}, 0},
+		"behind a clear one": {"0.0.0.0", configs.Server{APIKeys: keys, PublicURL: "http://hqm.example.com"}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := clearKeys(bound{main: tt.give}, configs.Config{Server: tt.server})
+			require.Len(t, got, tt.want)
+			for _, text := range got {
+				require.Contains(t, text, "server.tls")
+			}
+		})
+	}
+}
+
 func TestThereIsAWarningForWhatOtherMachinesCanUse(t *testing.T) {
 	t.Parallel()
 	keys := []configs.APIKey{{Name: "shop"}}
@@ -57,9 +83,9 @@ func TestThereIsAWarningForWhatOtherMachinesCanUse(t *testing.T) {
 		"all addresses":                 {give: bound{main: "0.0.0.0"}, want: []string{everything}},
 		"all addresses, IPv6":           {give: bound{main: "::"}, want: []string{everything}},
 		"one of the network":            {give: bound{main: "192.0.2.1"}, want: []string{everything}},
-		"with keys":                     {give: bound{main: "0.0.0.0"}, keys: keys},
+		"with keys":                     {give: bound{main: "127.0.0.1"}, keys: keys},
 		"administration":                {give: bound{main: "127.0.0.1", admin: "::"}, want: []string{administration}},
-		"administration, despite keys":  {give: bound{"0.0.0.0", "0.0.0.0"}, keys: keys, want: []string{administration}},
+		"administration, despite keys":  {give: bound{"127.0.0.1", "0.0.0.0"}, keys: keys, want: []string{administration}},
 		"administration and everything": {give: bound{"::", "10.0.0.1"}, want: []string{everything, administration}},
 	} {
 		t.Run(name, func(t *testing.T) {

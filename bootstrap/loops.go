@@ -65,6 +65,10 @@ func selfCalls(server listening, config configs.Config) []string {
 	if transparent := server.TransparentAddr(); transparent != nil {
 		bound = append(bound, transparent)
 	}
+	scheme := "http"
+	if config.Server.TLS.On() {
+		scheme = "https"
+	}
 	var found []string
 	for _, name := range slices.Sorted(maps.Keys(config.Proxy.Endpoints)) {
 		text := config.Proxy.Endpoints[name].URL
@@ -72,7 +76,7 @@ func selfCalls(server listening, config configs.Config) []string {
 		if err != nil {
 			continue // it has been checked
 		}
-		if sameServer(u, config.Server.PublicURL) || slices.ContainsFunc(bound, leadsTo(u)) {
+		if sameServer(u, config.Server.PublicURL) || slices.ContainsFunc(bound, leadsTo(u, scheme)) {
 			found = append(found, fmt.Sprintf(
 				"endpoint %q: its url leads back to this gateway; the second round is refused with 508", name))
 		}
@@ -98,12 +102,12 @@ func portOf(u *url.URL) string {
 	}
 }
 
-// leadsTo returns a function that reports whether a URL leads to a bound address. It looks no name up: that could take
-// long, and change.
-func leadsTo(u *url.URL) func(net.Addr) bool {
+// leadsTo returns a function that reports whether a URL leads to a bound address of that scheme. It looks no name up:
+// that could take long, and change.
+func leadsTo(u *url.URL, scheme string) func(net.Addr) bool {
 	return func(address net.Addr) bool {
 		tcp, ok := address.(*net.TCPAddr)
-		if !ok || u.Scheme != "http" || portOf(u) != strconv.Itoa(tcp.Port) {
+		if !ok || u.Scheme != scheme || portOf(u) != strconv.Itoa(tcp.Port) {
 			return false
 		}
 		host, err := netip.ParseAddr(u.Hostname())

@@ -66,7 +66,7 @@ func TestThereIsAWarningForAnEndpointThatIsTheGatewayItself(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		bound, url, public, role string
-		want                     bool
+		secure, want             bool
 	}{
 		"the same address":                 {bound: "127.0.0.1", url: "http://127.0.0.1:8000/proxy/b", want: true},
 		"localhost":                        {bound: "127.0.0.1", url: "http://LOCALHOST:8000", want: true},
@@ -79,6 +79,8 @@ func TestThereIsAWarningForAnEndpointThatIsTheGatewayItself(t *testing.T) {
 		"another port":                   {bound: "127.0.0.1", url: "http://127.0.0.1:8001"},
 		"another address":                {bound: "127.0.0.1", url: "http://192.0.2.1:8000"},
 		"another address, on all of us":  {bound: "0.0.0.0", url: "http://192.0.2.1:8000"},
+		"our TLS":                        {bound: "127.0.0.1", url: "https://127.0.0.1:8000", secure: true, want: true},
+		"clear, where we have TLS":       {bound: "127.0.0.1", url: "http://127.0.0.1:8000", secure: true},
 		"a TLS server in front":          {bound: "127.0.0.1", url: "https://127.0.0.1:8000"},
 		"another scheme than the public": {bound: "127.0.0.1", url: "http://hqm.test", public: "https://hqm.test"},
 		"a worker, which accepts nothing": {
@@ -88,6 +90,9 @@ func TestThereIsAWarningForAnEndpointThatIsTheGatewayItself(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			config := configs.Config{Role: tt.role, Server: configs.Server{PublicURL: tt.public}}
+			if tt.secure {
+				config.Server.TLS = configs.ServerTLS{CertFile: "a", KeyFile: "b"}
+			}
 			config.Proxy.Endpoints = map[string]configs.Endpoint{"a": {URL: tt.url}}
 
 			got := selfCalls(bound{main: tt.bound}, config)

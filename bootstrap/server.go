@@ -50,9 +50,11 @@ type serverInput struct {
 	Log     *Log
 	Files   descriptors
 	Short   *httpapi.Shortage
+
+	Rotations *rotations
 }
 
-func newServer(in serverInput) *httpapi.Server {
+func newServer(in serverInput) (*httpapi.Server, error) {
 	in.Metrics.WatchQueue(in.Gauge, time.Now)
 	in.Metrics.WatchBreakers(in.Gates.Breakers)
 	in.Metrics.WatchLog(in.Log.writer)
@@ -61,10 +63,20 @@ func newServer(in serverInput) *httpapi.Server {
 		named[p.name] = p.probe
 	}
 	server := in.Config.Server
+	secure, err := serverTLS("server.tls", server.TLS, in.Rotations)
+	if err != nil {
+		return nil, err
+	}
+	secureAdmin, err := serverTLS("server.admin_tls", server.AdminTLS, in.Rotations)
+	if err != nil {
+		return nil, err
+	}
 	return httpapi.New(httpapi.Options{
 		Address:          net.JoinHostPort(server.Host, strconv.Itoa(server.Port)),
 		AdminAddress:     server.AdminListen,
 		Transparent:      transparent(in.Config.Proxy.Transparent),
+		TLS:              secure,
+		AdminTLS:         secureAdmin,
 		PublicURL:        server.PublicURL,
 		Version:          string(in.Version),
 		Pseudonym:        string(in.Name),
@@ -79,6 +91,7 @@ func newServer(in serverInput) *httpapi.Server {
 		Observer:         in.Metrics,
 		Logger:           in.Log.Logger,
 		Now:              time.Now,
+		Hosts:            server.Hosts,
 		Keys:             apiKeys(server.APIKeys),
 		RateLimit:        httpapi.RateLimit(server.RateLimit),
 		TrustedProxies:   server.ProxyPrefixes(),
@@ -90,7 +103,7 @@ func newServer(in serverInput) *httpapi.Server {
 		AdminConnections: in.Files.admins,
 		Shortage:         in.Short,
 		HealthOnly:       in.Config.Role == configs.RoleWorker,
-	})
+	}), nil
 }
 
 // newShortage adds the component "http" to /health.

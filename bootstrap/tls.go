@@ -2,9 +2,7 @@ package bootstrap
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
-	"os"
 
 	"github.com/openhqm/openhqm/configs"
 )
@@ -14,14 +12,11 @@ import (
 func tlsConfig(section configs.TLS) (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: section.ServerName}
 	if section.CAFile != "" {
-		pem, err := os.ReadFile(section.CAFile)
+		authorities, err := readAuthorities(section.CAFile)
 		if err != nil {
 			return nil, fmt.Errorf("ca_file: %w", err)
 		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("ca_file: no certificate in %s", section.CAFile)
-		}
+		config.RootCAs = authorities
 	}
 	if section.CertFile != "" {
 		pair, err := tls.LoadX509KeyPair(section.CertFile, section.KeyFile)

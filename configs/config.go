@@ -54,15 +54,28 @@ type Server struct {
 	Host           string        `koanf:"host"`            // an IP address or a host name, never empty
 	Port           int           `koanf:"port"`            // 0: any free one
 	AdminListen    string        `koanf:"admin_listen"`    // host:port, of a listener for administration; empty: none
+	TLS            ServerTLS     `koanf:"tls"`             // of the main port and the transparent one
+	AdminTLS       ServerTLS     `koanf:"admin_tls"`       // of AdminListen
 	PublicURL      string        `koanf:"public_url"`      // prefix of Locations without a final slash; empty: none
 	MaxBodySize    ByteSize      `koanf:"max_body_size"`   // of one request
 	ReadTimeout    time.Duration `koanf:"read_timeout"`    // for a whole request, header and body
 	MaxConnections int           `koanf:"max_connections"` // open at once
+	Hosts          []string      `koanf:"hosts"`           // names of this server for clients without a key
 	ShutdownDelay  time.Duration `koanf:"shutdown_delay"`  // between "not ready" and closing the listener; may be 0
 	TrustedProxies []string      `koanf:"trusted_proxies"` // addresses and networks, see ProxyPrefixes
 	APIKeys        []APIKey      `koanf:"api_keys"`        // empty: everybody may do everything
 	RateLimit      RateLimit     `koanf:"rate_limit"`      // of each key or, without keys, client address
 }
+
+// ServerTLS says how a listener encrypts; the zero value: not at all.
+type ServerTLS struct {
+	CertFile     string `koanf:"cert_file"`      // of the server, with intermediates; only together with KeyFile
+	KeyFile      string `koanf:"key_file"`       // of the server
+	ClientCAFile string `koanf:"client_ca_file"` // authorities of certificates that clients must have; empty: none
+}
+
+// On reports whether the listener encrypts.
+func (t *ServerTLS) On() bool { return t.CertFile != "" }
 
 // Request bounds the life of requests.
 type Request struct {

@@ -234,8 +234,10 @@ func TestTheKubernetesManifestFitsTheImage(t *testing.T) {
 	require.Equal(t, 1, set.Spec.Replicas, "the embedded queue belongs to one process")
 	require.Greater(t, time.Duration(pod.Grace)*time.Second,
 		config.Server.ShutdownDelay+config.Worker.Drain+shutdownRest)
-	require.Len(t, container.Ports, 1)
+	require.Len(t, container.Ports, 2)
 	require.Equal(t, config.Server.Port, container.Ports[0].Port)
+	require.Equal(t, "0.0.0.0:"+strconv.Itoa(container.Ports[1].Port), config.Server.AdminListen,
+		"administration is not on the port of the Service")
 	require.Len(t, container.Mounts, 1)
 	require.Equal(t, config.Embedded.Dir, container.Mounts[0].Path)
 	for path, probes := range map[string][]probe{

@@ -1,6 +1,9 @@
 package configs
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Files returns the files that hold secrets and certificates of the endpoint. They may change while a process runs.
 func (e *Endpoint) Files() []string {
@@ -16,14 +19,14 @@ func (e *Endpoint) Files() []string {
 // Files returns the files that hold the URL and the certificates; see Endpoint.Files.
 func (r *Redis) Files() []string { return append(r.URL.files(), r.TLS.files()...) }
 
-func (t *TLS) files() []string {
-	var files []string
-	for _, file := range []string{t.CAFile, t.CertFile, t.KeyFile} {
-		if file != "" {
-			files = append(files, file)
-		}
-	}
-	return files
+// Files returns the files of the listener; see Endpoint.Files.
+func (t *ServerTLS) Files() []string { return named(t.CertFile, t.KeyFile, t.ClientCAFile) }
+
+func (t *TLS) files() []string { return named(t.CAFile, t.CertFile, t.KeyFile) }
+
+// named returns the paths that are not empty.
+func named(paths ...string) []string {
+	return slices.DeleteFunc(paths, func(path string) bool { return path == "" })
 }
 
 // files returns the file that the secret refers to, if it does.

@@ -9,8 +9,8 @@ import (
 )
 
 // serverKeys is the fault of an unknown key below server.
-const serverKeys = "unknown key; allowed here: host, port, admin_listen, public_url, max_body_size, read_timeout, " +
-	"max_connections, shutdown_delay, trusted_proxies, api_keys, rate_limit"
+const serverKeys = "unknown key; allowed here: host, port, admin_listen, tls, admin_tls, public_url, " +
+	"max_body_size, read_timeout, max_connections, hosts, shutdown_delay, trusted_proxies, api_keys, rate_limit"
 
 func TestFaultsOfAFile(t *testing.T) {
 	t.Parallel()

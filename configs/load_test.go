@@ -21,7 +21,7 @@ func TestTheDefaults(t *testing.T) {
 		Log:  Log{Level: LevelInfo, Format: FormatAuto},
 		Server: Server{
 			Host: "0.0.0.0", Port: 8000, MaxBodySize: 10 * mib, ReadTimeout: time.Minute, MaxConnections: 20000,
-			TrustedProxies: []string{}, APIKeys: []APIKey{},
+			Hosts: []string{}, TrustedProxies: []string{}, APIKeys: []APIKey{},
 		},
 		Request: Request{MaxAge: 72 * time.Hour, IdempotencyTTL: 24 * time.Hour},
 		Queue:   Queue{Type: QueueEmbedded, Requests: "openhqm-requests", Lease: time.Minute, MaxDeliveries: 5},
@@ -111,7 +111,7 @@ proxy:
 	require.Equal(t, Server{
 		Host: "::1", PublicURL: "https://hqm.example.com/gateway", MaxBodySize: mib, ReadTimeout: 90 * time.Second,
 		MaxConnections: 10, ShutdownDelay: 5 * time.Second, AdminListen: "127.0.0.1:8001",
-		TrustedProxies: []string{"10.1.2.3/8", "::1"},
+		Hosts: []string{}, TrustedProxies: []string{"10.1.2.3/8", "::1"},
 		APIKeys: []APIKey{
 			{Name: "shop", SHA256: Digest(strings.Repeat("00", 32)), Endpoints: []string{"notify"}},
 			{Name: "ops", SHA256: Digest(strings.Repeat("AB", 32)), Admin: true},

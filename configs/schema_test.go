@@ -68,7 +68,7 @@ func TestTheEndpointInDefaultYAMLHasExactlyTheKeysOfTheStruct(t *testing.T) {
 	require.Equal(t, keysOf(elem, nil), keysIn(&endpoint, elem, nil))
 }
 
-// keyTemplate is the commented block of default.yaml with all fields of an API key, uncommented.
+// keyTemplate is the commented block of default.yaml with all fields of an API key, uncommented, for another key.
 func keyTemplate(t *testing.T) string {
 	t.Helper()
 	_, block, found := strings.Cut(string(defaults), "\n  # api_keys:\n")
@@ -81,7 +81,8 @@ func keyTemplate(t *testing.T) string {
 		}
 		template += "    " + line
 	}
-	return template
+	require.Contains(t, template, string(digest(sampleKey)), "everybody knows it")
+	return strings.Replace(template, string(digest(sampleKey)), string(digest("shop")), 1)
 }
 
 func TestTheKeyInDefaultYAMLHasExactlyTheKeysOfTheStruct(t *testing.T) {

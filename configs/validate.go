@@ -49,11 +49,25 @@ func (c *Config) validate(v *validator) {
 	c.validateMemory(v) // compares keys, so it comes after those for each of them
 }
 
+func (t *ServerTLS) validate(v *validator, prefix string) {
+	switch {
+	case (t.CertFile == "") != (t.KeyFile == ""):
+		v.bad(prefix+"cert_file", "must be set together with key_file")
+	case t.ClientCAFile != "" && t.CertFile == "":
+		v.bad(prefix+"client_ca_file", "needs cert_file and key_file")
+	}
+}
+
 func (s *Server) validate(v *validator) {
 	if !validHost(s.Host) {
 		v.bad("server.host", "must be an IP address or a host name; 0.0.0.0 listens on all addresses")
 	}
 	between(v, "server.port", s.Port, 0, 65535)
+	s.TLS.validate(v, "server.tls.")
+	s.AdminTLS.validate(v, "server.admin_tls.")
+	if s.AdminTLS.On() && s.AdminListen == "" {
+		v.bad("server.admin_tls.cert_file", "has no effect without server.admin_listen")
+	}
 	if s.PublicURL != "" {
 		validateURL(v, "server.public_url", s.PublicURL)
 	}

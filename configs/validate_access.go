@@ -14,6 +14,11 @@ func (s *Server) validateAccess(v *validator) {
 	if s.AdminListen != "" && !validListen(s.AdminListen) {
 		v.bad("server.admin_listen", "must be empty or host:port, for instance 127.0.0.1:8001")
 	}
+	for _, name := range s.Hosts {
+		if bare := strings.TrimPrefix(name, "*."); name != "*" && (!validHost(bare) || strings.Contains(bare, "*")) {
+			v.badValue("server.hosts", quote(name), "must be host names without a port, *.example.com for all below one, or *")
+		}
+	}
 	for _, text := range s.TrustedProxies {
 		if _, ok := parsePrefix(text); !ok {
 			v.badValue("server.trusted_proxies", quote(text),
@@ -63,12 +68,27 @@ func (c *Config) validateKeys(v *validator) {
 			v.bad(prefix+"sha256", "is required")
 			continue
 		}
+		if reason := weakKeys()[key.SHA256.Sum()]; reason != "" {
+			v.bad(prefix+"sha256", reason)
+		}
 		if other, again := digests[key.SHA256.Sum()]; again {
 			v.bad(prefix+"sha256", "is also that of "+quote(other))
 		}
 		digests[key.SHA256.Sum()] = key.Name
 	}
 }
+
+// weakKeys returns why some keys are none, by their hash.
+func weakKeys() map[[sha256.Size]byte]string {
+	return map[[sha256.Size]byte]string{
+		sha256.Sum256(nil):               "is the hash of an empty key: was the variable set that it was made from?",
+		sha256.Sum256([]byte{'\n'}):      "is the hash of an empty line: was the variable set that it was made from?",
+		sha256.Sum256([]byte(sampleKey)): "is the hash in the examples, whose key everybody knows: make a key of your own",
+	}
+}
+
+// sampleKey is the key of the hash in default.yaml.
+const sampleKey = "foo"
 
 func (k *APIKey) validate(v *validator, prefix string, endpoints []string) {
 	switch {

@@ -177,6 +177,28 @@ func TestRulesBetweenKeys(t *testing.T) {
 			give: "embedded: {dir: data, backup_dir: data/../data/backups}",
 			want: []string{`f.yaml:1: embedded.backup_dir: "data/../data/backups": must not be in embedded.dir`},
 		},
+		{give: "server: {tls: {cert_file: a}, admin_tls: {client_ca_file: b}}", want: []string{
+			`f.yaml:1: server.tls.cert_file: "a": must be set together with key_file`,
+			`f.yaml:1: server.admin_tls.client_ca_file: "b": needs cert_file and key_file`,
+		}},
+		{give: "server: {admin_tls: {cert_file: a, key_file: b}}", want: []string{
+			`f.yaml:1: server.admin_tls.cert_file: "a": has no effect without server.admin_listen`,
+		}},
+		{give: "server: {api_keys: [{name: a, sha256: " + string(digest("")) + "}, {name: b, sha256: " +
+			string(digest("\n")) + "}, {name: c, sha256: " + string(digest("foo")) + "}]}", want: []string{
+			"f.yaml:1: server.api_keys.0.sha256: ***: is the hash of an empty key: was the variable set that it was made from?",
+			"f.yaml:1: server.api_keys.1.sha256: ***: is the hash of an empty line: was the variable set that it was made from?",
+			"f.yaml:1: server.api_keys.2.sha256: ***: is the hash in the examples, whose key everybody knows: " +
+				"make a key of your own",
+		}},
+		{give: "server: {hosts: [hqm.example.com, '*.shop.example', '*']}"},
+		{give: "server: {hosts: ['hqm.example.com:8000']}", want: []string{
+			`f.yaml:1: server.hosts: "hqm.example.com:8000": must be host names without a port, *.example.com for all ` +
+				"below one, or *",
+		}},
+		{give: "server: {hosts: ['*.*']}", want: []string{
+			`f.yaml:1: server.hosts: "*.*": must be host names without a port, *.example.com for all below one, or *`,
+		}},
 		{give: "embedded: {dir: ''}", want: []string{`f.yaml:1: embedded.dir: "": must be the path of a directory`}},
 		{give: "worker: {max_bytes: 20MiB}"},
 		{give: "worker: {max_bytes: 20971519}", want: []string{

@@ -11,13 +11,16 @@ import (
 
 var errAnyPort = errors.New("server.port is 0 (any free port), so the real one is unknown")
 
-// localURL is where a process that listens on host and port is reached from its own machine, without a path. It returns
-// errAnyPort for port 0.
-func localURL(host string, port int) (string, error) {
-	if port == 0 {
+// localURL is where a process that listens there is reached from its own machine, without a path. It returns errAnyPort
+// for port 0.
+func localURL(l Listener) (string, error) {
+	if l.Port == 0 {
 		return "", errAnyPort
 	}
-	base := url.URL{Scheme: "http", Host: net.JoinHostPort(reachable(host), strconv.Itoa(port))}
+	base := url.URL{Scheme: "http", Host: net.JoinHostPort(reachable(l.Host), strconv.Itoa(l.Port))}
+	if l.TLS {
+		base.Scheme = "https"
+	}
 	return base.String(), nil
 }
 

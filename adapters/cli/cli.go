@@ -37,10 +37,17 @@ type Program struct {
 	PrintConfig func(settings Settings, stdout, stderr io.Writer) error
 
 	// Listen returns where a process with this configuration listens.
-	Listen func(settings Settings) (host string, port int, err error)
+	Listen func(settings Settings) (Listener, error)
 
 	// Data are the tools for data directories.
 	Data DataTools
+}
+
+// Listener is the main address of a process.
+type Listener struct {
+	Host string
+	Port int // 0: any free one
+	TLS  bool
 }
 
 // Settings are the flags that choose the configuration.

@@ -27,7 +27,7 @@ func testProgram() *Program {
 		Serve:       func(Settings) error { return errTest },
 		Move:        func(MoveOrder, io.Writer) error { return errTest },
 		PrintConfig: func(Settings, io.Writer, io.Writer) error { return errTest },
-		Listen:      func(Settings) (string, int, error) { return "", 0, errTest },
+		Listen:      func(Settings) (Listener, error) { return Listener{}, errTest },
 	}
 }
 

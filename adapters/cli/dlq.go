@@ -238,11 +238,11 @@ func (p *Program) apiURL(command *cobra.Command) (string, error) {
 	if address := command.Flag("url").Value.String(); address != "" {
 		return checkURL(address)
 	}
-	host, port, err := p.Listen(settingsOf(command))
+	listener, err := p.Listen(settingsOf(command))
 	if err != nil {
 		return "", err
 	}
-	base, err := localURL(host, port)
+	base, err := localURL(listener)
 	if err != nil {
 		return "", usagef("%v; name the address with --url", err)
 	}

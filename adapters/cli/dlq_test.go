@@ -299,9 +299,9 @@ func TestDLQFindsAddressAndKeyByItself(t *testing.T) {
 	require.True(t, isTCP)
 	program := testProgram()
 	var asked Settings
-	program.Listen = func(settings Settings) (string, int, error) {
+	program.Listen = func(settings Settings) (Listener, error) {
 		asked = settings
-		return "0.0.0.0", address.Port, nil
+		return Listener{Host: "0.0.0.0", Port: address.Port}, nil
 	}
 
 	code, _, stderr := run(program, "dlq", "list", "--config", "a.yaml")
@@ -319,12 +319,12 @@ func TestDLQFindsAddressAndKeyByItself(t *testing.T) {
 func TestDLQNeedsAnAddressThatCanBeKnown(t *testing.T) {
 	t.Parallel()
 	program := testProgram()
-	program.Listen = func(Settings) (string, int, error) { return "127.0.0.1", 0, nil }
+	program.Listen = func(Settings) (Listener, error) { return Listener{Host: "127.0.0.1"}, nil }
 	code, _, stderr := run(program, "dlq", "list")
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, stderr, "name the address with --url")
 
-	program.Listen = func(Settings) (string, int, error) { return "", 0, &ConfigError{errTest} }
+	program.Listen = func(Settings) (Listener, error) { return Listener{}, &ConfigError{errTest} }
 	code, _, stderr = run(program, "dlq", "list")
 	require.Equal(t, exitUsage, code)
 	require.Equal(t, "openhqm: "+errTest.Error()+"\n", stderr)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -35,10 +36,9 @@ at most. The exit code is 0 or 1.`,
 		Example: "  openhqm healthcheck --config openhqm.yaml",
 		Args:    noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {
-			host, port, err := p.Listen(settingsOf(command))
+			listener, err := p.Listen(settingsOf(command))
 			if err == nil {
-				// No proxy: what is asked is on this machine, whatever HTTP_PROXY says.
-				err = checkLive(&http.Transport{DisableKeepAlives: true}, host, port)
+				err = checkLive(newHealthTransport(), listener)
 			}
 			if err != nil {
 				return errors.New(strings.Join(strings.Fields(err.Error()), " "))
@@ -50,10 +50,22 @@ at most. The exit code is 0 or 1.`,
 	return command
 }
 
+// certificateRequired is the TLS alert of a server whose clients must have a certificate (RFC 8446 section 6.2).
+const certificateRequired tls.AlertError = 116
+
+// newHealthTransport uses no proxy, whatever HTTP_PROXY says, as what is asked is on this machine. For the same reason,
+// and because nothing secret is sent, the certificate need not be for this machine's loopback address.
+func newHealthTransport() *http.Transport {
+	return &http.Transport{
+		DisableKeepAlives: true,
+		TLSClientConfig:   &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true}, //nolint:gosec // see above
+	}
+}
+
 // checkLive blocks for healthTimeout at most. Any status but 200 is an error, redirects included: they come from
 // another program on the port.
-func checkLive(transport http.RoundTripper, host string, port int) error {
-	base, err := localURL(host, port)
+func checkLive(transport http.RoundTripper, listener Listener) error {
+	base, err := localURL(listener)
 	if err != nil {
 		return fmt.Errorf("health check: %w; set a fixed port", err)
 	}
@@ -65,6 +77,9 @@ func checkLive(transport http.RoundTripper, host string, port int) error {
 		return fmt.Errorf("health check: %w", err)
 	}
 	response, err := transport.RoundTrip(request)
+	if alert, ok := errors.AsType[tls.AlertError](err); ok && alert == certificateRequired {
+		return nil // only a process that is alive can ask for one
+	}
 	if err != nil {
 		return fmt.Errorf("health check: GET %s: %w", address, err)
 	}

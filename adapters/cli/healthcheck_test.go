@@ -1,7 +1,10 @@
 package cli
 
 import (
+	"crypto/tls"
 	"errors"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -40,7 +43,7 @@ func runHealthcheck(t *testing.T, port string) (code int, stderr string) {
 	number, err := strconv.Atoi(port)
 	require.NoError(t, err)
 	program := testProgram()
-	program.Listen = func(Settings) (string, int, error) { return "0.0.0.0", number, nil }
+	program.Listen = func(Settings) (Listener, error) { return Listener{Host: "0.0.0.0", Port: number}, nil }
 	code, stdout, stderr := run(program, "healthcheck")
 	require.Empty(t, stdout)
 	return code, stderr
@@ -100,7 +103,7 @@ func TestHealthcheckReportsAWrongConfigurationInOneLine(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			program := testProgram()
-			program.Listen = func(Settings) (string, int, error) { return "", 0, tt.give }
+			program.Listen = func(Settings) (Listener, error) { return Listener{}, tt.give }
 			code, _, stderr := run(program, "healthcheck")
 			require.Equal(t, exitFailed, code, "Docker reserves 2")
 			require.True(t, strings.HasPrefix(stderr, tt.want), stderr)
@@ -122,11 +125,33 @@ func TestLocalURLReachesAProcessOnThisMachine(t *testing.T) {
 	} {
 		t.Run(tt.give, func(t *testing.T) {
 			t.Parallel()
-			got, err := localURL(tt.give, 8000)
+			got, err := localURL(Listener{Host: tt.give, Port: 8000})
 			require.NoError(t, err)
 			require.Equal(t, tt.want, got)
 			_, err = url.Parse(got)
 			require.NoError(t, err)
+		})
+	}
+}
+
+func TestHealthcheckFindsAProcessWithTLS(t *testing.T) {
+	t.Parallel()
+	for name, auth := range map[string]tls.ClientAuthType{
+		"without a certificate of ours": tls.NoClientCert, "that wants one": tls.RequireAndVerifyClientCert,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+			server.TLS = &tls.Config{MinVersion: tls.VersionTLS12, ClientAuth: auth}
+			server.Config.ErrorLog = log.New(io.Discard, "", 0)
+			server.StartTLS()
+			t.Cleanup(server.Close)
+			port, err := strconv.Atoi(portOf(t, server))
+			require.NoError(t, err)
+			program := testProgram()
+			program.Listen = func(Settings) (Listener, error) { return Listener{Host: "0.0.0.0", Port: port, TLS: true}, nil }
+			code, _, stderr := run(program, "healthcheck")
+			require.Equal(t, exitOK, code, stderr)
 		})
 	}
 }
@@ -143,7 +168,7 @@ func TestHealthcheckGivesUpAfterItsTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		started := time.Now()
-		err := checkLive(silent{}, "127.0.0.1", 8000)
+		err := checkLive(silent{}, Listener{Host: "127.0.0.1", Port: 8000})
 		require.ErrorContains(t, err, "context deadline exceeded")
 		require.Equal(t, 3*time.Second, time.Since(started))
 	})

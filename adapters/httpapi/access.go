@@ -16,14 +16,14 @@ import (
 // use is 403.
 //
 //	                         health   submit, status, response, cancel   administration and metrics
-//	no keys configured       +        +                                  +
+//	no keys configured       +        +                                  +, or 403 if there is an administrative address
 //	key missing or unknown   +        401                                401
 //	key                      +        +                                  403
 //	admin key                +        +, records of all                  +
 //	administrative address   +        no such routes                     +, without a key
 //
 // The proxy path is treated as submit, GET / as health. Where no key is needed, pages of other sites in a browser may
-// do less; see pageRule.
+// do less; see pageRule. There, and at the administrative address, the Host must be ours; see hosts.
 
 // Key says what one API key may do. Only its hash is known, so the configuration does not reveal the key.
 type Key struct {
@@ -37,6 +37,9 @@ const challenge = `OpenHQM-Key realm="openhqm"`
 
 var errUnauthorized = errors.New("X-OpenHQM-Key is missing or unknown")
 
+// errElsewhere: whoever sets an address for administration wants nobody else to administer.
+var errElsewhere = errors.New("without API keys, administration and metrics are at server.admin_listen only")
+
 var errCrossOrigin = errors.New("pages of other origins may not do this without an API key")
 
 // A pageRule rejects requests that a browser makes for a page of another site. Without keys, any page that an operator
@@ -47,10 +50,18 @@ type pageRule func(*http.Request) error
 var pages = http.NewCrossOriginProtection()
 
 // pagesMayRead is for the gateway's own resources: reading changes nothing, and the page cannot see the response.
-func pagesMayRead(r *http.Request) error { return pages.Check(r) }
+func (a *api) pagesMayRead(r *http.Request) error {
+	if err := a.hosts.check(r); err != nil {
+		return err
+	}
+	return pages.Check(r)
+}
 
 // pagesMayNothing is for the proxy path: any method calls a backend, so none is safe.
-func pagesMayNothing(r *http.Request) error {
+func (a *api) pagesMayNothing(r *http.Request) error {
+	if err := a.hosts.check(r); err != nil {
+		return err
+	}
 	unsafe := r.WithContext(r.Context())
 	unsafe.Method = http.MethodPost
 	return pages.Check(unsafe)
@@ -77,7 +88,11 @@ func callerOf(c *gin.Context) ports.Caller {
 // trust treats whoever can connect as an administrator, but not the pages that they read.
 func trust(c *gin.Context, mayPages pageRule) error {
 	c.Request.Header.Del(domain.HeaderKey)
-	if mayPages(c.Request) != nil {
+	err := mayPages(c.Request)
+	switch {
+	case errors.Is(err, errMisdirected):
+		return err
+	case err != nil:
 		return errCrossOrigin
 	}
 	c.Set(callerKey, &everybody)
@@ -130,10 +145,14 @@ func (a *api) refuseLoop(c *gin.Context) error {
 
 // requireAdmin comes after authenticate.
 func (a *api) requireAdmin(c *gin.Context) error {
-	if !callerOf(c).Admin {
+	switch {
+	case !callerOf(c).Admin:
 		return ports.ErrForbidden
+	case len(a.opts.Keys) == 0 && a.opts.AdminAddress != "":
+		return errElsewhere
+	default:
+		return nil
 	}
-	return nil
 }
 
 // findKey compares with every key and every byte, so that its duration reveals nothing about any of them.

@@ -18,7 +18,9 @@ type api struct {
 	answers  *answerBudget
 	health   *health
 	index    index
-	limiter  *limiter      // nil: nobody is limited
+	limiter  *limiter // nil: nobody is limited
+	hosts    hosts
+	refusals *refusals
 	guesses  *limiter      // of wrong keys, per client address
 	streams  chan struct{} // a slot for each HTTP/2 request in progress
 	mainPort func() string // of the main address, once it is bound
@@ -37,6 +39,8 @@ func newAPI(draining context.Context, opts Options) *api {
 		health:   newHealth(opts.Version, opts.Probes, opts.Now),
 		index:    newIndex(&opts, base),
 		limiter:  newLimiter(opts.RateLimit),
+		hosts:    newHosts(&opts),
+		refusals: newRefusals(),
 		guesses:  newLimiter(guesses),
 		streams:  make(chan struct{}, opts.MaxConnections),
 		draining: draining,
@@ -50,7 +54,7 @@ type handler func(c *gin.Context) error
 // engine serves the main address. Only engine and adminEngine decide who may use which routes.
 func (a *api) engine() *gin.Engine {
 	e := a.emptyEngine()
-	authenticate := a.handle(func(c *gin.Context) error { return a.authenticate(c, pagesMayRead) })
+	authenticate := a.handle(func(c *gin.Context) error { return a.authenticate(c, a.pagesMayRead) })
 	a.publicRoutes(e)
 	if !a.opts.HealthOnly {
 		a.clientRoutes(e.Group("", authenticate, a.handle(a.limitRate)))
@@ -66,7 +70,7 @@ func (a *api) engine() *gin.Engine {
 // routes of engine.
 func (a *api) adminEngine() *gin.Engine {
 	e := a.emptyEngine()
-	trusted := e.Group("", a.handle(func(c *gin.Context) error { return trust(c, pagesMayRead) }))
+	trusted := e.Group("", a.handle(func(c *gin.Context) error { return trust(c, a.pagesMayRead) }))
 	a.publicRoutes(trusted)
 	a.adminRoutes(trusted)
 	return e
@@ -97,7 +101,7 @@ func (a *api) adminRoutes(r gin.IRoutes) {
 	get(r, "/metrics", gin.WrapH(a.opts.Metrics))
 	if !a.opts.HealthOnly {
 		a.deadLetterRoutes(r)
-		r.POST(backupPath, a.handle(a.backup))
+		r.POST(backupPath, a.audit, a.handle(a.backup))
 	}
 }
 
@@ -116,9 +120,9 @@ func (a *api) emptyEngine() *gin.Engine {
 }
 
 // get registers HEAD too: servers must support both (RFC 9110 section 9.1). net/http omits the content.
-func get(r gin.IRoutes, path string, h gin.HandlerFunc) {
-	r.GET(path, h)
-	r.HEAD(path, h)
+func get(r gin.IRoutes, path string, h ...gin.HandlerFunc) {
+	r.GET(path, h...)
+	r.HEAD(path, h...)
 }
 
 // handle is the only place where errors become answers. After an error no later handler runs.

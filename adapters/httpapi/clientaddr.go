@@ -44,6 +44,9 @@ func (p ProxyTrust) asker(r *http.Request) netip.Addr {
 // proxy, those that it names. The last value of a field is the proxy's own.
 func (p ProxyTrust) origin(r *http.Request) domain.Origin {
 	origin := domain.Origin{Address: p.asker(r), Proto: "http", Host: r.Host}
+	if r.TLS != nil {
+		origin.Proto = "https"
+	}
 	if !p.trusts(parseAddress(r.RemoteAddr)) {
 		return origin
 	}

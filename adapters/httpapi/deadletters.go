@@ -20,11 +20,11 @@ const resendTime = 20 * time.Second
 // deadLetterRoutes are for administrators, who see the requests of all clients as they are stored, including the
 // credentials that clients sent.
 func (a *api) deadLetterRoutes(r gin.IRoutes) {
-	get(r, deadLettersPath, a.handle(a.listDeadLetters))
-	get(r, deadLettersPath+"/:id", a.handle(a.showDeadLetter))
-	r.POST(deadLettersPath+"/:id/resend", a.handle(a.resendDeadLetter))
-	r.POST(deadLettersPath+"/resend", a.handle(a.resendDeadLetters))
-	r.DELETE(deadLettersPath+"/:id", a.handle(a.deleteDeadLetter))
+	get(r, deadLettersPath, a.audit, a.handle(a.listDeadLetters))
+	get(r, deadLettersPath+"/:id", a.audit, a.handle(a.showDeadLetter))
+	r.POST(deadLettersPath+"/:id/resend", a.audit, a.handle(a.resendDeadLetter))
+	r.POST(deadLettersPath+"/resend", a.audit, a.handle(a.resendDeadLetters))
+	r.DELETE(deadLettersPath+"/:id", a.audit, a.handle(a.deleteDeadLetter))
 }
 
 // listDeadLetters returns a page: GET /api/v1/dead-letters.
@@ -33,12 +33,14 @@ func (a *api) listDeadLetters(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	noteFilter(c, &filter)
 	ctx, cancel := context.WithTimeout(c.Request.Context(), callTimeout)
 	defer cancel()
 	page, err := a.opts.DeadLetters.List(ctx, filter)
 	if err != nil {
 		return err
 	}
+	c.Set(countKey, len(page.Letters))
 	a.respond(c, http.StatusOK, jsonType, deadLettersDocument(&page))
 	return nil
 }
@@ -110,6 +112,7 @@ func (a *api) resendDeadLetters(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	noteFilter(c, &filter)
 	ctx, cancel := context.WithTimeout(c.Request.Context(), resendTime)
 	defer cancel()
 	forget := context.AfterFunc(a.draining, cancel)
@@ -118,6 +121,7 @@ func (a *api) resendDeadLetters(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	c.Set(countKey, len(page.Resent))
 	a.respond(c, http.StatusAccepted, jsonType, resentPageDocument(&page))
 	return nil
 }

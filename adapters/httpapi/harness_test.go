@@ -257,6 +257,18 @@ func (r *rig) do(method, path, body string, header ...string) answer {
 	return readAnswer(r.t, response)
 }
 
+// doAs makes a request for another host.
+func (r *rig) doAs(host, method, path string) answer {
+	r.t.Helper()
+	request, err := http.NewRequestWithContext(r.t.Context(), method, "http://gateway"+path, strings.NewReader("{}"))
+	require.NoError(r.t, err)
+	request.Host = host
+	request.Header.Set("Content-Type", "application/json")
+	response, err := r.client.Do(request)
+	require.NoError(r.t, err)
+	return readAnswer(r.t, response)
+}
+
 // exchange writes raw bytes on a connection of its own and reads all that comes until the server closes it.
 func (r *rig) exchange(raw string) string {
 	r.t.Helper()

@@ -2,12 +2,17 @@ package httpapi
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
+	"sync"
+	"time"
 )
 
 // maxStreams is how many concurrent requests one HTTP/2 connection may have: the minimum that RFC 9113 section 6.5.2
@@ -25,10 +30,14 @@ type listener struct {
 	server         http.Server
 }
 
-func newListener(name, address string, maxConnections int, handler http.Handler, opts Options) *listener {
+// newListener returns a listener that does not listen yet. Without a TLS configuration it is clear.
+func newListener(
+	name, address string, maxConnections int, secure *tls.Config, handler http.Handler, opts Options,
+) *listener {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
-	protocols.SetUnencryptedHTTP2(true) // with prior knowledge (RFC 9113 section 3.3)
+	protocols.SetHTTP2(secure != nil)            // by ALPN (RFC 9113 section 3.2)
+	protocols.SetUnencryptedHTTP2(secure == nil) // with prior knowledge (RFC 9113 section 3.3)
 	return &listener{
 		name:           name,
 		address:        address,
@@ -39,6 +48,7 @@ func newListener(name, address string, maxConnections int, handler http.Handler,
 		server: http.Server{
 			Handler:   handler,
 			Protocols: &protocols,
+			TLSConfig: secure,
 			HTTP2: &http.HTTP2Config{
 				MaxConcurrentStreams: maxStreams,
 				// What arrives before a handler reads it is not counted in the budget of bodies, so one request may buffer
@@ -57,9 +67,35 @@ func newListener(name, address string, maxConnections int, handler http.Handler,
 			// waiting for a result.
 			WriteTimeout: 3*opts.ReadTimeout + maxWait + callTimeout,
 			IdleTimeout:  idleTimeout,
-			ErrorLog:     slog.NewLogLogger(opts.Logger.Handler(), slog.LevelWarn),
+			ErrorLog:     log.New(&strangers{logger: opts.Logger, now: opts.Now}, "", 0),
 		},
 	}
+}
+
+// strangersPause is the shortest time between two log lines about connections that failed.
+const strangersPause = time.Minute
+
+// strangers logs what net/http has to say about connections, which is what strangers send: wrong protocols, failed TLS
+// handshakes. They decide how much that is, so it is one line a minute at most.
+type strangers struct {
+	logger *slog.Logger
+	now    func() time.Time
+
+	mu    sync.Mutex
+	next  time.Time
+	count int
+}
+
+// Write logs a line of net/http, or only counts it.
+func (s *strangers) Write(line []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.count++
+	if now := s.now(); !now.Before(s.next) {
+		s.logger.Warn("connections of clients failed", "times", s.count, "last", strings.TrimSpace(string(line)))
+		s.next, s.count = now.Add(strangersPause), 0
+	}
+	return len(line), nil
 }
 
 func (l *listener) listen(ctx context.Context) error {
@@ -97,7 +133,11 @@ func (l *listener) serve() error {
 	if l.socket == nil {
 		return fmt.Errorf("serve %s: not listening", l.name)
 	}
-	if err := l.server.Serve(l.socket); !errors.Is(err, http.ErrServerClosed) {
+	serve := l.server.Serve
+	if l.server.TLSConfig != nil {
+		serve = func(socket net.Listener) error { return l.server.ServeTLS(socket, "", "") }
+	}
+	if err := serve(l.socket); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve %s: %w", l.name, err)
 	}
 	return nil

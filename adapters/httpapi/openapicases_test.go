@@ -269,6 +269,7 @@ func accessRefusals() (all []provocation) {
 		all = append(
 			all,
 			provocation{operation: operation, want: 401, change: keys},
+			provocation{operation: operation, want: 421, host: "evil.example"},
 			provocation{operation: operation, want: 429, change: limit, before: useUp},
 		)
 		if !strings.HasPrefix(operation, "GET /api/") {
@@ -280,6 +281,7 @@ func accessRefusals() (all []provocation) {
 		all = append(
 			all,
 			provocation{operation: operation, want: 401, change: keys},
+			provocation{operation: operation, want: 421, host: "evil.example"},
 			provocation{operation: operation, want: 403, change: keys, header: []string{"X-OpenHQM-Key", "shop"}},
 			provocation{
 				operation: operation, want: 429, change: keys, before: guess, header: []string{"X-OpenHQM-Key", "wrong"},

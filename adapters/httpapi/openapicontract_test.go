@@ -25,6 +25,7 @@ type provocation struct {
 
 	target string // empty: the path of the operation, with testID
 	body   func(*testing.T) io.Reader
+	host   string   // empty: one that is ours
 	header []string // names and values
 	app    *fakes
 	change func(*Options)
@@ -109,6 +110,9 @@ func provoke(t *testing.T, p *provocation) {
 	}
 	request, err := http.NewRequestWithContext(t.Context(), p.method(), "http://gateway"+p.url(), p.content(t))
 	require.NoError(t, err)
+	if p.host != "" {
+		request.Host = p.host
+	}
 	if _, wanted := exampleBodies[p.operation]; wanted {
 		request.Header.Set("Content-Type", jsonType)
 	}

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"container/list"
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -122,8 +123,8 @@ func (p *places) pause() bool {
 	}
 }
 
-// seat blocks until there is a place for a connection. One of a client that has all it may have waits for none, or other
-// clients would wait behind it: it is closed, and seat returns nil.
+// seat blocks until there is a place for a connection. One of a client that has all it may have does not wait, because
+// other clients would wait behind it: it is closed, and seat returns nil.
 func (p *places) seat(conn net.Conn) (net.Conn, error) {
 	placed := &placed{Conn: conn, places: p}
 	if address := parseAddress(conn.RemoteAddr().String()); !p.exempt(address) {
@@ -219,10 +220,19 @@ func (p *places) longestQuiet(spare bool, client netip.Prefix) *placed {
 	return nil
 }
 
+// placeOf returns the place of a connection of the server, which may be one of TLS in a place; nil: it has none.
+func placeOf(conn net.Conn) *placed {
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	c, _ := conn.(*placed)
+	return c
+}
+
 // note is the ConnState of the server.
 func (p *places) note(conn net.Conn, state http.ConnState) {
-	c, ok := conn.(*placed)
-	if !ok {
+	c := placeOf(conn)
+	if c == nil {
 		return
 	}
 	p.mu.Lock()
@@ -274,7 +284,7 @@ type spareKey struct{}
 
 // markSpare is the ConnContext of the server.
 func markSpare(ctx context.Context, conn net.Conn) context.Context {
-	if c, ok := conn.(*placed); ok && c.spare {
+	if c := placeOf(conn); c != nil && c.spare {
 		return context.WithValue(ctx, spareKey{}, true)
 	}
 	return ctx

@@ -14,8 +14,14 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// maxWait bounds how long ?wait and Prefer: wait delay an answer.
-const maxWait = 60 * time.Second
+const (
+	// maxWait is the longest wait that a client may ask for.
+	maxWait = 60 * time.Second
+
+	// longestHold is how long an answer is held at most, whatever the client asks for. Proxies give up after 60 s without
+	// a byte (nginx's proxy_read_timeout, the idle timeout of AWS load balancers), and their 504 would hide the 202.
+	longestHold = 55 * time.Second
+)
 
 // status returns the state of a request: GET /api/v1/status/{id}.
 func (a *api) status(c *gin.Context) error {
@@ -131,7 +137,7 @@ func pathID(c *gin.Context) (domain.ID, error) {
 	return id, nil
 }
 
-// waitTime reads ?wait=20s; it is 0 without it.
+// waitTime reads ?wait=20s or ?wait=20, and returns longestHold at most; it is 0 without it.
 func waitTime(rawQuery string) (time.Duration, error) {
 	if rawQuery == "" {
 		return 0, nil
@@ -143,11 +149,15 @@ func waitTime(rawQuery string) (time.Duration, error) {
 	if !query.Has("wait") {
 		return 0, nil
 	}
-	wait, err := time.ParseDuration(query.Get("wait"))
-	if err != nil || wait < 0 || wait > maxWait {
-		return 0, &domain.Invalid{Field: "wait", Reason: `must be a duration from "0s" to "60s"`}
+	text := query.Get("wait")
+	if _, err := strconv.ParseUint(text, 10, 64); err == nil {
+		text += "s" // as in Prefer: wait
 	}
-	return wait, nil
+	wait, err := time.ParseDuration(text)
+	if err != nil || wait < 0 || wait > maxWait {
+		return 0, &domain.Invalid{Field: "wait", Reason: `must be a duration from "0s" to "60s", or whole seconds`}
+	}
+	return min(wait, longestHold), nil
 }
 
 // retryAfter returns the seconds until the next attempt, from 1 to 60; 1 when it is unknown.

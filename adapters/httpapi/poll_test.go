@@ -77,13 +77,13 @@ func TestWaitIsHandedOn(t *testing.T) {
 		return pendingRecord, nil
 	}))
 	for give, want := range map[string]time.Duration{
-		"": 0, "?": 0, "?wait=0s": 0, "?wait=20s": 20 * time.Second, "?wait=1m": time.Minute,
+		"": 0, "?": 0, "?wait=0s": 0, "?wait=20s": 20 * time.Second, "?wait=20": 20 * time.Second, "?wait=1m": longestHold,
 		"?wait=1500ms&x=y": 1500 * time.Millisecond,
 	} {
 		require.Equal(t, http.StatusAccepted, r.do("GET", responseURL+give, "").StatusCode, give)
 		require.Equal(t, want, <-waits, give)
 	}
-	for _, give := range []string{"?wait=", "?wait=20", "?wait=61s", "?wait=-1s", "?wait=soon"} {
+	for _, give := range []string{"?wait=", "?wait=61", "?wait=61s", "?wait=-1s", "?wait=soon"} {
 		p := requireProblem(t, r.do("GET", responseURL+give, ""), http.StatusBadRequest, "VALIDATION_ERROR")
 		require.Equal(t, "wait", p["field"])
 	}

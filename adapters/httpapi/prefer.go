@@ -17,7 +17,7 @@ const (
 
 // preference says how a client prefers to be answered (RFC 7240).
 type preference struct {
-	wait    time.Duration // how long to hold the answer until the result is there; maxWait at most
+	wait    time.Duration // how long to hold the answer until the result is there; longestHold at most
 	applied string        // for Preference-Applied; empty: no supported preference
 }
 
@@ -30,7 +30,7 @@ func parsePrefer(fields []string) preference {
 	}
 	first := firstPreferences(fields)
 	if value, given := first[preferWait]; given {
-		if wait, ok := parseDeltaSeconds(value, maxWait); ok {
+		if wait, ok := parseDeltaSeconds(value, longestHold); ok {
 			return preference{wait: wait, applied: preferWait + "=" + strconv.Itoa(int(wait/time.Second))}
 		}
 	}

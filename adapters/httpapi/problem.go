@@ -52,6 +52,8 @@ var problems = []struct {
 	{errNotJSON, problem{status: http.StatusUnsupportedMediaType, code: "UNSUPPORTED_MEDIA_TYPE"}},
 	{errEncoded, problem{status: http.StatusUnsupportedMediaType, code: "UNSUPPORTED_MEDIA_TYPE"}},
 	{errUnauthorized, problem{status: http.StatusUnauthorized, code: "UNAUTHORIZED"}},
+	{errElsewhere, problem{status: http.StatusForbidden, code: "FORBIDDEN"}},
+	{errMisdirected, problem{status: http.StatusMisdirectedRequest, code: "MISDIRECTED"}},
 	{errCrossOrigin, problem{status: http.StatusForbidden, code: "FORBIDDEN"}},
 	{errRateLimited, problem{status: http.StatusTooManyRequests, code: "RATE_LIMITED"}},
 	{errBackendFailed, problem{status: http.StatusBadGateway, code: "BACKEND_FAILED"}},
@@ -149,6 +151,7 @@ func (a *api) fail(c *gin.Context, err error) {
 	if p.status == http.StatusInternalServerError {
 		a.logInternal(c, err)
 	}
+	a.logRefusal(c, &p)
 	// The context alone proves nothing: net/http also ends it when a body did not arrive in time.
 	if c.Request.Context().Err() != nil && errors.Is(err, context.Canceled) {
 		c.Status(statusClientGone)

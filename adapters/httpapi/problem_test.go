@@ -55,10 +55,13 @@ func TestEveryErrorHasItsProblem(t *testing.T) {
 			if tt.give != ports.ErrUnknownEndpoint { //nolint:errorlint // the row, not a match
 				require.NotContains(t, a.body, secret)
 			}
-			if tt.status == http.StatusInternalServerError {
+			switch tt.status {
+			case http.StatusInternalServerError:
 				require.Equal(t, 1, strings.Count(r.log.String(), secret), "logged once")
 				require.Contains(t, r.log.String(), "level=ERROR")
-			} else {
+			case http.StatusForbidden:
+				require.Contains(t, r.log.String(), "callers refused")
+			default:
 				require.Empty(t, r.log.String())
 			}
 		})

@@ -51,7 +51,7 @@ func (a *api) handler() http.Handler {
 
 // proxyEngine has no routes: every request goes to the front, after the common middleware.
 func (a *api) proxyEngine(f front) *gin.Engine {
-	mayPages := pagesMayNothing
+	mayPages := a.pagesMayNothing
 	if f.endpoint != "" {
 		mayPages = pagesMayAll
 	}

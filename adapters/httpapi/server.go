@@ -10,6 +10,7 @@ package httpapi
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -44,6 +45,8 @@ type Options struct {
 	Address      string      // host:port to listen on; port 0 is any free one
 	AdminAddress string      // of a second listener, for administrators only; empty: none
 	Transparent  Transparent // another address that is one endpoint; zero: none
+	TLS          *tls.Config // of Address and Transparent; nil: they are clear
+	AdminTLS     *tls.Config // of AdminAddress; nil: it is clear
 	PublicURL    string      // scheme, host and path prefix that clients use; makes Location absolute; empty: it is a path
 	Version      string      // shown by / and /health
 	Pseudonym    string      // our name in Via: requests with it have been through here
@@ -61,6 +64,7 @@ type Options struct {
 	Logger      *slog.Logger
 	Now         func() time.Time
 
+	Hosts          []string   // names of this server, beside addresses and local ones; "*." and "*" are wildcards
 	Keys           []Key      // requests must have one of them; empty: everybody may do everything
 	RateLimit      RateLimit  // of each client; zero: none
 	TrustedProxies ProxyTrust // whose X-Forwarded fields count; empty: nobody's
@@ -88,15 +92,16 @@ func New(opts Options) *Server {
 	draining, drain := context.WithCancel(context.Background())
 	a := newAPI(draining, opts)
 	s := &Server{drain: drain}
-	s.clients = newListener("HTTP", opts.Address, opts.MaxConnections, a.handler(), opts)
+	s.clients = newListener("HTTP", opts.Address, opts.MaxConnections, opts.TLS, a.handler(), opts)
 	a.mainPort = s.clients.port
 	if t := opts.Transparent; t.Address != "" {
 		engine := a.proxyEngine(front{endpoint: t.Endpoint})
-		s.transparent = newListener("the transparent proxy", t.Address, opts.MaxConnections, engine, opts)
+		s.transparent = newListener("the transparent proxy", t.Address, opts.MaxConnections, opts.TLS, engine, opts)
 		s.transparent.server.DisableGeneralOptionsHandler = true // net/http would answer "OPTIONS *" itself
 	}
 	if opts.AdminAddress != "" {
-		s.admins = newListener("administration", opts.AdminAddress, opts.AdminConnections, a.adminEngine(), opts)
+		engine := a.adminEngine()
+		s.admins = newListener("administration", opts.AdminAddress, opts.AdminConnections, opts.AdminTLS, engine, opts)
 	}
 	return s
 }

@@ -127,7 +127,8 @@ func printConfig(settings cli.Settings, stdout, stderr io.Writer) error {
 	return err
 }
 
-func listen(settings cli.Settings) (host string, port int, err error) {
+func listen(settings cli.Settings) (cli.Listener, error) {
 	config, _, err := load(settings)
-	return config.Server.Host, config.Server.Port, err
+	server := config.Server
+	return cli.Listener{Host: server.Host, Port: server.Port, TLS: server.TLS.On()}, err
 }

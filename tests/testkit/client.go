@@ -25,7 +25,7 @@ type Client struct {
 	bytes *atomic.Int64 // that were sent and received
 }
 
-// longWait is how long the client asks the server to wait with its answer. The most that the server does is 60 seconds.
+// longWait is how long the client asks the server to wait with its answer. The most that the server does is 55 seconds.
 const longWait = "30s"
 
 func newClient(tb testing.TB, address string) *Client {
