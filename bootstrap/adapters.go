@@ -20,6 +20,12 @@ var queues = map[string]func() fx.Option{
 	configs.QueueSQS:      sqsModule,
 }
 
+// carriers has a line for every queue.type that only carries messages, and can be moved. Each provides ports.Carrier.
+var carriers = map[string]func() fx.Option{
+	configs.QueueKafka: kafkaCarrier,
+	configs.QueueSQS:   sqsCarrier,
+}
+
 // checks has a line for every queue.type whose adapter knows more of its configuration than the rules in configs.
 var checks = map[string]func(configs.Config) error{
 	configs.QueueSQS: checkSQS,

@@ -15,10 +15,11 @@ import (
 )
 
 func kafkaModule() fx.Option {
-	return fx.Module("kafka",
-		fx.Provide(openKafka, func(queue *kafka.Queue) ports.Carrier { return queue }),
-		pairedModule(),
-	)
+	return fx.Module("kafka", kafkaCarrier(), pairedModule())
+}
+
+func kafkaCarrier() fx.Option {
+	return fx.Provide(openKafka, func(queue *kafka.Queue) ports.Carrier { return queue })
 }
 
 // openKafka connects at once, not in a start hook: the adapters on top of it need it to be there.

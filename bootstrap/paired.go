@@ -45,7 +45,7 @@ func findLosses(config configs.Config, carrier ports.Carrier, db *redis.DB, logg
 		return background{}
 	}
 	losses := paired.NewLosses(carrier, db, paired.LossOptions{
-		Age: paired.SuspectAge, Every: paired.LookEvery, Logger: logger,
+		Age: paired.SuspectAge, Every: paired.LookEvery, Logger: logger, Originals: config.Store.Originals,
 	})
 	return background{Loops: []backgroundLoop{{"search for lost messages", losses.Run}}}
 }
@@ -89,7 +89,7 @@ func openStore(
 	if err != nil {
 		return nil, err
 	}
-	options.Lease = config.Lease()
+	options.Lease, options.Originals = config.Lease(), config.Store.Originals
 	options.Handover, options.HandoverOutbox = config.Queue.HandsOver(), config.Queue.HandsOver()
 	return openDB(b, "store", lc, config, options)
 }

@@ -13,10 +13,11 @@ import (
 )
 
 func sqsModule() fx.Option {
-	return fx.Module("sqs",
-		fx.Provide(openSQS, func(queue *sqs.Queue) ports.Carrier { return queue }),
-		pairedModule(),
-	)
+	return fx.Module("sqs", sqsCarrier(), pairedModule())
+}
+
+func sqsCarrier() fx.Option {
+	return fx.Provide(openSQS, func(queue *sqs.Queue) ports.Carrier { return queue })
 }
 
 // checkSQS looks for the region where tools of Amazon look for it.

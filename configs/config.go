@@ -119,6 +119,7 @@ type Store struct {
 	Type          string        `koanf:"type"`            // the one that goes with the queue: Load replaces storeAuto
 	TTL           time.Duration `koanf:"ttl"`             // of a record, from its final state
 	DeadLetterTTL time.Duration `koanf:"dead_letter_ttl"` // of a dead letter
+	Originals     bool          `koanf:"originals"`       // of requests that a broker carries are in the store, too
 }
 
 // storeAuto stands for the store that goes with the queue.

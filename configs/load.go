@@ -26,6 +26,9 @@ type Sources struct {
 	NoDotEnv bool              // whether no .env file is read
 	Environ  []string          // as os.Environ returns it
 	Flags    map[string]string // text by key, for instance "server.port"; only flags that were given
+
+	// FileAlone leaves out what variables set. They are still used for ${NAME} in the file.
+	FileAlone bool
 }
 
 //go:embed default.yaml
@@ -45,10 +48,12 @@ func Load(sources Sources) (Config, []Warning, error) {
 
 	l.add(l.defaults())
 	l.add(l.file(cmp.Or(sources.File, l.environment[fileVariable])))
-	l.variables(dotEnv.values, func(name string) string {
-		return name + " in " + origin{name: dotEnv.path, line: dotEnv.lines[name]}.String()
-	})
-	l.variables(environ, func(name string) string { return name })
+	if !sources.FileAlone {
+		l.variables(dotEnv.values, func(name string) string {
+			return name + " in " + origin{name: dotEnv.path, line: dotEnv.lines[name]}.String()
+		})
+		l.variables(environ, func(name string) string { return name })
+	}
 	l.add(l.flags(sources.Flags))
 	l.addOld()
 	l.add(l.inherit())

@@ -204,6 +204,21 @@ func TestTheFileCanBeNamedByAVariable(t *testing.T) {
 	}
 }
 
+// TestAFileAloneStillHasItsReferences holds that variables set nothing then, but stand for ${NAME}.
+func TestAFileAloneStillHasItsReferences(t *testing.T) {
+	t.Parallel()
+	config, warnings, err := Load(Sources{
+		File:      write(t, "openhqm.yaml", "worker: {count: \"${COUNT}\"}\nstore: {originals: true}\n"),
+		Environ:   []string{"COUNT=7", "OPENHQM_WORKER_COUNT=8", "OPENHQM_STORE_TTL=never", "OPENHQM_NOTHING=1"},
+		FileAlone: true,
+	})
+	require.NoError(t, err)
+	require.Empty(t, warnings)
+	require.Equal(t, 7, config.Worker.Count)
+	require.Equal(t, time.Hour, config.Store.TTL)
+	require.True(t, config.Store.Originals)
+}
+
 func TestReferencesInAFileAreExpanded(t *testing.T) {
 	t.Parallel()
 	config, _, err := Load(Sources{

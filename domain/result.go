@@ -74,10 +74,11 @@ func PastDeadline(attempts int, answered bool, at time.Time) Outcome {
 	}
 }
 
-// Lost returns the outcome of a request whose message the broker has lost.
-func Lost(at time.Time) Outcome {
-	return Outcome{
-		Status: Failed, Reason: ReasonLost, At: at,
-		Error: "the broker deleted the message before a worker read it, or never confirmed it; there is no original",
+// Lost returns the outcome of a request whose message the broker has lost. Original: the store has the original.
+func Lost(at time.Time, original bool) Outcome {
+	text := "the broker deleted the message before a worker read it, or never confirmed it"
+	if !original {
+		text += "; there is no original"
 	}
+	return Outcome{Status: Failed, Reason: ReasonLost, At: at, Error: text}
 }

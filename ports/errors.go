@@ -30,6 +30,9 @@ var (
 	// the exit code of a wrong configuration.
 	ErrMisconfigured = errors.New("the configuration cannot be used")
 
+	// ErrNotMovable: the contents of a store cannot be moved now, or not all of them.
+	ErrNotMovable = errors.New("not moved")
+
 	// ErrInterrupted is the cause of a context that a shutdown or a lost lease cancelled in the middle of a call.
 	ErrInterrupted = errors.New("interrupted")
 

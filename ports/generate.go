@@ -14,3 +14,4 @@ package ports
 //go:generate go tool mockgen -source=outbox.go -destination=../tests/mocks/outbox.go -package=mocks
 //go:generate go tool mockgen -source=foreign.go -destination=../tests/mocks/foreign.go -package=mocks
 //go:generate go tool mockgen -source=deadletters.go -destination=../tests/mocks/deadletters.go -package=mocks
+//go:generate go tool mockgen -source=move.go -destination=../tests/mocks/move.go -package=mocks

@@ -30,6 +30,9 @@ type Program struct {
 	// Serve runs the gateway until a signal ends it. An error that is in the log already is ErrLogged.
 	Serve func(settings Settings) error
 
+	// Move moves all that is kept with one configuration to another, which both files are of.
+	Move func(order MoveOrder, stdout io.Writer) error
+
 	// PrintConfig writes the configuration in effect to stdout, and warnings to stderr.
 	PrintConfig func(settings Settings, stdout, stderr io.Writer) error
 
@@ -58,6 +61,12 @@ type Settings struct {
 
 	// NoDotEnv leaves out .env files. A client that sends a key must not let one name the server.
 	NoDotEnv bool
+}
+
+// MoveOrder says what to move.
+type MoveOrder struct {
+	From, To string // configuration files
+	DryRun   bool   // only say what would be moved
 }
 
 // ErrLogged is the error of a command that has logged what went wrong. It is not printed again.

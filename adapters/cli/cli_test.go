@@ -25,6 +25,7 @@ func testProgram() *Program {
 		QueueTypes:  []string{"embedded", "redis"},
 		Getenv:      func(string) string { return "" },
 		Serve:       func(Settings) error { return errTest },
+		Move:        func(MoveOrder, io.Writer) error { return errTest },
 		PrintConfig: func(Settings, io.Writer, io.Writer) error { return errTest },
 		CheckConfig: func(Settings, io.Writer) error { return errTest },
 		Listen:      func(Settings) (Listener, error) { return Listener{}, errTest },
@@ -126,7 +127,7 @@ func commands(command *cobra.Command) []*cobra.Command {
 func TestEveryCommandHasHelpWithExamples(t *testing.T) {
 	t.Parallel()
 	all := commands(testProgram().root())
-	require.Len(t, all, 14)
+	require.Len(t, all, 15)
 	for _, command := range all {
 		_, path, _ := strings.Cut(command.CommandPath(), " ")
 		t.Run(path, func(t *testing.T) {
@@ -154,7 +155,7 @@ func TestHelpNamesWhatThereIs(t *testing.T) {
 	t.Parallel()
 	_, help, _ := run(testProgram(), "help")
 	for _, want := range []string{
-		"config", "healthcheck", "dlq", "data", "version", "completion",
+		"config", "healthcheck", "dlq", "data", "move", "version", "completion",
 		"--config file", "--role", "--queue-type", "OPENHQM_ROLE",
 	} {
 		require.Contains(t, help, want)

@@ -32,7 +32,7 @@ Without a command it runs the gateway.`,
 	p.addSettings(root)
 	root.SetVersionTemplate("openhqm {{.Version}}\n")
 	root.SetHelpCommand(helpCommand())
-	root.AddCommand(p.configCommand(), p.healthcheckCommand(), p.dlqCommand(), p.dataCommand(),
+	root.AddCommand(p.configCommand(), p.healthcheckCommand(), p.dlqCommand(), p.dataCommand(), p.moveCommand(),
 		p.versionCommand(), completionCommand())
 	return root
 }

@@ -46,6 +46,8 @@ type Options struct {
 	// Repair makes Open go on without what is damaged or missing in the write-ahead log. Otherwise that is an error.
 	Repair bool
 
+	Moving bool // for Moves: also a directory is opened whose contents were moved or are being moved
+
 	// FS holds the files of the database; nil: the disk. The directory's marker and lock are always on the disk.
 	FS vfs.FS
 }
@@ -112,6 +114,11 @@ func Open(opts Options) (*DB, error) {
 	dir, err := openDirectory(opts.Dir)
 	if err != nil {
 		return nil, err
+	}
+	if !opts.Moving {
+		if err := dir.refuseMoved(); err != nil {
+			return nil, errors.Join(err, dir.close())
+		}
 	}
 	db := newDB(opts, dir)
 	if err := db.open(); err != nil {

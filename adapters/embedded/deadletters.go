@@ -169,7 +169,11 @@ func (l DeadLetters) Delete(ctx context.Context, id domain.ID) error {
 
 // addDeadLetter stores a dead letter; its original stays under the request's key.
 func (tx *txn) addDeadLetter(r *row) {
-	b := letterRef{at: tx.now.UnixMilli(), expires: tx.now.Add(tx.db.opts.DeadLetterTTL).UnixMilli()}
+	tx.writeLetter(r, letterRef{at: tx.now.UnixMilli(), expires: tx.now.Add(tx.db.opts.DeadLetterTTL).UnixMilli()})
+}
+
+// writeLetter writes the rows of a dead letter, without its original.
+func (tx *txn) writeLetter(r *row, b letterRef) {
 	key := deadLetterKey(b.at, r.ID)
 	tx.set(key, encodeRow(r))
 	tx.set(idKey(prefixLetterRef, r.ID), encodeLetterRef(&b))

@@ -34,7 +34,11 @@ func (st *CarrierStore) Create(ctx context.Context, creations []ports.Creation) 
 		r := &creations[i].Request
 		t := terms{content: codec.ContentOf(r)}
 		if creations[i].Carried {
-			ops[i] = st.requests.saving(r, t, codec.CarriedQueue, []byte{}, []byte{})
+			original := []byte{}
+			if st.requests.opts.Originals {
+				original = codec.EncodeRequest(st.server.Home(r).TheirRequest(r))
+			}
+			ops[i] = st.requests.saving(r, t, codec.CarriedQueue, original, []byte{})
 			continue
 		}
 		ops[i] = st.requests.accepting(r, t)

@@ -11,10 +11,31 @@ import (
 	"github.com/openhqm/openhqm/ports"
 )
 
-// Claim notes in Redis that processes of that queue.type use this queue from now on. While another carrier has
-// unfinished requests of it, whose messages no process of ours would ever receive, it changes nothing and returns
-// ports.ErrMisconfigured, with their number. Errors also match ports.ErrUnavailable.
+// Claim notes in Redis that processes of that queue.type use this queue from now on, and that this process does, until
+// the database is closed. It changes nothing and returns ports.ErrMisconfigured while another carrier has unfinished
+// requests of it, whose messages no process of ours would ever receive, and when the queue was moved or is being moved.
+// Errors also match ports.ErrUnavailable.
 func (db *DB) Claim(ctx context.Context, queueType string) error {
+	// Announced before the mark is read: Users finds this process, or this process finds the mark of a move.
+	if err := db.presence.announce(ctx); err != nil {
+		return err
+	}
+	mark, err := db.Mark(ctx)
+	if err == nil {
+		err = mark.Refusal()
+	}
+	if err == nil {
+		err = db.Adopt(ctx, queueType)
+	}
+	if err != nil {
+		return errors.Join(err, db.presence.withdraw(ctx))
+	}
+	db.presence.stay()
+	return nil
+}
+
+// Adopt is Claim for a move: this process is not one that uses the queue.
+func (db *DB) Adopt(ctx context.Context, queueType string) error {
 	key := db.server.Shards[0].Key + ":carrier"
 	former, err := db.server.Client.Get(ctx, key).Result()
 	if err != nil && !errors.Is(err, redis.Nil) {
@@ -28,8 +49,9 @@ func (db *DB) Claim(ctx context.Context, queueType string) error {
 	case err != nil:
 		return err
 	case left > 0 && former != "":
-		return fmt.Errorf("%w: queue.type is %s, but %s still carries %d unfinished requests; "+
-			"run with queue.type %s until none is left", ports.ErrMisconfigured, queueType, former, left, former)
+		return fmt.Errorf("%w: queue.type is %s, but %s still carries %d unfinished requests; stop all processes and run "+
+			"openhqm move --from OLD.yaml --to NEW.yaml, or run with queue.type %s until none is left",
+			ports.ErrMisconfigured, queueType, former, left, former)
 	}
 	return server.Translate(db.server.Client.Set(ctx, key, queueType, 0).Err())
 }

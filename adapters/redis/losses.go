@@ -78,7 +78,7 @@ func (l *Losses) EndLost(ctx context.Context, before time.Time, limit int) (ende
 		return 0, ports.ErrClosed
 	}
 	defer l.server.Leave()
-	lost := domain.Lost(time.Time{})
+	lost, kept := domain.Lost(time.Time{}, false), domain.Lost(time.Time{}, true)
 	for _, s := range l.server.Shards {
 		answer, err := l.server.Run(ctx, s, script.Lost.Call(
 			"before", before.UnixMilli(),
@@ -86,6 +86,7 @@ func (l *Losses) EndLost(ctx context.Context, before time.Time, limit int) (ende
 			"lease", l.opts.Lease.Milliseconds(),
 			"reason", string(lost.Reason),
 			"problem", lost.Error,
+			"keptProblem", kept.Error,
 			"lifetime", l.opts.TTL.Milliseconds(),
 			"letterLifetime", l.opts.DeadLetterTTL.Milliseconds(),
 		))

@@ -210,3 +210,34 @@ func TestAnotherCarrierWaitsForTheWorkOfTheFormerOne(t *testing.T) {
 	require.NoError(t, db.Claim(t.Context(), "pigeons"))
 	require.Equal(t, "pigeons", s.client().Get(t.Context(), "{openhqm-requests}:carrier").Val())
 }
+
+// TestAKeptOriginalIsInTheDeadLetter has every way in which a request ends that a carrier has, with Options.Originals.
+func TestAKeptOriginalIsInTheDeadLetter(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	opts := options(s.url())
+	opts.Originals = true
+	db := openDB(t, opts)
+	c := consume(t, db)
+	lost, late, failed, done, retried := newRequest(), newRequest(), newRequest(), newRequest(), newRequest()
+	late.Deadline = late.SubmittedAt.Add(-time.Minute)
+	for _, r := range []domain.Request{lost, late, failed, done, retried} {
+		create(t, db, r)
+	}
+	finishCarried(t, c, beginNow(t, c, failed), domain.Outcome{Status: domain.Failed, Attempts: 1, At: time.Now()})
+	finishCarried(t, c, beginNow(t, c, done), domain.Outcome{Status: domain.Completed, Attempts: 1, At: time.Now()})
+	finishCarried(t, c, beginNow(t, c, retried), domain.Outcome{Status: domain.Pending, Attempts: 1, At: time.Now()})
+	requireState(t, db, late.ID, domain.TimedOut)
+	require.Equal(t, 1, endLost(t, db, serverTime(t, s).Add(time.Millisecond)))
+
+	rec := requireState(t, db, lost.ID, domain.Failed)
+	require.NotContains(t, rec.Result.Error, "original")
+	for _, r := range []domain.Request{lost, late, failed} {
+		letter, err := db.DeadLetters().Find(t.Context(), r.ID)
+		require.NoError(t, err)
+		require.NotNil(t, letter.Request)
+		require.Equal(t, r, *letter.Request)
+	}
+	require.False(t, s.client().HExists(t.Context(), "{openhqm-requests}:r:"+string(done.ID), "request").Val())
+	require.Equal(t, retried, receive(t, c).Request)
+}

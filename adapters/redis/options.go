@@ -21,6 +21,7 @@ type Options struct {
 	Lease         time.Duration // of a delivery whose consumer is gone
 	TTL           time.Duration // of a record from its final state on
 	DeadLetterTTL time.Duration
+	Originals     bool // of requests that a carrier has are kept, too
 	Now           func() time.Time
 	Ended         func(domain.Record) // called with what this process made final; nil: nobody; must not block
 	Logger        *slog.Logger

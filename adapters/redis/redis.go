@@ -29,7 +29,8 @@ import (
 
 // DB is an open connection to queue and store. It hands out the parts, and has their methods: it implements
 // ports.Intake, ports.ForeignIntake and ports.Outcomes by Requests, ports.Store by CarrierStore and Requests,
-// ports.Losses by Losses, ports.Pauses by Pauses, ports.Results and ports.Gauge by Records, ports.Probe and
+// ports.Losses by Losses, ports.Pauses by Pauses, ports.Results and ports.Gauge by Records, ports.Movable by Moves,
+// ports.Probe and
 // ports.Detailed by Health. Streams has the streams for other programs, and the outboxes. NewConsumer and DeadLetters
 // return the parts that are made for each caller.
 type DB struct {
@@ -38,6 +39,7 @@ type DB struct {
 	*Losses
 	*Pauses
 	*Records
+	*Moves
 	*server.Health
 	*streams.Streams
 
@@ -47,6 +49,7 @@ type DB struct {
 	outcomes *server.Committer // of what ends: it does not wait behind what is accepted
 	sweeper  *sweeper
 	news     *news
+	presence *presence
 }
 
 var (
@@ -81,6 +84,8 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 	db.CarrierStore = &CarrierStore{server: srv, intake: db.intake, sweeper: db.sweeper, requests: db.Requests}
 	db.Losses = &Losses{opts: db.opts, server: srv, news: news, name: server.ConsumerName()}
 	db.Records = &Records{opts: db.opts, server: srv, sweeper: db.sweeper, waiters: newWaiters(srv)}
+	db.presence = newPresence(srv)
+	db.Moves = &Moves{opts: db.opts, server: srv, intake: db.intake, presence: db.presence}
 	db.Streams = streams.New(srv, streams.Options{
 		Queue: opts.Queue, Handover: opts.Handover, Lease: opts.Lease, Retention: opts.Retention,
 		MostEntries: opts.MostEntries, Now: opts.Now,
@@ -122,4 +127,7 @@ func (db *DB) NewConsumer(ctx context.Context) (c *Consumer, wait func()) {
 
 // Close ends everything that waits with ports.ErrClosed, lets calls under way end, and closes the connections. It
 // blocks until that is done. Called again it does nothing.
-func (db *DB) Close() error { return db.server.Close() }
+func (db *DB) Close() error {
+	db.presence.leave()
+	return db.server.Close()
+}

@@ -39,6 +39,8 @@ type LossOptions struct {
 	Age    time.Duration // SuspectAge; nothing younger is lost
 	Every  time.Duration // LookEvery
 	Logger *slog.Logger
+
+	Originals bool // the store has the originals; only for the log
 }
 
 // NewLosses returns a Losses for a carrier and the store beside it.
@@ -88,7 +90,7 @@ func (l *Losses) end(ctx context.Context) {
 		total += ended
 	}
 	if total > 0 {
-		l.opts.Logger.Error("the broker has no messages of some requests (deleted, or never confirmed); "+
-			"they ended FAILED, without originals", "count", total)
+		l.opts.Logger.Error("the broker has no messages of some requests (deleted, or never confirmed); they ended FAILED",
+			"count", total, "originals_kept", l.opts.Originals)
 	}
 }

@@ -44,6 +44,7 @@ func program(stderr *telemetry.LogWriter) *cli.Program {
 		QueueTypes:  configs.QueueTypes(),
 		Getenv:      os.Getenv,
 		Serve:       func(settings cli.Settings) error { return serve(settings, stderr) },
+		Move:        func(order cli.MoveOrder, stdout io.Writer) error { return move(order, stdout, stderr) },
 		PrintConfig: printConfig,
 		CheckConfig: checkConfig,
 		Listen:      listen,

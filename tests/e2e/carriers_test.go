@@ -166,7 +166,8 @@ func anotherQueueType(t *testing.T, s site) {
 	output := onRedisAlone.RunSoon(10 * time.Second)
 	require.Equal(t, exitUsage, output.Code, output.Stderr)
 	require.Contains(t, output.Stderr, "queue.type is redis, but "+s.Name+" still carries 5 unfinished requests; "+
-		"run with queue.type "+s.Name+" until none is left")
+		"stop all processes and run openhqm move --from OLD.yaml --to NEW.yaml, or run with queue.type "+s.Name+
+		" until none is left")
 
 	drains := s.install(t, "all", config).Start()
 	for _, id := range ids {

@@ -76,11 +76,15 @@ func deletedBeforeItWasRead(t *testing.T, carrier testkit.Carrier, broker testki
 	}
 	purged := onQueue(t, queue, testkit.OneBackend(backend.URL), lease)
 	waiting := onQueue(t, carrier.NewQueue(broker), testkit.OneBackend(backend.URL), lease)
-	client, other := purged.api.Start().Client(), waiting.api.Start().Client()
+	keptQueue := carrier.NewQueue(broker)
+	keeping := newFleet(t, testkit.StartRedis(t), testkit.OneBackend(backend.URL),
+		append(keptQueue.Variables(), keptQueue.Lease(lease), "OPENHQM_STORE_ORIGINALS=true")...)
+	client, other, careful := purged.api.Start().Client(), waiting.api.Start().Client(), keeping.api.Start().Client()
 	waits := submitMany(t, other, some, document)
 	lost := submitMany(t, client, some, document)
+	kept := submitMany(t, careful, some, document)
 
-	broker.Purge(t, queue.Name, queue.High())
+	broker.Purge(t, queue.Name, queue.High(), keptQueue.Name, keptQueue.High())
 	clock := testkit.StartClock(t, client)
 	require.Equal(t, some, awaitFinal(t, client, lost))
 	t.Logf("found out after %s", clock.Elapsed())
@@ -89,11 +93,22 @@ func deletedBeforeItWasRead(t *testing.T, carrier testkit.Carrier, broker testki
 		require.Contains(t, client.Result(id).Error, "there is no original")
 		require.Empty(t, deadLetter(t, client, id).Request)
 	}
+	require.Equal(t, some, awaitFinal(t, careful, kept))
+	for _, id := range kept {
+		require.NotContains(t, careful.Result(id).Error, "original")
+		require.NotEmpty(t, deadLetter(t, careful, id).Request, "store.originals")
+	}
+	resent, err := careful.Call(t.Context(), http.MethodPost, "/api/v1/dead-letters/resend",
+		http.Header{"Content-Type": {"application/json"}}, []byte(`{"reason": "lost_by_broker", "limit": 100, "rate": 1000}`))
+	require.NoError(t, err)
+	require.Equal(t, http.StatusAccepted, resent.Code, "%s", resent.Body)
 	client.RequireDepth(testkit.Depth{})
 	other.RequireDepth(testkit.Depth{Ready: some})
 	purged.workers.Start()
+	keeping.workers.Start()
 	waiting.workers.Start()
 	requireCompleted(t, other, waits)
 	requireCompleted(t, client, submitMany(t, client, some, document))
-	require.Len(t, backend.Calls(), 2*some, "what was lost was never called")
+	testkit.Until(t, "what was sent again has been called", func() bool { return careful.Depth() == testkit.Depth{} })
+	require.Len(t, backend.Calls(), 3*some, "what was lost was never called")
 }

@@ -65,18 +65,18 @@ func (g *Gateway) Twin() *Gateway {
 
 const configFile = "openhqm.yaml"
 
-// Launch starts a process and returns at once.
-func (g *Gateway) Launch() *Process {
+// Launch starts a process, with arguments if need be, and returns at once.
+func (g *Gateway) Launch(args ...string) *Process {
 	g.tb.Helper()
-	p := g.newProcess()
+	p := g.newProcess(args...)
 	p.cmd.Stderr = p.Log
 	g.launch(p)
 	return p
 }
 
-func (g *Gateway) newProcess() *Process {
+func (g *Gateway) newProcess(args ...string) *Process {
 	// Not the test's context: it would kill the process before the cleanup has looked at how it is.
-	return &Process{Log: newLog(g.tb), tb: g.tb, cmd: g.command(context.Background()), done: make(chan struct{})}
+	return &Process{Log: newLog(g.tb), tb: g.tb, cmd: g.command(context.Background(), args...), done: make(chan struct{})}
 }
 
 func (g *Gateway) launch(p *Process) {

@@ -19,9 +19,15 @@ var (
 // ReadWholeLetter reads WholeLetterFields. It returns nil when there is no dead letter. A request that cannot be read
 // is returned as the original, because its bytes are all there is of it.
 func ReadWholeLetter(id domain.ID, row script.Row) (*domain.DeadLetter, error) {
+	letter, _, err := ReadStoredLetter(id, row)
+	return letter, err
+}
+
+// ReadStoredLetter is ReadWholeLetter, and also returns the facts that are kept with the dead letter.
+func ReadStoredLetter(id domain.ID, row script.Row) (*domain.DeadLetter, *domain.Record, error) {
 	letter, rec, err := readLetter(id, row)
 	if err != nil || letter == nil {
-		return nil, err
+		return nil, nil, err
 	}
 	letter.Original.Fields = decodeFields(row.Bytes("fields"))
 	if message := row.Bytes("message"); len(message) > 0 {
@@ -29,7 +35,7 @@ func ReadWholeLetter(id domain.ID, row script.Row) (*domain.DeadLetter, error) {
 	}
 	request := row.Bytes("request")
 	if len(request) == 0 {
-		return letter, nil
+		return letter, rec, nil
 	}
 	req, err := DecodeRequest(rec, request)
 	if err == nil {
@@ -37,7 +43,7 @@ func ReadWholeLetter(id domain.ID, row script.Row) (*domain.DeadLetter, error) {
 	} else if letter.Original.Empty() {
 		letter.Original.Value = request
 	}
-	return letter, nil
+	return letter, rec, nil
 }
 
 // The parts of a field of an entry.

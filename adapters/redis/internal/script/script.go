@@ -42,6 +42,8 @@ var (
 	Published = inShard(always, "published")
 	Suspects  = inShard(always, "suspects")
 	Lost      = inShard(always, "lost")
+	Import    = inShard(whenRoom, "import")
+	Remove    = inShard(always, "remove")
 	Read      = onStream(whenRoom, "read")
 	Tidy      = onStream(whenRoom, "tidy")
 )
@@ -50,7 +52,7 @@ var (
 func All() []*Script {
 	return []*Script{
 		Accept, Cancel, Receive, Extend, Finish, Conclude, Reject, Sweep, Pause, Depths, Rehearse, Begin, Keep,
-		Published, Suspects, Lost, Read, Tidy,
+		Published, Suspects, Lost, Import, Remove, Read, Tidy,
 	}
 }
 

@@ -35,12 +35,18 @@ func (s *Shard) RecordKey(id domain.ID) string { return s.Key + ":r:" + string(i
 // LetterKey returns the key of the hash that is the dead letter.
 func (s *Shard) LetterKey(id domain.ID) string { return s.Key + ":d:" + string(id) }
 
+// HeldKey returns the key of the hash that is an idempotency key in use, by the name that IdempotencyKey returns.
+func (s *Shard) HeldKey(name string) string { return s.Key + ":k:" + name }
+
 // LettersKey returns the key of the sorted set of the dead letters.
 func (s *Shard) LettersKey() string { return s.Key + ":dead" }
 
 // CarriedKey and LentKey return the keys of the sorted sets of requests that a carrier has: those that wait to be
 // begun, and those that are begun.
 func (s *Shard) CarriedKey() string { return s.Key + ":carried" }
+
+// LeasesKey returns the key of the sorted set of begun requests, by the millisecond their lease ends.
+func (s *Shard) LeasesKey() string { return s.Key + ":leases" }
 
 // LentKey is described with CarriedKey.
 func (s *Shard) LentKey() string { return s.Key + ":lent" }

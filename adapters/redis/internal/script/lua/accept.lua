@@ -1,5 +1,6 @@
 -- accept saves a new request: its record, and its place in the queue. A repeat is answered even when there is no room.
 --   queue         see the prelude
+--   request       all of it; empty: only a carrier has it
 --   message       what other programs read, when the request is for them
 --   dueIn         milliseconds; 0 is now. dueMicros is that moment in microseconds, for the record
 --   overdueIn     milliseconds until the check whether it is too late
@@ -37,7 +38,7 @@ local record = recordKey(id)
 local entry, nextAttempt = enqueue(id, queue, size, dueIn, dueMicros, message)
 redis.call('HSET', record, 'facts', facts, 'status', 'PENDING', 'updated', submitted, 'next', nextAttempt,
     'queue', queue, 'size', size, 'entry', entry)
-if queue ~= CARRIED then redis.call('HSET', record, 'request', request) end
+if #request > 0 then redis.call('HSET', record, 'request', request) end
 if attempts ~= '0' then redis.call('HSET', record, 'attempts', attempts) end
 if content ~= '' then redis.call('HSET', record, 'content', content) end
 redis.call('ZADD', deadlines, now + overdueIn, id)

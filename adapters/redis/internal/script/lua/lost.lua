@@ -2,14 +2,15 @@
 -- millisecond, and those whose lease ended before it.
 --   limit         of requests to end
 --   lease         milliseconds
-local before, limit, lease, reason, problem, lifetime, letterLifetime = unpack(ARGV, 1, NAMED)
+--   keptProblem   the error of those whose original is kept
+local before, limit, lease, reason, problem, keptProblem, lifetime, letterLifetime = unpack(ARGV, 1, NAMED)
 limit = tonumber(limit)
 
 local ended = {}
 
 local function take(set)
     for _, id in ipairs(redis.call('ZRANGEBYSCORE', set, '-inf', '(' .. before, 'LIMIT', 0, limit - #ended)) do
-        local r = redis.call('HMGET', recordKey(id), 'status', 'queue', 'entry', 'attempts')
+        local r = redis.call('HMGET', recordKey(id), 'status', 'queue', 'entry', 'attempts', 'request')
         if not r[1] then
             redis.call('ZREM', set, id) -- another program deleted the record
         elseif r[2] == CARRIED then
@@ -17,7 +18,8 @@ local function take(set)
             local overdueAt = redis.call('ZSCORE', deadlines, id) or now
             local remembered = math.max(tonumber(lifetime), overdueAt - now + CARRIED_ON)
             dequeue(id, r[2], r[3], r[1])
-            conclude(id, 'FAILED', nowMicros(), r[4] or '0', reason, problem, '0', remembered, letterLifetime)
+            conclude(id, 'FAILED', nowMicros(), r[4] or '0', reason, r[5] and keptProblem or problem, '0', remembered,
+                letterLifetime)
             ended[#ended + 1] = {id, state(id)}
         end
     end

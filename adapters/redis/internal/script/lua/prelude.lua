@@ -29,6 +29,9 @@
 --                       how many notes there were
 --   :shards, :carrier   strings, in the first shard: how many shards there are, and the queue.type of the processes
 --   :pauses             sorted set, in the first shard: backends that asked to be left alone, by the millisecond that ends
+--   :processes          sorted set, in the first shard: the processes that use the queue, by the millisecond of their
+--                       last sign of life
+--   :move               string, in the first shard: what the queue has to do with a move, see ports.MoveMark
 --   :losses, :probe     strings: the process that looks for lost messages; what a health check writes
 --   :rehearsal          what Open writes to check its permissions
 --

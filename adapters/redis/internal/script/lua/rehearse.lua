@@ -22,6 +22,7 @@ call('HMGET', key, 'a')
 call('EXISTS', key)
 call('PEXPIRE', key, 1000)
 call('PEXPIREAT', key, now + 1000)
+call('PTTL', key)
 call('HDEL', key, 'a')
 
 fresh('GET', key)

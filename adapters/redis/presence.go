@@ -1,0 +1,150 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/openhqm/openhqm/adapters/redis/internal/server"
+	"github.com/openhqm/openhqm/ports"
+)
+
+const (
+	presenceEvery = 5 * time.Second   // between two signs of life
+	presentFor    = 3 * presenceEvery // after one: a process that was killed counts for so long
+	forgottenFor  = time.Hour         // after one: then its name is removed
+	atOnce        = 100               // names to remove or to read
+)
+
+// presence lets other processes know that this one uses the queue. Times are those of Redis.
+type presence struct {
+	server *server.Server
+	name   string
+	known  atomic.Bool // between the first sign of life and leave
+}
+
+func newPresence(s *server.Server) *presence {
+	return &presence{server: s, name: server.ConsumerName()}
+}
+
+func (p *presence) key() string { return p.server.Shards[0].Key + ":processes" }
+
+// announce gives a sign of life, and removes the names of processes that ended long ago.
+func (p *presence) announce(ctx context.Context) error {
+	now, err := p.server.Client.Time(ctx).Result()
+	if err != nil {
+		return server.Translate(err)
+	}
+	member := redis.Z{Score: float64(now.UnixMilli()), Member: p.name}
+	if err := p.server.Client.ZAdd(ctx, p.key(), member).Err(); err != nil {
+		return server.Translate(err)
+	}
+	old, err := p.server.Client.ZRangeByScore(ctx, p.key(), &redis.ZRangeBy{
+		Min: "-inf", Max: millisOf(now.Add(-forgottenFor)), Count: atOnce,
+	}).Result()
+	if err != nil || len(old) == 0 {
+		return server.Translate(err)
+	}
+	names := make([]any, len(old))
+	for i := range old {
+		names[i] = old[i]
+	}
+	return server.Translate(p.server.Client.ZRem(ctx, p.key(), names...).Err())
+}
+
+// stay begins to give signs of life, after the first.
+func (p *presence) stay() {
+	p.known.Store(true)
+	p.server.Go(p.run)
+}
+
+// leave lets nobody wait for the end of presentFor. While Redis is away it takes goodbyeWithin.
+func (p *presence) leave() {
+	if !p.known.Swap(false) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), goodbyeWithin)
+	defer cancel()
+	_ = p.withdraw(ctx)
+}
+
+// goodbyeWithin bounds how long the last sign of a process may take.
+const goodbyeWithin = time.Second
+
+// run gives signs of life until the server is closed. What fails is tried the next time: an outage is reported by all
+// others that use Redis.
+func (p *presence) run() {
+	for {
+		p.server.Sleep(context.Background(), presenceEvery)
+		if !p.known.Load() || !p.server.Enter() {
+			return
+		}
+		_ = p.announce(context.WithoutCancel(p.server.Context()))
+		p.server.Leave()
+	}
+}
+
+func (p *presence) withdraw(ctx context.Context) error {
+	return server.Translate(p.server.Client.ZRem(ctx, p.key(), p.name).Err())
+}
+
+// others returns the processes that have given a sign of life lately.
+func (p *presence) others(ctx context.Context) ([]string, error) {
+	now, err := p.server.Client.Time(ctx).Result()
+	if err != nil {
+		return nil, server.Translate(err)
+	}
+	names, err := p.server.Client.ZRangeByScore(ctx, p.key(), &redis.ZRangeBy{
+		Min: millisOf(now.Add(-presentFor)), Max: "+inf", Count: atOnce,
+	}).Result()
+	return names, server.Translate(err)
+}
+
+func millisOf(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }
+
+// Users implements ports.MoveParty.
+func (m *Moves) Users(ctx context.Context) (string, error) {
+	if !m.server.Enter() {
+		return "", ports.ErrClosed
+	}
+	defer m.server.Leave()
+	names, err := m.presence.others(ctx)
+	if err != nil {
+		return "", err
+	}
+	if len(names) > 0 {
+		return fmt.Sprintf("%d processes run (%s)", len(names), strings.Join(names[:min(len(names), namesShown)], ", ")), nil
+	}
+	return m.heldLeases(ctx)
+}
+
+// namesShown is how many processes a message names.
+const namesShown = 3
+
+// heldLeases finds workers by what they hold: those of older versions give no signs of life.
+func (m *Moves) heldLeases(ctx context.Context) (string, error) {
+	for _, s := range m.server.Shards {
+		now, err := m.server.Client.Time(ctx).Result()
+		if err != nil {
+			return "", server.Translate(err)
+		}
+		for _, key := range []string{s.LeasesKey(), s.LentKey()} {
+			held, err := m.server.Client.ZRangeByScoreWithScores(ctx, key, &redis.ZRangeBy{
+				Min: "(" + millisOf(now), Max: "+inf", Count: atOnce,
+			}).Result()
+			if err != nil {
+				return "", server.Translate(err)
+			}
+			if n := len(held); n > 0 {
+				last := time.UnixMilli(int64(held[n-1].Score)).Sub(now).Round(time.Second)
+				return fmt.Sprintf("workers hold %d requests or more, for another %s unless they live", n, last), nil
+			}
+		}
+	}
+	return "", nil
+}
