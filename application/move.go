@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/openhqm/openhqm/domain"
 	"github.com/openhqm/openhqm/domain/outage"
 	"github.com/openhqm/openhqm/ports"
 )
@@ -50,11 +51,23 @@ type Move struct{ opts MoveOptions }
 // NewMove returns the use-case.
 func NewMove(opts MoveOptions) *Move { return &Move{opts} }
 
-// Count returns what is to be moved, and changes nothing.
+// counted names what was counted: an Exporter may hand out again what is not removed.
+type counted struct {
+	id                  domain.ID
+	record, letter, key bool
+}
+
+// Count returns what is to be moved, and changes nothing. It holds all ids in memory.
 func (m *Move) Count(ctx context.Context) (sum MoveSum, err error) {
+	seen := make(map[counted]struct{})
 	err = m.opts.From.Store.Export(ctx, func(some []ports.Stored) error {
 		for i := range some {
-			sum.add(&some[i])
+			one := &some[i]
+			what := counted{one.ID, one.Record != nil, one.Letter != nil, one.Key != nil}
+			if _, again := seen[what]; !again {
+				seen[what] = struct{}{}
+				sum.add(one)
+			}
 		}
 		return nil
 	})
@@ -206,6 +219,7 @@ func (m *Move) undo(ctx context.Context, marks moveMarks) error {
 
 // transfer moves everything from one store to the other, some at a time.
 func (m *Move) transfer(ctx context.Context) (sum MoveSum, err error) {
+	inUse := make(map[domain.ID]struct{}) // what stays may come again
 	err = m.opts.From.Store.Export(ctx, func(some []ports.Stored) error {
 		for i := range some {
 			if r := &some[i]; r.Record != nil && !r.Record.Status.Final() && r.Request == nil {
@@ -218,7 +232,8 @@ func (m *Move) transfer(ctx context.Context) (sum MoveSum, err error) {
 			case err == nil:
 				moved = append(moved, some[i])
 			case errors.Is(err, ports.ErrConflict):
-				sum.InUse++
+				inUse[some[i].ID] = struct{}{}
+				sum.InUse = len(inUse)
 			default:
 				return fmt.Errorf("request %s: %w", some[i].ID, err)
 			}

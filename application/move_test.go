@@ -158,10 +158,10 @@ func TestWhatOnlyACarrierHasIsNeverMoved(t *testing.T) {
 	_, err := m.run(t)
 	require.ErrorIs(t, err, ports.ErrNotMovable)
 
-	m.exports([]ports.Stored{carried})
+	m.exports([]ports.Stored{carried}, []ports.Stored{carried})
 	sum, err := application.NewMove(m.opts).Count(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, application.MoveSum{Carried: 1}, sum)
+	require.Equal(t, application.MoveSum{Carried: 1}, sum, "handed out again, it is the same")
 }
 
 // TestWhatIsInUseStays holds that both stores can be used afterwards.

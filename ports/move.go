@@ -19,7 +19,7 @@ type Movable interface {
 // Exporter hands out all that a store keeps. Errors match ErrUnavailable or ErrClosed.
 type Exporter interface {
 	// Export calls visit with everything that is stored, some at a time, as many as may be in memory at once. Visit may
-	// remove what it gets. A request that is not ready is handed out once, but one that changes meanwhile may come again.
+	// remove what it gets. What it does not remove may come again, and so may a request that changes meanwhile.
 	// Ready requests of one endpoint and lane come in their order. Export ends with the first error of visit.
 	Export(ctx context.Context, visit func([]Stored) error) error
 
