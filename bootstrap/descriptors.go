@@ -16,6 +16,7 @@ type descriptors struct {
 	admins   int // connections on the administrative address
 	database int // files that the embedded database keeps open
 	idle     int // unused connections that are kept for each endpoint
+	redis    int // connections to Redis, without the few that block
 }
 
 const (
@@ -82,8 +83,8 @@ func dividing(files int, config configs.Config) descriptors {
 	if config.Queue.Type == configs.QueueEmbedded {
 		left -= d.database + databaseWrites
 	} else {
-		// The pool of go-redis, for commands and for what blocks.
-		left -= brokerConnections + min(20*runtime.GOMAXPROCS(0), files/8)
+		d.redis = min(20*runtime.GOMAXPROCS(0), files/8)
+		left -= brokerConnections + d.redis
 	}
 	addresses := 1
 	if config.Proxy.Transparent.Listen != "" {

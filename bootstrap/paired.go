@@ -83,12 +83,13 @@ func newPairedWork(lc fx.Lifecycle, queue *paired.Queue, db *redis.DB, s *superv
 // openStore opens Redis for the records of requests that a broker carries.
 func openStore(
 	b *brokers, lc fx.Lifecycle, config configs.Config, rotations *rotations, observer ports.Observer,
-	logger *slog.Logger,
+	logger *slog.Logger, files descriptors,
 ) (*redis.DB, error) {
 	options, err := redisOptions(config, rotations, observer, logger)
 	if err != nil {
 		return nil, err
 	}
+	options.Connections = files.redis
 	options.Lease, options.Originals = config.Lease(), config.Store.Originals
 	options.Handover, options.HandoverOutbox = config.Queue.HandsOver(), config.Queue.HandsOver()
 	return openDB(b, "store", lc, config, options)

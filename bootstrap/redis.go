@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"time"
 
 	"go.uber.org/fx"
@@ -38,12 +39,13 @@ func clockOf(db *redis.DB) storeClock { return storeClock{now: db.Now, skew: db.
 // openRedis connects at once, not in a start hook: the adapters on top of it need it to be there.
 func openRedis(
 	b *brokers, lc fx.Lifecycle, config configs.Config, rotations *rotations, observer ports.Observer,
-	logger *slog.Logger,
+	logger *slog.Logger, files descriptors,
 ) (*redis.DB, error) {
 	options, err := redisOptions(config, rotations, observer, logger)
 	if err != nil {
 		return nil, err
 	}
+	options.Connections = files.redis
 	options.Handover = config.Queue.HandsOver()
 	return openDB(b, "queue", lc, config, options)
 }
@@ -88,6 +90,10 @@ func redisOptions(
 	if err != nil {
 		return redis.Options{}, err
 	}
+	if unverified(url) {
+		logger.Warn("redis.url has skip_verify: whoever is in between can read and change everything; " +
+			"set redis.tls.ca_file instead")
+	}
 	return redis.Options{
 		URL:           url,
 		TLS:           secure,
@@ -105,6 +111,12 @@ func redisOptions(
 		Retention:     max(config.Request.MaxAge+minRetention, config.Store.DeadLetterTTL),
 		MostEntries:   map[string]int64{config.Queue.Responses: int64(config.Queue.ResponsesMax)},
 	}, nil
+}
+
+// unverified reports whether certificates of a Redis are not checked. What the URL is, it repeats nowhere.
+func unverified(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Scheme == "rediss" && u.Query().Get("skip_verify") == "true"
 }
 
 // redisAccess returns the URL and the TLS configuration, from what the files hold right now.

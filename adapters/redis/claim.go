@@ -14,10 +14,12 @@ import (
 // Claim notes in Redis that processes of that queue.type use this queue from now on, and that this process does, until
 // the database is closed. It changes nothing and returns ports.ErrMisconfigured while another carrier has unfinished
 // requests of it, whose messages no process of ours would ever receive, and when the queue was moved or is being moved.
-// Errors also match ports.ErrUnavailable.
+// While processes of another queue.type run, which could still accept such requests, it returns ports.ErrUnavailable.
+// Errors also match that for other reasons. It is called once.
 func (db *DB) Claim(ctx context.Context, queueType string) error {
-	// Announced before the mark is read: Users finds this process, or this process finds the mark of a move.
-	if err := db.presence.announce(ctx); err != nil {
+	// Announced before the mark is read: Users finds this process, or this process finds the mark of a move. For the same
+	// reason, of two processes of different types one at least finds the other.
+	if err := db.presence.begin(ctx, queueType); err != nil {
 		return err
 	}
 	mark, err := db.Mark(ctx)
@@ -25,7 +27,13 @@ func (db *DB) Claim(ctx context.Context, queueType string) error {
 		err = mark.Refusal()
 	}
 	if err == nil {
-		err = db.Adopt(ctx, queueType)
+		err = db.refuse(ctx, queueType)
+	}
+	if err == nil {
+		err = db.presence.alone(ctx, queueType)
+	}
+	if err == nil {
+		err = db.adopt(ctx, queueType)
 	}
 	if err != nil {
 		return errors.Join(err, db.presence.withdraw(ctx))
@@ -36,8 +44,21 @@ func (db *DB) Claim(ctx context.Context, queueType string) error {
 
 // Adopt is Claim for a move: this process is not one that uses the queue.
 func (db *DB) Adopt(ctx context.Context, queueType string) error {
-	key := db.server.Shards[0].Key + ":carrier"
-	former, err := db.server.Client.Get(ctx, key).Result()
+	if err := db.refuse(ctx, queueType); err != nil {
+		return err
+	}
+	return db.adopt(ctx, queueType)
+}
+
+func (db *DB) carrierKey() string { return db.server.Shards[0].Key + ":carrier" }
+
+func (db *DB) adopt(ctx context.Context, queueType string) error {
+	return server.Translate(db.server.Client.Set(ctx, db.carrierKey(), queueType, 0).Err())
+}
+
+// refuse returns an error while another carrier has unfinished requests.
+func (db *DB) refuse(ctx context.Context, queueType string) error {
+	former, err := db.server.Client.Get(ctx, db.carrierKey()).Result()
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return server.Translate(err)
 	}
@@ -52,8 +73,9 @@ func (db *DB) Adopt(ctx context.Context, queueType string) error {
 		return fmt.Errorf("%w: queue.type is %s, but %s still carries %d unfinished requests; stop all processes and run "+
 			"openhqm move --from OLD.yaml --to NEW.yaml, or run with queue.type %s until none is left",
 			ports.ErrMisconfigured, queueType, former, left, former)
+	default:
+		return nil
 	}
-	return server.Translate(db.server.Client.Set(ctx, key, queueType, 0).Err())
 }
 
 // carried counts the unfinished requests that a carrier has.

@@ -187,7 +187,13 @@ func TestAnotherCarrierWaitsForTheWorkOfTheFormerOne(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	db := openDB(t, options(s.url()))
-	require.NoError(t, db.Claim(t.Context(), "trucks"))
+	claim := func(queueType string) error { // a process that starts and ends
+		process, err := redis.Open(t.Context(), options(s.url()))
+		require.NoError(t, err)
+		defer func() { require.NoError(t, process.Close()) }()
+		return process.Claim(t.Context(), queueType)
+	}
+	require.NoError(t, claim("trucks"))
 	waiting, begun, kept := newRequest(), newRequest(), newRequest()
 	create(t, db, waiting)
 	create(t, db, begun)
@@ -196,9 +202,9 @@ func TestAnotherCarrierWaitsForTheWorkOfTheFormerOne(t *testing.T) {
 	c := consume(t, db)
 	d := beginNow(t, c, begun)
 
-	require.NoError(t, db.Claim(t.Context(), "trucks"))
+	require.NoError(t, claim("trucks"))
 	for _, other := range []string{"redis", "pigeons"} {
-		err := db.Claim(t.Context(), other)
+		err := claim(other)
 		require.ErrorIs(t, err, ports.ErrMisconfigured)
 		require.ErrorContains(t, err, "queue.type is "+other+", but trucks still carries 2 unfinished requests")
 	}
@@ -206,9 +212,27 @@ func TestAnotherCarrierWaitsForTheWorkOfTheFormerOne(t *testing.T) {
 	_, err := db.Cancel(t.Context(), waiting.ID)
 	require.NoError(t, err)
 
-	require.NoError(t, db.Claim(t.Context(), "redis"), "what Redis has all of goes on")
-	require.NoError(t, db.Claim(t.Context(), "pigeons"))
+	require.NoError(t, claim("redis"), "what Redis has all of goes on")
+	require.NoError(t, claim("pigeons"))
 	require.Equal(t, "pigeons", s.client().Get(t.Context(), "{openhqm-requests}:carrier").Val())
+}
+
+// TestProcessesOfTwoQueueTypesDoNotRunTogether holds that nothing is accepted that the other ones would never work on.
+func TestProcessesOfTwoQueueTypesDoNotRunTogether(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	trucks := openDB(t, options(s.url()))
+	require.NoError(t, trucks.Claim(t.Context(), "trucks"))
+	require.NoError(t, openDB(t, options(s.url())).Claim(t.Context(), "trucks"), "of one type")
+	pigeons := openDB(t, options(s.url()))
+	err := pigeons.Claim(t.Context(), "pigeons")
+	require.ErrorIs(t, err, ports.ErrUnavailable, "it may end")
+	require.NotErrorIs(t, err, ports.ErrMisconfigured)
+	require.ErrorContains(t, err, "with queue.type trucks uses this queue")
+
+	create(t, trucks, newRequest())
+	require.NoError(t, openDB(t, options(s.url())).Claim(t.Context(), "trucks"), "the other one has changed nothing")
+	require.ErrorIs(t, pigeons.Claim(t.Context(), "pigeons"), ports.ErrMisconfigured)
 }
 
 // TestAKeptOriginalIsInTheDeadLetter has every way in which a request ends that a carrier has, with Options.Originals.

@@ -35,10 +35,10 @@ func TestAProcessIsAUserFromItsClaimToItsEnd(t *testing.T) {
 	client := s.client()
 	key, now := "{openhqm-requests}:processes", time.Now()
 	require.NoError(t, client.ZAdd(t.Context(), key,
-		goredis.Z{Score: float64(now.Add(-10 * time.Second).UnixMilli()), Member: "killed just now"},
+		goredis.Z{Score: float64(now.Add(-10 * time.Second).UnixMilli()), Member: "redis/killed just now"},
 		goredis.Z{Score: float64(now.Add(-20 * time.Second).UnixMilli()), Member: "killed"},
 		goredis.Z{Score: float64(now.Add(-2 * time.Hour).UnixMilli()), Member: "killed long ago"}).Err())
-	require.Equal(t, "1 processes run (killed just now)", users(t, mover))
+	require.Equal(t, "1 processes run (redis/killed just now)", users(t, mover))
 	require.NoError(t, mover.Claim(t.Context(), "redis"))
 	require.ErrorIs(t, client.ZScore(t.Context(), key, "killed long ago").Err(), goredis.Nil)
 	require.NoError(t, client.ZScore(t.Context(), key, "killed").Err())

@@ -13,6 +13,7 @@ import (
 type Options struct {
 	URL           string        // in one of the forms of go-redis: see ParseURL, ParseClusterURL and ParseFailoverURL
 	TLS           *tls.Config   // of a rediss:// URL, whose host is the ServerName unless one is set; nil: go-redis's own
+	Connections   int           // at most, to each server, without the few that block; 0: as many as go-redis likes
 	Access        *Access       // user, password and TLS of new connections, renewable; nil: those of URL and TLS
 	Queue         string        // the name that all keys begin with, after "{"; without braces and slashes
 	Shards        int           // at least 1; the same in all processes that share the queue

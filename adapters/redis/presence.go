@@ -24,15 +24,19 @@ const (
 // presence lets other processes know that this one uses the queue. Times are those of Redis.
 type presence struct {
 	server *server.Server
-	name   string
+	name   string      // begins with the queue.type
 	known  atomic.Bool // between the first sign of life and leave
 }
 
-func newPresence(s *server.Server) *presence {
-	return &presence{server: s, name: server.ConsumerName()}
-}
+func newPresence(s *server.Server) *presence { return &presence{server: s} }
 
 func (p *presence) key() string { return p.server.Shards[0].Key + ":processes" }
+
+// begin gives the first sign of life of a process of that queue.type.
+func (p *presence) begin(ctx context.Context, queueType string) error {
+	p.name = queueType + nameSeparator + server.ConsumerName()
+	return p.announce(ctx)
+}
 
 // announce gives a sign of life, and removes the names of processes that ended long ago.
 func (p *presence) announce(ctx context.Context) error {
@@ -103,6 +107,25 @@ func (p *presence) others(ctx context.Context) ([]string, error) {
 		Min: millisOf(now.Add(-presentFor)), Max: "+inf", Count: atOnce,
 	}).Result()
 	return names, server.Translate(err)
+}
+
+// nameSeparator ends the queue.type in the name of a process.
+const nameSeparator = "/"
+
+// alone returns an error while processes of another queue.type use the queue.
+func (p *presence) alone(ctx context.Context, queueType string) error {
+	names, err := p.others(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if other, process, _ := strings.Cut(name, nameSeparator); other != queueType {
+			return fmt.Errorf("%w: process %s with queue.type %s uses this queue, and this one has queue.type %s; stop it, "+
+				"or change queue.requests (one that was killed counts for %s)",
+				ports.ErrUnavailable, process, other, queueType, presentFor)
+		}
+	}
+	return nil
 }
 
 func millisOf(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }

@@ -65,7 +65,7 @@ const usualOutboxPoll = time.Second
 // a 202 are logged as a warning.
 func Open(ctx context.Context, opts Options) (*DB, error) {
 	srv, err := server.Open(ctx, server.Options{
-		URL: opts.URL, TLS: opts.TLS, Access: opts.Access,
+		URL: opts.URL, TLS: opts.TLS, Access: opts.Access, Connections: opts.Connections,
 		Queue: opts.Queue, Shards: opts.Shards, WaitReplicas: opts.WaitReplicas,
 		Handover: opts.Handover, HandoverOutbox: opts.handsOverElsewhere(), Now: opts.Now, Logger: opts.Logger,
 	})

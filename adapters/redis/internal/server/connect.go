@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/url"
+	"runtime"
 	"sync"
 	"time"
 
@@ -34,7 +35,12 @@ const (
 // Cluster, with master_name= for Sentinel (see ParseURL, ParseClusterURL and ParseFailoverURL of go-redis). Secure
 // configures TLS where the URL asks for it; nil is go-redis's own configuration. With an access, new connections use
 // what that holds at the time. It does not dial.
-func connect(rawURL string, secure *tls.Config, access *Access) (client, blocking redis.UniversalClient, err error) {
+//
+// The pool of the first client has the size that the URL asks for, or go-redis's own, but most connections at most; 0:
+// there is no such bound.
+func connect(
+	rawURL string, secure *tls.Config, access *Access, most int,
+) (client, blocking redis.UniversalClient, err error) {
 	silence()
 	parsed, err := url.Parse(rawURL)
 	if err != nil {
@@ -46,47 +52,65 @@ func connect(rawURL string, secure *tls.Config, access *Access) (client, blockin
 		// What go-redis says repeats a part of it, and a password with a "/" may be there.
 		return nil, nil, errors.New("redis.url is not a valid Redis URL")
 	}
-	return build(0), build(blockingPool), nil
+	return build(pool{most: most}), build(pool{size: blockingPool}), nil
 }
 
-// clientOf returns a function that makes a client with a pool of that size; 0 is the URL's, or go-redis's own.
+// pool says how many connections a client has.
+type pool struct {
+	size int // 0: that of the URL, or go-redis's own
+	most int // bounds the size; 0: nothing does
+}
+
+// of returns the size of the pool where the URL asks for one, or 0.
+func (p pool) of(url int) int {
+	size := cmp.Or(p.size, url)
+	if p.most > 0 {
+		size = min(cmp.Or(size, usualPool*runtime.GOMAXPROCS(0)), p.most)
+	}
+	return size
+}
+
+// usualPool is what go-redis has for each processor.
+const usualPool = 10
+
+// clientOf returns a function that makes a client with such a pool.
 func clientOf(
 	rawURL string, query url.Values, secure *tls.Config, access *Access,
-) (func(pool int) redis.UniversalClient, error) {
+) (func(pool) redis.UniversalClient, error) {
 	switch {
 	case query.Has("master_name"):
 		opts, err := redis.ParseFailoverURL(rawURL)
-		return func(pool int) redis.UniversalClient {
+		return func(p pool) redis.UniversalClient {
 			o := *opts
 			settings{
 				&o.MaxRetries, &o.DialerRetries, &o.PoolSize, &o.DisableIdentity, &o.ContextTimeoutEnabled,
 				&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.ConnMaxLifetime, &o.TLSConfig,
 				&o.CredentialsProviderContext, &o.Dialer,
-			}.set(pool, secure, access)
+			}.set(p, secure, access)
 			return redis.NewFailoverClient(&o)
 		}, err
 	case query.Has("addr"):
 		opts, err := redis.ParseClusterURL(rawURL)
-		return func(pool int) redis.UniversalClient {
+		return func(p pool) redis.UniversalClient {
 			o := *opts
 			o.MaintNotificationsConfig = noNotifications()
 			settings{
 				&o.MaxRetries, &o.DialerRetries, &o.PoolSize, &o.DisableIdentity, &o.ContextTimeoutEnabled,
 				&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.ConnMaxLifetime, &o.TLSConfig,
 				&o.CredentialsProviderContext, &o.Dialer,
-			}.set(pool, secure, access)
+			}.set(p, secure, access)
 			return redis.NewClusterClient(&o)
 		}, err
 	default:
 		opts, err := redis.ParseURL(rawURL)
-		return func(pool int) redis.UniversalClient {
+		return func(p pool) redis.UniversalClient {
 			o := *opts
 			o.MaintNotificationsConfig = noNotifications()
 			settings{
 				&o.MaxRetries, &o.DialerRetries, &o.PoolSize, &o.DisableIdentity, &o.ContextTimeoutEnabled,
 				&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.ConnMaxLifetime, &o.TLSConfig,
 				&o.CredentialsProviderContext, &o.Dialer,
-			}.set(pool, secure, access)
+			}.set(p, secure, access)
 			return redis.NewClient(&o)
 		}, err
 	}
@@ -103,12 +127,12 @@ type settings struct {
 	dialer                                 *func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-func (s settings) set(pool int, secure *tls.Config, access *Access) {
+func (s settings) set(p pool, secure *tls.Config, access *Access) {
 	*s.maxRetries, *s.dialerRetries, *s.disableIdentity = noRetries, 1, true
 	*s.contextTimeoutEnabled = true
 	*s.dialTimeout = cmp.Or(*s.dialTimeout, dialTimeout)
 	*s.readTimeout, *s.writeTimeout = cmp.Or(*s.readTimeout, ReplyTimeout), cmp.Or(*s.writeTimeout, ReplyTimeout)
-	*s.poolSize = cmp.Or(pool, *s.poolSize)
+	*s.poolSize = p.of(*s.poolSize)
 	*s.tls = merge(*s.tls, secure)
 	if access != nil {
 		*s.credentials, *s.dialer, *s.lifetime = access.credentials, access.dial(*s.dialTimeout), renewedAfter

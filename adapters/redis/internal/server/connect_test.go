@@ -2,6 +2,7 @@ package server
 
 import (
 	"crypto/tls"
+	"runtime"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -20,7 +21,7 @@ func TestURLsSayWhatToConnectTo(t *testing.T) {
 		{"redis://a:1?addr=b:2&addr=c:3", &redis.ClusterClient{}},
 		{"redis://a:26379?master_name=main&addr=b:26379", &redis.Client{}},
 	} {
-		client, blocking, err := connect(tt.give, nil, nil)
+		client, blocking, err := connect(tt.give, nil, nil, 0)
 		require.NoError(t, err)
 		require.IsType(t, tt.want, client)
 		require.IsType(t, tt.want, blocking)
@@ -36,7 +37,7 @@ func TestWrongURLsAreErrorsWithoutSecrets(t *testing.T) {
 		"redis://u:sesame%zz@a", "redis://u:sesame@a?unknown=1", "redis://u:sesame@a?addr=b",
 		"redis://u:sesame@a?master_name=m&unknown=1", "redis://u:ses\x00ame@a",
 	} {
-		_, _, err := connect(give, nil, nil)
+		_, _, err := connect(give, nil, nil, 0)
 		require.ErrorContains(t, err, "redis.url", give)
 		require.NotContains(t, err.Error(), "sesame")
 		require.NotContains(t, err.Error(), "ame@")
@@ -80,7 +81,7 @@ func TestTLSIsUsedWhenTheURLAsksForIt(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			client, blocking, err := connect(tt.url, tt.give, nil)
+			client, blocking, err := connect(tt.url, tt.give, nil, 0)
 			require.NoError(t, err)
 			for _, client := range []redis.UniversalClient{client, blocking} {
 				require.Equal(t, tt.want, tlsOf(client))
@@ -100,4 +101,30 @@ func tlsOf(client redis.UniversalClient) *tls.Config {
 	default:
 		return nil
 	}
+}
+
+func TestAPoolIsNoLargerThanItMayBe(t *testing.T) {
+	t.Parallel()
+	usual := usualPool * runtime.GOMAXPROCS(0)
+	for _, tt := range []struct {
+		pool pool
+		url  int
+		want int
+	}{
+		{pool{}, 0, 0},
+		{pool{}, 7, 7},
+		{pool{size: 1024}, 7, 1024},
+		{pool{most: 5}, 0, 5},
+		{pool{most: 5}, 7, 5},
+		{pool{most: 5}, 3, 3},
+		{pool{most: usual + 1}, 0, usual},
+	} {
+		require.Equal(t, tt.want, tt.pool.of(tt.url), tt)
+	}
+	client, _, err := connect("redis://localhost?pool_size=50", nil, nil, 20)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = client.Close() })
+	one, ok := client.(*redis.Client)
+	require.True(t, ok)
+	require.Equal(t, 20, one.Options().PoolSize)
 }

@@ -23,6 +23,7 @@ import (
 type Options struct {
 	URL            string      // see connect
 	TLS            *tls.Config // of a rediss:// URL; nil: go-redis's own
+	Connections    int         // at most, to each server, without those that block; 0: as many as go-redis likes
 	Access         *Access     // of new connections, renewable; nil: that of URL and TLS
 	Queue          string      // the name that all keys begin with, after "{"
 	Shards         int
@@ -64,7 +65,7 @@ func Open(ctx context.Context, opts Options) (*Server, error) {
 	if opts.Handover && !opts.HandoverOutbox && opts.Shards > 1 {
 		return nil, errors.New("redis.shards must be 1 with queue.results_in: other programs read one stream")
 	}
-	client, blocking, err := connect(opts.URL, opts.TLS, opts.Access)
+	client, blocking, err := connect(opts.URL, opts.TLS, opts.Access, opts.Connections)
 	if err != nil {
 		return nil, err
 	}
