@@ -1,6 +1,7 @@
 package envelope_test
 
 import (
+	"math"
 	"runtime/metrics"
 	"testing"
 
@@ -22,9 +23,8 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"payload":[{"a":"\\\""}],"metadata":{"timeout":0.0001,"labels":{"\u0061":"\ud800"}}}`))
 	f.Add([]byte(`{"correlation_id":".","timestamp":"9999-12-31T00:00:00Z","data":1,"metadata":{"delay":"48h"}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		before := allocated()
 		first, err := envelope.Decode(data, arrived, fuzzLimit)
-		require.LessOrEqual(t, allocated()-before, fuzzMemory(len(data)))
+		requireMemory(t, len(data), func() { _, _ = envelope.Decode(data, arrived, fuzzLimit) })
 		if err != nil {
 			return
 		}
@@ -42,9 +42,8 @@ func FuzzDecodeResult(f *testing.F) {
 	}
 	f.Add([]byte(`{"status":"COMPLETED","headers":{"Content-Type":"text/json"},"result":null,"error":"\ud800"}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		before := allocated()
 		first, err := envelope.DecodeResult(data, arrived, fuzzLimit)
-		require.LessOrEqual(t, allocated()-before, fuzzMemory(len(data)))
+		requireMemory(t, len(data), func() { _, _ = envelope.DecodeResult(data, arrived, fuzzLimit) })
 		if err != nil {
 			return
 		}
@@ -54,6 +53,22 @@ func FuzzDecodeResult(f *testing.F) {
 		first.Ignored = nil // Append writes nothing of it
 		require.Equal(t, first, again, "%s", document)
 	})
+}
+
+// requireMemory holds that a call allocates no more than its input may cost. What the runtime allocates beside it counts
+// too, so the least of a few calls is what it needs.
+func requireMemory(t *testing.T, size int, call func()) {
+	t.Helper()
+	const tries = 5
+	least := uint64(math.MaxUint64)
+	for range tries {
+		before := allocated()
+		call()
+		if least = min(least, allocated()-before); least <= fuzzMemory(size) {
+			return
+		}
+	}
+	require.LessOrEqual(t, least, fuzzMemory(size))
 }
 
 // allocated returns the bytes that were ever allocated by the process. What runs beside a fuzzed call counts too, which
