@@ -55,7 +55,7 @@ func (s *Submit) Submit(ctx context.Context, sub ports.Submission) (ports.Receip
 	return ports.Receipt{
 		ID:          accepted.Record.ID,
 		SubmittedAt: accepted.Record.SubmittedAt,
-		Repeated:    accepted.Outcome == ports.AcceptedSame,
+		Status:      accepted.Record.Status,
 	}, nil
 }
 
@@ -69,6 +69,7 @@ func (s *Submit) Check(sub ports.Submission) error {
 // terms are what a valid submission determines about its request.
 type terms struct {
 	endpoint                 string
+	method                   string // that is sent
 	now, notBefore, deadline time.Time
 }
 
@@ -84,7 +85,10 @@ func (s *Submit) terms(sub ports.Submission) (terms, error) {
 	if err := checkRanges(sub); err != nil {
 		return terms{}, err
 	}
-	t := terms{endpoint: endpoint.Name, now: s.opts.Now().UTC().Truncate(time.Microsecond)}
+	t := terms{
+		endpoint: endpoint.Name, method: endpoint.MethodFor(sub.Method),
+		now: s.opts.Now().UTC().Truncate(time.Microsecond),
+	}
 	t.deadline, t.notBefore, err = s.times(sub, t.now)
 	return t, err
 }
@@ -99,7 +103,9 @@ func (s *Submit) request(sub ports.Submission) (domain.Request, error) {
 	if err != nil {
 		return domain.Request{}, fmt.Errorf("make a correlation id: %w", err)
 	}
+	scope := callerScope(&sub)
 	header := s.opts.Headers.Apply(sub.Header)
+	scopeBackendKey(header, sub.Caller.Name, scope)
 	s.opts.Forwarded.Apply(header, sub.Origin)
 	req := domain.Request{
 		ID: id, Endpoint: terms.endpoint, Method: sub.Method, Path: sub.Path, Query: sub.Query,
@@ -108,8 +114,12 @@ func (s *Submit) request(sub ports.Submission) (domain.Request, error) {
 		SubmittedAt: terms.now, NotBefore: terms.notBefore, Deadline: terms.deadline, MaxAttempts: sub.MaxAttempts,
 	}
 	if sub.IdempotencyKey != "" {
+		same := req
+		same.Method = terms.method // left out or written, it is the same request
 		req.Idempotency = &domain.Idempotency{
-			Key: sub.IdempotencyKey, Fingerprint: req.Fingerprint(), ExpiresAt: terms.now.Add(s.opts.IdempotencyTTL),
+			Key:         scopedKey(sub.IdempotencyKey, scope),
+			Fingerprint: same.Fingerprint(),
+			ExpiresAt:   terms.now.Add(s.opts.IdempotencyTTL),
 		}
 	}
 	return req, nil

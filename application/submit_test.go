@@ -323,7 +323,7 @@ func TestSubmitWithoutAnID(t *testing.T) {
 // TestSubmitAnswers is about what the queue says to a request.
 func TestSubmitAnswers(t *testing.T) {
 	t.Parallel()
-	record := domain.Record{ID: "earlier-id", SubmittedAt: noon.Add(-time.Hour)}
+	record := domain.Record{ID: "earlier-id", SubmittedAt: noon.Add(-time.Hour), Status: domain.Completed}
 	tests := []struct {
 		name    string
 		give    ports.Accepted
@@ -339,7 +339,7 @@ func TestSubmitAnswers(t *testing.T) {
 		{
 			"the same as an earlier one",
 			ports.Accepted{Outcome: ports.AcceptedSame, Record: record},
-			ports.Receipt{ID: "earlier-id", SubmittedAt: noon.Add(-time.Hour), Repeated: true},
+			ports.Receipt{ID: "earlier-id", SubmittedAt: noon.Add(-time.Hour), Status: domain.Completed},
 			nil,
 		},
 		{

@@ -66,9 +66,9 @@ type Submission struct {
 	IdempotencyKey string
 }
 
-// Receipt says that a request is accepted, now or, with Repeated, by an earlier submit with the same key.
+// Receipt says that a request is accepted, now or by an earlier submit with the same key.
 type Receipt struct {
 	ID          domain.ID
 	SubmittedAt time.Time
-	Repeated    bool
+	Status      domain.Status // of an earlier request, as it is now; empty: PENDING, or only its key is left
 }

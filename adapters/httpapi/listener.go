@@ -48,7 +48,7 @@ func newListener(
 		server: http.Server{
 			Handler:   whilePresent(handler),
 			Protocols: &protocols,
-			TLSConfig: secure,
+			TLSConfig: secure.Clone(), // net/http completes it
 			HTTP2: &http.HTTP2Config{
 				MaxConcurrentStreams: maxStreams,
 				// What arrives before a handler reads it is not counted in the budget of bodies, so one request may buffer

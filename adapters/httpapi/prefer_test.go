@@ -238,7 +238,7 @@ func TestARepeatedSubmitWaitsToo(t *testing.T) {
 	f := ending(func(context.Context, domain.ID, time.Duration) (domain.Record, error) { return record, nil })
 	f.submit = func(_ context.Context, s ports.Submission) (ports.Receipt, error) {
 		require.Equal(t, "key", s.IdempotencyKey)
-		return ports.Receipt{ID: testID, SubmittedAt: testNow, Repeated: true}, nil
+		return ports.Receipt{ID: testID, SubmittedAt: testNow}, nil
 	}
 	r := start(t, f)
 	requireReceipt(t, r.do("POST", "/api/v1/submit", `{}`, "Idempotency-Key", "key"))

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"slices"
@@ -48,7 +49,7 @@ func (a *api) answerSubmit(c *gin.Context, receipt ports.Receipt, base string, w
 	if preferred.applied != "" {
 		c.Header("Preference-Applied", preferred.applied)
 	}
-	if last, answered := a.answeredInTime(c, receipt.ID, preferred.wait, write); !answered {
+	if last, answered := a.answeredInTime(c, &receipt, preferred.wait, write); !answered {
 		a.accepted(c, receipt, last)
 	}
 }
@@ -85,14 +86,15 @@ func (a *api) accept(c *gin.Context) (receipt ports.Receipt, err error) {
 // It returns the last known status, and whether it answered. A result that cannot be read, or has no room in memory, is
 // not an error: the request is accepted, and the client must learn that.
 func (a *api) answeredInTime(
-	c *gin.Context, id domain.ID, wait time.Duration, write resultWriter,
+	c *gin.Context, receipt *ports.Receipt, wait time.Duration, write resultWriter,
 ) (last domain.Status, answered bool) {
+	last = cmp.Or(receipt.Status, domain.Pending)
 	if wait <= 0 {
-		return domain.Pending, false
+		return last, false
 	}
-	record, err := a.await(c, id, wait)
+	record, err := a.await(c, receipt.ID, wait)
 	if err != nil {
-		return domain.Pending, false
+		return last, false
 	}
 	return record.Status, record.Status.Final() && write(c, &record) == nil
 }

@@ -94,7 +94,7 @@ func TestSubmitTakesAnIdempotencyKey(t *testing.T) {
 	t.Parallel()
 	f, given := accepting()
 	r := start(t, f)
-	r.do("POST", "/api/v1/submit", `{}`, "Idempotency-Key", `"key 1"`)
+	r.do("POST", "/api/v1/submit", `{}`, "Idempotency-Key", `key 1`)
 	require.Empty(t, given, "a malformed key is not submitted")
 	a := r.do("POST", "/api/v1/submit", `{}`, "Idempotency-Key", `"key-1"`)
 	require.Equal(t, http.StatusAccepted, a.StatusCode)

@@ -61,11 +61,11 @@ func waitsAtAnotherProcess(t *testing.T, install installer) {
 		wantBody     []byte
 	}{
 		{
-			method: "PUT", path: "/large", give: body, wait: "wait=60",
+			method: "PUT", path: "/large", give: body, wait: "wait=55",
 			wantStatus: 418, wantBody: append([]byte("PUT\x00"), body...),
 		},
-		{method: "PROPFIND", path: "/a%2Fb", wait: "wait=60", wantStatus: 418, wantBody: []byte("PROPFIND\x00")},
-		{method: "POST", path: "/nothing", give: []byte("x"), wait: "wait=60", wantStatus: 204, wantBody: []byte{}},
+		{method: "PROPFIND", path: "/a%2Fb", wait: "wait=55", wantStatus: 418, wantBody: []byte("PROPFIND\x00")},
+		{method: "POST", path: "/nothing", give: []byte("x"), wait: "wait=55", wantStatus: 204, wantBody: []byte{}},
 		{method: "DELETE", path: "/soon", wait: "wait=1", wantStatus: 202}, // released when this one is answered
 	}
 	answers := make([]*testkit.Answer, len(tests))

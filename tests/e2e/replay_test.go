@@ -141,7 +141,7 @@ func TestAClientThatWaitsGetsTheBackendsAnswer(t *testing.T) {
 
 		answer, err := http.DefaultTransport.RoundTrip(newRequest(t, "http://"+client.Address+"/proxy/backend"+path, prefer))
 		require.NoError(t, err)
-		require.Equal(t, "wait=60", answer.Header.Get("Preference-Applied"))
+		require.Equal(t, "wait=55", answer.Header.Get("Preference-Applied"))
 		got := readReply(t, answer)
 
 		require.Equal(t, want, own.Status)
