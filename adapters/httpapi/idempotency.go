@@ -14,7 +14,7 @@ const (
 
 // idempotencyKey reads the Idempotency-Key fields of a request; it returns "" without any. By the draft
 // (draft-ietf-httpapi-idempotency-key-header, section 2.1) the value is a structured-field string, whose parameters
-// mean nothing here: "8e03978e". Most clients send it without quotes, which is the same key. Errors are *domain.Invalid.
+// mean nothing here: "8e03978e". Most clients send it without quotes, which is the same. Errors are *domain.Invalid.
 func idempotencyKey(values []string) (string, error) {
 	if len(values) == 0 {
 		return "", nil

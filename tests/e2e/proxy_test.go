@@ -298,3 +298,28 @@ func requireSameFields(t *testing.T, o *outcome) {
 	}
 	require.ElementsMatch(t, slices.Collect(maps.Keys(want)), slices.Collect(maps.Keys(got)), fmt.Sprint(got))
 }
+
+// TestTwoUsersOfOneApplicationMayChooseTheSameKey holds that neither gets the other's response, without API keys too.
+func TestTwoUsersOfOneApplicationMayChooseTheSameKey(t *testing.T) {
+	t.Parallel()
+	backend := testkit.NewBackend(t, testkit.Reply(func(w http.ResponseWriter, r *http.Request, _ *testkit.Call) {
+		_, _ = w.Write([]byte(r.Header.Get("Authorization") + " " + r.Header.Get("Idempotency-Key")))
+	}))
+	client := testkit.NewGateway(t, testkit.OneBackend(backend.URL)).Start().Client()
+	answers := make(map[string]string)
+	for range 2 {
+		for _, user := range []string{"Bearer alice", "Bearer bob"} {
+			header := http.Header{"Idempotency-Key": {"1"}, "Authorization": {user}, "Prefer": {"wait=50"}}
+			answer, err := client.Call(t.Context(), http.MethodPost, "/proxy/backend/x", header, []byte("same"))
+			require.NoError(t, err)
+			require.Equal(t, http.StatusOK, answer.Code)
+			body := string(answer.Body)
+			require.Contains(t, body, user)
+			if before, again := answers[user]; again {
+				require.Equal(t, before, body, "it is the same request")
+			}
+			answers[user] = body
+		}
+	}
+	require.Len(t, backend.Calls(), 2)
+}
