@@ -44,17 +44,34 @@ const (
 // newDescriptors shares out the limit of open files. Go has raised it to the hard limit by then (package os). It is an
 // error when the configuration needs more.
 func newDescriptors(config configs.Config, log *Log) (descriptors, error) {
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return descriptors{}, fmt.Errorf("read the limit of open files: %w", err)
+	files, err := openFiles()
+	if err != nil {
+		return descriptors{}, err
 	}
-	files := int(min(limit.Cur, 1<<30))
 	d, err := shareDescriptors(files, config)
 	if err == nil && d.clients < config.Server.MaxConnections {
 		log.Warn("server.max_connections lowered to what the limit of open files (RLIMIT_NOFILE) allows",
 			"configured", config.Server.MaxConnections, "connections", d.clients, "open_files", files)
 	}
 	return d, err
+}
+
+// enoughDescriptors returns an error when a configuration needs more files than this process may open.
+func enoughDescriptors(config configs.Config) error {
+	files, err := openFiles()
+	if err == nil {
+		_, err = shareDescriptors(files, config)
+	}
+	return err
+}
+
+// openFiles returns how many files this process may open.
+func openFiles() (int, error) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, fmt.Errorf("read the limit of open files: %w", err)
+	}
+	return int(min(limit.Cur, 1<<30)), nil
 }
 
 // shareDescriptors shares out so many files. Each part has what it needs before clients get the rest.

@@ -27,6 +27,9 @@ import (
 // movePatience is how long processes may take to be gone: what was killed seems to run for 15 s.
 const movePatience = 20 * time.Second
 
+// mostMoveSkew is how far the clock of a store may be off: times of records are moved as they are.
+const mostMoveSkew = time.Second
+
 // Moved says what a move did, or would do.
 type Moved struct {
 	application.MoveSum
@@ -165,6 +168,10 @@ func (m *moved) openRedis(ctx context.Context, logger *slog.Logger) error {
 		return err
 	}
 	m.db, m.side.Store, m.close = db, db, db.Close
+	if skew := db.ClockSkew(); skew.Abs() >= mostMoveSkew {
+		return errors.Join(fmt.Errorf("%w: the clock of %s is %s ahead of the clock here, and deadlines would be wrong; "+
+			"run openhqm move where the clocks agree", ports.ErrNotMovable, m.side.Name, skew), db.Close())
+	}
 	return nil
 }
 

@@ -91,6 +91,12 @@ func (r *reloader) use(next configs.Config) error {
 	if err := keepsTransparent(next); err != nil {
 		return err
 	}
+	if len(r.Config.Server.APIKeys) > 0 && len(next.Server.APIKeys) == 0 {
+		return next.Refuse("server.api_keys", "would be empty, which opens the server to everybody: that needs a restart")
+	}
+	if err := enoughDescriptors(next); err != nil {
+		return err
+	}
 	r.Rotations.mu.Lock()
 	defer r.Rotations.mu.Unlock()
 	var made called

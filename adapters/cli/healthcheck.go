@@ -21,8 +21,7 @@ const healthTimeout = 3 * time.Second
 //
 // It asks /health/live, not /health/ready. Docker only shows the result, but what runs Docker's containers (Swarm, ECS,
 // autoheal) replaces an unhealthy one. That mends no broker, and would cut off the calls in flight during an outage or
-// a drain. The listener opens after the queue, so a container that has become healthy at its start is also ready, as
-// compose's `condition: service_healthy` expects.
+// a drain. While a start waits for a broker, the process is alive but not ready.
 //
 // The exit code is exitOK or exitFailed; exitUsage only for a wrong command line, as Docker reserves 2
 // (https://docs.docker.com/reference/dockerfile/#healthcheck). The reason is printed in one line, which is what
@@ -76,7 +75,7 @@ func newHealthTransport() *healthTransport {
 // process that is alive can ask for one.
 func (t *healthTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := t.Transport.RoundTrip(request)
-	if err != nil && t.asked.Load() {
+	if err != nil && t.asked.Load() && request.Context().Err() == nil {
 		return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
 	}
 	return response, err

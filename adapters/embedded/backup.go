@@ -52,7 +52,7 @@ func (b *Backups) Backup(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w: back up to %s: %w", ports.ErrUnavailable, target, err)
 	}
-	if err = b.db.kv.Checkpoint(filepath.Join(target, databaseName), pebble.WithFlushedWAL()); err == nil {
+	if err = b.db.checkpoint(ctx, target); err == nil {
 		err = completeBackup(target)
 	}
 	if err != nil {
@@ -60,4 +60,23 @@ func (b *Backups) Backup(ctx context.Context) (string, error) {
 	}
 	b.db.opts.Logger.Info("embedded database: backup made", "path", target)
 	return target, nil
+}
+
+// checkpoint copies the database to a directory, with a mark of what it holds at least.
+func (db *DB) checkpoint(ctx context.Context, target string) error {
+	var least highWater
+	if err := db.do(ctx, 0, func(*txn) error {
+		if db.mark != nil {
+			least = db.mark.last
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	db.logs.Lock() // it copies the logs last: what is in them now must still be there then
+	defer db.logs.Unlock()
+	if err := db.kv.Checkpoint(filepath.Join(target, databaseName), pebble.WithFlushedWAL()); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(target, markName), encodeMark(&least), privateFile)
 }

@@ -1,11 +1,13 @@
 package embedded
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
 
 	"github.com/openhqm/openhqm/domain"
@@ -43,6 +45,47 @@ func TestABackupHoldsWhatWasConfirmedBeforeIt(t *testing.T) {
 	found, err = Check(second)
 	require.NoError(t, err)
 	require.Equal(t, map[domain.Status]int{domain.Completed: 1, domain.Pending: 2}, found.Records)
+}
+
+// TestABackupTellsThatItsLogIsMissing holds that a backup has a mark of its own.
+func TestABackupTellsThatItsLogIsMissing(t *testing.T) {
+	t.Parallel()
+	db := open(t, testOptions(t.TempDir(), time.Now))
+	accept(t, db, newRequest(time.Now()))
+	backup, err := db.Backups(t.TempDir()).Backup(t.Context())
+	require.NoError(t, err)
+	found, err := Check(backup)
+	require.NoError(t, err)
+	require.Empty(t, found.Damage)
+
+	truncate(0)(t, theLog(t, backup))
+	found, err = Check(backup)
+	require.NoError(t, err)
+	require.Len(t, found.Damage, 1)
+	require.ErrorContains(t, found.Damage[0], "at least 1 accepted requests are gone")
+}
+
+// TestLogsAreEmptiedByTheirNumbers has numbers with more digits than Pebble writes at first.
+func TestLogsAreEmptiedByTheirNumbers(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, name := range []string{"000017.log", "999998.log", "1000003.log", "strange.log"} {
+		write(t, filepath.Join(dir, name), "content")
+	}
+	newest, err := newestLog(dir)
+	require.NoError(t, err)
+	require.Equal(t, uint64(math.MaxUint64), newest)
+	require.NoError(t, os.Remove(filepath.Join(dir, "strange.log")))
+	newest, err = newestLog(dir)
+	require.NoError(t, err)
+	require.Equal(t, uint64(1000003), newest)
+	f := &files{FS: vfs.Default}
+	require.NoError(t, f.emptyLogs(dir, 999998))
+	for name, size := range map[string]int64{"000017.log": 0, "999998.log": 0, "1000003.log": 7} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		require.NoError(t, err)
+		require.Equal(t, size, info.Size(), name)
+	}
 }
 
 func TestABackupThatFailsLeavesNothing(t *testing.T) {

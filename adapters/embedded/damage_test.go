@@ -87,7 +87,9 @@ func TestARepairGoesOnWithWhatIsWhole(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			dir, reqs := closedWithLog(t)
-			tt.damage(t, theLog(t, dir))
+			log := theLog(t, dir)
+			tt.damage(t, log)
+			damaged, _ := os.ReadFile(log)
 			requireRefused(t, dir, "embedded.repair")
 
 			opts := testOptions(dir, time.Now)
@@ -102,6 +104,11 @@ func TestARepairGoesOnWithWhatIsWhole(t *testing.T) {
 			aside, err := filepath.Glob(filepath.Join(dir, damagedName, "*"))
 			require.NoError(t, err)
 			require.Len(t, aside, tt.aside)
+			for _, path := range aside {
+				kept, err := os.ReadFile(path)
+				require.NoError(t, err)
+				require.Equal(t, damaged, kept, "as it was before the repair")
+			}
 
 			requireWorks(t, dir)
 		})

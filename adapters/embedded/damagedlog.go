@@ -78,6 +78,10 @@ func (db *DB) keepLogs() error {
 		return err
 	}
 	for _, path := range paths {
+		// A repair that goes on with logs that an earlier one has cut must not replace what that one kept.
+		if _, err := db.opts.FS.Stat(filepath.Join(aside, filepath.Base(path))); err == nil {
+			continue
+		}
 		if err := vfs.Copy(db.files, path, filepath.Join(aside, filepath.Base(path))); err != nil {
 			return fmt.Errorf("keep damaged log: %w", err)
 		}

@@ -63,6 +63,7 @@ type DB struct {
 	mark  *mark // nil until the database is open for writing
 	log   pebbleLogger
 	waste waste
+	logs  sync.Mutex // held while the logs are copied to a backup, or emptied
 
 	ops     chan *op
 	closing chan struct{} // closed by Close: no more operations
@@ -108,9 +109,6 @@ func Open(opts Options) (*DB, error) {
 	if opts.FS == nil {
 		opts.FS = vfs.Default
 	}
-	if opts.Exit == nil {
-		opts.Exit = func() { os.Exit(1) }
-	}
 	dir, err := openDirectory(opts.Dir)
 	if err != nil {
 		return nil, err
@@ -130,6 +128,9 @@ func Open(opts Options) (*DB, error) {
 }
 
 func newDB(opts Options, dir *directory) *DB {
+	if opts.Exit == nil {
+		opts.Exit = func() { os.Exit(1) }
+	}
 	return &DB{
 		opts: opts, dir: dir,
 		files:   &files{FS: opts.FS},

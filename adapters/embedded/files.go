@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
-	"slices"
+	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -40,24 +42,36 @@ func (f *files) ReuseForWrite(oldName, newName string, category vfs.DiskWriteCat
 	return private(f.FS.ReuseForWrite(oldName, newName, category))
 }
 
-// newestLog returns the name of the newest write-ahead log in a directory of the disk; empty: there is none.
-func newestLog(dir string) (string, error) {
+// newestLog returns the number of the newest write-ahead log in a directory of the disk; 0: there is none.
+func newestLog(dir string) (newest uint64, err error) {
 	logs, err := filepath.Glob(filepath.Join(dir, logPattern))
-	if err != nil || len(logs) == 0 {
-		return "", err
+	for _, log := range logs {
+		newest = max(newest, logNumber(log))
 	}
-	return slices.Max(logs), nil
+	return newest, err
 }
 
-// emptyLogs empties the write-ahead logs up to a name. All that is in them must be in tables. Pebble keeps some for
+// logNumber returns the number of a write-ahead log. One whose name has none is the newest: it is never emptied.
+func logNumber(path string) uint64 {
+	number, err := strconv.ParseUint(strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)), 10, 64)
+	if err != nil {
+		return math.MaxUint64
+	}
+	return number
+}
+
+// emptyLogs empties the write-ahead logs up to a number. All that is in them must be in tables. Pebble keeps some for
 // their next use, with the room that they take.
-func (f *files) emptyLogs(dir, newest string) error {
+func (f *files) emptyLogs(dir string, newest uint64) error {
 	f.reuse.Lock()
 	defer f.reuse.Unlock()
 	logs, err := filepath.Glob(filepath.Join(dir, logPattern))
 	for _, log := range logs {
-		if log <= newest {
-			err = errors.Join(err, os.Truncate(log, 0))
+		if number := logNumber(log); number > newest || number == math.MaxUint64 {
+			continue
+		}
+		if emptied := os.Truncate(log, 0); !errors.Is(emptied, fs.ErrNotExist) { // Pebble deletes some, too
+			err = errors.Join(err, emptied)
 		}
 	}
 	return err
@@ -90,7 +104,7 @@ func private(file vfs.File, err error) (vfs.File, error) {
 	return file, nil
 }
 
-// The names of Pebble's files. Logs are numbered, with at least six digits, so that they sort by age.
+// The names of Pebble's files. Logs are numbered.
 const (
 	tableExtension = ".sst"
 	logPattern     = "*.log"

@@ -35,6 +35,10 @@ func (db *DB) serve(tx *txn) (served []*receiver, err error) {
 	if len(db.receivers) == 0 || !db.scheduler.waits() {
 		return nil, nil
 	}
+	if db.stuck {
+		db.held = true // nothing can be written, not even that it begins
+		return nil, nil
+	}
 	calls := db.disk.calls(db.opts.MaxResponse)
 	waiting := db.receivers[:0]
 	for _, r := range db.receivers {

@@ -128,6 +128,8 @@ func (db *DB) clean(ctx context.Context) {
 }
 
 func (db *DB) compact(ctx context.Context, due []wasted) error {
+	db.logs.Lock()
+	defer db.logs.Unlock()
 	dir := db.databaseDir()
 	newest, err := newestLog(dir)
 	if err != nil {

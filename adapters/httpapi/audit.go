@@ -97,6 +97,13 @@ func (a *api) logRefusal(c *gin.Context, p *problem) {
 	default:
 		return
 	}
+	caller, known := c.Value(callerKey).(*ports.Caller)
+	if known && caller.Name != "" { // one of ours that tries what it may not
+		a.opts.Logger.WarnContext(c.Request.Context(), "caller refused", "reason", p.code, "caller", caller.Name,
+			"client", a.opts.TrustedProxies.asker(c.Request).String(),
+			"method", knownMethod(c.Request.Method), "route", a.route(c))
+		return
+	}
 	if n := a.refusals.note(p.status, a.opts.Now()); n > 0 {
 		a.opts.Logger.WarnContext(c.Request.Context(), "callers refused", "reason", p.code, "times", n,
 			"last_client", a.opts.TrustedProxies.asker(c.Request).String(),

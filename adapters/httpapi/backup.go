@@ -3,6 +3,7 @@ package httpapi
 import (
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/gin-gonic/gin"
 )
@@ -17,6 +18,8 @@ func (a *api) backup(c *gin.Context) error {
 	if a.opts.Backups == nil {
 		return errNoBackups
 	}
+	// A copy to another file system takes as long as it takes.
+	_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Time{}) // fails only where there is no connection
 	path, err := a.opts.Backups.Backup(c.Request.Context())
 	if err != nil {
 		return err

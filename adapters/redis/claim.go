@@ -26,13 +26,14 @@ func (db *DB) Claim(ctx context.Context, queueType string) error {
 	if err == nil {
 		err = mark.Refusal()
 	}
+	former := ""
 	if err == nil {
-		err = db.refuse(ctx, queueType)
+		former, err = db.former(ctx, queueType)
 	}
 	if err == nil {
 		err = db.presence.alone(ctx, queueType)
 	}
-	if err == nil {
+	if err == nil && former != queueType {
 		err = db.adopt(ctx, queueType)
 	}
 	if err != nil {
@@ -44,7 +45,8 @@ func (db *DB) Claim(ctx context.Context, queueType string) error {
 
 // Adopt is Claim for a move: this process is not one that uses the queue.
 func (db *DB) Adopt(ctx context.Context, queueType string) error {
-	if err := db.refuse(ctx, queueType); err != nil {
+	former, err := db.former(ctx, queueType)
+	if err != nil || former == queueType {
 		return err
 	}
 	return db.adopt(ctx, queueType)
@@ -56,25 +58,26 @@ func (db *DB) adopt(ctx context.Context, queueType string) error {
 	return server.Translate(db.server.Client.Set(ctx, db.carrierKey(), queueType, 0).Err())
 }
 
-// refuse returns an error while another carrier has unfinished requests.
-func (db *DB) refuse(ctx context.Context, queueType string) error {
+// former returns the queue.type that was claimed last, and an error while that is another one which has unfinished
+// requests.
+func (db *DB) former(ctx context.Context, queueType string) (string, error) {
 	former, err := db.server.Client.Get(ctx, db.carrierKey()).Result()
 	if err != nil && !errors.Is(err, redis.Nil) {
-		return server.Translate(err)
+		return "", server.Translate(err)
 	}
 	if former == queueType {
-		return nil
+		return former, nil
 	}
 	left, err := db.carried(ctx)
 	switch {
 	case err != nil:
-		return err
+		return "", err
 	case left > 0 && former != "":
-		return fmt.Errorf("%w: queue.type is %s, but %s still carries %d unfinished requests; stop all processes and run "+
+		return "", fmt.Errorf("%w: queue.type is %s, but %s still carries %d unfinished requests; stop all processes and run "+
 			"openhqm move --from OLD.yaml --to NEW.yaml, or run with queue.type %s until none is left",
 			ports.ErrMisconfigured, queueType, former, left, former)
 	default:
-		return nil
+		return former, nil
 	}
 }
 

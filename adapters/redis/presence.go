@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/openhqm/openhqm/adapters/redis/internal/script"
 	"github.com/openhqm/openhqm/adapters/redis/internal/server"
 	"github.com/openhqm/openhqm/ports"
 )
@@ -18,7 +19,7 @@ const (
 	presenceEvery = 5 * time.Second   // between two signs of life
 	presentFor    = 3 * presenceEvery // after one: a process that was killed counts for so long
 	forgottenFor  = time.Hour         // after one: then its name is removed
-	atOnce        = 100               // names to remove or to read
+	atOnce        = 100               // names to read
 )
 
 // presence lets other processes know that this one uses the queue. Times are those of Redis.
@@ -38,27 +39,11 @@ func (p *presence) begin(ctx context.Context, queueType string) error {
 	return p.announce(ctx)
 }
 
-// announce gives a sign of life, and removes the names of processes that ended long ago.
+// announce gives a sign of life.
 func (p *presence) announce(ctx context.Context) error {
-	now, err := p.server.Client.Time(ctx).Result()
-	if err != nil {
-		return server.Translate(err)
-	}
-	member := redis.Z{Score: float64(now.UnixMilli()), Member: p.name}
-	if err := p.server.Client.ZAdd(ctx, p.key(), member).Err(); err != nil {
-		return server.Translate(err)
-	}
-	old, err := p.server.Client.ZRangeByScore(ctx, p.key(), &redis.ZRangeBy{
-		Min: "-inf", Max: millisOf(now.Add(-forgottenFor)), Count: atOnce,
-	}).Result()
-	if err != nil || len(old) == 0 {
-		return server.Translate(err)
-	}
-	names := make([]any, len(old))
-	for i := range old {
-		names[i] = old[i]
-	}
-	return server.Translate(p.server.Client.ZRem(ctx, p.key(), names...).Err())
+	_, err := p.server.Eval(ctx, p.server.Shards[0].Key,
+		script.Announce.Call("name", p.name, "forgotten", forgottenFor.Milliseconds()))
+	return err
 }
 
 // stay begins to give signs of life, after the first.

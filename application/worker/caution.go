@@ -46,8 +46,10 @@ func (c *caution) room(held int) int {
 		return 0
 	case c.next == alone:
 		return 1 - held
-	case c.next == few, c.held[few] > 0:
+	case c.held[few] > 0:
 		return fewAtOnce - held
+	case c.next == few:
+		return max(fewAtOnce-held, 1)
 	default:
 		return math.MaxInt
 	}
@@ -55,7 +57,8 @@ func (c *caution) room(held int) int {
 
 // divide returns the deliveries that may be called while so many are held, those with the least company first, and
 // those that must be handed back. Survivors are among the latter while too much is held: none may wait here for that,
-// because it might kill the process, and then would be counted against them.
+// because it might kill the process, and then would be counted against them. Of those that are delivered for the second
+// time one may run beside whatever runs already: it would otherwise wait for the longest call of a busy process.
 func (c *caution) divide(deliveries []ports.Delivery, held int) (kept, excess []ports.Delivery) {
 	if len(deliveries) == 0 {
 		return nil, nil
@@ -71,7 +74,7 @@ func (c *caution) divide(deliveries []ports.Delivery, held int) (kept, excess []
 		case alone:
 			keep = n == 0 && len(order) == 1
 		case few:
-			if keep = n < fewAtOnce; keep {
+			if keep = n < fewAtOnce || c.held[few] == 0 && len(kept) == 0; keep {
 				atMost = fewAtOnce
 			}
 		default:

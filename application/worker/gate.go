@@ -101,7 +101,7 @@ func (g *gate) change(limit Limit, now time.Time) {
 	g.tokens = min(g.tokens, float64(limit.Burst))
 	other := g.removed || g.limit.URL != limit.URL
 	if other {
-		g.paused, g.shared = time.Time{}, time.Time{}
+		g.paused, g.shared, g.pauses = time.Time{}, time.Time{}, pauseLog{}
 	}
 	if other || g.limit.Breaker != limit.Breaker {
 		epoch := g.breaker.epoch + 1 // calls that run say nothing about it

@@ -89,8 +89,10 @@ func (g *Gates) heed(p ports.Pause) {
 		return
 	}
 	if !gate.paused.After(now) {
-		g.logger.Warn("endpoint paused: its backend asked another process for it by Retry-After",
-			"endpoint", gate.name, "until", until)
+		if n := gate.pauses.begin(now); n > 0 {
+			g.logger.Warn("endpoint paused: its backend asked another process for it by Retry-After",
+				"endpoint", gate.name, "until", until, "pauses", n)
+		}
 	}
 	gate.pause(until, whyPaused)
 	gate.shared = until

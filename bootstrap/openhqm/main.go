@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -104,7 +105,12 @@ func serve(settings cli.Settings, stderr *telemetry.LogWriter) error {
 	}
 	err = bootstrap.Run(stop, config, version, log, bootstrap.Reloads{
 		Hangups: hangups,
-		Load:    func() (configs.Config, []configs.Warning, error) { return loadToStart(settings) },
+		Load: func() (configs.Config, []configs.Warning, error) {
+			if err := refuseEmptied(settings); err != nil {
+				return config, nil, err
+			}
+			return loadToStart(settings)
+		},
 	})
 	if _, ok := errors.AsType[*configs.Error](err); ok || errors.Is(err, ports.ErrMisconfigured) {
 		return &cli.ConfigError{Err: err}
@@ -112,6 +118,18 @@ func serve(settings cli.Settings, stderr *telemetry.LogWriter) error {
 	if err != nil {
 		log.Error("openhqm stopped", "error", err)
 		return cli.ErrLogged
+	}
+	return nil
+}
+
+// refuseEmptied returns an error for an empty configuration file: whoever empties a file is about to write it.
+func refuseEmptied(settings cli.Settings) error {
+	file := cmp.Or(settings.File, os.Getenv("OPENHQM_CONFIG"))
+	if file == "" {
+		return nil
+	}
+	if info, err := os.Stat(file); err == nil && info.Size() == 0 {
+		return fmt.Errorf("%s is empty", file)
 	}
 	return nil
 }

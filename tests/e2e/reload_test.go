@@ -192,7 +192,7 @@ func TestTheEchoGivesWayToEndpoints(t *testing.T) {
 	gateway.Configure(testkit.OneBackend(backend.URL))
 	process.Reload()
 	require.JSONEq(t, `"backend"`, answered())
-	gateway.Configure("")
+	gateway.Configure("log: {level: info}\n")
 	process.Reload()
 	require.Contains(t, answered(), `"body":1`)
 }
@@ -222,6 +222,10 @@ func TestAReloadChangesWhoMayDoHowMuch(t *testing.T) {
 	require.Equal(t, http.StatusTooManyRequests, status("new"))
 	process.Reload()
 	require.Equal(t, http.StatusTooManyRequests, status("new"), "what is left of a limit that stays is kept")
+
+	gateway.Configure("log: {level: info}\n")
+	require.Contains(t, process.Reload()["error"], "server.api_keys", "no reload opens the server to everybody")
+	require.Equal(t, http.StatusUnauthorized, status("old"))
 }
 
 // TestAReloadWithAFaultChangesNothing holds that one line names every fault, also those of secrets, and no value.
@@ -249,6 +253,7 @@ func TestAReloadWithAFaultChangesNothing(t *testing.T) {
 		},
 		{"proxy: {endpoints: {a: {headers: {X-A: \"s3cret\\n\"}}}}", []string{"headers.X-A", "proxy.endpoints.a.url"}},
 		{"proxy: {endpoints", []string{"openhqm.yaml"}},
+		{"", []string{"openhqm.yaml is empty"}},
 	} {
 		gateway.Configure(broken.config)
 		line := process.Reload()

@@ -145,6 +145,12 @@ func TestAStartOnAFullDiskServesResultsUntilThereIsRoom(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, client.Get("/health/ready").Code)
 	require.Contains(t, again.Log.Text(), "disk: opened read-only")
 
+	// Room for a call, but not for what is in the logs.
+	disk.grow(small + 20)
+	grown := time.Now()
+	testkit.Until(t, "it has looked at the disk again", func() bool { return time.Since(grown) > 3*time.Second })
+	require.False(t, again.Ended(), again.Log.Text())
+
 	disk.grow(large)
 	requireResults(t, client, accepted)
 	require.False(t, again.Ended())
@@ -183,7 +189,8 @@ func TestExpiredDataGivesItsRoomBackWhileNothingHappens(t *testing.T) {
 	t.Parallel()
 	const requests, body, room = 100, 1 << 20, 64 << 20
 	disk := newSmallDisk(t, 1024)
-	backend := testkit.NewBackend(t, testkit.Echo())
+	release := make(chan struct{})
+	backend := testkit.NewBackend(t, testkit.Hold(release, testkit.Echo()))
 	config := disk.configuration(backend, "0B") + "store: {ttl: 2s}\n"
 	client := testkit.NewGateway(t, config).Start().Client()
 	before := disk.free()
@@ -194,6 +201,7 @@ func TestExpiredDataGivesItsRoomBackWhileNothingHappens(t *testing.T) {
 		client.Submit(payload)
 	}
 	require.Greater(t, before-disk.free(), int64(room))
+	close(release)
 	testkit.Until(t, "the room is free again", func() bool { return before-disk.free() < room })
 }
 

@@ -222,7 +222,9 @@ func TestAnEndpointThatHangsLeavesTheOthersAloneOnRedis(t *testing.T) {
 	const workers, hanging, good, half = 2, 1000, 500, 32 // half of worker.count, which is 64 by default
 	never := make(chan struct{})
 	hangs, works := testkit.NewBackend(t, testkit.Hold(never, testkit.Echo())), testkit.NewBackend(t, testkit.Echo())
-	config := "proxy: {endpoints: {hangs: {url: '" + hangs.URL + "'}, works: {url: '" + works.URL + "'}}}\n"
+	// How often leases are extended follows their length, and isQuiet counts that too.
+	config := "queue: {lease: 60s}\nproxy: {endpoints: {hangs: {url: '" + hangs.URL + "'}, works: {url: '" +
+		works.URL + "'}}}\n"
 	f := newFleet(t, testkit.StartRedis(t), config)
 	processes := f.start(workers)
 	client := processes[0].Client()

@@ -78,9 +78,12 @@ func decodeFields(value []byte) (fields []domain.Field) {
 // contentSize is enough that two contents of one id by chance never have one name.
 const contentSize = 16
 
-// ContentOf names what a request says. A message with its id and another name is not the same message sent again.
+// ContentOf names what a request says, but for its endpoint: a message may name none, and the default may change. A
+// message with its id and another name is not the same message sent again.
 func ContentOf(r *domain.Request) []byte {
-	sum := r.Fingerprint()
+	anywhere := *r
+	anywhere.Endpoint = ""
+	sum := anywhere.Fingerprint()
 	return sum[:contentSize]
 }
 

@@ -35,6 +35,7 @@ var (
 	Reject    = inShard(whenRoom, "reject")
 	Sweep     = inShard(always, "sweep")
 	Pause     = inShard(always, "pause")
+	Announce  = inShard(always, "announce")
 	Depths    = inShard(whenRoom, "depths")
 	Rehearse  = inShard(always, "rehearse")
 	Begin     = inShard(always, "begin") // this and the next four: for requests that a carrier has
@@ -51,8 +52,8 @@ var (
 // All returns every script.
 func All() []*Script {
 	return []*Script{
-		Accept, Cancel, Receive, Extend, Finish, Conclude, Reject, Sweep, Pause, Depths, Rehearse, Begin, Keep,
-		Published, Suspects, Lost, Import, Remove, Read, Tidy,
+		Accept, Cancel, Receive, Extend, Finish, Conclude, Reject, Sweep, Pause, Announce, Depths, Rehearse,
+		Begin, Keep, Published, Suspects, Lost, Import, Remove, Read, Tidy,
 	}
 }
 

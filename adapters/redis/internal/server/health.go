@@ -89,6 +89,7 @@ func (h *Health) look(ctx context.Context, s *Shard) error {
 	for _, name := range sortedSets {
 		pipe.ZCard(ctx, s.Key+name)
 	}
+	pipe.HMGet(ctx, s.Key+":alive", "at")
 	for _, stream := range h.server.streams(s) {
 		pipe.XLen(ctx, stream)
 	}
@@ -126,7 +127,8 @@ func (h *Health) judge(ctx context.Context, command redis.Cmder) error {
 }
 
 // sortedSets are the ends of keys; see prelude.lua.
-var sortedSets = []string{":used", ":due", ":returned", ":leases", ":carried", ":lent", ":deadlines", ":dead"}
+var sortedSets = []string{":used", ":due", ":returned", ":leases", ":carried", ":lent", ":deadlines", ":dead", ":pauses",
+	":processes"}
 
 // streams returns the streams that the scripts of a shard write, but for those of endpoints.
 func (s *Server) streams(shard *Shard) []string {

@@ -46,7 +46,7 @@ func (o *outageState) note(s *Shard, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
-	case err == nil || errors.Is(err, ports.ErrFull):
+	case err == nil || errors.Is(err, ports.ErrFull) || partial(err): // it answers
 		delete(o.silent, s)
 	case o.silent == nil:
 		o.silent = map[*Shard]struct{}{s: {}}

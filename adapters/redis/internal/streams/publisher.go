@@ -58,7 +58,7 @@ func (p *publisher) Publish(ctx context.Context, messages []ports.QueueMessage) 
 
 // trim lets the command that adds an entry remove old ones. It removes by age or by number, so they take turns.
 func (p *publisher) trim(args *redis.XAddArgs) {
-	if most := p.opts.MostEntries[p.stream]; most > 0 && p.added.Add(1)%2 == 0 {
+	if most := p.opts.MostEntries[p.stream]; most > 0 && p.added.Add(1)%2 == 1 {
 		args.MaxLen = most
 		return
 	}

@@ -53,6 +53,7 @@ local carried = shard .. ':carried'
 local lent = shard .. ':lent'
 local alive = shard .. ':alive'
 local pauses = shard .. ':pauses'
+local processes = shard .. ':processes'
 
 -- While a slot of a Cluster moves, its keys are on two nodes. Both then refuse a command with several keys when they do
 -- not have them all ("Multi-key operations" in the specification of Redis Cluster). Asking for two keys that never
