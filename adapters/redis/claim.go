@@ -73,8 +73,8 @@ func (db *DB) former(ctx context.Context, queueType string) (string, error) {
 	case err != nil:
 		return "", err
 	case left > 0 && former != "":
-		return "", fmt.Errorf("%w: queue.type is %s, but %s still carries %d unfinished requests; stop all processes and run "+
-			"openhqm move --from OLD.yaml --to NEW.yaml, or run with queue.type %s until none is left",
+		return "", fmt.Errorf("%w: queue.type is %s, but %s still carries %d unfinished requests; stop all processes and "+
+			"run openhqm move --from OLD.yaml --to NEW.yaml, or run with queue.type %s until none is left",
 			ports.ErrMisconfigured, queueType, former, left, former)
 	default:
 		return former, nil

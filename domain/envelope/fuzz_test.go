@@ -55,8 +55,8 @@ func FuzzDecodeResult(f *testing.F) {
 	})
 }
 
-// requireMemory holds that a call allocates no more than its input may cost. What the runtime allocates beside it counts
-// too, so the least of a few calls is what it needs.
+// requireMemory holds that a call allocates no more than its input may cost. What the runtime allocates beside it
+// counts too, so the least of a few calls is what it needs.
 func requireMemory(t *testing.T, size int, call func()) {
 	t.Helper()
 	const tries = 5

@@ -127,8 +127,10 @@ func (h *Health) judge(ctx context.Context, command redis.Cmder) error {
 }
 
 // sortedSets are the ends of keys; see prelude.lua.
-var sortedSets = []string{":used", ":due", ":returned", ":leases", ":carried", ":lent", ":deadlines", ":dead", ":pauses",
-	":processes"}
+var sortedSets = []string{
+	":used", ":due", ":returned", ":leases", ":carried", ":lent", ":deadlines", ":dead", ":pauses",
+	":processes",
+}
 
 // streams returns the streams that the scripts of a shard write, but for those of endpoints.
 func (s *Server) streams(shard *Shard) []string {
