@@ -38,7 +38,7 @@ type MoveSum struct {
 	Final       int // records with results
 	DeadLetters int
 	Keys        int // idempotency keys
-	InUse       int // that were left, because another request of the target has their id or key
+	InUse       int // that were left, because the target cannot have them: their id or key is in use there
 }
 
 // Total returns how many requests and dead letters there are, without those that were left.
@@ -131,16 +131,12 @@ func (m *Move) begin(ctx context.Context) (marks moveMarks, err error) {
 		return marks, err
 	}
 	seen, err := to.Store.Mark(ctx)
-	if err != nil {
-		return marks, err
+	if marks.same = seen == leaving; err == nil && !marks.same {
+		err = to.Store.SetMark(ctx, ports.MoveMark{State: ports.MoveArriving, Move: marks.move, Peer: from.Name})
 	}
-	if marks.same = seen == leaving; !marks.same {
-		arriving := ports.MoveMark{State: ports.MoveArriving, Move: marks.move, Peer: from.Name}
-		if err := to.Store.SetMark(ctx, arriving); err != nil {
-			return marks, err
-		}
+	if err == nil {
+		err = m.awaitQuiet(ctx, 0)
 	}
-	err = m.awaitQuiet(ctx, 0)
 	if err == nil {
 		err = do(ctx, m.opts.Ready)
 	}
@@ -231,6 +227,8 @@ func (m *Move) transfer(ctx context.Context) (sum MoveSum, err error) {
 			switch {
 			case err == nil:
 				moved = append(moved, some[i])
+				delete(inUse, some[i].ID)
+				sum.InUse = len(inUse)
 			case errors.Is(err, ports.ErrConflict):
 				inUse[some[i].ID] = struct{}{}
 				sum.InUse = len(inUse)
@@ -267,8 +265,8 @@ func (m *Move) end(ctx context.Context, marks moveMarks, sum MoveSum) error {
 		return err
 	}
 	if sum.InUse > 0 {
-		return fmt.Errorf("%w: %d stay at %s, because their ids or idempotency keys are in use at %s; "+
-			"everything else is moved, and both can be started", ports.ErrNotMovable, sum.InUse, from.Name, to.Name)
+		return fmt.Errorf("%w: %d stay at %s, because their ids or idempotency keys are in use at %s, or "+
+			"they are messages of other programs that it cannot keep; everything else is moved, and both can be started", ports.ErrNotMovable, sum.InUse, from.Name, to.Name)
 	}
 	return nil
 }

@@ -30,7 +30,8 @@ type Exporter interface {
 // Importer saves what an Exporter handed out.
 type Importer interface {
 	// Import makes each durable, as one step. Unfinished requests are PENDING, ready or delayed. What is there already, by
-	// an earlier call, stays as it is, and that is no error. ErrConflict: another request has the id; nothing was changed.
+	// an earlier call, stays as it is, and that is no error. ErrConflict: another request has the id, or the
+	// store cannot keep the original of the dead letter; nothing was changed.
 	// Other errors match ErrFull, ErrStorageLow, ErrUnavailable or ErrClosed. The errors are aligned with all.
 	Import(ctx context.Context, all []Stored) []error
 }

@@ -61,6 +61,19 @@ func TestAnIDThatIsInUseIsAConflict(t *testing.T) {
 	require.ErrorIs(t, err, ports.ErrNotFound)
 }
 
+// TestAMessageThatCannotBeKeptIsAConflict holds that it stays where it is.
+func TestAMessageThatCannotBeKeptIsAConflict(t *testing.T) {
+	t.Parallel()
+	db := openFresh(t, newClock())
+	letter := &ports.StoredLetter{DeadLetter: domain.DeadLetter{
+		ID: "a", Status: domain.Failed, Original: domain.Original{Value: []byte("no JSON")},
+	}}
+	errs := db.Moves().Import(t.Context(), []ports.Stored{{ID: "a", Letter: letter}})
+	require.Equal(t, []error{ports.ErrConflict}, errs)
+	_, err := db.DeadLetters().Find(t.Context(), "a")
+	require.ErrorIs(t, err, ports.ErrNotFound)
+}
+
 func TestAFullDiskEndsAnImport(t *testing.T) {
 	t.Parallel()
 	opts := testOptions(t.TempDir(), time.Now)

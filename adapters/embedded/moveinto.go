@@ -141,6 +141,9 @@ func (tx *txn) bringIn(one *ports.Stored) error {
 
 // alreadyIn reports whether an earlier call has saved it, or returns ports.ErrConflict.
 func (tx *txn) alreadyIn(one *ports.Stored) (bool, error) {
+	if one.Letter != nil && !one.Letter.Original.Empty() {
+		return true, ports.ErrConflict // no dead letter here has a message of another program
+	}
 	r, err := tx.row(one.ID)
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
