@@ -129,11 +129,13 @@ func (s *session) purge(id string) error {
 }
 
 func (s *session) purgeMany(selected selection) error {
+	found := 0
 	next, err := pages(selected, func(filter filter) (int, string, error) {
 		page, _, err := s.api.list(filter)
 		if err != nil {
 			return 0, "", err
 		}
+		found += len(page.DeadLetters)
 		for i := range page.DeadLetters {
 			if err := s.purge(page.DeadLetters[i].ID); err != nil && !errors.Is(err, errGone) {
 				return 0, "", err
@@ -143,6 +145,9 @@ func (s *session) purgeMany(selected selection) error {
 	})
 	if next != "" {
 		s.notef("there are more, continue with --before %s", plain(next))
+	}
+	if err == nil && found == 0 {
+		return errors.New("dlq purge: no dead letter matches; nothing was deleted")
 	}
 	return err
 }

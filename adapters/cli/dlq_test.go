@@ -232,6 +232,12 @@ func TestDLQPurge(t *testing.T) {
 	require.Equal(t, exitOK, code, stderr)
 	require.Equal(t, `{"purged":"b"}`+"\n"+`{"purged":"c"}`+"\n", stdout)
 	require.True(t, json.Valid([]byte(strings.Split(stdout, "\n")[0])))
+
+	url = scripted(t, exchange{"GET /api/v1/dead-letters?endpoint=oders&limit=1000", 200, pageJSON("")})
+	code, stdout, stderr = runDLQ("purge", "--yes", "--all", "--endpoint", "oders", "--url", url)
+	require.Equal(t, exitFailed, code)
+	require.Empty(t, stdout)
+	require.Equal(t, "openhqm: dlq purge: no dead letter matches; nothing was deleted\n", stderr)
 }
 
 func TestDLQErrorsOfTheAPI(t *testing.T) {

@@ -130,7 +130,7 @@ func problemOf(err error) problem {
 		return problem{http.StatusBadRequest, "VALIDATION_ERROR", detail, invalid.Field}
 	}
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		detail := fmt.Sprintf("the body is larger than %d bytes", tooLarge.Limit)
+		detail := fmt.Sprintf("the body is larger than %d bytes (server.max_body_size)", tooLarge.Limit)
 		return problem{http.StatusRequestEntityTooLarge, "PAYLOAD_TOO_LARGE", detail, ""}
 	}
 	for _, known := range problems {
