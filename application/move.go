@@ -266,7 +266,8 @@ func (m *Move) end(ctx context.Context, marks moveMarks, sum MoveSum) error {
 	}
 	if sum.InUse > 0 {
 		return fmt.Errorf("%w: %d stay at %s, because their ids or idempotency keys are in use at %s, or "+
-			"they are messages of other programs that it cannot keep; everything else is moved, and both can be started", ports.ErrNotMovable, sum.InUse, from.Name, to.Name)
+			"they are messages of other programs that it cannot keep; everything else is moved, and both can be started",
+			ports.ErrNotMovable, sum.InUse, from.Name, to.Name)
 	}
 	return nil
 }

@@ -83,7 +83,7 @@ func newPairedWork(lc fx.Lifecycle, queue *paired.Queue, db *redis.DB, s *superv
 // openStore opens Redis for the records of requests that a broker carries.
 func openStore(
 	b *brokers, lc fx.Lifecycle, config configs.Config, rotations *rotations, observer ports.Observer,
-	logger *slog.Logger, files descriptors,
+	logger *slog.Logger, files descriptors, s *supervisor,
 ) (*redis.DB, error) {
 	options, err := redisOptions(config, rotations, observer, logger)
 	if err != nil {
@@ -92,7 +92,7 @@ func openStore(
 	options.Connections = files.redis
 	options.Lease, options.Originals = config.Lease(), config.Store.Originals
 	options.Handover, options.HandoverOutbox = config.Queue.HandsOver(), config.Queue.HandsOver()
-	return openDB(b, "store", lc, config, options)
+	return openDB(b, "store", lc, s, config, options)
 }
 
 // largestMessage is the size of what a broker is to carry, in bytes. Other programs get all of a request there, while

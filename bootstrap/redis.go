@@ -39,7 +39,7 @@ func clockOf(db *redis.DB) storeClock { return storeClock{now: db.Now, skew: db.
 // openRedis connects at once, not in a start hook: the adapters on top of it need it to be there.
 func openRedis(
 	b *brokers, lc fx.Lifecycle, config configs.Config, rotations *rotations, observer ports.Observer,
-	logger *slog.Logger, files descriptors,
+	logger *slog.Logger, files descriptors, s *supervisor,
 ) (*redis.DB, error) {
 	options, err := redisOptions(config, rotations, observer, logger)
 	if err != nil {
@@ -47,12 +47,12 @@ func openRedis(
 	}
 	options.Connections = files.redis
 	options.Handover = config.Queue.HandsOver()
-	return openDB(b, "queue", lc, config, options)
+	return openDB(b, "queue", lc, s, config, options)
 }
 
 // openDB opens Redis as that component for a queue.type, unless another one still has work.
 func openDB(
-	b *brokers, component string, lc fx.Lifecycle, config configs.Config, options redis.Options,
+	b *brokers, component string, lc fx.Lifecycle, s *supervisor, config configs.Config, options redis.Options,
 ) (*redis.DB, error) {
 	return await(b, component, func(ctx context.Context) (*redis.DB, error) {
 		url, secure, err := redisAccess(config) // which may have changed while it was away
@@ -69,7 +69,13 @@ func openDB(
 		if err := db.Claim(ctx, config.Queue.Type); err != nil {
 			return nil, errors.Join(err, db.Close())
 		}
-		lc.Append(fx.StopHook(db.Close))
+		moves := s.start("redis", db.AwaitMove)
+		lc.Append(fx.StopHook(func(ctx context.Context) error {
+			if err := moves.end(ctx); err != nil {
+				return err
+			}
+			return db.Close()
+		}))
 		return db, nil
 	})
 }

@@ -44,6 +44,21 @@ func TestAProcessIsAUserFromItsClaimToItsEnd(t *testing.T) {
 	require.NoError(t, client.ZScore(t.Context(), key, "killed").Err())
 }
 
+// TestAProcessThatStoodStillDuringAMoveEnds holds that it accepts no more than a moment.
+func TestAProcessThatStoodStillDuringAMoveEnds(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	mover, process := openDB(t, options(s.url())), openDB(t, options(s.url()))
+	require.NoError(t, process.Claim(t.Context(), "redis"))
+	brief, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.NoError(t, process.AwaitMove(brief))
+	require.NoError(t, mover.SetMark(t.Context(), ports.MoveMark{State: ports.MoveLeft, Move: "1", Peer: "elsewhere"}))
+	err := process.AwaitMove(t.Context())
+	require.ErrorIs(t, err, ports.ErrMisconfigured)
+	require.ErrorContains(t, err, "moved to elsewhere")
+}
+
 func TestAWorkerThatHoldsSomethingIsAUser(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)

@@ -27,23 +27,33 @@ type presence struct {
 	server *server.Server
 	name   string      // begins with the queue.type
 	known  atomic.Bool // between the first sign of life and leave
+
+	moved   chan struct{} // closed when a sign of life found that the queue was moved
+	refusal error         // why it must not be used any more; valid after moved
 }
 
-func newPresence(s *server.Server) *presence { return &presence{server: s} }
+func newPresence(s *server.Server) *presence { return &presence{server: s, moved: make(chan struct{})} }
 
 func (p *presence) key() string { return p.server.Shards[0].Key + ":processes" }
 
 // begin gives the first sign of life of a process of that queue.type.
 func (p *presence) begin(ctx context.Context, queueType string) error {
 	p.name = queueType + nameSeparator + server.ConsumerName()
-	return p.announce(ctx)
+	_, err := p.announce(ctx)
+	return err
 }
 
-// announce gives a sign of life.
-func (p *presence) announce(ctx context.Context) error {
-	_, err := p.server.Eval(ctx, p.server.Shards[0].Key,
+// announce gives a sign of life, and returns what the queue has to do with a move.
+func (p *presence) announce(ctx context.Context) (ports.MoveMark, error) {
+	answer, err := p.server.Eval(ctx, p.server.Shards[0].Key,
 		script.Announce.Call("name", p.name, "forgotten", forgottenFor.Milliseconds()))
-	return err
+	if err != nil {
+		return ports.MoveMark{}, server.Translate(err)
+	}
+	if text := answer.Text("move"); text != "" {
+		return ports.ParseMoveMark(text), nil
+	}
+	return ports.MoveMark{}, nil
 }
 
 // stay begins to give signs of life, after the first.
@@ -65,16 +75,32 @@ func (p *presence) leave() {
 // goodbyeWithin bounds how long the last sign of a process may take.
 const goodbyeWithin = time.Second
 
-// run gives signs of life until the server is closed. What fails is tried the next time: an outage is reported by all
-// others that use Redis.
+// run gives signs of life until the server is closed, or until the queue was moved: a move waits for processes that
+// give signs of life, so this one had stood still for a while. What fails is tried the next time: an outage is reported
+// by all others that use Redis.
 func (p *presence) run() {
 	for {
 		p.server.Sleep(context.Background(), presenceEvery)
 		if !p.known.Load() || !p.server.Enter() {
 			return
 		}
-		_ = p.announce(context.WithoutCancel(p.server.Context()))
+		mark, _ := p.announce(context.WithoutCancel(p.server.Context()))
 		p.server.Leave()
+		if p.refusal = mark.Refusal(); p.refusal != nil {
+			close(p.moved)
+			return
+		}
+	}
+}
+
+// AwaitMove blocks until ctx ends, and returns nil, or until somebody has moved the queue although this process uses
+// it, and returns an error: what it accepts from then on would stay behind. It is for processes that have called Claim.
+func (db *DB) AwaitMove(ctx context.Context) error {
+	select {
+	case <-db.presence.moved:
+		return db.presence.refusal
+	case <-ctx.Done():
+		return nil
 	}
 }
 
