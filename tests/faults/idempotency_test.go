@@ -23,16 +23,17 @@ func TestAThousandSubmitsWithOneKeyAreOneRequest(t *testing.T) {
 		return err
 	})
 
-	first := answers[0]
-	id := first.Header.Get("X-Correlation-Id")
+	first := answers[0].Receipt(t)
+	id := first.CorrelationID
 	for _, answer := range answers {
-		require.Equalf(t, http.StatusAccepted, answer.Code, "%s", answer.Body)
-		require.Equal(t, string(first.Body), string(answer.Body))
+		answer.Receipt(t).RequireRepeat(t, first)
 		require.Equal(t, "/api/v1/status/"+id, answer.Header.Get("Location"))
 	}
 	result := client.Result(id)
 	require.Equal(t, "COMPLETED", result.Status)
-	require.Equal(t, string(first.Body), string(client.Post(`{"payload": {"order":  4711}}`, key).Body), "also when final")
+	final := client.Post(`{"payload": {"order":  4711}}`, key).Receipt(t)
+	final.RequireRepeat(t, first)
+	require.Equal(t, "COMPLETED", final.Status)
 	require.Equal(t, testkit.Depth{}, client.Depth())
 	require.Len(t, backend.Calls(), 1)
 	for _, other := range []string{

@@ -66,6 +66,14 @@ func (a *Answer) decode(code int, into any) error {
 	return nil
 }
 
+// Receipt returns the receipt of an answer that must be 202.
+func (a *Answer) Receipt(tb testing.TB) Receipt {
+	tb.Helper()
+	var receipt Receipt
+	require.NoError(tb, a.decode(http.StatusAccepted, &receipt))
+	return receipt
+}
+
 // Problem returns the answer's problem document, and ends the test when it has another code or none.
 func (a *Answer) Problem(tb testing.TB, code int) Problem {
 	tb.Helper()

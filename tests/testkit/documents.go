@@ -2,7 +2,10 @@ package testkit
 
 import (
 	"encoding/json"
+	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 // The documents of the HTTP interface, as a client would declare them.
@@ -12,6 +15,14 @@ type Receipt struct {
 	CorrelationID string    `json:"correlation_id"`
 	Status        string    `json:"status"`
 	SubmittedAt   time.Time `json:"submitted_at"`
+}
+
+// RequireRepeat demands that a receipt is for the same request as the first one. Its status may be a later one.
+func (r Receipt) RequireRepeat(tb testing.TB, first Receipt) {
+	tb.Helper()
+	require.Equal(tb, first.CorrelationID, r.CorrelationID)
+	require.Equal(tb, first.SubmittedAt, r.SubmittedAt)
+	require.Contains(tb, []string{"PENDING", "PROCESSING", "COMPLETED"}, r.Status)
 }
 
 // Status says where a request stands.
