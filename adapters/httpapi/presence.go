@@ -77,6 +77,13 @@ func lasting(r *http.Request) (context.Context, context.CancelFunc) {
 	}
 }
 
+// departed says whether nobody gets the answer to r any more. A cut-off ends the contexts of a request and of
+// what it has called in any order, so it is looked at itself.
+func departed(r *http.Request) bool {
+	c := connectionOf(r)
+	return r.Context().Err() != nil || c != nil && c.places.serving.Err() != nil
+}
+
 // impatient calls stop when the answer to r must not be held any longer, unless forget is called before.
 func impatient(r *http.Request, stop func()) (forget func() bool) {
 	if c := connectionOf(r); c != nil {

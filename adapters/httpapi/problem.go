@@ -153,7 +153,7 @@ func (a *api) fail(c *gin.Context, err error) {
 	}
 	a.logRefusal(c, &p)
 	// The context alone proves nothing: net/http also ends it when a body did not arrive in time.
-	if c.Request.Context().Err() != nil && errors.Is(err, context.Canceled) {
+	if departed(c.Request) && errors.Is(err, context.Canceled) {
 		c.Status(statusClientGone)
 		return
 	}
