@@ -233,8 +233,17 @@ func (e *env) requireDepth(want ports.Depths) {
 		require.Equal(e.t, counts(want), counts(e.depth()), "ready, delayed, leased, dead letters")
 		return
 	}
+	var last ports.Depths
+	defer func() {
+		if e.t.Failed() {
+			e.t.Logf("the last depth is %+v in place of %+v", last, want)
+		}
+	}()
 	e.eventually(func() bool {
 		d, err := e.Gauge.Depths(e.ctx)
+		if err == nil {
+			last = d
+		}
 		return err == nil && counts(d) == counts(want)
 	}, "the depth is never right")
 }
