@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Pebble gives the room of deleted values back when it merges tables, which it does as more is written. So after a busy
-// time the deleted values would stay on the disk for as long as nothing comes in. This is what ends that.
+// Pebble frees the space of deleted values when it compacts tables, which it does as more is written. After a busy time
+// the deleted values would therefore stay on disk for as long as nothing comes in, so an idle database compacts itself.
 const (
 	minWaste     = 16 << 20         // bytes that are worth a compaction
 	wasteShare   = 4                // a compaction may rewrite this many times what it gives back
@@ -70,8 +70,8 @@ func (w *waste) cleaned(now time.Time) {
 	w.cleans = now
 }
 
-// lookAfterDisk checks the disk, so that a change is logged while nothing happens, and gives room back. It blocks until
-// the database ends.
+// lookAfterDisk checks the free space of the disk at intervals, so that a change is logged even while nothing happens,
+// and frees the space of deleted values. It blocks until the database is closed.
 func (db *DB) lookAfterDisk() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -105,7 +105,7 @@ func (db *DB) startCleaning(ctx context.Context, cleaning chan struct{}) {
 	})
 }
 
-// clean gives the room of deleted values back to the disk.
+// clean frees the disk space of deleted values by compacting tables.
 func (db *DB) clean(ctx context.Context) {
 	if !db.enter() {
 		return

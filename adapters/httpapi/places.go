@@ -182,7 +182,7 @@ func (p *places) reserve(c *placed) bool {
 	return true
 }
 
-// reserveSpare gives a connection a spare place, if fewer than that many are in use.
+// reserveSpare reserves a spare place for a connection if fewer than spares are in use, and reports whether it did.
 func (p *places) reserveSpare(c *placed, spares int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -48,7 +48,7 @@ func connectionOf(r *http.Request) *placed {
 	return c
 }
 
-// whilePresent gives each HTTP/1 request a context that ends when the client has left.
+// whilePresent wraps next so that the context of each HTTP/1 request is cancelled when its client has left.
 func whilePresent(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c := connectionOf(r); c != nil && r.ProtoMajor < 2 {

@@ -132,10 +132,10 @@ func (r *receiver) received(ctx context.Context, read *redis.XMessage) ports.Rec
 // streamsMade is when Redis 5.0 was published, the first one with streams. No entry can be older.
 var streamsMade = time.Date(2018, time.October, 1, 0, 0, 0, 0, time.UTC)
 
-// arrival returns when an entry came, by the clock of Redis: its id begins with the millisecond, unless its producer
-// wrote the id. One that is in the future, or before there were streams, counts as now. With such a time the deadline
-// would never come, or be over at once. After an entry of the far future, Redis gives the entries that follow no better
-// ids.
+// arrival returns when an entry was added, by the clock of Redis: its id begins with the millisecond, unless its
+// producer chose the id. A time in the future, or from before streams existed, counts as now: a deadline counted from
+// it would never come, or would have passed already. After one id in the far future, Redis derives all later ids from
+// it, so they are just as wrong.
 func arrival(place string, now time.Time) time.Time {
 	millis, _, _ := strings.Cut(place, "-")
 	n, err := strconv.ParseInt(millis, 10, 64) // an id may have 64 bits without a sign
